@@ -1,0 +1,184 @@
+//! What can go wrong, and what to do about it.
+//!
+//! Errors can be cloned, because callers that wait for one pairing share its outcome. None of them carries a secret.
+
+use std::{sync::Arc, time::Duration};
+
+use mte_codec::{OpenError, SealError};
+
+/// Any error as it may come out of a caller's body or out of hyper.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// A cause that several callers may share.
+pub(crate) type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
+/// Why a request could not be made, or its response not be taken.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The relay's URL, or an option of the builder, cannot be used.
+    #[error("{0}")]
+    Setting(String),
+    /// A request's URL does not belong to this relay, or cannot be one.
+    #[error("cannot request {url}: {reason}")]
+    RequestUrl {
+        /// The URL as it was given.
+        url: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// No connection: name resolution, TCP or TLS failed. Check the address, the port and the certificate.
+    #[error("cannot connect to {to}")]
+    Connect {
+        /// The address.
+        to: String,
+        /// What failed.
+        source: Cause,
+    },
+    /// Connecting or pairing took longer than [`Builder::timeout`](crate::Builder::timeout).
+    #[error("{what} took longer than {} s", after.as_secs_f32())]
+    Timeout {
+        /// What was being done.
+        what: &'static str,
+        /// The limit.
+        after: Duration,
+    },
+    /// The exchange broke off: the connection was closed, or what came was not HTTP.
+    #[error("the exchange with the relay broke off")]
+    Http(#[source] Cause),
+    /// The relay answered with an error of its own, in the clear (docs/protocol.md, section 5). Whoever sits between
+    /// the client and the relay could have written it as well.
+    #[error("the relay answered {status}: {message}{}", note.map(|n| format!(" ({n})")).unwrap_or_default())]
+    Relay {
+        /// The HTTP status.
+        status: u16,
+        /// The relay's words.
+        message: String,
+        /// What to quote to the relay's operator.
+        request_id: Option<String>,
+        /// Why the request was not sent again, where a client may do that (docs/protocol.md, section 5).
+        note: Option<&'static str>,
+    },
+    /// The relay's answer to the pairing cannot be used (docs/protocol.md, section 2).
+    #[error("pairing failed: {0}")]
+    Pairing(String),
+    /// What came back is not a response of the relay to this request (docs/protocol.md, sections 3 and 4).
+    #[error("the response was refused: {0}")]
+    Response(#[from] ResponseError),
+    /// The request's body failed while it was being sent.
+    #[error("the request's body failed")]
+    RequestBody(#[source] Cause),
+    /// The request's body did not have the length it had announced.
+    #[error("the request's body announced {announced} bytes and had {}{got}", if got > announced { "at least " } else { "" })]
+    BodyLength {
+        /// What it had announced.
+        announced: u64,
+        /// What was there.
+        got: u64,
+    },
+    /// A body is longer than the caller, or [`Builder::max_mte_body`](crate::Builder::max_mte_body), allows.
+    #[error("the body has more than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The body is not UTF-8.
+    #[error("the body is not UTF-8 text")]
+    NotText,
+    /// A message could not be sealed.
+    #[error("cannot seal the request: {0}")]
+    Seal(#[from] SealError),
+    /// A header of the request cannot be sealed or sent.
+    #[error("cannot send header {name}: {reason}")]
+    Header {
+        /// The header's name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+/// Why a response was refused (docs/protocol.md, section 4).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResponseError {
+    /// There are no sealed headers: it does not come from the relay's encrypted proxy.
+    #[error(
+        "it is not sealed (status {0}); is the address that of an MTE relay, and the route an encrypted one?"
+    )]
+    NotSealed(u16),
+    /// The sealed headers do not open.
+    #[error("its sealed headers do not open: {}", .0.reason())]
+    Headers(OpenError),
+    /// The sealed headers are not what section 3 says.
+    #[error("its sealed headers are malformed: {0}")]
+    Malformed(String),
+    /// The sealed headers lack `:status` or `:request`.
+    #[error("its sealed headers do not bind it to the request: no {0}")]
+    Unbound(&'static str),
+    /// The sealed headers name another status or request.
+    #[error("it belongs elsewhere: {what} is {got}, expected {expected}")]
+    Misbound {
+        /// `:status` or `:request`.
+        what: &'static str,
+        /// What fits this response.
+        expected: u64,
+        /// What is sealed.
+        got: String,
+    },
+    /// There are bytes where the sealed headers announce none.
+    #[error("it has a body that its sealed headers do not announce")]
+    ClearBody,
+    /// The body does not open: cut, changed, moved or replayed.
+    #[error("its body does not open: {}", .0.reason())]
+    Body(OpenError),
+    /// The body has another length than the sealed `content-length` says.
+    #[error("its body has {got} bytes, its sealed content-length says {expected}")]
+    Length {
+        /// What is sealed.
+        expected: u64,
+        /// What was opened.
+        got: u64,
+    },
+}
+
+impl Error {
+    /// The status of a relay's own error.
+    pub fn relay_status(&self) -> Option<u16> {
+        match self {
+            Self::Relay { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Whether there was no connection at all.
+    pub fn is_connect(&self) -> bool {
+        matches!(self, Self::Connect { .. })
+    }
+
+    /// The message and those of everything behind it, for a log line or a terminal.
+    pub fn report(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(error) = next {
+            let cause = error.to_string();
+            if !text.ends_with(&cause) {
+                text.push_str(": ");
+                text.push_str(&cause);
+            }
+            next = error.source();
+        }
+        text
+    }
+
+    /// What hyper reports, with our own errors taken out of it again.
+    pub(crate) fn from_hyper(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+        while let Some(cause) = next {
+            if let Some(own) = cause.downcast_ref::<Self>() {
+                return own.clone();
+            }
+            next = cause.source();
+        }
+        Self::Http(Arc::new(error))
+    }
+}

@@ -1,0 +1,63 @@
+//! A client for MTE Relay servers.
+//!
+//! A [`RelayClient`] pairs with a relay, seals what it sends and opens what it receives; the relay does the same on its
+//! side and speaks plain HTTP to the service behind it. The protocol is `docs/protocol.md`, the format of the messages
+//! `docs/codec.md`.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), mte_client::Error> {
+//! use mte_client::RelayClient;
+//!
+//! let client = RelayClient::builder("https://relay.example").build()?;
+//!
+//! // Path, query, headers and body travel sealed; pairing happens with the first request.
+//! let response = client.get("/orders/17").await?;
+//! println!("{}: {}", response.status(), response.into_body().text(1 << 20).await?);
+//!
+//! let request = http::Request::put("/orders/17")
+//!     .header("content-type", "application/json")
+//!     .body(r#"{"paid":true}"#.into())
+//!     .unwrap();
+//! client.send(request).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What a response says counts only as far as its sealed headers vouch for it: a response that is not bound to its
+//! request, that lost its sealed headers, or whose body was cut or exchanged is an [`Error`], never a [`http::Response`].
+//! The relay's own errors travel in the clear and are [`Error::Relay`].
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`wire`] | the protocol without the network: pairing, sealing, opening |
+//! | `pool` | the client id and the pairs, made on first use, used in turn |
+//! | `pairing` | asking the relay for both |
+//! | `client` | one exchange, and its repetition after a new pairing |
+//! | `upload`, `download` | bodies, sealed and opened as they pass |
+//! | `connect` | TCP, TLS, HTTP/2 |
+
+#![forbid(unsafe_code)]
+
+mod body;
+mod builder;
+mod client;
+mod connect;
+mod download;
+mod error;
+pub mod observer;
+mod pairing;
+mod pool;
+mod upload;
+pub mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use body::Body;
+pub use builder::{Builder, Resend};
+pub use client::RelayClient;
+pub use error::{BoxError, Error, ResponseError};
+pub use mte_codec::{EncodeType, KemId};
+pub use observer::Observer;
+pub use rustls::pki_types::CertificateDer;
+pub use wire::EncodeHeaders;

@@ -1,0 +1,9 @@
+//! A client against a relay made of the codec and the protocol's types: exchanges over sockets, and what a client refuses.
+
+mod exchange;
+mod refusal;
+mod relay;
+mod resend;
+mod server;
+mod streams;
+mod tls;

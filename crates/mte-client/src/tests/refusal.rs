@@ -1,0 +1,277 @@
+//! What a client takes from a response, and what it refuses. No sockets: bytes in, verdict out.
+
+use bytes::Bytes;
+use mte_codec::{EncodeType, KemId, OpenError};
+
+use super::relay::{AUTHORITY, Opened, Relay, Reply, Wire, paired, sealed};
+use crate::{
+    Error, ResponseError,
+    wire::{self, EncodeHeaders, Options, ResponseOpener},
+};
+
+/// A request on its way back: its opener, the relay, and what the relay knows of it.
+fn asked(options: &Options) -> (ResponseOpener, Relay, Opened) {
+    let (relay, pair) = paired(KemId::MlKem768);
+    let request = sealed(&pair, options, "hello");
+    let (opened, body) = relay.open(&request).unwrap();
+    assert_eq!(body, "hello");
+    (request.opener, relay, opened)
+}
+
+fn verdict(reply: Reply, tamper: impl FnOnce(&mut Wire)) -> Result<http::Response<Bytes>, Error> {
+    let (opener, relay, opened) = asked(&Options::default());
+    let mut wire = relay.seal(&opened, &reply);
+    tamper(&mut wire);
+    opener.open(wire.response())
+}
+
+fn refusal(reply: Reply, tamper: impl FnOnce(&mut Wire)) -> ResponseError {
+    match verdict(reply, tamper) {
+        Err(Error::Response(error)) => error,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+fn cut(wire: &mut Wire, bytes: usize) {
+    let body = wire.body.concat();
+    wire.body = vec![Bytes::copy_from_slice(&body[..body.len() - bytes])];
+}
+
+#[test]
+fn a_response_opens_with_every_kem_and_encode_type() {
+    for kem in KemId::ALL {
+        for encode_type in [EncodeType::Mke, EncodeType::Mte] {
+            let (relay, pair) = paired(kem);
+            let options = Options { encode_type, ..Options::default() };
+            for _ in 0..40 {
+                let request = sealed(&pair, &options, "body");
+                assert!(!request.path.contains("orders") && request.headers.get("x-secret").is_none());
+                let (opened, body) = relay.open(&request).unwrap();
+                assert_eq!((opened.url.as_str(), &body[..]), ("/orders?id=17", &b"body"[..]));
+                assert_eq!(opened.sealed.get("x-secret"), Some(&b"s"[..]));
+                assert_eq!(opened.sealed.get("content-length"), Some(&b"4"[..]));
+                assert_eq!(opened.kem(), kem);
+                let response = request.opener.open(relay.seal(&opened, &Reply::new(201, "yes")).response());
+                assert_eq!(response.unwrap().into_body(), "yes");
+            }
+        }
+    }
+}
+
+#[test]
+fn sealed_headers_replace_outer_ones_and_the_rest_stays() {
+    let response = verdict(Reply::new(200, "yes"), |wire| {
+        wire.headers.insert("connection", "x-hop".parse().unwrap());
+        wire.headers.insert("x-hop", "1".parse().unwrap());
+    });
+    let response = response.unwrap();
+    let get = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap());
+    assert_eq!(get("content-type"), Some("text/plain"));
+    assert_eq!(get("server"), Some("upstream"));
+    assert_eq!(response.headers().get_all("set-cookie").iter().count(), 2);
+    for name in ["x-mte-relay", "x-mte-relay-eh", "connection", "x-hop", "content-length"] {
+        assert_eq!(get(name), None, "{name}");
+    }
+}
+
+#[test]
+fn a_clear_header_of_a_sealed_name_is_not_the_upstreams() {
+    let response = verdict(Reply::new(200, "yes"), |wire| {
+        wire.headers.insert("x-secret", "forged".parse().unwrap());
+    });
+    assert!(!response.unwrap().headers().contains_key("x-secret"));
+}
+
+#[test]
+fn headers_that_are_not_to_be_sealed_travel_in_the_clear() {
+    let (relay, pair) = paired(KemId::MlKem768);
+    for (encode_headers, clear) in
+        [(EncodeHeaders::None, true), (EncodeHeaders::Only(vec!["x-secret".parse().unwrap()]), false)]
+    {
+        let options = Options { encode_headers, encode_url: false, ..Options::default() };
+        let request = sealed(&pair, &options, "body");
+        assert_eq!(request.path, "/orders?id=17");
+        assert_eq!(request.headers.contains_key("x-secret"), clear);
+        let (opened, _) = relay.open(&request).unwrap();
+        assert_eq!(opened.sealed.get("x-secret").is_some(), !clear);
+        assert_eq!(opened.sealed.method(), Some("POST"));
+    }
+}
+
+#[test]
+fn repeated_headers_are_joined_as_http_joins_them() {
+    let (relay, pair) = paired(KemId::MlKem768);
+    let request = http::Request::get("/")
+        .header("accept", "a")
+        .header("accept", "b")
+        .header("cookie", "c=1")
+        .header("cookie", "d=2")
+        .header("connection", "x-hop")
+        .header("x-hop", "1")
+        .body(Bytes::new())
+        .unwrap();
+    let request = wire::seal(&pair, &Options::default(), AUTHORITY, request).unwrap();
+    let (opened, _) = relay.open(&request).unwrap();
+    assert_eq!(opened.url, "/");
+    assert_eq!(opened.sealed.get("accept"), Some(&b"a, b"[..]));
+    assert_eq!(opened.sealed.get("cookie"), Some(&b"c=1; d=2"[..]));
+    assert_eq!(opened.sealed.get("x-hop"), None);
+}
+
+#[test]
+fn flipped_outer_flags_change_nothing() {
+    let response = verdict(Reply::new(200, "yes"), |wire| {
+        wire.headers.insert("x-mte-relay", "c,p,0,1,0,0,0".parse().unwrap());
+    });
+    assert_eq!(response.unwrap().into_body(), "yes");
+}
+
+#[test]
+fn a_response_without_its_sealed_headers_is_refused() {
+    let drop = |wire: &mut Wire| drop(wire.headers.remove("x-mte-relay-eh"));
+    assert_eq!(refusal(Reply::new(200, "yes"), drop), ResponseError::NotSealed(200));
+    let twice = |wire: &mut Wire| {
+        let value = wire.headers["x-mte-relay-eh"].clone();
+        wire.headers.append("x-mte-relay-eh", value);
+    };
+    assert_eq!(refusal(Reply::new(200, "yes"), twice), ResponseError::NotSealed(200));
+    // From 400 on it is an error of the relay, as far as anybody can tell; never an upstream's answer.
+    let error = verdict(Reply::new(404, "yes"), drop).unwrap_err();
+    assert_eq!(error.relay_status(), Some(404));
+}
+
+#[test]
+fn an_upstreams_error_is_a_response() {
+    assert_eq!(verdict(Reply::new(404, "no"), |_| {}).unwrap().into_body(), "no");
+    assert_eq!(verdict(Reply::new(560, "no"), |_| {}).unwrap().status(), 560);
+}
+
+#[test]
+fn another_status_is_refused() {
+    let error = refusal(Reply::new(403, "no"), |wire| wire.status = 200);
+    assert_eq!(error, ResponseError::Misbound { what: ":status", expected: 200, got: "403".into() });
+}
+
+#[test]
+fn a_response_that_is_bound_to_nothing_or_to_another_request_is_refused() {
+    let reply = Reply { bound_status: None, ..Reply::new(200, "yes") };
+    assert_eq!(refusal(reply, |_| {}), ResponseError::Unbound(":status"));
+    let reply = Reply { bound_request: Some(7), ..Reply::new(200, "yes") };
+    assert!(matches!(refusal(reply, |_| {}), ResponseError::Misbound { what: ":request", expected: 0, .. }));
+}
+
+#[test]
+fn a_cut_body_is_refused() {
+    for bytes in [1, 16, 20, 21, 40] {
+        let error = refusal(Reply::new(200, "yes"), |wire| cut(wire, bytes));
+        assert_eq!(error, ResponseError::Body(OpenError::Truncated), "{bytes}");
+    }
+    let error = refusal(Reply::new(200, "yes"), |wire| wire.body.clear());
+    assert_eq!(error, ResponseError::Body(OpenError::Truncated));
+}
+
+#[test]
+fn a_changed_or_extended_body_is_refused() {
+    let error = refusal(Reply::new(200, "yes"), |wire| {
+        let mut body = wire.body.concat();
+        body[31] ^= 1;
+        wire.body = vec![body.into()];
+    });
+    assert_eq!(error, ResponseError::Body(OpenError::NotAuthentic));
+    let error = refusal(Reply::new(200, "yes"), |wire| wire.body.push(Bytes::from_static(b"x")));
+    assert_eq!(error, ResponseError::Body(OpenError::Trailing));
+}
+
+#[test]
+fn a_body_that_is_not_announced_is_refused() {
+    let error = refusal(Reply::without_body(200), |wire| wire.body.push(Bytes::from_static(b"forged")));
+    assert_eq!(error, ResponseError::ClearBody);
+    assert!(verdict(Reply::without_body(204), |_| {}).unwrap().into_body().is_empty());
+}
+
+#[test]
+fn only_where_the_relay_cannot_know_no_bytes_are_no_body() {
+    let reply = Reply { unknown: true, ..Reply::without_body(200) };
+    assert!(verdict(reply.clone(), |_| {}).unwrap().into_body().is_empty());
+    let reply = Reply { body: Some(vec!["yes".into()]), ..reply };
+    assert_eq!(verdict(reply.clone(), |_| {}).unwrap().into_body(), "yes");
+    assert_eq!(refusal(reply, |wire| cut(wire, 3)), ResponseError::Body(OpenError::Truncated));
+}
+
+#[test]
+fn a_replayed_response_is_refused() {
+    let (relay, pair) = paired(KemId::MlKem768);
+    let options = Options::default();
+    let first = sealed(&pair, &options, "hello");
+    let (opened, _) = relay.open(&first).unwrap();
+    let wire = relay.seal(&opened, &Reply::new(200, "yes"));
+    first.opener.open(wire.response()).unwrap();
+
+    let second = sealed(&pair, &options, "hello");
+    let error = second.opener.open(wire.response()).unwrap_err();
+    assert!(matches!(error, Error::Response(ResponseError::Misbound { what: ":request", .. })), "{error}");
+}
+
+#[test]
+fn the_bodies_of_two_responses_cannot_be_exchanged() {
+    let (relay, pair) = paired(KemId::MlKem768);
+    let options = Options::default();
+    let requests = [sealed(&pair, &options, "1"), sealed(&pair, &options, "2")];
+    let mut wires: Vec<Wire> = requests
+        .iter()
+        .map(|request| relay.seal(&relay.open(request).unwrap().0, &Reply::new(200, "same length")))
+        .collect();
+    let body = std::mem::take(&mut wires[0].body);
+    wires[0].body = std::mem::replace(&mut wires[1].body, body);
+    for (request, wire) in requests.into_iter().zip(wires) {
+        let error = request.opener.open(wire.response()).unwrap_err();
+        assert!(matches!(error, Error::Response(ResponseError::Body(OpenError::NotConsecutive))), "{error}");
+    }
+}
+
+#[test]
+fn a_body_of_another_length_than_sealed_is_refused() {
+    for (length, fits) in [("3", true), ("2", false), ("4", false)] {
+        let mut reply = Reply::new(200, "yes");
+        reply.sealed.push(("content-length", length.into()));
+        let verdict = verdict(reply, |_| {});
+        assert_eq!(verdict.is_ok(), fits);
+        if let Ok(response) = verdict {
+            assert_eq!(response.headers()["content-length"], "3");
+        }
+    }
+}
+
+#[test]
+fn a_large_mte_body_is_refused_on_both_ways() {
+    let options = Options { encode_type: EncodeType::Mte, max_mte_body: 5, ..Options::default() };
+    let (opener, relay, opened) = asked(&options);
+    let wire = relay.seal(&opened, &Reply::new(200, vec![0; 1000]));
+    assert!(matches!(opener.open(wire.response()), Err(Error::TooLarge { limit: 5 })));
+    let (_, pair) = paired(KemId::MlKem768);
+    let request = http::Request::new(Bytes::from_static(b"six by"));
+    assert!(matches!(wire::seal(&pair, &options, AUTHORITY, request), Err(Error::TooLarge { limit: 5 })));
+}
+
+#[test]
+fn a_pair_with_an_old_request_waiting_takes_no_more() {
+    let (_, pair) = paired(KemId::MlKem512);
+    let slow = sealed(&pair, &Options::default(), "");
+    for _ in 0..159 {
+        assert!(!pair.is_congested());
+        drop(sealed(&pair, &Options::default(), ""));
+    }
+    assert!(pair.is_congested());
+    drop(slow);
+    assert!(!pair.is_congested());
+}
+
+#[test]
+fn nothing_secret_is_printed() {
+    let (_, pair) = paired(KemId::MlKem512);
+    let request = http::Request::get("/").header("authorization", "hush").body(Bytes::from_static(b"hush"));
+    let request = wire::seal(&pair, &Options::default(), AUTHORITY, request.unwrap()).unwrap();
+    for text in [format!("{request:?}"), format!("{pair:?}"), format!("{:?}", crate::Body::from("hush"))] {
+        assert!(!text.contains("hush"), "{text}");
+    }
+}

@@ -1,0 +1,151 @@
+//! The moving state of a direction: an encoder's next number and epoch, a decoder's window and epochs
+//! (sections 3 and 6).
+
+use crate::{EncodeType, EpochSecret, NUMBER_LIMIT, OpenError, Place, SealError, Slot, Window, WindowError};
+
+/// A sender's side of a direction.
+#[derive(Debug, Clone)]
+pub struct EncoderState {
+    next: u64,
+    secret: EpochSecret,
+}
+
+impl EncoderState {
+    /// A direction that has sent nothing.
+    pub fn new(root: EpochSecret) -> Self {
+        Self { next: 0, secret: root }
+    }
+
+    /// Reserves `count` consecutive numbers, and wipes the epochs they leave behind.
+    ///
+    /// # Errors
+    /// [`SealError::Exhausted`]; nothing is reserved then.
+    pub fn reserve(&mut self, count: u64) -> Result<Numbers, SealError> {
+        let first = self.next;
+        let end = first.checked_add(count).filter(|end| *end <= NUMBER_LIMIT);
+        let end = end.ok_or(SealError::Exhausted)?;
+        // The secret kept is that of `next`, so the first reserved number is always within reach.
+        let secret = self.secret.clone();
+        if let Some(ahead) = self.secret.at(EpochSecret::index_of(end)) {
+            self.secret = ahead;
+        }
+        self.next = end;
+        Ok(Numbers { first, count, secret })
+    }
+
+    /// The next number.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+}
+
+/// Consecutive message numbers, reserved for one request or response, and the secret they start from.
+#[derive(Debug, Clone)]
+pub struct Numbers {
+    first: u64,
+    count: u64,
+    secret: EpochSecret,
+}
+
+impl Numbers {
+    /// Numbers reserved elsewhere. `secret` may be of any epoch up to that of `first`.
+    pub fn new(first: u64, count: u64, secret: EpochSecret) -> Self {
+        Self { first, count, secret }
+    }
+
+    /// The first number.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// What it takes to seal the message at `index` of these numbers.
+    ///
+    /// # Errors
+    /// [`SealError::NoSecret`] if no such number was reserved, or its epoch is wiped.
+    pub fn slot(&self, index: u64, encode_type: EncodeType, place: Place) -> Result<Slot, SealError> {
+        let number = self.first.saturating_add(index);
+        let secret = (index < self.count && number < NUMBER_LIMIT)
+            .then(|| self.secret.at(EpochSecret::index_of(number)))
+            .flatten()
+            .ok_or(SealError::NoSecret(number))?;
+        Ok(Slot { secret, encode_type, place, number })
+    }
+}
+
+/// The epoch secrets a decoder holds: the oldest its window reaches, from which all others follow, and the
+/// newest, which spares the way there. Neither opens anything that the window has left behind.
+#[derive(Debug, Clone)]
+pub struct DecoderSecrets {
+    oldest: EpochSecret,
+    newest: EpochSecret,
+}
+
+impl DecoderSecrets {
+    /// The secrets of a direction that has received nothing.
+    pub fn new(root: EpochSecret) -> Self {
+        Self { newest: root.clone(), oldest: root }
+    }
+
+    /// The secret of the epoch of message `number`. The caller has checked the number against the window,
+    /// or will: the way to the farthest number the window allows is 128 steps, and longer ways are refused.
+    ///
+    /// # Errors
+    /// [`OpenError::NoSecret`] for a number whose epoch is wiped or too far ahead.
+    pub fn epoch_of(&self, number: u64) -> Result<EpochSecret, OpenError> {
+        const MOST_STEPS: u64 = 128;
+        if number >= NUMBER_LIMIT {
+            return Err(WindowError::Exhausted.into());
+        }
+        let index = EpochSecret::index_of(number);
+        let from = if index < u64::from(self.newest.index()) { &self.oldest } else { &self.newest };
+        if index.saturating_sub(u64::from(from.index())) > MOST_STEPS {
+            return Err(OpenError::NoSecret);
+        }
+        from.at(index).ok_or(OpenError::NoSecret)
+    }
+
+    /// The secrets to keep once `window` is what it is; `None` if they are these.
+    pub fn advanced(&self, window: &Window) -> Option<Self> {
+        let newest = EpochSecret::index_of(window.highest().unwrap_or(0));
+        let oldest = EpochSecret::index_of(window.oldest());
+        if newest == u64::from(self.newest.index()) && oldest == u64::from(self.oldest.index()) {
+            return None;
+        }
+        let oldest = self.oldest.at(oldest)?;
+        let newest = self.newest.at(newest)?;
+        Some(Self { oldest, newest })
+    }
+
+    /// Whether these secrets are of a later state than `other`.
+    pub fn newer_than(&self, other: &Self) -> bool {
+        self.newest.index() > other.newest.index() || self.oldest.index() > other.oldest.index()
+    }
+}
+
+/// A receiver's side of a direction.
+#[derive(Debug, Clone)]
+pub struct DecoderState {
+    /// What messages are opened with.
+    pub secrets: DecoderSecrets,
+    /// The numbers taken.
+    pub window: Window,
+}
+
+impl DecoderState {
+    /// A direction that has received nothing.
+    pub fn new(root: EpochSecret) -> Self {
+        Self { secrets: DecoderSecrets::new(root), window: Window::new() }
+    }
+
+    /// Takes the numbers of messages that verified, all or none, and wipes the epochs left behind.
+    ///
+    /// # Errors
+    /// [`OpenError::Number`]; nothing has changed then.
+    pub fn commit(&mut self, first: u64, count: u64) -> Result<(), OpenError> {
+        self.window.commit(first, count)?;
+        if let Some(secrets) = self.secrets.advanced(&self.window) {
+            self.secrets = secrets;
+        }
+        Ok(())
+    }
+}

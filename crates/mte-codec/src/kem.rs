@@ -1,0 +1,229 @@
+//! Key encapsulation and the entropy both sides take from it (section 2).
+//!
+//! The algorithm is told by the size of the encapsulation key. All calls to a KEM library are in this file,
+//! so that the library is a choice.
+
+use aws_lc_rs::{digest, hkdf};
+use kem::{Decapsulate, Encapsulate, Generate, Kem, KeyExport, TryKeyInit};
+use ml_kem::{MlKem512, MlKem768, MlKem1024, kem};
+use rand_core::CryptoRng;
+use x_wing::XWingKem;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{KemError, schedule::KeyLen, secret::Secret};
+
+/// The key encapsulation algorithms of section 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub enum KemId {
+    /// ML-KEM-512 (FIPS 203).
+    MlKem512 = 1,
+    /// ML-KEM-768 (FIPS 203), the default of our own clients.
+    MlKem768 = 2,
+    /// ML-KEM-1024 (FIPS 203).
+    MlKem1024 = 3,
+    /// X-Wing: X25519 and ML-KEM-768 (draft-connolly-cfrg-xwing-kem-06).
+    XWing = 4,
+}
+
+impl KemId {
+    /// Every algorithm, in the order of their ids.
+    pub const ALL: [Self; 4] = [Self::MlKem512, Self::MlKem768, Self::MlKem1024, Self::XWing];
+
+    /// The algorithm whose encapsulation keys have `len` bytes.
+    pub fn from_key_len(len: usize) -> Result<Self, KemError> {
+        Self::ALL.into_iter().find(|id| id.key_len() == len).ok_or(KemError::KeySize(len))
+    }
+
+    /// Bytes of an encapsulation key.
+    pub const fn key_len(self) -> usize {
+        match self {
+            Self::MlKem512 => 800,
+            Self::MlKem768 => 1184,
+            Self::MlKem1024 => 1568,
+            Self::XWing => 1216,
+        }
+    }
+
+    /// Bytes of a ciphertext.
+    pub const fn ciphertext_len(self) -> usize {
+        match self {
+            Self::MlKem512 => 768,
+            Self::MlKem768 => 1088,
+            Self::MlKem1024 => 1568,
+            Self::XWing => 1120,
+        }
+    }
+
+    /// The name used in configuration and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MlKem512 => "ml-kem-512",
+            Self::MlKem768 => "ml-kem-768",
+            Self::MlKem1024 => "ml-kem-1024",
+            Self::XWing => "x-wing",
+        }
+    }
+
+    /// A rank for a configured minimum: 512 < 768 < 1024 < X-Wing.
+    pub const fn rank(self) -> u16 {
+        self as u16
+    }
+}
+
+impl std::fmt::Display for KemId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for KemId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|id| id.name() == text).ok_or_else(|| {
+            format!("unknown KEM {text:?}: expected ml-kem-512, ml-kem-768, ml-kem-1024 or x-wing")
+        })
+    }
+}
+
+/// The 32 secret bytes a key exchange yields, bound to its key and ciphertext.
+#[derive(Debug, Clone)]
+pub struct Entropy(Secret);
+
+impl Entropy {
+    /// Entropy known from elsewhere: a test vector, or a state carried over.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Secret::new(bytes))
+    }
+
+    /// Derives the entropy of section 2 from what the KEM gave.
+    pub fn derive(id: KemId, shared_secret: &[u8; 32], key: &[u8], ciphertext: &[u8]) -> Self {
+        let key_digest = digest::digest(&digest::SHA256, key);
+        let ciphertext_digest = digest::digest(&digest::SHA256, ciphertext);
+        let id = (id as u16).to_be_bytes();
+        let info: [&[u8]; 3] = [&id, key_digest.as_ref(), ciphertext_digest.as_ref()];
+        let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, b"mte-open/1 kem").extract(shared_secret);
+        let secret = Secret::filled(|out| prk.expand(&info, KeyLen(32))?.fill(out));
+        Self(secret.expect("HKDF-SHA256 yields 32 bytes for any input"))
+    }
+
+    /// The bytes, for a vector file or a caller that keeps them itself.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        self.0.bytes()
+    }
+}
+
+/// Encapsulates to `key`, whose size names the algorithm: the ciphertext to send back, and the entropy.
+///
+/// # Errors
+/// [`KemError::KeySize`] for a size no algorithm has, [`KemError::InvalidKey`] for a key that fails
+/// FIPS 203's modulus check.
+pub fn encapsulate(key: &[u8], rng: &mut (impl CryptoRng + ?Sized)) -> Result<(Vec<u8>, Entropy), KemError> {
+    fn run<K: Kem>(
+        id: KemId,
+        key: &[u8],
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<(Vec<u8>, Entropy), KemError> {
+        let parsed = K::EncapsulationKey::new_from_slice(key).map_err(|_| KemError::InvalidKey(id))?;
+        let (ciphertext, mut shared) = parsed.encapsulate_with_rng(rng);
+        let shared = take(&mut shared);
+        let entropy = Entropy::derive(id, &shared, key, &ciphertext);
+        Ok((ciphertext.to_vec(), entropy))
+    }
+    let id = KemId::from_key_len(key.len())?;
+    match id {
+        KemId::MlKem512 => run::<MlKem512>(id, key, rng),
+        KemId::MlKem768 => run::<MlKem768>(id, key, rng),
+        KemId::MlKem1024 => run::<MlKem1024>(id, key, rng),
+        KemId::XWing => run::<XWingKem>(id, key, rng),
+    }
+}
+
+/// Moves a shared secret out of the library's array, which does not wipe itself.
+fn take(shared: &mut [u8]) -> Zeroizing<[u8; 32]> {
+    let mut taken = Zeroizing::new([0; 32]);
+    taken.copy_from_slice(shared);
+    shared.zeroize();
+    taken
+}
+
+/// The secret half of a key exchange: made by the side that asks, used once.
+pub struct DecapsulationKey {
+    id: KemId,
+    encapsulation_key: Vec<u8>,
+    key: Inner,
+}
+
+enum Inner {
+    MlKem512(Box<kem::DecapsulationKey<MlKem512>>),
+    MlKem768(Box<kem::DecapsulationKey<MlKem768>>),
+    MlKem1024(Box<kem::DecapsulationKey<MlKem1024>>),
+    XWing(Box<kem::DecapsulationKey<XWingKem>>),
+}
+
+impl DecapsulationKey {
+    /// Makes a fresh key of the given algorithm.
+    pub fn generate(id: KemId, rng: &mut impl CryptoRng) -> Self {
+        fn run<K: Kem>(rng: &mut impl CryptoRng) -> (Box<K::DecapsulationKey>, Vec<u8>)
+        where
+            K::DecapsulationKey: Generate,
+        {
+            let (secret, public) = K::generate_keypair_from_rng(rng);
+            (Box::new(secret), public.to_bytes().to_vec())
+        }
+        let (key, encapsulation_key) = match id {
+            KemId::MlKem512 => {
+                let (secret, public) = run::<MlKem512>(rng);
+                (Inner::MlKem512(secret), public)
+            }
+            KemId::MlKem768 => {
+                let (secret, public) = run::<MlKem768>(rng);
+                (Inner::MlKem768(secret), public)
+            }
+            KemId::MlKem1024 => {
+                let (secret, public) = run::<MlKem1024>(rng);
+                (Inner::MlKem1024(secret), public)
+            }
+            KemId::XWing => {
+                let (secret, public) = run::<XWingKem>(rng);
+                (Inner::XWing(secret), public)
+            }
+        };
+        Self { id, encapsulation_key, key }
+    }
+
+    /// The public half, to send to the peer.
+    pub fn encapsulation_key(&self) -> &[u8] {
+        &self.encapsulation_key
+    }
+
+    /// The algorithm.
+    pub fn id(&self) -> KemId {
+        self.id
+    }
+
+    /// The entropy that the peer's ciphertext carries. As FIPS 203 has it, a ciphertext of the right size
+    /// always decapsulates; a wrong one yields entropy the peer does not share.
+    ///
+    /// # Errors
+    /// [`KemError::CiphertextSize`].
+    pub fn decapsulate(&self, ciphertext: &[u8]) -> Result<Entropy, KemError> {
+        let wrong_size =
+            |_| KemError::CiphertextSize { expected: self.id.ciphertext_len(), got: ciphertext.len() };
+        let shared = match &self.key {
+            Inner::MlKem512(key) => key.decapsulate_slice(ciphertext).map(|mut s| take(&mut s)),
+            Inner::MlKem768(key) => key.decapsulate_slice(ciphertext).map(|mut s| take(&mut s)),
+            Inner::MlKem1024(key) => key.decapsulate_slice(ciphertext).map(|mut s| take(&mut s)),
+            Inner::XWing(key) => key.decapsulate_slice(ciphertext).map(|mut s| take(&mut s)),
+        }
+        .map_err(wrong_size)?;
+        Ok(Entropy::derive(self.id, &shared, &self.encapsulation_key, ciphertext))
+    }
+}
+
+impl std::fmt::Debug for DecapsulationKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DecapsulationKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,140 @@
+//! Root secret, epochs and message keys (sections 3 and 4).
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM, LessSafeKey, UnboundKey},
+    hkdf::{self, HKDF_SHA256},
+};
+use zeroize::Zeroizing;
+
+use crate::{EPOCH_MESSAGES, EncodeType, Entropy, HEADER_LEN, ScheduleError, secret::Secret};
+
+/// Output length of an HKDF expansion.
+#[derive(Clone, Copy)]
+pub(crate) struct KeyLen(pub(crate) usize);
+
+impl hkdf::KeyType for KeyLen {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+/// What goes into a direction's root secret beside the entropy (section 3).
+#[derive(Debug, Clone, Copy)]
+pub struct RootInputs<'a> {
+    /// Secret of an authenticated pairing; empty in this version of the relay protocol.
+    pub auth: &'a [u8],
+    /// The canonical decimal string of the direction's nonce.
+    pub nonce: &'a str,
+    /// The direction's personalization string.
+    pub personalization: &'a str,
+    /// Transcript of an authenticated pairing; empty in this version of the relay protocol.
+    pub context: &'a [u8],
+}
+
+impl<'a> RootInputs<'a> {
+    /// The inputs of a pairing without authentication.
+    pub fn new(nonce: &'a str, personalization: &'a str) -> Self {
+        Self { auth: &[], nonce, personalization, context: &[] }
+    }
+}
+
+/// Derives the root secret of a direction, which is the secret of its epoch 0.
+///
+/// # Errors
+/// [`ScheduleError::TooLong`] for a personalization or context above 65,535 bytes.
+pub fn root(entropy: &Entropy, inputs: &RootInputs<'_>) -> Result<EpochSecret, ScheduleError> {
+    let personalization = inputs.personalization.as_bytes();
+    let len = |bytes: &[u8], what| {
+        u16::try_from(bytes.len()).map(u16::to_be_bytes).map_err(|_| ScheduleError::TooLong(what))
+    };
+    let personalization_len = len(personalization, "personalization")?;
+    let context_len = len(inputs.context, "context")?;
+
+    let ikm = Zeroizing::new([entropy.as_bytes().as_slice(), inputs.auth].concat());
+    let prk = hkdf::Salt::new(HKDF_SHA256, inputs.nonce.as_bytes()).extract(&ikm);
+    let info: [&[u8]; 5] =
+        [b"mte-open/1 root", &personalization_len, personalization, &context_len, inputs.context];
+    let secret = Secret::filled(|out| prk.expand(&info, KeyLen(32))?.fill(out))
+        .map_err(|_| ScheduleError::Derivation)?;
+    Ok(EpochSecret { index: 0, secret })
+}
+
+/// The secret of one epoch: it gives the keys of 32 consecutive messages and the next epoch's secret, and
+/// nothing that came before.
+#[derive(Debug, Clone)]
+pub struct EpochSecret {
+    index: u32,
+    secret: Secret,
+}
+
+impl EpochSecret {
+    /// A secret from stored bytes.
+    pub fn from_bytes(index: u32, secret: [u8; 32]) -> Self {
+        Self { index, secret: Secret::new(secret) }
+    }
+
+    /// The bytes, for a store or a vector file. They are as secret as the messages they open.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        self.secret.bytes()
+    }
+
+    /// Which epoch this is.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The epoch that message `number` belongs to.
+    pub fn index_of(number: u64) -> u64 {
+        number / EPOCH_MESSAGES
+    }
+
+    /// This secret, ratcheted forward to epoch `index`; `None` if that epoch lies behind.
+    pub fn at(&self, index: u64) -> Option<Self> {
+        let steps = index.checked_sub(u64::from(self.index))?;
+        let mut secret = self.clone();
+        for _ in 0..steps {
+            secret = secret.next();
+        }
+        Some(secret)
+    }
+
+    fn next(&self) -> Self {
+        let secret = Secret::filled(|out| self.prk().expand(&[b"mte-open/1 epoch"], KeyLen(32))?.fill(out))
+            .expect("HKDF-SHA256 yields 32 bytes for any input");
+        Self { index: self.index + 1, secret }
+    }
+
+    fn prk(&self) -> hkdf::Prk {
+        hkdf::Prk::new_less_safe(HKDF_SHA256, self.secret.bytes())
+    }
+
+    /// The keys of the message with this header (section 4).
+    pub(crate) fn message_keys(
+        &self,
+        encode_type: EncodeType,
+        header: &[u8; HEADER_LEN],
+    ) -> Result<MessageKeys, aws_lc_rs::error::Unspecified> {
+        let mut bytes = Zeroizing::new([0u8; 64]);
+        let len = match encode_type {
+            EncodeType::Mke => 32,
+            EncodeType::Mte => 64,
+        };
+        let info: [&[u8]; 2] = [b"mte-open/1 message", header];
+        self.prk().expand(&info, KeyLen(len))?.fill(&mut bytes[..len])?;
+        let aead = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &bytes[..32])?);
+        let tokens = match encode_type {
+            EncodeType::Mke => None,
+            EncodeType::Mte => Some(Secret::filled(|out| {
+                out.copy_from_slice(&bytes[32..]);
+                Ok::<_, aws_lc_rs::error::Unspecified>(())
+            })?),
+        };
+        Ok(MessageKeys { aead, tokens })
+    }
+}
+
+/// The keys of one message: the AEAD key, and for type MTE the token key.
+pub(crate) struct MessageKeys {
+    pub(crate) aead: LessSafeKey,
+    pub(crate) tokens: Option<Secret>,
+}

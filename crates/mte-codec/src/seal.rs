@@ -1,0 +1,190 @@
+//! Making messages (sections 4 and 5).
+//!
+//! [`message`] makes a whole one of either type; [`Sealer`] makes one of type MKE as its plaintext arrives.
+//! Both copy the plaintext once, into the message's own buffer, and encrypt it there.
+
+use aws_lc_rs::aead::Aad;
+use bytes::{BufMut, Bytes, BytesMut};
+use rand_core::CryptoRng;
+
+use crate::{
+    EncodeType, EpochSecret, FRAME_OVERHEAD, HEADER_LEN, Header, MAX_FRAME, Place, SealError,
+    message::{FINAL, FrameCounter},
+    schedule::MessageKeys,
+    tokens,
+};
+
+/// One message about to be made: its number, what it is, and the secret it is made under.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    /// The secret of the epoch that `number` belongs to.
+    pub secret: EpochSecret,
+    /// How the message is encoded.
+    pub encode_type: EncodeType,
+    /// Where it belongs.
+    pub place: Place,
+    /// Its number.
+    pub number: u64,
+}
+
+impl Slot {
+    fn start(
+        &self,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<(MessageKeys, [u8; HEADER_LEN]), SealError> {
+        if u64::from(self.secret.index()) != EpochSecret::index_of(self.number) {
+            return Err(SealError::NoSecret(self.number));
+        }
+        let mut salt = [0; 16];
+        rng.fill_bytes(&mut salt);
+        let header =
+            Header { encode_type: self.encode_type, place: self.place, number: self.number, salt }.to_bytes();
+        let keys = self.secret.message_keys(self.encode_type, &header).map_err(|_| SealError::Crypto)?;
+        Ok((keys, header))
+    }
+}
+
+/// The length of the message that [`message`] makes of a plaintext of `len` bytes.
+pub const fn message_len(encode_type: EncodeType, len: usize) -> usize {
+    let framed = match encode_type {
+        EncodeType::Mke => len,
+        EncodeType::Mte => tokens::tokens_len(len),
+    };
+    HEADER_LEN + framed + frames_for(framed) * FRAME_OVERHEAD
+}
+
+/// Frames of the largest size that `len` bytes need; an empty message still has its final one.
+const fn frames_for(len: usize) -> usize {
+    if len == 0 { 1 } else { len.div_ceil(MAX_FRAME) }
+}
+
+/// Makes a whole message, in frames of the largest size.
+///
+/// `rng` gives the 16 random bytes of the header, then, for type MTE, one filler byte per token.
+///
+/// # Errors
+/// [`SealError::NoSecret`] if the slot's secret is not of its number's epoch, [`SealError::TooLong`].
+pub fn message(
+    slot: Slot,
+    plaintext: &[u8],
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<Vec<u8>, SealError> {
+    let framed = message_len(slot.encode_type, plaintext.len()) - HEADER_LEN;
+    let frames = framed.div_ceil(MAX_FRAME + FRAME_OVERHEAD);
+    let last = framed - frames * FRAME_OVERHEAD - (frames - 1) * MAX_FRAME;
+    let sizes = std::iter::repeat_n(MAX_FRAME, frames - 1).chain([last]);
+    message_in_frames(slot, plaintext, sizes, rng)
+}
+
+/// Makes a whole message in frames of the given sizes, which add up to the plaintext (for type MTE: to its
+/// token string). The format leaves framing to the sender; this is for test vectors and for tests.
+///
+/// # Errors
+/// Those of [`message`], and [`SealError::FrameSizes`].
+pub fn message_in_frames(
+    slot: Slot,
+    plaintext: &[u8],
+    sizes: impl IntoIterator<Item = usize>,
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<Vec<u8>, SealError> {
+    let (keys, header) = slot.start(rng)?;
+    let tokens = match &keys.tokens {
+        Some(key) => Some(tokens::encode(key, plaintext, rng)?),
+        None => None,
+    };
+    let mut rest: &[u8] = tokens.as_ref().map_or(plaintext, |tokens| tokens);
+
+    let mut out = BytesMut::with_capacity(message_len(slot.encode_type, plaintext.len()));
+    out.put_slice(&header);
+    let mut frames = Frames { keys, counter: FrameCounter::default() };
+    let mut sizes = sizes.into_iter().peekable();
+    while let Some(size) = sizes.next() {
+        let last = sizes.peek().is_none();
+        if size > rest.len().min(MAX_FRAME) || size == 0 && !last {
+            return Err(SealError::FrameSizes);
+        }
+        let (frame, after) = rest.split_at(size);
+        frames.seal(frame, last, &mut out)?;
+        rest = after;
+    }
+    if !rest.is_empty() || frames.counter.count() == 0 {
+        return Err(SealError::FrameSizes);
+    }
+    Ok(out.into())
+}
+
+/// Makes a message of type MKE as its plaintext arrives; every call returns bytes that can be sent at once.
+pub struct Sealer {
+    frames: Frames,
+    /// The message header, until it is sent with the first frame.
+    header: Option<[u8; HEADER_LEN]>,
+    finished: bool,
+}
+
+impl Sealer {
+    /// Starts a message.
+    ///
+    /// # Errors
+    /// [`SealError::NotStreamable`] for type MTE, and those of [`message`].
+    pub fn new(slot: &Slot, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Self, SealError> {
+        if slot.encode_type != EncodeType::Mke {
+            return Err(SealError::NotStreamable);
+        }
+        let (keys, header) = slot.start(rng)?;
+        let frames = Frames { keys, counter: FrameCounter::default() };
+        Ok(Self { frames, header: Some(header), finished: false })
+    }
+
+    /// Seals the next part of the plaintext, and with `last` ends the message. An empty part that is not
+    /// the last yields nothing. The result is one allocation: header (the first time), heads, ciphertext
+    /// and tags.
+    ///
+    /// # Errors
+    /// [`SealError::Finished`] after the last part, [`SealError::TooLong`] after 2^32 frames.
+    pub fn seal(&mut self, plaintext: &[u8], last: bool) -> Result<Bytes, SealError> {
+        if self.finished {
+            return Err(SealError::Finished);
+        }
+        if plaintext.is_empty() && !last {
+            return Ok(Bytes::new());
+        }
+        let header = self.header.take();
+        let frames = frames_for(plaintext.len());
+        let header_len = header.map_or(0, |header| header.len());
+        let mut out = BytesMut::with_capacity(header_len + plaintext.len() + frames * FRAME_OVERHEAD);
+        if let Some(header) = header {
+            out.put_slice(&header);
+        }
+        for index in 0..frames {
+            let part = &plaintext[index * MAX_FRAME..plaintext.len().min((index + 1) * MAX_FRAME)];
+            self.frames.seal(part, last && index + 1 == frames, &mut out)?;
+        }
+        self.finished = last;
+        Ok(out.freeze())
+    }
+}
+
+/// The frames of one message under its key.
+struct Frames {
+    keys: MessageKeys,
+    counter: FrameCounter,
+}
+
+impl Frames {
+    /// Appends one frame to `out`.
+    fn seal(&mut self, plaintext: &[u8], last: bool, out: &mut BytesMut) -> Result<(), SealError> {
+        let nonce = self.counter.next().ok_or(SealError::TooLong)?;
+        let flag = if last { FINAL } else { 0 };
+        let head = (plaintext.len() as u32 | flag).to_be_bytes();
+        out.put_slice(&head);
+        let start = out.len();
+        out.put_slice(plaintext);
+        let tag = self
+            .keys
+            .aead
+            .seal_in_place_separate_tag(nonce, Aad::from(head), &mut out[start..])
+            .map_err(|_| SealError::Crypto)?;
+        out.put_slice(tag.as_ref());
+        Ok(())
+    }
+}

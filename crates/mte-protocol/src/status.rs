@@ -1,0 +1,190 @@
+//! The relay's own statuses (docs/protocol.md, section 5).
+//!
+//! A status's text is what a client may know. Why a decode failed is for the log alone.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// A status that only relays produce. None is sent once the upstream has been contacted, since clients repeat
+/// the request on most of them (docs/protocol.md, section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// 559: the pair is older than the relay allows.
+    PairExpired,
+    /// 560: no such pair for this client.
+    PairNotFound,
+    /// 561: encoding failed.
+    EncodeFailed,
+    /// 562: decoding failed; not authentic, replayed, malformed, out of order or place.
+    DecodeFailed,
+    /// 563: the pair's state could not be read.
+    StateNotRead,
+    /// 564: a direction's numbers are used up.
+    NumbersExhausted,
+    /// 566: the client id does not verify.
+    ClientIdInvalid,
+    /// 567: the decoder's state could not be saved.
+    DecoderNotSaved,
+    /// 568: the encoder's state could not be saved.
+    EncoderNotSaved,
+    /// 569: `x-mte-relay`, the client id or the pair id is missing.
+    RelayHeaderMissing,
+}
+
+impl Status {
+    /// Every status, in order of its code.
+    pub fn all() -> &'static [Status] {
+        &[
+            Self::PairExpired,
+            Self::PairNotFound,
+            Self::EncodeFailed,
+            Self::DecodeFailed,
+            Self::StateNotRead,
+            Self::NumbersExhausted,
+            Self::ClientIdInvalid,
+            Self::DecoderNotSaved,
+            Self::EncoderNotSaved,
+            Self::RelayHeaderMissing,
+        ]
+    }
+
+    /// The HTTP status code, 559 to 569.
+    pub fn code(self) -> u16 {
+        match self {
+            Self::PairExpired => 559,
+            Self::PairNotFound => 560,
+            Self::EncodeFailed => 561,
+            Self::DecodeFailed => 562,
+            Self::StateNotRead => 563,
+            Self::NumbersExhausted => 564,
+            Self::ClientIdInvalid => 566,
+            Self::DecoderNotSaved => 567,
+            Self::EncoderNotSaved => 568,
+            Self::RelayHeaderMissing => 569,
+        }
+    }
+
+    /// The text that a client gets.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::PairExpired => "pair must be renewed",
+            Self::PairNotFound => "no such pair",
+            Self::EncodeFailed => "encode failed",
+            Self::DecodeFailed => "decode failed",
+            Self::StateNotRead => "pair state could not be read",
+            Self::NumbersExhausted => "pair is used up",
+            Self::ClientIdInvalid => "client id does not verify",
+            Self::DecoderNotSaved => "decoder state could not be saved",
+            Self::EncoderNotSaved => "encoder state could not be saved",
+            Self::RelayHeaderMissing => "x-mte-relay, client id or pair id is missing",
+        }
+    }
+
+    /// The status of a code, if this relay knows one.
+    pub fn from_code(code: u16) -> Option<Status> {
+        Self::all().iter().copied().find(|status| status.code() == code)
+    }
+
+    /// Whether a client pairs anew and retries once on this status, if it can send the body again.
+    pub fn means_pair_anew(self) -> bool {
+        code_means_pair_anew(self.code())
+    }
+
+    /// Whether a client also drops its client id and asks for a new one: on 566.
+    pub fn means_new_client_id(self) -> bool {
+        self == Self::ClientIdInvalid
+    }
+}
+
+/// Whether a client pairs anew on a status code: 559 to 568, those included that this relay does not send
+/// (docs/protocol.md, section 5).
+pub fn code_means_pair_anew(code: u16) -> bool {
+    (559..=568).contains(&code)
+}
+
+/// The answer of `GET /api/mte-errors`: a JSON object, message to status code (docs/protocol.md, section 2).
+pub fn errors_json() -> String {
+    let mut json = String::from("{");
+    for (index, status) in Status::all().iter().enumerate() {
+        // The texts are ours and need no escaping; a test reads them back.
+        let comma = if index == 0 { "" } else { "," };
+        json.push_str(&format!("{comma}\"{}\":{}", status.text(), status.code()));
+    }
+    json.push('}');
+    json
+}
+
+/// The body of an error that a relay produces (docs/protocol.md, section 5), written and read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody<'a> {
+    /// What a client may know.
+    pub error: Cow<'a, str>,
+    /// The HTTP status code, once more.
+    pub status: u16,
+    /// Finds the request in the relay's log.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub request_id: Cow<'a, str>,
+}
+
+impl<'a> ErrorBody<'a> {
+    /// The body for one of the relay's own statuses.
+    pub fn new(status: Status, request_id: &'a str) -> Self {
+        Self { error: status.text().into(), status: status.code(), request_id: request_id.into() }
+    }
+
+    /// The JSON to send.
+    pub fn to_json(&self) -> Vec<u8> {
+        // Strings and a number always serialise.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    #[test]
+    fn codes_are_in_order_and_texts_are_distinct() {
+        let codes: Vec<u16> = Status::all().iter().map(|status| status.code()).collect();
+        assert_eq!(codes, [559, 560, 561, 562, 563, 564, 566, 567, 568, 569]);
+        let texts: BTreeSet<&str> = Status::all().iter().map(|status| status.text()).collect();
+        assert_eq!(texts.len(), codes.len());
+    }
+
+    #[test]
+    fn a_status_is_found_by_its_code() {
+        for status in Status::all() {
+            assert_eq!(Status::from_code(status.code()), Some(*status));
+        }
+        assert_eq!(Status::from_code(565), None);
+        assert_eq!(Status::from_code(400), None);
+    }
+
+    #[test]
+    fn clients_pair_anew_on_559_to_568() {
+        assert!(Status::all().iter().all(|status| status.means_pair_anew() != (status.code() == 569)));
+        assert!(code_means_pair_anew(565));
+        assert!(!code_means_pair_anew(558) && !code_means_pair_anew(502));
+        assert!(Status::ClientIdInvalid.means_new_client_id() && !Status::PairNotFound.means_new_client_id());
+    }
+
+    #[test]
+    fn the_list_of_errors_is_json_of_message_and_code() {
+        let map: BTreeMap<String, u16> = serde_json::from_str(&errors_json()).unwrap();
+        assert_eq!(map.len(), Status::all().len());
+        assert_eq!(map["decode failed"], 562);
+    }
+
+    #[test]
+    fn an_error_body_is_written_and_read_back() {
+        let body = ErrorBody::new(Status::DecodeFailed, "r-1");
+        let json = body.to_json();
+        assert_eq!(json, br#"{"error":"decode failed","status":562,"request_id":"r-1"}"#);
+        assert_eq!(serde_json::from_slice::<ErrorBody<'_>>(&json).unwrap(), body);
+        let other: ErrorBody<'_> = serde_json::from_str(r#"{"error":"x","status":400,"more":1}"#).unwrap();
+        assert_eq!(other.request_id, "");
+    }
+}

@@ -1,0 +1,173 @@
+//! The settings as they are written: the YAML file's shape, with every default in one place.
+//!
+//! Nothing here is checked beyond its type; [`super::Config`] is what came through the checks.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::Deserialize;
+
+use super::units::{Size, Span};
+
+/// Defines a settings struct: every field has its default beside it, and unknown keys are refused.
+macro_rules! settings {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name { $($(#[$doc])* pub $field: $type,)* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+    };
+}
+
+const fn seconds(seconds: u64) -> Span {
+    Span(std::time::Duration::from_secs(seconds))
+}
+
+settings! {
+    /// The whole file.
+    Settings {
+        /// Where the relay listens. Default: `0.0.0.0:8080`, or the port of `PORT`.
+        listeners: Vec<ListenerSettings> = Vec::new(),
+        /// Worker threads; 0 is one per core.
+        threads: usize = 0,
+        /// What is logged and how.
+        log: LogSettings = LogSettings::default(),
+        /// Ready codec instances, at most 1000.
+        pool_size: usize = 600,
+        /// Limits on pairs.
+        pairs: PairSettings = PairSettings::default(),
+        /// Limits on requests.
+        limits: LimitSettings = LimitSettings::default(),
+        /// Time limits.
+        timeouts: TimeoutSettings = TimeoutSettings::default(),
+        /// Upstream names are resolved again after this time.
+        dns_refresh: Span = seconds(30),
+        /// The tenants: inbound host -> tenant.
+        domain_map: BTreeMap<String, TenantSettings> = BTreeMap::new(),
+    }
+}
+
+settings! {
+    /// One listener.
+    ListenerSettings {
+        /// Address and port.
+        address: String = String::new(),
+    }
+}
+
+settings! {
+    /// Logging.
+    LogSettings {
+        /// trace, debug, info, warning, error, panic, off.
+        level: String = "info".into(),
+        /// json, pretty, or auto: pretty on a terminal, else json.
+        format: String = "auto".into(),
+    }
+}
+
+settings! {
+    /// Limits on pairs.
+    PairSettings {
+        /// A pair not used for this time is dropped.
+        idle_timeout: Span = seconds(1_800),
+        /// A pair that was made but never used is dropped after this time.
+        unused_timeout: Span = seconds(600),
+        /// A pair is renewed at this age (559).
+        max_age: Span = seconds(86_400),
+        /// Pairs of one client; beyond it, its own oldest go.
+        max_per_client: usize = 200,
+        /// Pairs in one pairing request.
+        max_per_request: usize = 100,
+        /// Pairs in all. When full, pairs never used go first, then pairing answers 503.
+        max_total: usize = 1_000_000,
+        /// Smaller KEMs are refused: ml-kem-512, ml-kem-768, ml-kem-1024, x-wing.
+        min_kem: String = "ml-kem-512".into(),
+    }
+}
+
+settings! {
+    /// Limits on requests.
+    LimitSettings {
+        /// Bytes of all request header fields together; beyond it, 431.
+        max_header_bytes: Size = Size(64 << 10),
+        /// Bytes of a request body as it arrives; 0 is unlimited. Beyond it, 413.
+        max_body: Size = Size(0),
+        /// Bytes of a body of encode type MTE, which is held in memory.
+        max_mte_body: Size = Size(1 << 20),
+        /// Pairs per second and client network (/24, /56), burst of twice that; beyond it, 429. 0 is unlimited.
+        pairs_per_second: u32 = 200,
+    }
+}
+
+settings! {
+    /// Time limits.
+    TimeoutSettings {
+        /// Connecting to an upstream, TLS handshake included.
+        connect: Span = seconds(5),
+        /// Waiting for more bytes, from clients and upstreams.
+        read: Span = seconds(60),
+        /// Waiting to send more bytes, to clients and upstreams.
+        write: Span = seconds(60),
+        /// An unused connection is kept open for this time.
+        idle: Span = seconds(60),
+        /// On SIGTERM, requests in flight may take this long.
+        drain: Span = seconds(30),
+    }
+}
+
+settings! {
+    /// One tenant.
+    TenantSettings {
+        /// The origin that requests go to: `http://host[:port]` or `https://host[:port]`.
+        upstream: Option<String> = None,
+        /// The key that signs client ids.
+        client_id_secret: Option<String> = None,
+        /// A file that holds `client_id_secret`.
+        client_id_secret_file: Option<PathBuf> = None,
+        /// The secret before this one: ids it signed still verify.
+        client_id_secret_previous: Option<String> = None,
+        /// A file that holds `client_id_secret_previous`.
+        client_id_secret_previous_file: Option<PathBuf> = None,
+        /// Origins that may call from a browser.
+        cors_origins: Vec<String> = Vec::new(),
+        /// Methods that may be called from a browser.
+        cors_methods: Vec<String> = super::checks::DEFAULT_METHODS.map(String::from).to_vec(),
+        /// Whether browsers may send credentials. Default: yes, unless cors_origins has "*".
+        cors_credentials: Option<bool> = None,
+        /// Routes that are proxied as they are.
+        pass_through_routes: Vec<String> = Vec::new(),
+        /// If given, the only routes there are beside the pass-through ones.
+        mte_routes: Vec<String> = Vec::new(),
+        /// Header fields added to upstream requests and to responses.
+        headers: BTreeMap<String, String> = BTreeMap::new(),
+        /// Sends the client's Host to the upstream instead of the upstream's own.
+        preserve_host: bool = false,
+        /// Lets requests through whose URL and headers are both in the clear.
+        allow_plain_requests: bool = false,
+        /// Refuses requests without `:method` and `:authority` in the sealed headers.
+        require_binding: bool = false,
+        /// How the upstream's certificate is checked.
+        upstream_tls: UpstreamTlsSettings = UpstreamTlsSettings::default(),
+        /// A stricter least KEM than the relay's.
+        min_kem: Option<String> = None,
+        /// More attempts after a connection could not be made.
+        retries: usize = 1,
+    }
+}
+
+settings! {
+    /// TLS towards an upstream.
+    UpstreamTlsSettings {
+        /// Whether certificate and name are verified.
+        verify: bool = true,
+        /// The authority to trust instead of the system's, as PEM.
+        ca_file: Option<PathBuf> = None,
+        /// The name to ask for and verify instead of the upstream's host.
+        sni: Option<String> = None,
+    }
+}

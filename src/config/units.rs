@@ -1,0 +1,107 @@
+//! Durations and sizes as people write them: `30s`, `10m`, `64KiB`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de};
+
+/// A duration: a number with `ms`, `s`, `m` or `h`; a bare number counts seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+/// A size: a number with `B`, `KiB`, `MiB` or `GiB` (`K`, `M`, `G` mean the same); a bare number counts bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+fn split(text: &str) -> Result<(u64, &str), String> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number = text[..digits].parse().map_err(|_| format!("{text:?} does not start with a number"))?;
+    Ok((number, text[digits..].trim()))
+}
+
+impl std::str::FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, unit) = split(text)?;
+        let millis = match unit {
+            "ms" => Some(number),
+            "" | "s" => number.checked_mul(1_000),
+            "m" => number.checked_mul(60_000),
+            "h" => number.checked_mul(3_600_000),
+            _ => return Err(format!("unknown unit {unit:?} in {text:?}: write 500ms, 30s, 10m or 24h")),
+        };
+        millis
+            .map(|millis| Self(Duration::from_millis(millis)))
+            .ok_or_else(|| format!("{text:?} is too long a time"))
+    }
+}
+
+impl std::str::FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, unit) = split(text)?;
+        let shift = match unit {
+            "" | "B" => 0,
+            "K" | "KiB" => 10,
+            "M" | "MiB" => 20,
+            "G" | "GiB" => 30,
+            _ => return Err(format!("unknown unit {unit:?} in {text:?}: write 4096, 64KiB, 1MiB or 2GiB")),
+        };
+        number.checked_mul(1 << shift).map(Self).ok_or_else(|| format!("{text:?} is too large a size"))
+    }
+}
+
+/// Lets a value be written as a bare number or as text with a unit.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Number(u64),
+    Text(String),
+}
+
+fn from_written<'de, D: Deserializer<'de>, T: std::str::FromStr<Err = String>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let text = match Written::deserialize(deserializer) {
+        Ok(Written::Number(number)) => number.to_string(),
+        Ok(Written::Text(text)) => text,
+        Err(_) => return Err(de::Error::custom("expected a number, or a number with a unit")),
+    };
+    text.parse().map_err(de::Error::custom)
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_written(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_written(deserializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes_read_as_people_write_them() {
+        assert_eq!("500ms".parse(), Ok(Span(Duration::from_millis(500))));
+        assert_eq!("30".parse(), Ok(Span(Duration::from_secs(30))));
+        assert_eq!("24h".parse(), Ok(Span(Duration::from_secs(86_400))));
+        assert_eq!("64KiB".parse(), Ok(Size(65_536)));
+        assert_eq!("0".parse(), Ok(Size(0)));
+    }
+
+    #[test]
+    fn a_wrong_unit_is_refused_with_the_right_ones() {
+        let error = "5 fortnights".parse::<Span>().unwrap_err();
+        assert!(error.contains("fortnights") && error.contains("10m"), "{error}");
+        assert!("64kB".parse::<Size>().unwrap_err().contains("64KiB"));
+        assert!("99999999999GiB".parse::<Size>().is_err());
+    }
+}

@@ -1,0 +1,118 @@
+//! Pairing: one KEM exchange per direction of every pair (docs/protocol.md, section 2; docs/codec.md,
+//! sections 2 and 3). The answer leaves only after the state is stored.
+
+use mte_codec::{
+    EpochSecret, KemError, KemId, kem,
+    schedule::{RootInputs, root},
+};
+use mte_protocol::{
+    PairRequest, PairResponse,
+    pairing::{Field, Nonce, PairingError, Problem, parse_request, write_response},
+};
+use pingora_proxy::Session;
+
+use crate::{
+    domains::Tenant,
+    gateway::{RequestContext, client, error::Failure},
+    pairs::{NewPair, Owner, PairStore},
+    relay::Shared,
+};
+
+/// Pairs up to this many are made on the worker; more would hold up other requests.
+const INLINE_PAIRS: usize = 4;
+
+/// Room in a pairing body for one pair: two keys of the largest size in base64, three names, and JSON.
+const BODY_PER_PAIR: usize = 8 << 10;
+
+/// Makes the pairs that the request asks for; the JSON to answer.
+pub(super) async fn pair(
+    session: &mut Session,
+    ctx: &RequestContext,
+    tenant: &Tenant,
+    shared: &Shared,
+) -> Result<Vec<u8>, Failure> {
+    let max = ctx.config.pairs.max_per_request;
+    let body = read_body(session, max.saturating_mul(BODY_PER_PAIR)).await?;
+    let requests = parse_request(&body, max).map_err(Failure::BadPairing)?;
+    if let Some(address) = client(session).address {
+        let rate = ctx.config.limits.pairs_per_second;
+        shared.pairing_rate.check(address, requests.len() as u32, rate)?;
+    }
+    let least = tenant.min_kem;
+    let (responses, pairs) = if requests.len() <= INLINE_PAIRS {
+        make_all(requests, least)
+    } else {
+        let made = tokio::task::spawn_blocking(move || make_all(requests, least)).await;
+        made.map_err(|error| Failure::Internal(format!("pairing: {error}")))?
+    }
+    .map_err(Failure::BadPairing)?;
+
+    let (client, _) =
+        ctx.client.as_ref().ok_or_else(|| Failure::Internal("pairing without a client".into()))?;
+    shared.pairs.create_all(Owner { tenant: tenant.id, client: *client }, pairs).await?;
+    Ok(write_response(&responses))
+}
+
+async fn read_body(session: &mut Session, limit: usize) -> Result<Vec<u8>, Failure> {
+    crate::gateway::expect_continue(session).await?;
+    let mut body = Vec::new();
+    loop {
+        let part =
+            session.as_downstream_mut().read_request_body().await.map_err(|error| match error.etype() {
+                pingora_core::ErrorType::ReadTimedout => Failure::RequestTimeout,
+                _ => Failure::BadRequest("the request body cannot be read".into()),
+            })?;
+        let Some(part) = part else { return Ok(body) };
+        if body.len() + part.len() > limit {
+            return Err(Failure::TooLarge { what: "the pairing request", limit: limit as u64 });
+        }
+        body.extend_from_slice(&part);
+    }
+}
+
+type Made = (Vec<PairResponse>, Vec<NewPair>);
+
+fn make_all(requests: Vec<PairRequest>, least: KemId) -> Result<Made, PairingError> {
+    let mut rng = rand::rng();
+    let made = requests.into_iter().enumerate();
+    made.map(|(index, request)| make(index, request, least, &mut rng))
+        .collect::<Result<Vec<_>, _>>()
+        .map(|made| made.into_iter().unzip())
+}
+
+fn make(
+    index: usize,
+    request: PairRequest,
+    least: KemId,
+    rng: &mut impl rand::CryptoRng,
+) -> Result<(PairResponse, NewPair), PairingError> {
+    // The client names things from its side: what it encodes, the relay decodes.
+    let c2s = (Field::EncoderPublicKey, &request.encoder_public_key, &request.encoder_personalization);
+    let s2c = (Field::DecoderPublicKey, &request.decoder_public_key, &request.decoder_personalization);
+    let mut direction = |(field, key, personalization): (Field, &Vec<u8>, &String)| {
+        let refuse = |problem| PairingError::field(index, field, problem);
+        let id = KemId::from_key_len(key.len()).map_err(|_| refuse(Problem::InvalidKey))?;
+        if id.rank() < least.rank() {
+            return Err(refuse(Problem::WeakKey { minimum: least.name() }));
+        }
+        let (ciphertext, entropy) = kem::encapsulate(key, rng).map_err(|error| match error {
+            KemError::KeySize(_) | KemError::InvalidKey(_) | KemError::CiphertextSize { .. } => {
+                refuse(Problem::InvalidKey)
+            }
+        })?;
+        let nonce = Nonce::from_random(rand::Rng::next_u64(rng));
+        let root = root(&entropy, &RootInputs::new(&nonce.to_string(), personalization));
+        let root = root.map_err(|_| refuse(Problem::NotOpaque))?;
+        Ok::<(Vec<u8>, Nonce, EpochSecret), PairingError>((ciphertext, nonce, root))
+    };
+    let (decoder_secret, decoder_nonce, decoder) = direction(c2s)?;
+    let (encoder_secret, encoder_nonce, encoder) = direction(s2c)?;
+    let response = PairResponse {
+        pair_id: request.pair_id.clone(),
+        encoder_nonce,
+        encoder_secret,
+        decoder_nonce,
+        decoder_secret,
+    };
+    Ok((response, NewPair { pair_id: request.pair_id, decoder, encoder }))
+}

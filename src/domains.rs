@@ -1,0 +1,292 @@
+//! The domain map: which tenant an inbound host belongs to. Built whole from a checked configuration and
+//! swapped whole on reload; never changed in place.
+
+use std::{
+    collections::HashMap,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use http::{HeaderName, HeaderValue, Method};
+use mte_codec::KemId;
+use mte_protocol::{
+    client_id::{ClientId, ClientIdSecret},
+    routes::RouteSet,
+};
+
+use crate::upstream::Upstream;
+
+/// A tenant's number within this relay; the same name keeps its number across reloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TenantId(u32);
+
+/// Gives tenants their numbers.
+#[derive(Debug, Default)]
+pub struct TenantIds(Mutex<HashMap<String, TenantId>>);
+
+impl TenantIds {
+    /// The number of the tenant of this name.
+    pub fn id(&self, name: &str) -> TenantId {
+        let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = TenantId(ids.len() as u32);
+        *ids.entry(name.to_ascii_lowercase()).or_insert(next)
+    }
+}
+
+/// One tenant, ready to serve.
+#[derive(Debug)]
+pub struct Tenant {
+    /// Its number.
+    pub id: TenantId,
+    /// Its key in the domain map.
+    pub name: Arc<str>,
+    /// Where its requests go.
+    pub upstream: Upstream,
+    /// What signs its clients' ids.
+    pub secrets: Secrets,
+    /// Who may call from a browser.
+    pub cors: Cors,
+    /// Routes that are proxied as they are.
+    pub pass_through: RouteSet,
+    /// If there are any, the only encrypted routes.
+    pub mte_routes: Option<RouteSet>,
+    /// Added to upstream requests and to responses.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Sends the client's Host upstream.
+    pub preserve_host: bool,
+    /// Lets requests through whose URL and headers are in the clear.
+    pub allow_plain_requests: bool,
+    /// Refuses requests without `:method` and `:authority`.
+    pub require_binding: bool,
+    /// Smaller KEMs are refused.
+    pub min_kem: KemId,
+    /// More attempts after a connection could not be made.
+    pub retries: usize,
+}
+
+/// The keys that sign client ids: the current one, and its predecessor while a rotation is under way.
+#[derive(Debug)]
+pub struct Secrets {
+    /// Signs and verifies.
+    pub current: ClientIdSecret,
+    /// Still verifies.
+    pub previous: Option<ClientIdSecret>,
+}
+
+impl Secrets {
+    /// The id of a signed client id that verifies under either key.
+    pub fn verify(&self, signed: &str) -> Option<ClientId> {
+        let previous = || self.previous.as_ref()?.verify(signed).ok();
+        self.current.verify(signed).ok().or_else(previous)
+    }
+}
+
+/// A key of the domain map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostPattern {
+    /// `api.example.com`, perhaps with a port.
+    Exact(String),
+    /// `*.example.com`: one label in place of the star. Holds what follows the star, with the dot.
+    Wildcard(String),
+    /// `*`: every host that no other key fits.
+    Default,
+}
+
+impl FromStr for HostPattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim_end_matches('.').to_ascii_lowercase();
+        if text == "*" {
+            return Ok(Self::Default);
+        }
+        let (wildcard, host) = match text.strip_prefix('*') {
+            Some(rest) if rest.starts_with('.') => (true, &rest[1..]),
+            _ => (false, text.as_str()),
+        };
+        let valid = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_' | b':' | b'[' | b']');
+        if host.is_empty() || !host.bytes().all(valid) || host.contains("..") {
+            return Err(format!(
+                "{text:?} is not a host: write api.example.com, *.example.com (one label) or * (any other host)"
+            ));
+        }
+        Ok(if wildcard { Self::Wildcard(format!(".{host}")) } else { Self::Exact(host.to_owned()) })
+    }
+}
+
+/// The domain map.
+#[derive(Debug, Default)]
+pub struct Domains {
+    exact: HashMap<String, Arc<Tenant>>,
+    wildcard: HashMap<String, Arc<Tenant>>,
+    default: Option<Arc<Tenant>>,
+}
+
+impl Domains {
+    /// Adds a tenant; `false` if its host is taken.
+    pub fn insert(&mut self, pattern: HostPattern, tenant: Arc<Tenant>) -> bool {
+        match pattern {
+            HostPattern::Exact(host) => self.exact.insert(host, tenant).is_none(),
+            HostPattern::Wildcard(suffix) => self.wildcard.insert(suffix, tenant).is_none(),
+            HostPattern::Default => self.default.replace(tenant).is_none(),
+        }
+    }
+
+    /// The tenant of an inbound host (as in `Host` or `:authority`, with or without a port): the exact key
+    /// first, then the wildcard, then the default.
+    pub fn find(&self, host: &str) -> Option<&Arc<Tenant>> {
+        if host.bytes().any(|b| b.is_ascii_uppercase()) {
+            return self.find_lower(&host.to_ascii_lowercase());
+        }
+        self.find_lower(host)
+    }
+
+    fn find_lower(&self, host: &str) -> Option<&Arc<Tenant>> {
+        if let Some(tenant) = self.exact.get(host) {
+            return Some(tenant);
+        }
+        let name = without_port(host).trim_end_matches('.');
+        let wildcard = || self.wildcard.get(&name[name.find('.')?..]);
+        self.exact.get(name).or_else(wildcard).or(self.default.as_ref())
+    }
+
+    /// Every tenant, in no order.
+    pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.exact.values().chain(self.wildcard.values()).chain(&self.default)
+    }
+}
+
+/// A host without its port; an IPv6 literal keeps its brackets.
+fn without_port(host: &str) -> &str {
+    match host.rfind(':') {
+        Some(colon) if !host[colon..].contains(']') => &host[..colon],
+        _ => host,
+    }
+}
+
+/// Who may call from a browser (docs/protocol.md, section 6).
+#[derive(Debug)]
+pub struct Cors {
+    any: bool,
+    exact: Vec<String>,
+    /// Scheme with `://`, and what follows the star.
+    wildcard: Vec<(String, String)>,
+    /// Whether credentials may be sent.
+    pub credentials: bool,
+    /// The value of `access-control-allow-methods`.
+    pub methods: HeaderValue,
+}
+
+impl Default for Cors {
+    fn default() -> Self {
+        Self {
+            any: false,
+            exact: Vec::new(),
+            wildcard: Vec::new(),
+            credentials: false,
+            methods: HeaderValue::from_static("OPTIONS, HEAD"),
+        }
+    }
+}
+
+impl Cors {
+    /// Checks origins and joins methods. `credentials` absent means yes, unless every origin is allowed.
+    ///
+    /// # Errors
+    /// What is wrong with an origin.
+    pub fn new(origins: &[String], methods: Vec<Method>, credentials: Option<bool>) -> Result<Self, String> {
+        let any = origins.iter().any(|origin| origin == "*");
+        if any && credentials == Some(true) {
+            return Err("\"*\" allows every origin, which browsers refuse together with credentials: \
+                        list the origins, or set cors_credentials: false"
+                .into());
+        }
+        let mut cors = Self { any, credentials: credentials.unwrap_or(!any), ..Self::default() };
+        for origin in origins.iter().filter(|origin| *origin != "*") {
+            let origin = origin.trim_end_matches('/').to_ascii_lowercase();
+            let Some((scheme, host)) = origin.split_once("://") else {
+                return Err(format!("{origin:?} is not an origin: write https://app.example.com"));
+            };
+            match host.strip_prefix("*.") {
+                _ if host.is_empty() || host.contains(['/', '?', '#', ' ']) => {
+                    return Err(format!(
+                        "{origin:?} is more than an origin: leave out what follows the host"
+                    ));
+                }
+                Some(rest) if !rest.contains('*') => {
+                    cors.wildcard.push((format!("{scheme}://"), format!(".{rest}")));
+                }
+                None if !host.contains('*') => cors.exact.push(origin),
+                _ => return Err(format!("{origin:?}: a star may only stand for the first label")),
+            }
+        }
+        let mut all = methods;
+        for method in [Method::OPTIONS, Method::HEAD] {
+            if !all.contains(&method) {
+                all.push(method);
+            }
+        }
+        let joined = all.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+        cors.methods = HeaderValue::from_str(&joined).map_err(|error| error.to_string())?;
+        Ok(cors)
+    }
+
+    /// Whether this origin may call.
+    pub fn allows(&self, origin: &str) -> bool {
+        let under = |(scheme, suffix): &(String, String)| {
+            let host =
+                origin.strip_prefix(scheme.as_str()).and_then(|rest| rest.strip_suffix(suffix.as_str()));
+            host.is_some_and(|label| !label.is_empty() && !label.contains(['/', '@', ':']))
+        };
+        self.any
+            || self.exact.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
+            || self.wildcard.iter().any(under)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_keys_are_exact_wildcard_or_default() {
+        assert_eq!("API.Example.com.".parse(), Ok(HostPattern::Exact("api.example.com".into())));
+        assert_eq!("*.example.com".parse(), Ok(HostPattern::Wildcard(".example.com".into())));
+        assert_eq!("*".parse(), Ok(HostPattern::Default));
+        for wrong in ["", "a b", "*example.com", "a.*.com", "http://a"] {
+            assert!(wrong.parse::<HostPattern>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn ports_are_left_out_but_not_of_ipv6_literals() {
+        assert_eq!(without_port("a.test:8080"), "a.test");
+        assert_eq!(without_port("[::1]:8080"), "[::1]");
+        assert_eq!(without_port("[::1]"), "[::1]");
+    }
+
+    #[test]
+    fn origins_are_exact_or_under_a_star_and_nothing_else() {
+        let origins = ["https://app.example.com".to_owned(), "https://*.example.org".to_owned()];
+        let cors = Cors::new(&origins, vec![Method::GET], None).unwrap();
+        assert!(cors.allows("https://app.example.com") && cors.credentials);
+        assert!(cors.allows("https://a.example.org") && cors.allows("https://a.b.example.org"));
+        for wrong in [
+            "http://app.example.com",
+            "https://app.example.com.evil",
+            "https://example.org",
+            "https://e@x.example.org",
+            "null",
+        ] {
+            assert!(!cors.allows(wrong), "{wrong}");
+        }
+        assert_eq!(cors.methods, "GET, OPTIONS, HEAD");
+    }
+
+    #[test]
+    fn every_origin_with_credentials_is_refused() {
+        let star = ["*".to_owned()];
+        assert!(Cors::new(&star, vec![], Some(true)).unwrap_err().contains("cors_credentials"));
+        assert!(!Cors::new(&star, vec![], None).unwrap().credentials);
+    }
+}

@@ -1,0 +1,402 @@
+//! The request body: read as far as needed before the upstream is contacted, opened frame by frame after.
+//!
+//! # How this fits Pingora
+//!
+//! What `request_filter` reads of a body is gone for the proxy, unless Pingora's retry buffer kept it: 64 KiB
+//! at most, and dropped in silence beyond. The proxy calls the body filter for a body that was read to its
+//! end only if that buffer holds something. So: a body known to be small is read whole with the buffer on; of
+//! a larger one the buffer is turned on only for the last 64 KiB; and of a body of unknown length the end is
+//! left unread, which over HTTP/1.1 always comes as a read of its own. The bytes themselves are taken from
+//! here, not from the buffer; `replayed` counts what the buffer will bring again.
+
+use bytes::{Bytes, BytesMut};
+use http::header;
+use mte_codec::{EncodeType, Expected, HEADER_LEN, Header, OpenError, Opener, open, seal};
+use pingora_proxy::Session;
+
+use super::error::Failure;
+use crate::{config::Limits, pairs::Snapshot, pool::Codec};
+
+/// What Pingora's retry buffer holds at most.
+const RETRY_BUFFER: u64 = 64 << 10;
+/// The most that one read returns over HTTP/2 (its default frame size).
+const H2_READ: u64 = 16 << 10;
+
+/// The body of an encrypted request.
+pub enum RequestBody {
+    /// There is none.
+    None,
+    /// Whole and opened: its length is known.
+    Whole {
+        /// The plaintext.
+        data: Bytes,
+        /// Bytes that the proxy will bring although they are opened already.
+        replayed: usize,
+        /// Bytes that the proxy brought in this attempt.
+        brought: usize,
+    },
+    /// Opened as it arrives.
+    Stream(Box<Stream>),
+    /// Not encoded, which the tenant allows: forwarded as it is.
+    Plain,
+}
+
+/// A body that is opened as it arrives.
+pub struct Stream {
+    opener: Option<Opener>,
+    codec: Codec,
+    /// The most bytes the opener's buffer held.
+    used: usize,
+    /// Opened, and not handed on yet.
+    ready: Ready,
+    /// Bytes that the proxy will bring although they are pushed already.
+    replayed: usize,
+    /// The plaintext's size, if the sealed headers state it.
+    stated: Option<u64>,
+    opened: u64,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(opener) = self.opener.take() {
+            self.codec.restore(opener.into_buffer(), self.used);
+        }
+    }
+}
+
+/// Reads a body up to what must be known of it before the upstream is contacted.
+pub struct FirstPart {
+    /// The body's length, if the request states it.
+    length: Option<u64>,
+    http2: bool,
+    read: u64,
+    /// Bytes read since the retry buffer was turned on.
+    buffered: Option<u64>,
+    done: bool,
+    /// Read, but not used yet: the first bytes, which told that there is a body.
+    held: Vec<Bytes>,
+    max: Option<u64>,
+}
+
+impl FirstPart {
+    /// Nothing is read yet.
+    ///
+    /// # Errors
+    /// [`Failure::TooLarge`] for a body whose stated length is above the limit.
+    pub fn new(session: &mut Session, limits: &Limits) -> Result<Self, Failure> {
+        let request = session.as_downstream().req_header();
+        // Pingora drops a content-length that stands beside transfer-encoding.
+        let length = request.headers.get(header::CONTENT_LENGTH);
+        let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
+        let max = limits.max_body;
+        if let (Some(length), Some(max)) = (length, max) {
+            if length > max {
+                return Err(Failure::TooLarge { what: "the request body", limit: max });
+            }
+        }
+        let http2 = session.as_downstream().is_http2();
+        let done = session.as_downstream_mut().is_body_done();
+        Ok(Self { length, http2, read: 0, buffered: None, done, held: Vec::new(), max })
+    }
+
+    /// Whether there is at least one byte of a body; reads until that is known.
+    ///
+    /// # Errors
+    /// As reading.
+    pub async fn is_present(&mut self, session: &mut Session) -> Result<bool, Failure> {
+        if let Some(length) = self.length.filter(|_| !self.done) {
+            return Ok(length > 0);
+        }
+        while self.held.is_empty() {
+            match self.read_more(session).await? {
+                Some(bytes) => self.held.push(bytes),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// The next bytes, never empty; `None` at the end.
+    async fn read(&mut self, session: &mut Session) -> Result<Option<Bytes>, Failure> {
+        if !self.held.is_empty() {
+            return Ok(Some(self.held.remove(0)));
+        }
+        self.read_more(session).await
+    }
+
+    async fn read_more(&mut self, session: &mut Session) -> Result<Option<Bytes>, Failure> {
+        loop {
+            if self.done {
+                return Ok(None);
+            }
+            let keep = self.length.is_none_or(|length| length - self.read <= RETRY_BUFFER);
+            let downstream = session.as_downstream_mut();
+            if keep && self.buffered.is_none() {
+                downstream.enable_retry_buffering();
+                self.buffered = Some(0);
+            }
+            let bytes = downstream.read_request_body().await.map_err(|error| match error.etype() {
+                pingora_core::ErrorType::ReadTimedout => Failure::RequestTimeout,
+                _ => Failure::BadRequest(
+                    format!("the request body cannot be read: {}", error.etype().as_str()).into(),
+                ),
+            })?;
+            let len = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+            self.read += len;
+            if let Some(buffered) = &mut self.buffered {
+                *buffered += len;
+            }
+            self.done = bytes.is_none() || downstream.is_body_done();
+            if self.max.is_some_and(|max| self.read > max) {
+                let limit = self.max.unwrap_or_default();
+                return Err(Failure::TooLarge { what: "the request body", limit });
+            }
+            match bytes {
+                Some(bytes) if bytes.is_empty() => {}
+                other => return Ok(other),
+            }
+        }
+    }
+
+    /// What the proxy's body filter will be called with again.
+    fn replayed(&self) -> usize {
+        self.buffered.filter(|buffered| *buffered <= RETRY_BUFFER).unwrap_or(0) as usize
+    }
+
+    /// Whether another read could end the body with a retry buffer that overflowed, which only HTTP/2
+    /// can do: then the rest is left to the body filter.
+    fn must_stop(&self) -> bool {
+        self.http2
+            && self.length.is_none()
+            && self.buffered.is_some_and(|buffered| buffered + H2_READ > RETRY_BUFFER)
+    }
+
+    /// The header of the body's message, read from its first bytes.
+    ///
+    /// # Errors
+    /// As reading, and 562 for a body that ends before.
+    pub async fn header(&mut self, session: &mut Session) -> Result<Header, Failure> {
+        let mut start = BytesMut::with_capacity(HEADER_LEN);
+        let mut index = 0;
+        loop {
+            while let Some(bytes) = self.held.get(index) {
+                start.extend_from_slice(&bytes[..bytes.len().min(HEADER_LEN - start.len())]);
+                index += 1;
+                if let Some(header) = start.first_chunk() {
+                    return Ok(Header::parse(header)?);
+                }
+            }
+            match self.read_more(session).await? {
+                Some(bytes) => self.held.push(bytes),
+                None => return Err(OpenError::Truncated.into()),
+            }
+        }
+    }
+
+    /// Opens a body of type MKE: whole if its stated length is small or its first frame is its last,
+    /// otherwise its first frame.
+    ///
+    /// # Errors
+    /// As reading and opening.
+    pub async fn open_streamed(
+        mut self,
+        session: &mut Session,
+        snapshot: &Snapshot,
+        expected: Expected,
+        mut codec: Codec,
+    ) -> Result<RequestBody, Failure> {
+        let whole = self.length.is_some_and(|length| length <= RETRY_BUFFER);
+        let opener = Opener::new(snapshot.decoder.clone(), expected, codec.lend());
+        let mut stream = Stream {
+            opener: Some(opener),
+            codec,
+            used: 0,
+            ready: Ready::default(),
+            replayed: 0,
+            stated: None,
+            opened: 0,
+        };
+        while whole || stream.opened_nothing() {
+            if !whole && self.must_stop() {
+                break;
+            }
+            let Some(bytes) = self.read(session).await? else { break };
+            stream.push(&bytes)?;
+        }
+        for bytes in std::mem::take(&mut self.held) {
+            stream.push(&bytes)?;
+        }
+        if self.done || stream.is_finished() {
+            stream.finish()?;
+            return Ok(self.whole(stream.ready.take()));
+        }
+        stream.replayed = self.replayed();
+        Ok(RequestBody::Stream(Box::new(stream)))
+    }
+
+    /// Opens a body of type MTE, which is read whole (CODEC section 5).
+    ///
+    /// # Errors
+    /// As reading and opening, and [`Failure::TooLarge`].
+    pub async fn open_gathered(
+        mut self,
+        session: &mut Session,
+        snapshot: &Snapshot,
+        expected: Expected,
+        limit: usize,
+    ) -> Result<RequestBody, Failure> {
+        let too_large = Failure::TooLarge { what: "the request body of type MTE", limit: limit as u64 };
+        let most = seal::message_len(EncodeType::Mte, limit);
+        if self.length.is_some_and(|length| length > most as u64) {
+            return Err(too_large);
+        }
+        let mut message = zeroize::Zeroizing::new(Vec::new());
+        while !(self.length.is_none() && open::is_whole(&message)) {
+            let Some(bytes) = self.read(session).await? else { break };
+            message.extend_from_slice(&bytes);
+            if message.len() > most {
+                return Err(too_large);
+            }
+        }
+        let opened = open::message(&snapshot.decoder, expected, &mut message)?;
+        if opened.plaintext.len() > limit {
+            return Err(too_large);
+        }
+        let data = Bytes::copy_from_slice(opened.plaintext);
+        Ok(self.whole(data))
+    }
+
+    fn whole(&self, data: Bytes) -> RequestBody {
+        RequestBody::Whole { data, replayed: self.replayed(), brought: 0 }
+    }
+}
+
+impl Stream {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), OpenError> {
+        // Once finished, the opener is kept only to refuse what follows.
+        let Some(opener) = &mut self.opener else { return Ok(()) };
+        opener.push(bytes);
+        self.used += bytes.len();
+        while let Some(frame) = opener.next_frame()? {
+            self.opened += frame.data.len() as u64;
+            self.ready.push(frame.data);
+        }
+        Ok(())
+    }
+
+    fn opened_nothing(&self) -> bool {
+        self.opened == 0 && !self.is_finished()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.opener.as_ref().is_none_or(Opener::is_finished)
+    }
+
+    fn finish(&mut self) -> Result<(), OpenError> {
+        if let Some(opener) = self.opener.take() {
+            let buffer = opener.finish()?;
+            self.codec.restore(buffer, self.used);
+        }
+        Ok(())
+    }
+
+    /// The plaintext of the next part of the body, as the proxy brings it.
+    fn filter(&mut self, bytes: &[u8], end: bool) -> Result<Bytes, &'static str> {
+        let again = self.replayed.min(bytes.len());
+        self.replayed -= again;
+        self.push(&bytes[again..]).map_err(|error| error.reason())?;
+        if end {
+            self.finish().map_err(|error| error.reason())?;
+        }
+        let wrong = |stated| if end { self.opened != stated } else { self.opened > stated };
+        if self.stated.is_some_and(wrong) {
+            return Err("the body does not have the sealed content-length");
+        }
+        Ok(self.ready.take())
+    }
+}
+
+/// Plaintext on its way: one frame as it is, several joined.
+#[derive(Default)]
+struct Ready {
+    one: Bytes,
+    joined: BytesMut,
+}
+
+impl Ready {
+    fn push(&mut self, frame: Bytes) {
+        if self.one.is_empty() && self.joined.is_empty() {
+            self.one = frame;
+        } else {
+            self.joined.extend_from_slice(&std::mem::take(&mut self.one));
+            self.joined.extend_from_slice(&frame);
+        }
+    }
+
+    fn take(&mut self) -> Bytes {
+        if self.joined.is_empty() { std::mem::take(&mut self.one) } else { self.joined.split().freeze() }
+    }
+}
+
+impl RequestBody {
+    /// Takes the plaintext's size that the sealed headers state; it is checked, never trusted.
+    ///
+    /// # Errors
+    /// 562 if the body is whole and has another size.
+    pub fn state_length(&mut self, stated: Option<u64>) -> Result<(), Failure> {
+        let Some(stated) = stated else { return Ok(()) };
+        let fits = match self {
+            Self::None => stated == 0,
+            Self::Whole { data, .. } => stated == data.len() as u64,
+            Self::Stream(stream) => {
+                stream.stated = Some(stated);
+                stream.opened <= stated
+            }
+            Self::Plain => true,
+        };
+        if fits { Ok(()) } else { Err(Failure::decode("the body does not have the sealed content-length")) }
+    }
+
+    /// The exact length for the upstream, where it is known.
+    pub fn length(&self) -> Option<u64> {
+        match self {
+            Self::None | Self::Plain => None,
+            Self::Whole { data, .. } => Some(data.len() as u64),
+            Self::Stream(stream) => stream.stated,
+        }
+    }
+
+    /// Begins another attempt: the proxy brings the body anew.
+    pub fn restart(&mut self) {
+        if let Self::Whole { brought, .. } = self {
+            *brought = 0;
+        }
+    }
+
+    /// Whether the whole request can be sent once more.
+    pub fn is_whole(&self) -> bool {
+        matches!(self, Self::None | Self::Whole { .. })
+    }
+
+    /// Replaces a part of the body, as the proxy brings it, by its plaintext.
+    ///
+    /// # Errors
+    /// Why it does not verify.
+    pub fn filter(&mut self, body: &mut Option<Bytes>, end: bool) -> Result<(), &'static str> {
+        match self {
+            Self::None | Self::Plain => {}
+            Self::Whole { data, replayed, brought } => {
+                *brought += body.as_ref().map_or(0, Bytes::len);
+                if *brought > *replayed {
+                    return Err(OpenError::Trailing.reason());
+                }
+                *body = Some(if end { data.clone() } else { Bytes::new() });
+            }
+            Self::Stream(stream) => {
+                let plaintext = stream.filter(body.as_deref().unwrap_or_default(), end)?;
+                *body = Some(plaintext);
+            }
+        }
+        Ok(())
+    }
+}

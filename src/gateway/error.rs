@@ -1,0 +1,228 @@
+//! What the relay answers when it cannot do what was asked: status, log level and client-safe text of every
+//! failure in one place (docs/protocol.md, section 5).
+
+use std::borrow::Cow;
+
+use mte_codec::{OpenError, WindowError};
+use mte_protocol::{
+    ErrorBody, PairingError, RelayHeaderError, SealedHeadersError, Status, TargetError, TextError,
+};
+
+use crate::pairs::{CreateError, PairError};
+
+/// A failure of the relay's own. Its display is for the log; [`Failure::client_text`] is for the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// No tenant has this host.
+    #[error("no tenant for host {0:?}")]
+    UnknownHost(String),
+    /// A header that may come once came twice, or is malformed.
+    #[error("{0}")]
+    BadRequest(Cow<'static, str>),
+    /// A pairing request that does not fit; the JSON to answer.
+    #[error("pairing request refused: {0}")]
+    BadPairing(PairingError),
+    /// No such route.
+    #[error("no such route")]
+    NotFound,
+    /// The route does not have this method.
+    #[error("method not allowed")]
+    MethodNotAllowed(&'static str),
+    /// A live pair has this id.
+    #[error("pair {0} of the request has the id of a live pair")]
+    PairExists(usize),
+    /// A body is too large.
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+    },
+    /// The header fields are too large.
+    #[error("header fields of {0} bytes")]
+    HeadersTooLarge(usize),
+    /// Too many pairs in too short a time.
+    #[error("too many pairs per second")]
+    TooManyPairs {
+        /// Seconds to wait.
+        retry_after: u64,
+    },
+    /// The pair store is full.
+    #[error("the pair store is full")]
+    StoreFull,
+    /// One of 559 to 569, with the reason for the log.
+    #[error("{}: {reason}", status.text())]
+    Relay {
+        /// The status.
+        status: Status,
+        /// Why.
+        reason: Cow<'static, str>,
+    },
+    /// The body failed to verify after the upstream was contacted.
+    #[error("body failed to verify after its first frame: {0}")]
+    LateBody(&'static str),
+    /// The upstream cannot be reached, or what it says is no HTTP.
+    #[error("upstream: {0}")]
+    BadGateway(String),
+    /// The upstream took too long.
+    #[error("upstream timed out: {0}")]
+    GatewayTimeout(String),
+    /// The client took too long to send its request.
+    #[error("client timed out while sending its body")]
+    RequestTimeout,
+    /// A fault of the relay itself.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl Failure {
+    /// One of the relay's own statuses.
+    pub fn relay(status: Status, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Relay { status, reason: reason.into() }
+    }
+
+    /// The request did not decode.
+    pub fn decode(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::relay(Status::DecodeFailed, reason)
+    }
+
+    /// The status code to answer.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::UnknownHost(_) => 421,
+            Self::BadRequest(_) | Self::BadPairing(_) | Self::LateBody(_) => 400,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed(_) => 405,
+            Self::RequestTimeout => 408,
+            Self::PairExists(_) => 409,
+            Self::TooLarge { .. } => 413,
+            Self::TooManyPairs { .. } => 429,
+            Self::HeadersTooLarge(_) => 431,
+            Self::StoreFull => 503,
+            Self::Relay { status, .. } => status.code(),
+            Self::BadGateway(_) => 502,
+            Self::GatewayTimeout(_) => 504,
+            Self::Internal(_) => 500,
+        }
+    }
+
+    /// What the client is told: enough to act on, and never why a decode failed.
+    pub fn client_text(&self) -> Cow<'static, str> {
+        match self {
+            Self::UnknownHost(_) => "this relay serves no such host".into(),
+            Self::BadRequest(text) => text.clone(),
+            Self::BadPairing(error) => error.to_string().into(),
+            Self::LateBody(_) => "the request body did not verify".into(),
+            Self::NotFound => "no such route".into(),
+            Self::MethodNotAllowed(allowed) => format!("method not allowed here: use {allowed}").into(),
+            Self::RequestTimeout => "the request body did not arrive in time".into(),
+            Self::PairExists(index) => {
+                format!("pair {index} has the id of a live pair: choose another pairId").into()
+            }
+            Self::TooLarge { .. } | Self::HeadersTooLarge(_) => self.to_string().into(),
+            Self::TooManyPairs { .. } => "too many pairs in too short a time: wait".into(),
+            Self::StoreFull => "no room for more pairs now: try again later".into(),
+            Self::Relay { status, .. } => status.text().into(),
+            Self::BadGateway(_) => "the upstream could not be reached or did not answer properly".into(),
+            Self::GatewayTimeout(_) => "the upstream did not answer in time".into(),
+            Self::Internal(_) => "the relay failed".into(),
+        }
+    }
+
+    /// At which level it is logged: the operator's own matters are warnings and errors.
+    pub fn level(&self) -> log::Level {
+        match self {
+            Self::Internal(_) => log::Level::Error,
+            Self::BadGateway(_) | Self::GatewayTimeout(_) | Self::StoreFull => log::Level::Warn,
+            _ => log::Level::Info,
+        }
+    }
+
+    /// Seconds for `retry-after`, where waiting helps.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooManyPairs { retry_after } => Some(*retry_after),
+            Self::StoreFull => Some(30),
+            _ => None,
+        }
+    }
+
+    /// The JSON body.
+    pub fn to_json(&self, request_id: &str) -> Vec<u8> {
+        match self {
+            Self::BadPairing(error) => error.to_json(request_id),
+            _ => {
+                let (error, request_id) = (self.client_text(), request_id.into());
+                ErrorBody { error, status: self.status(), request_id }.to_json()
+            }
+        }
+    }
+
+    /// As an error that makes Pingora abandon the request; `fail_to_proxy` reads it back.
+    pub fn into_pingora(self) -> Box<pingora_core::Error> {
+        let status = pingora_core::ErrorType::HTTPStatus(self.status());
+        let mut error = pingora_core::Error::because(status, "refused by the relay", self);
+        error.as_down();
+        error
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Number(WindowError::Exhausted) => {
+                Self::relay(Status::NumbersExhausted, error.reason())
+            }
+            _ => Self::decode(error.reason()),
+        }
+    }
+}
+
+impl From<TextError> for Failure {
+    fn from(error: TextError) -> Self {
+        Self::decode(error.to_string())
+    }
+}
+
+impl From<SealedHeadersError> for Failure {
+    fn from(error: SealedHeadersError) -> Self {
+        Self::decode(error.to_string())
+    }
+}
+
+impl From<TargetError> for Failure {
+    fn from(error: TargetError) -> Self {
+        Self::BadRequest(error.to_string().into())
+    }
+}
+
+impl From<RelayHeaderError> for Failure {
+    fn from(error: RelayHeaderError) -> Self {
+        match error {
+            RelayHeaderError::Malformed(_) => Self::BadRequest(error.to_string().into()),
+            _ => Self::relay(Status::RelayHeaderMissing, error.to_string()),
+        }
+    }
+}
+
+impl From<PairError> for Failure {
+    fn from(error: PairError) -> Self {
+        let status = match error {
+            PairError::NotFound | PairError::Replaced => Status::PairNotFound,
+            PairError::Expired => Status::PairExpired,
+            PairError::Number(WindowError::Exhausted) | PairError::Exhausted => Status::NumbersExhausted,
+            PairError::Number(_) => Status::DecodeFailed,
+        };
+        Self::relay(status, error.to_string())
+    }
+}
+
+impl From<CreateError> for Failure {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::Exists(index) => Self::PairExists(index),
+            CreateError::Full => Self::StoreFull,
+        }
+    }
+}

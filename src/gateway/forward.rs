@@ -1,0 +1,85 @@
+//! The plain request that goes to the upstream (docs/protocol.md, section 3, "Not forwarded").
+
+use http::{HeaderName, HeaderValue, header};
+use mte_protocol::hop;
+use pingora_core::{ErrorType, OrErr, Result};
+use pingora_http::RequestHeader;
+
+use super::context::RequestContext;
+use crate::domains::Tenant;
+
+/// What is known of the client's connection.
+pub struct Client {
+    /// Its address.
+    pub address: Option<std::net::IpAddr>,
+    /// Whether it came over TLS.
+    pub tls: bool,
+}
+
+/// Turns the client's request into the upstream's.
+///
+/// # Errors
+/// A header that Pingora does not take; checked values do not cause one.
+pub fn prepare(
+    request: &mut RequestHeader,
+    ctx: &RequestContext,
+    tenant: &Tenant,
+    client: &Client,
+) -> Result<()> {
+    if let Some(exchange) = &ctx.exchange {
+        remove(request, |name| hop::never_forwarded(name) || hop::overrides_request(name));
+        request.remove_header(&header::EXPECT);
+        let target =
+            exchange.target.parse().or_err(ErrorType::InternalError, "the checked target is no URI")?;
+        request.set_uri(target);
+        for (name, value) in exchange.headers.iter().filter(|(name, _)| !hop::never_forwarded(name)) {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            let value = HeaderValue::from_bytes(value);
+            if let (Ok(name), Ok(value)) = (name, value) {
+                request.insert_header(name, value)?;
+            }
+        }
+        request.insert_header(header::ACCEPT_ENCODING, "identity")?;
+        frame(request, exchange.body.length(), matches!(exchange.body, super::body::RequestBody::None))?;
+    } else {
+        // Hop-by-hop headers are Pingora's to handle here: it knows about upgrades.
+        remove(request, |name| {
+            hop::never_forwarded(name) && !hop::is_hop_by_hop(name) && name != "content-length"
+        });
+    }
+
+    let host = if tenant.preserve_host { HeaderValue::from_str(&ctx.host).ok() } else { None };
+    request.insert_header(header::HOST, host.unwrap_or_else(|| tenant.upstream.host.clone()))?;
+    if let Some(address) = client.address {
+        request.insert_header("x-forwarded-for", address.to_string())?;
+    }
+    request.insert_header("x-forwarded-host", ctx.host.as_str())?;
+    request.insert_header("x-forwarded-proto", if client.tls { "https" } else { "http" })?;
+    request.insert_header("x-request-id", ctx.request_id.as_str())?;
+    for (name, value) in &tenant.headers {
+        request.insert_header(name.clone(), value.clone())?;
+    }
+    Ok(())
+}
+
+fn remove(request: &mut RequestHeader, unwanted: impl Fn(&str) -> bool) {
+    let names: Vec<HeaderName> =
+        request.headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+    for name in names {
+        request.remove_header(&name);
+    }
+}
+
+/// The exact length where it is known, chunks where it is not.
+fn frame(request: &mut RequestHeader, length: Option<u64>, no_body: bool) -> Result<()> {
+    match length {
+        Some(length) => request.insert_header(header::CONTENT_LENGTH, length.to_string())?,
+        // A method that calls for a body says that there is none.
+        None if no_body && matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") => {
+            request.insert_header(header::CONTENT_LENGTH, "0")?;
+        }
+        None if no_body => {}
+        None => request.insert_header(header::TRANSFER_ENCODING, "chunked")?,
+    }
+    Ok(())
+}

@@ -1,0 +1,279 @@
+//! An encrypted request, opened (docs/protocol.md, section 3).
+//!
+//! Everything that must hold before the upstream is contacted is decided here, in this order: the relay
+//! header, the client id, the pair, the URL and the headers (each verified), the body's first part, the
+//! bindings, and last the commit that spends the request's numbers.
+
+use http::header;
+use mte_codec::{EncodeType, EpochSecret, Expected, Numbers, OpenError, Place, Window, open};
+use mte_protocol::{
+    RelayHeader, SealedHeaders, Status,
+    names::{X_MTE_RELAY, X_MTE_RELAY_EH},
+    origin_form,
+    sealed_headers::normal_authority,
+    text,
+};
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+
+use super::{
+    body::{FirstPart, RequestBody},
+    context::{Exchange, RequestContext},
+    error::Failure,
+    response::ResponseBody,
+};
+use crate::{
+    domains::Tenant,
+    pairs::{Commit, Owner, PairStore, Snapshot},
+    pool::CodecPool,
+};
+
+/// Headers and body of a response: two messages at most.
+const RESPONSE_MESSAGES: u64 = 2;
+
+/// The one value of a header that may come once; `None` if it did not come.
+///
+/// # Errors
+/// 400 if it came more than once, or is not visible ASCII.
+pub fn single<'a>(request: &'a RequestHeader, name: &'static str) -> Result<Option<&'a str>, Failure> {
+    let mut values = request.headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Failure::BadRequest(format!("the header {name} is there more than once").into()));
+    }
+    let text =
+        value.to_str().map_err(|_| Failure::BadRequest(format!("the header {name} is not ASCII").into()))?;
+    Ok(Some(text))
+}
+
+/// Which messages a request has; they carry consecutive numbers in this order.
+struct Shape {
+    url: bool,
+    headers: bool,
+    body: bool,
+}
+
+impl Shape {
+    /// The place of the message at `index`.
+    fn place(&self, index: u8, raw: bool) -> Place {
+        let count = u8::from(self.url) + u8::from(self.headers) + u8::from(self.body);
+        let following = count - 1 - index;
+        if raw { Place::raw(index, following) } else { Place::text(index, following) }
+    }
+}
+
+/// Opens a request and spends its numbers. `ctx` has its tenant; its client is set here.
+///
+/// # Errors
+/// What to answer instead of proxying.
+pub async fn open<S: PairStore>(
+    session: &mut Session,
+    ctx: &mut RequestContext,
+    tenant: &Tenant,
+    store: &S,
+    pool: &std::sync::Arc<CodecPool>,
+) -> Result<Exchange, Failure> {
+    let request = session.as_downstream().req_header();
+    let value = single(request, X_MTE_RELAY)?.unwrap_or_default();
+    let relay = RelayHeader::parse(value)?;
+    let client = tenant.secrets.verify(relay.client_id);
+    let client =
+        client.ok_or_else(|| Failure::relay(Status::ClientIdInvalid, "signature does not verify"))?;
+    ctx.client = Some((client, tenant.secrets.current.sign(client)));
+
+    let owner = Owner { tenant: tenant.id, client };
+    let pair_id = relay.pair_id.to_owned();
+    let streaming = relay.streaming.map(str::to_owned);
+    let (encode_type, url, headers, body) =
+        (relay.encode_type, relay.url_encoded, relay.headers_encoded, relay.body_encoded);
+
+    let url = if url { text::path_to_message(target(request))? } else { None };
+    let sealed = sealed_headers_message(request, headers)?;
+    if url.is_none() && sealed.is_none() && !tenant.allow_plain_requests {
+        return Err(Failure::relay(
+            Status::RelayHeaderMissing,
+            "neither the URL nor the headers are encoded",
+        ));
+    }
+    let snapshot = store.begin(owner, &pair_id).await?;
+
+    let mut first_part = FirstPart::new(session, &ctx.config.limits)?;
+    expect_continue(session).await?;
+    let has_body = first_part.is_present(session).await?;
+    let shape = Shape { url: url.is_some(), headers: sealed.is_some(), body: body && has_body };
+    // Where anything is sealed, a body in the clear was put there by somebody else.
+    if has_body && !body && (shape.url || shape.headers) {
+        return Err(Failure::decode("a body in the clear"));
+    }
+
+    let mut opening = Opening { snapshot: &snapshot, encode_type, first: None, index: 0 };
+    let mut plain_url = None;
+    if let Some(mut message) = url {
+        let opened = opening.message(shape.place(0, false), &mut message)?;
+        plain_url = Some(opened.to_vec());
+    }
+    let mut headers = SealedHeaders::default();
+    if let Some(mut message) = sealed {
+        let opened = opening.message(shape.place(opening.index, false), &mut message)?;
+        headers = SealedHeaders::parse(opened)?;
+    }
+    let mut body = RequestBody::None;
+    if shape.body {
+        let expected = Expected { encode_type, place: shape.place(opening.index, true) };
+        let header = first_part.header(session).await?;
+        opening.number(header.number)?;
+        body = match encode_type {
+            EncodeType::Mke => first_part.open_streamed(session, &snapshot, expected, pool.take()).await?,
+            EncodeType::Mte => {
+                let limit = ctx.config.limits.max_mte_body;
+                first_part.open_gathered(session, &snapshot, expected, limit).await?
+            }
+        };
+    } else if has_body {
+        body = RequestBody::Plain;
+    }
+
+    let request = session.as_downstream().req_header();
+    check_binding(request, &ctx.host, tenant, &headers)?;
+    let stated = headers.get("content-length").map(parse_length).transpose()?;
+    body.state_length(stated)?;
+
+    let first = opening.first.unwrap_or_default();
+    let numbers = commit(store, owner, &pair_id, &snapshot, first, u64::from(opening.index)).await?;
+
+    // From here on the numbers are spent, whatever comes.
+    let target = match plain_url {
+        Some(url) => origin_form(&url)?,
+        None => origin_form(target(request).strip_prefix('/').unwrap_or_default().as_bytes())?,
+    };
+    let path = target.split('?').next().unwrap_or_default();
+    if tenant.mte_routes.as_ref().is_some_and(|routes| !routes.matches(path)) {
+        return Err(Failure::NotFound);
+    }
+    let bound = headers.method().is_some().then_some(first);
+    Ok(Exchange {
+        encode_type,
+        target,
+        headers,
+        body,
+        bound,
+        numbers,
+        pair_id,
+        streaming,
+        response: ResponseBody::None,
+    })
+}
+
+/// The request target as it stands in the request line.
+fn target(request: &RequestHeader) -> &str {
+    std::str::from_utf8(request.raw_path()).unwrap_or_default()
+}
+
+/// The sealed header map's message, if there is one.
+///
+/// # Errors
+/// 562 if flag and header contradict each other: a flag flipped on the way never changes a meaning.
+fn sealed_headers_message(request: &RequestHeader, flag: bool) -> Result<Option<Vec<u8>>, Failure> {
+    match (single(request, X_MTE_RELAY_EH)?, flag) {
+        (Some(""), _) | (None, false) => Ok(None),
+        (Some(text), true) => Ok(Some(text::decode(text.as_bytes())?)),
+        (Some(_), false) => Err(Failure::decode("sealed headers that the flags do not announce")),
+        (None, true) => Err(Failure::decode("no sealed headers although the flags announce them")),
+    }
+}
+
+/// Lets a client go on that waits for leave to send its body.
+///
+/// # Errors
+/// 400 if the client is gone.
+pub async fn expect_continue(session: &mut Session) -> Result<(), Failure> {
+    let request = session.as_downstream().req_header();
+    let expect = request.headers.get(header::EXPECT);
+    if !expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Ok(());
+    }
+    let written = session.as_downstream_mut().write_continue_response().await;
+    written
+        .map_err(|error| Failure::BadRequest(format!("client went away: {}", error.etype().as_str()).into()))
+}
+
+/// The messages of one request, opened one after the other.
+struct Opening<'a> {
+    snapshot: &'a Snapshot,
+    encode_type: EncodeType,
+    /// The first message's number.
+    first: Option<u64>,
+    /// How many were opened.
+    index: u8,
+}
+
+impl Opening<'_> {
+    /// Opens a text message in place.
+    fn message<'m>(&mut self, place: Place, message: &'m mut [u8]) -> Result<&'m [u8], Failure> {
+        let expected = Expected { encode_type: self.encode_type, place };
+        let opened = open::message(&self.snapshot.decoder, expected, message)?;
+        self.number(opened.number)?;
+        Ok(opened.plaintext)
+    }
+
+    /// Checks that the next message carries the next number.
+    fn number(&mut self, number: u64) -> Result<(), OpenError> {
+        let first = *self.first.get_or_insert(number);
+        if first.checked_add(self.index.into()) != Some(number) {
+            return Err(OpenError::NotConsecutive);
+        }
+        self.index += 1;
+        Ok(())
+    }
+}
+
+/// Checks what the client sealed about its request against the request that came.
+fn check_binding(
+    request: &RequestHeader,
+    host: &str,
+    tenant: &Tenant,
+    headers: &SealedHeaders,
+) -> Result<(), Failure> {
+    if tenant.require_binding && (headers.method().is_none() || headers.authority().is_none()) {
+        return Err(Failure::decode("this tenant requires :method and :authority in the sealed headers"));
+    }
+    if headers.method().is_some_and(|method| method != request.method.as_str()) {
+        return Err(Failure::decode("the request's method is not the sealed one"));
+    }
+    if headers.authority().is_some_and(|authority| normal_authority(authority) != normal_authority(host)) {
+        return Err(Failure::decode("the request's authority is not the sealed one"));
+    }
+    Ok(())
+}
+
+fn parse_length(value: &[u8]) -> Result<u64, Failure> {
+    let digits = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    let length = digits.and_then(|text| text.parse().ok());
+    length.ok_or_else(|| Failure::decode("the sealed content-length is not a number"))
+}
+
+/// Spends the request's numbers and reserves the response's.
+async fn commit<S: PairStore>(
+    store: &S,
+    owner: Owner,
+    pair_id: &str,
+    snapshot: &Snapshot,
+    first: u64,
+    count: u64,
+) -> Result<Numbers, Failure> {
+    // Tried on the snapshot first: the epochs to keep follow from it.
+    let mut window: Window = snapshot.window.clone();
+    window.commit(first, count).map_err(OpenError::from)?;
+    let after = EpochSecret::index_of(snapshot.next_response + RESPONSE_MESSAGES);
+    let encoder = (after > u64::from(snapshot.encoder.index())).then(|| snapshot.encoder.at(after)).flatten();
+    let commit = Commit {
+        generation: snapshot.generation,
+        first,
+        count,
+        decoder: snapshot.decoder.advanced(&window),
+        encoder,
+        reserve: RESPONSE_MESSAGES,
+    };
+    let response = store.commit(owner, pair_id, commit).await?;
+    Ok(Numbers::new(response, RESPONSE_MESSAGES, snapshot.encoder.clone()))
+}

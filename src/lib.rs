@@ -1,0 +1,18 @@
+//! The MTE Relay: an edge gateway that opens end-to-end encrypted HTTP requests, proxies them to a tenant's
+//! upstream, and seals the responses as they stream back.
+//!
+//! `docs/architecture.md` has the map of this house. In short: [`config`] becomes [`domains`], a
+//! [`relay::Relay`] runs a [`gateway`], which opens requests with pairs from the [`pairs`] store and buffers
+//! from the [`pool`], and answers the [`control`] routes itself.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod control;
+pub mod domains;
+pub mod gateway;
+pub mod pairs;
+pub mod pool;
+pub mod relay;
+pub mod telemetry;
+pub mod tls;
+pub mod upstream;

@@ -1,0 +1,143 @@
+//! The codec pool: ready buffers for messages, taken per request and returned wiped.
+//!
+//! An empty pool makes a transient instance and counts it; taking one never blocks and never fails.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bytes::BytesMut;
+use mte_codec::{FRAME_OVERHEAD, MAX_FRAME};
+use parking_lot::Mutex;
+use zeroize::Zeroize;
+
+/// Room for one frame of the largest size.
+const FRAME_ROOM: usize = MAX_FRAME + FRAME_OVERHEAD;
+
+/// The pool of one relay.
+#[derive(Debug)]
+pub struct CodecPool {
+    ready: Mutex<Vec<Buffers>>,
+    size: usize,
+    transient: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Buffers {
+    frame: BytesMut,
+}
+
+impl Buffers {
+    fn new() -> Self {
+        Self { frame: BytesMut::with_capacity(FRAME_ROOM) }
+    }
+}
+
+impl CodecPool {
+    /// A pool of `size` ready instances. Their memory is reserved; the system provides it on first use.
+    pub fn new(size: usize) -> Self {
+        let ready = (0..size).map(|_| Buffers::new()).collect();
+        Self { ready: Mutex::new(ready), size, transient: AtomicU64::new(0) }
+    }
+
+    /// Takes an instance.
+    pub fn take(self: &Arc<Self>) -> Codec {
+        let ready = self.ready.lock().pop();
+        let pooled = ready.is_some();
+        if !pooled {
+            self.transient.fetch_add(1, Ordering::Relaxed);
+        }
+        Codec { buffers: Some(ready.unwrap_or_else(Buffers::new)), used: 0, pooled, pool: self.clone() }
+    }
+
+    /// Instances that are ready now.
+    pub fn ready(&self) -> usize {
+        self.ready.lock().len()
+    }
+
+    /// Instances that the pool keeps.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Transient instances made so far because the pool was empty.
+    pub fn transient(&self) -> u64 {
+        self.transient.load(Ordering::Relaxed)
+    }
+}
+
+/// An instance in use; dropping it returns it.
+#[derive(Debug)]
+pub struct Codec {
+    buffers: Option<Buffers>,
+    /// The most bytes the frame buffer held, which are the bytes to wipe.
+    used: usize,
+    pooled: bool,
+    pool: Arc<CodecPool>,
+}
+
+impl Codec {
+    /// Lends the frame buffer out, to an opener; [`Codec::restore`] takes it back.
+    pub fn lend(&mut self) -> BytesMut {
+        self.buffers.as_mut().map(|buffers| std::mem::take(&mut buffers.frame)).unwrap_or_default()
+    }
+
+    /// Takes the frame buffer back, with the most bytes it held.
+    pub fn restore(&mut self, frame: BytesMut, used: usize) {
+        self.used = self.used.max(used);
+        if let Some(buffers) = &mut self.buffers {
+            buffers.frame = frame;
+        }
+    }
+}
+
+impl Drop for Codec {
+    fn drop(&mut self) {
+        let Some(mut buffers) = self.buffers.take() else { return };
+        if !self.pooled {
+            return;
+        }
+        buffers.frame.clear();
+        // What was opened may still be on its way to the upstream; then its memory is not ours to reuse.
+        if buffers.frame.try_reclaim(FRAME_ROOM) {
+            buffers.frame.resize(self.used.min(buffers.frame.capacity()), 0);
+            buffers.frame.as_mut().zeroize();
+            buffers.frame.clear();
+        } else {
+            buffers = Buffers::new();
+        }
+        let mut ready = self.pool.ready.lock();
+        if ready.len() < self.pool.size {
+            ready.push(buffers);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_pool_makes_transient_instances_and_counts_them() {
+        let pool = Arc::new(CodecPool::new(1));
+        let (first, second) = (pool.take(), pool.take());
+        assert_eq!((pool.ready(), pool.transient()), (0, 1));
+        drop((first, second));
+        assert_eq!((pool.ready(), pool.transient()), (1, 1));
+    }
+
+    #[test]
+    fn an_instance_comes_back_empty_and_with_room_for_a_frame() {
+        let pool = Arc::new(CodecPool::new(1));
+        let mut codec = pool.take();
+        let mut frame = codec.lend();
+        frame.extend_from_slice(b"plaintext");
+        let handed_out = frame.split_to(5).freeze();
+        codec.restore(frame, 9);
+        drop(codec);
+        assert_eq!(&handed_out[..], b"plain");
+        let frame = pool.take().lend();
+        assert!(frame.is_empty() && frame.capacity() >= FRAME_ROOM);
+    }
+}
