@@ -52,9 +52,23 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         None => serve(std::env::var_os("MTE_RELAY_CONFIG").map(PathBuf::from).as_deref()),
         Some(Command::Run(args)) => serve(args.config.as_deref()),
-        Some(Command::Request(args)) => crate::request::run(args),
+        Some(Command::Request(args)) => request(args),
         Some(Command::Demo(args)) => crate::demo::run(args),
     }
+}
+
+fn request(args: crate::request::RequestArgs) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("mte-relay: no worker threads: {error}");
+            return ExitCode::from(exit::SYSTEM);
+        }
+    };
+    runtime.block_on(crate::request::run(args)).unwrap_or_else(|error| {
+        eprintln!("mte-relay: {error}");
+        error.exit_code()
+    })
 }
 
 fn serve(file: Option<&Path>) -> ExitCode {

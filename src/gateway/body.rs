@@ -251,7 +251,8 @@ impl FirstPart {
             return Err(too_large);
         }
         let mut message = zeroize::Zeroizing::new(Vec::new());
-        while !(self.length.is_none() && open::is_whole(&message)) {
+        let mut end = open::EndFinder::default();
+        while !(self.length.is_none() && end.is_whole(&message)) {
             let Some(bytes) = self.read(session).await? else { break };
             message.extend_from_slice(&bytes);
             if message.len() > most {

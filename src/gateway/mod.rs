@@ -151,8 +151,7 @@ impl Gateway {
             response.insert_header(header::ALLOW, *allowed)?;
         }
         finish_response(session, ctx, &mut response)?;
-        session.as_downstream_mut().set_total_drain_timeout(Some(DRAIN_TIMEOUT));
-        session.as_downstream_mut().write_error_response(response, body).await
+        write(session, response, body).await
     }
 }
 
@@ -169,22 +168,36 @@ pub fn finish_response(session: &Session, ctx: &RequestContext, response: &mut R
     Ok(())
 }
 
-/// Sends a whole response of the relay's own.
+/// Sends a whole response of the relay's own. A client that is gone is no error here.
 ///
 /// # Errors
-/// A response that cannot be built; a client that is gone is no error here.
+/// A response that cannot be built.
 pub async fn send(
     session: &mut Session,
     response: Result<ResponseHeader>,
     body: Bytes,
 ) -> Result<bool, Failure> {
     let response = response.map_err(|error| Failure::Internal(error.to_string()))?;
-    let downstream = session.as_downstream_mut();
-    downstream.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
-    if let Err(error) = downstream.write_error_response(response, body).await {
+    if let Err(error) = write(session, response, body).await {
         log::debug!("the client did not take the answer: {error}");
     }
     Ok(true)
+}
+
+async fn write(session: &mut Session, response: ResponseHeader, body: Bytes) -> Result<()> {
+    let downstream = session.as_downstream_mut();
+    downstream.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+    let bodiless = body.is_empty()
+        || downstream.req_header().method == http::Method::HEAD
+        || response.status == http::StatusCode::NO_CONTENT;
+    downstream.write_response_header(Box::new(response)).await?;
+    if bodiless {
+        downstream.finish_body().await?;
+    } else {
+        downstream.write_response_body(body, true).await?;
+    }
+    // What the client still sends is read for a while: closing at once would take the answer back from it.
+    downstream.drain_request_body().await
 }
 
 /// The inbound host.
@@ -386,6 +399,7 @@ impl ProxyHttp for Gateway {
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Self::CTX) -> FailToProxy {
         let failure = classify(error);
         let error_code = failure.status();
+        session.as_downstream_mut().set_keepalive(None);
         self.fail(session, ctx, failure).await;
         FailToProxy { error_code, can_reuse_downstream: false }
     }

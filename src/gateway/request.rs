@@ -51,13 +51,15 @@ struct Shape {
     url: bool,
     headers: bool,
     body: bool,
+    /// The flags announce one that is not there. Only a sender who could not know the count may do that.
+    missing: bool,
 }
 
 impl Shape {
     /// The place of the message at `index`.
     fn place(&self, index: u8, raw: bool) -> Place {
         let count = u8::from(self.url) + u8::from(self.headers) + u8::from(self.body);
-        let following = count - 1 - index;
+        let following = if self.missing { Place::UNKNOWN } else { count - 1 - index };
         if raw { Place::raw(index, following) } else { Place::text(index, following) }
     }
 }
@@ -84,11 +86,11 @@ pub async fn open<S: PairStore>(
     let owner = Owner { tenant: tenant.id, client };
     let pair_id = relay.pair_id.to_owned();
     let streaming = relay.streaming.map(str::to_owned);
-    let (encode_type, url, headers, body) =
-        (relay.encode_type, relay.url_encoded, relay.headers_encoded, relay.body_encoded);
+    let encode_type = relay.encode_type;
+    let (url_flag, headers_flag, body_flag) = (relay.url_encoded, relay.headers_encoded, relay.body_encoded);
 
-    let url = if url { text::path_to_message(target(request))? } else { None };
-    let sealed = sealed_headers_message(request, headers)?;
+    let url = if url_flag { text::path_to_message(target(request))? } else { None };
+    let sealed = sealed_headers_message(request, headers_flag)?;
     if url.is_none() && sealed.is_none() && !tenant.allow_plain_requests {
         return Err(Failure::relay(
             Status::RelayHeaderMissing,
@@ -100,9 +102,15 @@ pub async fn open<S: PairStore>(
     let mut first_part = FirstPart::new(session, &ctx.config.limits)?;
     expect_continue(session).await?;
     let has_body = first_part.is_present(session).await?;
-    let shape = Shape { url: url.is_some(), headers: sealed.is_some(), body: body && has_body };
+    let (has_url, has_headers) = (url.is_some(), sealed.is_some());
+    let shape = Shape {
+        url: has_url,
+        headers: has_headers,
+        body: body_flag && has_body,
+        missing: url_flag && !has_url || headers_flag && !has_headers || body_flag && !has_body,
+    };
     // Where anything is sealed, a body in the clear was put there by somebody else.
-    if has_body && !body && (shape.url || shape.headers) {
+    if has_body && !body_flag && (shape.url || shape.headers) {
         return Err(Failure::decode("a body in the clear"));
     }
 
@@ -110,6 +118,10 @@ pub async fn open<S: PairStore>(
     let mut plain_url = None;
     if let Some(mut message) = url {
         let opened = opening.message(shape.place(0, false), &mut message)?;
+        // A header map that stood alone has the same place as a URL that stands alone; no URL begins like one.
+        if opened.starts_with(b"{") {
+            return Err(Failure::decode("a header map in the URL's place"));
+        }
         plain_url = Some(opened.to_vec());
     }
     let mut headers = SealedHeaders::default();

@@ -105,6 +105,8 @@ pub fn seal_head(
         response.remove_header(&header::CONTENT_TYPE);
         return Ok(());
     }
+    // An HTTP/1.0 upstream's version would contradict the chunks.
+    response.set_version(http::Version::HTTP_11);
     insert(response, header::CONTENT_TYPE.as_str(), OCTET_STREAM)?;
     // The length changes, and with a content-length Pingora would not flush every part.
     response.remove_header(&header::CONTENT_LENGTH);

@@ -19,8 +19,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = """\
 listeners:
   - address: 127.0.0.1:{port}
-admin:
-  address: 127.0.0.1:{admin_port}
 domain_map:
   tenant-a.test:
     upstream: {a}
@@ -94,7 +92,7 @@ def relay(tmp_path_factory):
     folder = tmp_path_factory.mktemp("relay")
     a, b, port = Upstream(), Upstream(), free_port()
     config, log = folder / "relay.yaml", folder / "relay.log"
-    config.write_text(CONFIG.format(port=port, admin_port=free_port(), dead_port=free_port(), a=a.url, b=b.url))
+    config.write_text(CONFIG.format(port=port, dead_port=free_port(), a=a.url, b=b.url))
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     with log.open("wb") as output:
         process = subprocess.Popen([binary, "run", "--config", config], cwd=folder, env=environment,

@@ -155,18 +155,34 @@ fn open_in_place(
     Ok((header, len))
 }
 
-/// Whether `message` reaches to the end of its final frame, or is malformed so that waiting for more is in
-/// vain. For a sender that does not state the length of a message which must be gathered.
-pub fn is_whole(message: &[u8]) -> bool {
-    let mut at = HEADER_LEN;
-    while let Some(head) = message.get(at..).and_then(|rest| rest.first_chunk()) {
-        let Ok(head) = Head::parse(*head) else { return true };
-        at += head.len + FRAME_OVERHEAD;
-        if head.last {
-            return message.len() >= at;
-        }
+/// Finds the end of a message that is gathered, for a receiver whose sender does not state its length.
+///
+/// It reads frame heads only, each of them once, and verifies nothing.
+#[derive(Debug)]
+pub struct EndFinder {
+    /// Where the next head begins.
+    at: usize,
+    found: bool,
+}
+
+impl Default for EndFinder {
+    fn default() -> Self {
+        Self { at: HEADER_LEN, found: false }
     }
-    false
+}
+
+impl EndFinder {
+    /// Whether `message`, which grew since the last call, reaches to the end of its final frame; or is
+    /// malformed, so that waiting for more is in vain.
+    pub fn is_whole(&mut self, message: &[u8]) -> bool {
+        while !self.found {
+            let Some(head) = message.get(self.at..).and_then(|rest| rest.first_chunk()) else { return false };
+            let Ok(head) = Head::parse(*head) else { return true };
+            self.at += head.len + FRAME_OVERHEAD;
+            self.found = head.last;
+        }
+        message.len() >= self.at
+    }
 }
 
 /// Opens a message of type MKE as it arrives.

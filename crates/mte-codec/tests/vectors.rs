@@ -200,6 +200,29 @@ fn every_message_opens_whole_and_in_parts() {
 }
 
 #[test]
+fn a_message_is_whole_at_its_last_byte_and_not_before() {
+    for vector in vectors().messages {
+        let message = &*vector.message;
+        assert!(open::EndFinder::default().is_whole(message));
+        for cut in boundaries(&vector).into_iter().filter(|cut| *cut < message.len()) {
+            assert!(!open::EndFinder::default().is_whole(&message[..cut]), "cut at {cut}");
+        }
+    }
+    // Waiting for more of a malformed one is in vain; of one that was only cut it is not.
+    for vector in vectors().refused {
+        match vector.class {
+            Class::Truncated => {
+                assert!(!open::EndFinder::default().is_whole(&vector.message), "{}", vector.reason)
+            }
+            Class::Trailing => {
+                assert!(open::EndFinder::default().is_whole(&vector.message), "{}", vector.reason)
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
 fn a_message_opens_only_in_its_place() {
     let File { directions, messages, .. } = vectors();
     let roots = roots(&directions);

@@ -1,0 +1,52 @@
+//! The yardstick: the smallest proxy that Pingora makes. It passes every request to one upstream, on one worker thread,
+//! and looks at nothing.
+//!
+//! `plain-pingora 127.0.0.1:8080 127.0.0.1:9000` listens on the first address and proxies to the second.
+#![forbid(unsafe_code)]
+
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use pingora_core::{
+    Result,
+    server::{Server, configuration::ServerConf},
+    upstreams::peer::HttpPeer,
+};
+use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
+
+struct PlainProxy {
+    upstream: SocketAddr,
+}
+
+#[async_trait]
+impl ProxyHttp for PlainProxy {
+    type CTX = ();
+
+    fn new_ctx(&self) -> Self::CTX {}
+
+    async fn upstream_peer(&self, _: &mut Session, _: &mut Self::CTX) -> Result<Box<HttpPeer>> {
+        Ok(Box::new(HttpPeer::new(self.upstream, false, String::new())))
+    }
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let mut address = || arguments.next().and_then(|text| text.parse::<SocketAddr>().ok());
+    let (Some(listen), Some(upstream)) = (address(), address()) else {
+        eprintln!("usage: plain-pingora LISTEN UPSTREAM (two addresses, as in 127.0.0.1:8080)");
+        std::process::exit(2);
+    };
+    let conf = ServerConf {
+        threads: 1,
+        // On SIGTERM stop at once.
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(0),
+        ..ServerConf::default()
+    };
+    let mut server = Server::new_with_opt_and_conf(None, conf);
+    server.bootstrap();
+    let mut service = http_proxy_service(&server.configuration, PlainProxy { upstream });
+    service.add_tcp(&listen.to_string());
+    server.add_service(service);
+    server.run_forever();
+}

@@ -1,0 +1,303 @@
+//! Child processes: started in a scratch directory, each in a process group of its own, and always stopped.
+//!
+//! Every way out is covered: [`Fleet`] stops them when it is dropped, after a panic and after Ctrl-C as well; and should
+//! this process be killed, a small [`reap`] process notices and kills what is left.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    sys::signal::{Signal, killpg},
+    time::{clock_getcpuclockid, clock_gettime},
+    unistd::Pid,
+};
+
+use crate::Result;
+
+/// A process must listen after this time.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// A process that still runs so long after SIGTERM is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
+const POLL: Duration = Duration::from_millis(10);
+
+/// Which CPUs a process runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seat {
+    /// With the load.
+    Load,
+    /// On a CPU that the load leaves alone.
+    Proxy,
+}
+
+/// One CPU for the proxies, of which only one works at a time, and the others for the load and the upstream.
+struct Cpus {
+    load: CpuSet,
+    proxy: CpuSet,
+}
+
+impl Cpus {
+    /// `None` if there is only one.
+    fn split() -> Result<Option<Self>> {
+        let mut load = sched_getaffinity(Pid::this())?;
+        let own: Vec<usize> = (0..CpuSet::count()).filter(|cpu| load.is_set(*cpu) == Ok(true)).collect();
+        let [_, .., last] = own[..] else { return Ok(None) };
+        let mut proxy = CpuSet::new();
+        load.unset(last)?;
+        proxy.set(last)?;
+        Ok(Some(Self { load, proxy }))
+    }
+}
+
+/// All processes of a run.
+pub(crate) struct Fleet {
+    directory: Scratch,
+    processes: Vec<Process>,
+    reaper: Reaper,
+    cpus: Option<Cpus>,
+}
+
+impl Fleet {
+    /// No process but the reaper yet. With `pin`, this process moves to the load's CPUs.
+    pub(crate) fn new(pin: bool) -> Result<Self> {
+        let cpus = if pin { Cpus::split()? } else { None };
+        let fleet =
+            Self { directory: Scratch::new()?, processes: Vec::new(), reaper: Reaper::start()?, cpus };
+        fleet.sit(Seat::Load)?;
+        Ok(fleet)
+    }
+
+    /// For configuration files and logs.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory.0
+    }
+
+    /// Whether proxies have a CPU of their own.
+    pub(crate) fn pinned(&self) -> bool {
+        self.cpus.is_some()
+    }
+
+    /// Starts a process and waits until it listens; its output goes to a file in the scratch directory.
+    pub(crate) fn start(
+        &mut self,
+        name: &str,
+        seat: Seat,
+        address: SocketAddr,
+        command: &mut Command,
+    ) -> Result<()> {
+        let log_file = self.directory().join(format!("{name}.log"));
+        let log = File::create(&log_file)?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        // A child inherits its CPUs, so that none of its threads ever ran elsewhere.
+        self.sit(seat)?;
+        let spawned = std::os::unix::process::CommandExt::process_group(command, 0).spawn();
+        self.sit(Seat::Load)?;
+        let child = spawned
+            .map_err(|error| format!("{} cannot be started: {error}", command.get_program().display()))?;
+        let group = Pid::from_raw(i32::try_from(child.id())?);
+        self.processes.push(Process { child, group, members: vec![group] });
+        self.reaper.watch(group)?;
+
+        let Some(process) = self.processes.last_mut() else { return Err("no process".into()) };
+        process.wait_until_it_listens(address).map_err(|error| {
+            let log = std::fs::read_to_string(&log_file).unwrap_or_default();
+            format!("{name} {error}; its log:\n{log}")
+        })?;
+        process.members = members(group)?;
+        Ok(())
+    }
+
+    /// The process that was started last.
+    pub(crate) fn last(&self) -> Option<Cpu> {
+        let process = self.processes.last()?;
+        Some(Cpu { leader: process.group, members: process.members.clone() })
+    }
+
+    fn sit(&self, seat: Seat) -> Result<()> {
+        if let Some(cpus) = &self.cpus {
+            let set = if seat == Seat::Load { &cpus.load } else { &cpus.proxy };
+            sched_setaffinity(Pid::this(), set)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            process.stop();
+            self.reaper.forget(process.group);
+        }
+    }
+}
+
+/// One process, or a group of them as nginx makes it.
+struct Process {
+    child: Child,
+    group: Pid,
+    members: Vec<Pid>,
+}
+
+impl Process {
+    fn wait_until_it_listens(&mut self, address: SocketAddr) -> Result<()> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(format!("stopped before it listened ({status})").into());
+            }
+            if TcpStream::connect(address).is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(POLL);
+        }
+        Err(format!("does not listen on {address} after {START_TIMEOUT:?}").into())
+    }
+
+    fn stop(&mut self) {
+        let _ = killpg(self.group, Signal::SIGTERM);
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(POLL);
+        }
+        // Whoever is left; nobody, as a rule.
+        let _ = killpg(self.group, Signal::SIGKILL);
+        let _ = self.child.wait();
+    }
+}
+
+/// The processes of a group, as they are now.
+fn members(group: Pid) -> Result<Vec<Pid>> {
+    let mut members = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        // A process may be gone since; then it is no member.
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        if group_in(&stat) == Some(group.as_raw()) {
+            members.push(Pid::from_raw(pid));
+        }
+    }
+    Ok(members)
+}
+
+/// The process group in a line of `/proc/<pid>/stat`: the third field behind the name, which may have spaces.
+fn group_in(stat: &str) -> Option<i32> {
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(2)?.parse().ok()
+}
+
+/// The CPU time of a process, all its threads included, those that ended as well.
+#[derive(Debug, Clone)]
+pub(crate) struct Cpu {
+    /// The process that was started.
+    pub(crate) leader: Pid,
+    members: Vec<Pid>,
+}
+
+impl Cpu {
+    /// User and system time so far: what `/proc/<pid>/stat` has in hundredths of a second, in nanoseconds.
+    pub(crate) fn time(&self) -> Result<Duration> {
+        let mut total = Duration::ZERO;
+        for pid in &self.members {
+            let time = clock_getcpuclockid(*pid).and_then(clock_gettime);
+            total += Duration::from(time.map_err(|error| format!("a proxy is gone ({error})"))?);
+        }
+        Ok(total)
+    }
+}
+
+/// An address on loopback that nobody listens on.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// A directory that goes when it is dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("mte-bench-{}", std::process::id()));
+        std::fs::create_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The other end of [`reap`].
+struct Reaper {
+    child: Child,
+    input: Option<ChildStdin>,
+}
+
+impl Reaper {
+    fn start() -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("reap").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = std::os::unix::process::CommandExt::process_group(&mut command, 0).spawn()?;
+        Ok(Self { input: child.stdin.take(), child })
+    }
+
+    fn watch(&mut self, group: Pid) -> Result<()> {
+        let input = self.input.as_mut().ok_or("the reaper is gone")?;
+        Ok(writeln!(input, "{group}")?)
+    }
+
+    fn forget(&mut self, group: Pid) {
+        if let Some(input) = &mut self.input {
+            let _ = writeln!(input, "-{group}");
+        }
+    }
+}
+
+impl Drop for Reaper {
+    fn drop(&mut self) {
+        self.input = None;
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads process groups from stdin, a line each, with a minus to forget one. When the input ends, because whoever wrote
+/// it is done or dead, kills those that were not forgotten.
+pub(crate) fn reap() {
+    let mut groups: Vec<i32> = Vec::new();
+    for line in BufReader::new(std::io::stdin()).lines().map_while(std::io::Result::ok) {
+        match line.parse::<i32>() {
+            Ok(group) if group > 1 => groups.push(group),
+            Ok(gone) => groups.retain(|group| *group != -gone),
+            Err(_) => {}
+        }
+    }
+    for group in groups {
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_group_is_read_behind_a_name_with_spaces_and_brackets() {
+        assert_eq!(group_in("17 (a ) b) S 1 42 42 0 -1"), Some(42));
+        assert_eq!(group_in("17 (a"), None);
+    }
+
+    #[test]
+    fn cpu_time_grows_with_work() {
+        let own = Cpu { leader: Pid::this(), members: vec![Pid::this()] };
+        let before = own.time().unwrap();
+        while own.time().unwrap() < before + Duration::from_millis(2) {
+            std::hint::black_box((0..10_000).sum::<u64>());
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! From single requests to the figures of the table.
+
+use serde::Serialize;
+
+/// What one slice of time showed of one scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Slice {
+    /// Requests, or pairs, per second of time.
+    pub(crate) per_second: f64,
+    /// Requests, or pairs, per second of the proxy's CPU time; `None` without a proxy.
+    pub(crate) per_cpu_second: Option<f64>,
+    /// Share of the time that the proxy was computing.
+    pub(crate) cpu_share: Option<f64>,
+    /// Milliseconds, from the first byte sent to the last one read.
+    pub(crate) p50_ms: f64,
+    /// The same.
+    pub(crate) p99_ms: f64,
+}
+
+impl Slice {
+    /// `latencies` has one entry per request, in microseconds, each of which did `units` of work (a request, or some
+    /// pairs).
+    pub(crate) fn new(seconds: f64, cpu_seconds: Option<f64>, units: u64, mut latencies: Vec<u32>) -> Self {
+        latencies.sort_unstable();
+        let done = latencies.len() as f64 * units as f64;
+        let millis = |share| f64::from(percentile(&latencies, share)) / 1e3;
+        Self {
+            per_second: done / seconds,
+            per_cpu_second: cpu_seconds.map(|cpu| done / cpu),
+            cpu_share: cpu_seconds.map(|cpu| cpu / seconds),
+            p50_ms: millis(0.50),
+            p99_ms: millis(0.99),
+        }
+    }
+}
+
+/// The smallest value that at least `share` of the sorted values do not exceed; 0 without values.
+fn percentile(sorted: &[u32], share: f64) -> u32 {
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
+}
+
+/// The middle value, or the mean of the two in the middle; `None` without values.
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        len if len % 2 == 1 => Some(values[middle]),
+        _ => Some((values[middle - 1] + values[middle]) / 2.0),
+    }
+}
+
+/// The share of the yardstick's work per CPU-second, compared round by round: neighbours in time share the machine's mood.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Ratio {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+}
+
+impl Ratio {
+    /// `None` unless both were measured in at least one round, with their CPU time.
+    pub(crate) fn new(slices: &[Slice], yardstick: &[Slice]) -> Option<Self> {
+        let ratio = |(own, yard): (&Slice, &Slice)| Some(own.per_cpu_second? / yard.per_cpu_second?);
+        let ratios: Vec<f64> = slices.iter().zip(yardstick).filter_map(ratio).collect();
+        Some(Self {
+            median: median(ratios.iter().copied())?,
+            least: ratios.iter().copied().fold(f64::INFINITY, f64::min),
+            most: ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slice(per_cpu_second: Option<f64>) -> Slice {
+        Slice { per_second: 1.0, per_cpu_second, cpu_share: None, p50_ms: 0.0, p99_ms: 0.0 }
+    }
+
+    #[test]
+    fn the_median_is_the_middle_of_any_order() {
+        assert_eq!(median([3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median([4.0, 1.0, 3.0, 2.0]), Some(2.5));
+        assert_eq!(median([]), None);
+    }
+
+    #[test]
+    fn percentiles_are_values_that_occurred() {
+        let values: Vec<u32> = (1..=200).collect();
+        assert_eq!((percentile(&values, 0.50), percentile(&values, 0.99)), (100, 198));
+        assert_eq!((percentile(&[7], 0.50), percentile(&[7], 0.99)), (7, 7));
+        assert_eq!(percentile(&[], 0.99), 0);
+    }
+
+    #[test]
+    fn a_slice_counts_units_per_second_and_per_cpu_second() {
+        let slice = Slice::new(2.0, Some(0.5), 5, vec![3_000, 1_000, 2_000, 4_000]);
+        assert_eq!((slice.per_second, slice.per_cpu_second), (10.0, Some(40.0)));
+        assert_eq!((slice.cpu_share, slice.p50_ms, slice.p99_ms), (Some(0.25), 2.0, 4.0));
+        assert_eq!(Slice::new(1.0, None, 1, vec![1]).per_cpu_second, None);
+    }
+
+    #[test]
+    fn ratios_pair_the_rounds() {
+        // The machine was half as fast in the second round; the ratio does not notice.
+        let own = [slice(Some(80.0)), slice(Some(40.0)), slice(Some(90.0))];
+        let yard = [slice(Some(100.0)), slice(Some(50.0)), slice(Some(100.0))];
+        assert_eq!(Ratio::new(&own, &yard), Some(Ratio { median: 0.8, least: 0.8, most: 0.9 }));
+        assert_eq!(Ratio::new(&[slice(None)], &yard), None);
+    }
+}
