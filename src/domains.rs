@@ -74,10 +74,14 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// The id of a signed client id that verifies under either key.
-    pub fn verify(&self, signed: &str) -> Option<ClientId> {
-        let previous = || self.previous.as_ref()?.verify(signed).ok();
-        self.current.verify(signed).ok().or_else(previous)
+    /// The client of a signed id that verifies under either key, with the id as it is signed now: clients
+    /// take it from every answer, so that a rotation forces nobody to pair anew.
+    pub fn verify(&self, signed: &str) -> Option<(ClientId, String)> {
+        if let Ok(client) = self.current.verify(signed) {
+            return Some((client, signed.to_owned()));
+        }
+        let client = self.previous.as_ref()?.verify(signed).ok()?;
+        Some((client, self.current.sign(client)))
     }
 }
 

@@ -214,10 +214,7 @@ mod tests {
     fn bodies_come_out_the_same_however_they_are_cut() {
         let chunked = b"3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\nname: value\r\n\r\nHTTP";
         for step in 1..chunked.len() {
-            assert_eq!(
-                read(Framing::Chunked, chunked, step),
-                (b"abc0123456789".to_vec(), chunked.len() - 4)
-            );
+            assert_eq!(read(Framing::Chunked, chunked, step), (b"abc0123456789".to_vec(), chunked.len() - 4));
             assert_eq!(read(Framing::Length(5), b"abcdeHTTP", step), (b"abcde".to_vec(), 5));
         }
         assert_eq!(read(Framing::Length(0), b"HTTP", 1), (vec![], 0));

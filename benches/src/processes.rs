@@ -78,6 +78,11 @@ impl Fleet {
         &self.directory.0
     }
 
+    /// CPUs of the machine.
+    pub(crate) fn cpus(&self) -> usize {
+        self.cpu_count
+    }
+
     /// Whether proxies have a CPU of their own.
     pub(crate) fn pinned(&self) -> bool {
         self.cpus.is_some()
@@ -117,6 +122,12 @@ impl Fleet {
     pub(crate) fn last(&self) -> Option<Cpu> {
         let process = self.processes.last()?;
         Some(Cpu { leader: process.group, members: process.members.clone() })
+    }
+
+    /// The CPU time of all of them, and of this process.
+    pub(crate) fn cpu_time(&self) -> Result<Duration> {
+        let members = self.processes.iter().flat_map(|process| &process.members).chain([&Pid::this()]).copied();
+        Cpu { leader: Pid::this(), members: members.collect() }.time()
     }
 
     fn sit(&self, seat: Seat) -> Result<()> {

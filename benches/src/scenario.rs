@@ -126,7 +126,8 @@ impl Scenario {
         let fits = |scenario: &Self| scenario.id().contains(&pattern);
         let all = Self::all();
         let groups: Vec<Group> = all.iter().filter(|one| fits(one)).map(|one| one.group).collect();
-        let wanted = |one: &Self| fits(one) || one.target == Target::PlainPingora && groups.contains(&one.group);
+        let wanted =
+            |one: &Self| fits(one) || one.target == Target::PlainPingora && groups.contains(&one.group);
         all.into_iter().filter(wanted).collect()
     }
 

@@ -89,7 +89,8 @@ fn beside(own: &Path, name: &str, package: &str) -> Result<PathBuf> {
     if program.is_file() {
         return Ok(program);
     }
-    Err(format!("{} is not there; build it first: cargo build --release -p {package}", program.display()).into())
+    Err(format!("{} is not there; build it first: cargo build --release -p {package}", program.display())
+        .into())
 }
 
 fn find_nginx() -> Option<PathBuf> {

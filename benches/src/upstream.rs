@@ -54,7 +54,7 @@ impl Answers {
         let download = |size: Size| {
             (format!("/bytes/{}", size.bytes()), answer("200 OK", &payload[..size.bytes()]).into())
         };
-        Self { downloads: Size::ALL.map(download).to_vec(), payload }
+        Self { downloads: Size::ALL.map(download).to_vec(), payload: payload.clone() }
     }
 
     fn download(&self, path: &str) -> Option<&[u8]> {

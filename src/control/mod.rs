@@ -69,13 +69,16 @@ pub async fn answer(
 /// The client of a control request: the one it names, or a new one.
 fn identify(session: &Session, ctx: &mut RequestContext, tenant: &Tenant) -> Result<(), Failure> {
     let value = single(session.as_downstream().req_header(), X_MTE_RELAY)?;
-    let client = match value.and_then(control_client_id) {
-        None => ClientId::from_random(rand::random()),
+    let identified = match value.and_then(control_client_id) {
+        None => {
+            let client = ClientId::from_random(rand::random());
+            (client, tenant.secrets.current.sign(client))
+        }
         Some(signed) => tenant.secrets.verify(signed).ok_or_else(|| {
             Failure::relay(mte_protocol::Status::ClientIdInvalid, "signature does not verify")
         })?,
     };
-    ctx.client = Some((client, tenant.secrets.current.sign(client)));
+    ctx.client = Some(identified);
     Ok(())
 }
 

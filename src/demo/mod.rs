@@ -1,8 +1,164 @@
-//! The demo.
-/// Options.
-#[derive(clap::Args)]
-pub struct DemoArgs {}
-/// Runs.
-pub fn run(_: DemoArgs) -> std::process::ExitCode {
-    std::process::ExitCode::FAILURE
+//! `mte-relay demo`: the relay at work, in one process. Two upstreams, a relay with two tenants, an eavesdropper between
+//! client and relay, and a client that sends a few requests of every kind. Each scene shows what the client sent, what
+//! was on the wire and what the upstream got, and checks that all is as it should be.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | `house` | starts and stops everything |
+//! | `upstream`, `pages` | the servers behind the relay, and large bodies |
+//! | `tap`, `recording`, `wire` | the eavesdropper: forwards, records, searches, reads HTTP |
+//! | `scenes` | what is sent, shown and checked |
+//! | `show`, `view` | what stands on the screen |
+//! | `stay` | by hand, afterwards |
+
+mod house;
+mod pages;
+mod recording;
+mod scenes;
+mod show;
+mod stay;
+mod tap;
+mod upstream;
+mod view;
+mod wire;
+
+use std::{fmt, process::ExitCode};
+
+use self::{
+    house::House,
+    scenes::Stage,
+    show::{Screen, Style},
+};
+
+/// Options of the demo.
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    /// Stay up afterwards, for requests by hand. On a terminal this happens anyway.
+    #[arg(long)]
+    stay: bool,
+    /// Where clients connect, on 127.0.0.1; 0 takes a free port.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    port: u16,
+    /// No colours, not even on a terminal. NO_COLOR does the same.
+    #[arg(long)]
+    no_color: bool,
+}
+
+/// Why the demo, or a scene of it, cannot go on.
+#[derive(Debug)]
+struct Trouble(String);
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<String> for Trouble {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Trouble {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<http::Error> for Trouble {
+    fn from(error: http::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<mte_client::Error> for Trouble {
+    fn from(error: mte_client::Error) -> Self {
+        Self(error.report())
+    }
+}
+
+/// Runs the demo. It fails if anything was not as it should be.
+pub fn run(args: DemoArgs) -> ExitCode {
+    match demo(&args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(trouble) => {
+            eprintln!("mte-relay demo: {trouble}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all was as it should be.
+fn demo(args: &DemoArgs) -> Result<bool, Trouble> {
+    let screen = Screen::new(args.no_color);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut stage = runtime.block_on(async {
+        let house = House::start(args.port).await?;
+        introduce(screen, &house);
+        Stage::new(screen, house)
+    })?;
+    let begun = std::time::Instant::now();
+    runtime.block_on(stage.play());
+    let well = conclude(&stage, begun.elapsed().as_secs_f64());
+    if args.stay || show::is_terminal() {
+        runtime.block_on(stay::stay(screen, &stage.house))?;
+    }
+    // Connections that are still open must not keep the relay waiting for requests.
+    runtime.shutdown_background();
+    stage.house.stop()?;
+    Ok(well)
+}
+
+fn introduce(screen: Screen, house: &House) {
+    let title = format!("MTE Relay {}: client, relay and upstream in one process", env!("CARGO_PKG_VERSION"));
+    screen.line(&screen.paint(Style::Bold, &title));
+    screen.line("");
+    let (client, wire) = (screen.paint(Style::Cyan, "client"), screen.paint(Style::Yellow, "eavesdropper"));
+    let upstream = screen.paint(Style::Green, "upstreams");
+    screen.line(&format!("    {client}  ---->  {wire}  ---->  relay  ---->  {upstream}"));
+    let (tap, relay) = (house.tap.address.port(), house.relay.port());
+    let (shop, bank) = (house.shop.address.port(), house.bank.address.port());
+    screen.line(&format!(
+        "                   :{tap:<16}    :{relay:<9}  :{shop} {} and :{bank} {}",
+        house::SHOP,
+        house::BANK
+    ));
+    screen.line("");
+    screen.prose(
+        "The eavesdropper sees what whoever ends TLS on the way would see: a proxy, a content delivery network, a load \
+         balancer. Lines with > go to the upstream, lines with < come back.",
+    );
+}
+
+/// The last word, and whether all was well.
+fn conclude(stage: &Stage, seconds: f64) -> bool {
+    let screen = stage.screen;
+    let (held, failed) = stage.outcome();
+    screen.line("");
+    screen.line(&screen.paint(Style::Bold, "What the eavesdropper learnt all the same"));
+    screen.prose(
+        "Methods, hosts, statuses, client and pair ids; when, how often and how much (lengths are exact for MKE, and show \
+         in steps of 64 for MTE); response headers that were not asked for under seal, set-cookie above all; everything \
+         on pass-through routes. The relay itself sees all, and the way from there to the upstream needs its own \
+         protection. docs/protocol.md, section 9, says what is protected and what is not.",
+    );
+    screen.line("");
+    for what in failed {
+        screen.failure(what);
+    }
+    let all = held + failed.len();
+    let summary = match failed.len() {
+        0 => screen.paint(Style::Green, &format!("All {all} checks hold ({seconds:.1} s).")),
+        count => screen.paint(Style::Red, &format!("{count} of {all} checks do not hold ({seconds:.1} s).")),
+    };
+    screen.line(&summary);
+    failed.is_empty()
 }

@@ -9,6 +9,9 @@ use super::{tap::Direction, wire};
 /// Of each direction so many bytes are kept; the rest is searched and counted.
 const KEPT: usize = 256 << 10;
 
+/// The times of so many pieces are kept.
+const PIECES: usize = 100;
+
 /// One way of a recording.
 #[derive(Default)]
 pub(super) struct Track {
@@ -16,10 +19,17 @@ pub(super) struct Track {
     pub(super) total: u64,
     /// The first of them.
     pub(super) start: Vec<u8>,
-    /// When the last ones passed, and how many they were.
-    pub(super) last: Option<(Instant, usize)>,
+    /// When the first pieces passed, and how many bytes each had.
+    pieces: Vec<(Instant, usize)>,
     /// The last bytes that were searched: a secret may lie across two pieces.
     tail: Vec<u8>,
+}
+
+impl Track {
+    /// When the first piece passed that did so after `since`, and how many bytes it had.
+    pub(super) fn piece_after(&self, since: Instant) -> Option<(Instant, usize)> {
+        self.pieces.iter().find(|(at, _)| *at >= since).copied()
+    }
 }
 
 /// Both ways.
@@ -52,7 +62,9 @@ impl Recording {
             Direction::ToClient => &mut self.to_client,
         };
         track.total += bytes.len() as u64;
-        track.last = Some((Instant::now(), bytes.len()));
+        if track.pieces.len() < PIECES {
+            track.pieces.push((Instant::now(), bytes.len()));
+        }
         let room = KEPT.saturating_sub(track.start.len()).min(bytes.len());
         track.start.extend_from_slice(&bytes[..room]);
 
@@ -116,7 +128,10 @@ mod tests {
     fn a_secret_that_is_merely_base64_is_found() {
         let mut recording = Recording::new(&["needle"]);
         let value = mte_protocol::text::encode(b"a needle");
-        recording.push(Direction::ToRelay, format!("GET / HTTP/1.1\r\nx-mte-relay-eh: {value}\r\n\r\n").as_bytes());
+        recording.push(
+            Direction::ToRelay,
+            format!("GET / HTTP/1.1\r\nx-mte-relay-eh: {value}\r\n\r\n").as_bytes(),
+        );
         assert_eq!(recording.found(), ["needle"]);
     }
 }

@@ -8,8 +8,10 @@ use std::{
 
 /// Characters in a line.
 pub(super) const WIDTH: usize = 98;
+/// Bytes shown in hexadecimal at most.
+const HEX: usize = 18;
 /// Where text begins, behind the margin and a label.
-const INDENT: usize = 15;
+const INDENT: usize = 17;
 
 /// Whose lines.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,10 +67,8 @@ impl Screen {
         let unwanted = |name, value: Option<&str>| {
             env::var(name).is_ok_and(|set| value.map_or(!set.is_empty(), |value| set == value))
         };
-        let colour = !plain
-            && is_terminal()
-            && !unwanted("NO_COLOR", None)
-            && !unwanted("TERM", Some("dumb"));
+        let colour =
+            !plain && is_terminal() && !unwanted("NO_COLOR", None) && !unwanted("TERM", Some("dumb"));
         Self { colour }
     }
 
@@ -119,7 +119,8 @@ impl Screen {
 
     /// What was checked: what holds runs on, what does not stands out.
     pub(super) fn checks(self, checks: &[(String, bool)]) {
-        let held: Vec<&str> = checks.iter().filter(|(_, held)| *held).map(|(what, _)| what.as_str()).collect();
+        let held: Vec<&str> =
+            checks.iter().filter(|(_, held)| *held).map(|(what, _)| what.as_str()).collect();
         if !held.is_empty() {
             for (index, line) in wrap(&held.join("; "), WIDTH - INDENT).iter().enumerate() {
                 let mark = if index == 0 { "ok" } else { "" };
@@ -164,10 +165,12 @@ pub(super) fn spread(left: &str, right: &str) -> String {
     format!("{left:<width$}{right}", width = room + 2)
 }
 
-/// The first `max` bytes in hexadecimal.
-pub(super) fn hex(bytes: &[u8], max: usize) -> String {
-    let mut text: Vec<String> = bytes.iter().take(max).map(|byte| format!("{byte:02x}")).collect();
-    if bytes.len() > max {
+/// The first bytes in hexadecimal, as many as fit beside `right`, and no more than [`HEX`].
+pub(super) fn hex(bytes: &[u8], right: &str) -> String {
+    let room = (WIDTH - INDENT - 4).saturating_sub(right.chars().count()) / 3;
+    let shown = HEX.min(room.saturating_sub(1));
+    let mut text: Vec<String> = bytes.iter().take(shown).map(|byte| format!("{byte:02x}")).collect();
+    if bytes.len() > shown {
         text.push("\u{2026}".into());
     }
     text.join(" ")
@@ -187,7 +190,7 @@ pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -221,7 +224,8 @@ mod tests {
     fn what_is_too_long_ends_in_an_ellipsis() {
         assert_eq!(shorten("abc", 3), "abc");
         assert_eq!(shorten("abcd", 3), "ab\u{2026}");
-        assert_eq!(hex(&[0, 0xff, 1], 2), "00 ff \u{2026}");
+        assert_eq!(hex(&[0, 0xff, 1], ""), "00 ff 01");
+        assert_eq!(hex(&[0; 99], &"x".repeat(65)), "00 00 00 \u{2026}");
         assert_eq!(spread(&"x".repeat(200), "9 bytes").chars().count(), WIDTH - INDENT);
         assert_eq!(spread("x", "9 bytes").chars().count(), WIDTH - INDENT);
     }

@@ -19,6 +19,9 @@ use tokio::{
 
 use super::{recording::Recording, wire};
 
+/// A watcher gets so many bytes at a time: the head of a request.
+const MOST_WATCHED: usize = 16 << 10;
+
 /// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
@@ -102,9 +105,9 @@ impl Tap {
         std::mem::take(&mut lock(&self.state).recording)
     }
 
-    /// How many bytes went to the client so far, and when the last ones did.
-    pub(super) fn last_to_client(&self) -> Option<(Instant, usize)> {
-        lock(&self.state).recording.to_client.last
+    /// When the first bytes after `since` went to the client, and how many they were.
+    pub(super) fn to_client_after(&self, since: Instant) -> Option<(Instant, usize)> {
+        lock(&self.state).recording.to_client.piece_after(since)
     }
 
     /// Interferes once.
@@ -112,7 +115,7 @@ impl Tap {
         lock(&self.state).order = Some(order);
     }
 
-    /// Also sends what goes to the relay to `watcher`, as it comes.
+    /// Also sends to `watcher` what goes to the relay and may begin a request.
     pub(super) fn watch(&self, watcher: UnboundedSender<Vec<u8>>) {
         lock(&self.state).watcher = Some(watcher);
     }
@@ -154,9 +157,9 @@ async fn pump(
         let under_order = {
             let mut state = lock(state);
             state.recording.push(direction, part);
-            if let (Direction::ToRelay, Some(watcher)) = (direction, &state.watcher) {
+            if let (Direction::ToRelay, Some(watcher), b'A'..=b'Z') = (direction, &state.watcher, part[0]) {
                 // Nobody watches any more: no matter.
-                let _ = watcher.send(part.to_vec());
+                let _ = watcher.send(part[..part.len().min(MOST_WATCHED)].to_vec());
             }
             state.order.filter(|order| order.direction() == direction)
         };
@@ -194,7 +197,8 @@ fn carry_out(order: Order, held: &mut [u8]) -> Fate {
 pub(super) fn spoil_body(message: &mut [u8]) {
     let Some(head) = memchr::memmem::find(message, b"\r\n\r\n").map(|end| end + 4) else { return };
     let chunked = wire::message(message).is_some_and(|message| message.header("transfer-encoding").is_some());
-    let start = if chunked { wire::chunk(&message[head..]).map_or(head, |(start, _)| head + start) } else { head };
+    let start =
+        if chunked { wire::chunk(&message[head..]).map_or(head, |(start, _)| head + start) } else { head };
     if let Some(byte) = message.get_mut(start + mte_codec::HEADER_LEN + mte_codec::HEAD_LEN) {
         *byte ^= 1;
     }

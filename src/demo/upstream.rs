@@ -170,7 +170,8 @@ fn route(request: &Received, memory: Arc<Mutex<Memory>>) -> Answer {
             whole(StatusCode::OK, "text/plain", "Today: lentil soup, bread, plum cake\n".into())
         }
         (method, _) => {
-            let text = json!({"method": method, "target": request.target, "bytes": request.body.len}).to_string();
+            let text =
+                json!({"method": method, "target": request.target, "bytes": request.body.len}).to_string();
             whole(StatusCode::OK, "application/json", text)
         }
     }
@@ -211,7 +212,10 @@ impl Body for Events {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
     }
 }

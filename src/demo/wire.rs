@@ -115,7 +115,10 @@ mod tests {
         let bytes = b"HEAD /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.1\r\ncontent-length: 3\r\n\r\nabcGET";
         let all = messages(bytes);
         assert_eq!(all.len(), 2);
-        assert_eq!((all[0].start, all[0].header("host"), all[0].whole), ("HEAD /a HTTP/1.1", Some("x"), true));
+        assert_eq!(
+            (all[0].start, all[0].header("host"), all[0].whole),
+            ("HEAD /a HTTP/1.1", Some("x"), true)
+        );
         assert_eq!((all[1].second_word(), &all[1].body[..], all[1].whole), ("/b", &b"abc"[..], true));
         assert_eq!(all[0].len + all[1].len + 3, bytes.len());
     }
@@ -127,12 +130,19 @@ mod tests {
             assert!(message(&whole[..len]).is_none_or(|message| !message.whole), "{len}");
         }
         let found = message(whole).unwrap();
-        assert_eq!((found.status(), &found.body[..], found.whole, found.len), (200, &b"abcde"[..], true, whole.len()));
+        assert_eq!(
+            (found.status(), &found.body[..], found.whole, found.len),
+            (200, &b"abcde"[..], true, whole.len())
+        );
     }
 
     #[test]
     fn sealed_texts_are_decoded() {
-        let head = format!("GET {} HTTP/1.1\r\nx-mte-relay-eh: {}\r\n\r\n", text::url_to_path(b"\xff?url"), text::encode(b"map"));
+        let head = format!(
+            "GET {} HTTP/1.1\r\nx-mte-relay-eh: {}\r\n\r\n",
+            text::url_to_path(b"\xff?url"),
+            text::encode(b"map")
+        );
         assert_eq!(message(head.as_bytes()).unwrap().decoded(), [b"\xff?url".to_vec(), b"map".to_vec()]);
     }
 }

@@ -339,6 +339,12 @@ impl Ready {
     }
 }
 
+/// A part of the body for Pingora: nothing yet is an empty part, but an empty part at the end would be written
+/// as a second last chunk.
+fn part(plaintext: Bytes, end: bool) -> Option<Bytes> {
+    (!end || !plaintext.is_empty()).then_some(plaintext)
+}
+
 impl RequestBody {
     /// Takes the plaintext's size that the sealed headers state; it is checked, never trusted.
     ///
@@ -391,11 +397,11 @@ impl RequestBody {
                 if *brought > *replayed {
                     return Err(OpenError::Trailing.reason());
                 }
-                *body = Some(if end { data.clone() } else { Bytes::new() });
+                *body = part(if end { data.clone() } else { Bytes::new() }, end);
             }
             Self::Stream(stream) => {
                 let plaintext = stream.filter(body.as_deref().unwrap_or_default(), end)?;
-                *body = Some(plaintext);
+                *body = part(plaintext, end);
             }
         }
         Ok(())

@@ -78,10 +78,11 @@ pub async fn open<S: PairStore>(
     let request = session.as_downstream().req_header();
     let value = single(request, X_MTE_RELAY)?.unwrap_or_default();
     let relay = RelayHeader::parse(value)?;
-    let client = tenant.secrets.verify(relay.client_id);
-    let client =
-        client.ok_or_else(|| Failure::relay(Status::ClientIdInvalid, "signature does not verify"))?;
-    ctx.client = Some((client, tenant.secrets.current.sign(client)));
+    let identified = tenant.secrets.verify(relay.client_id);
+    let identified =
+        identified.ok_or_else(|| Failure::relay(Status::ClientIdInvalid, "signature does not verify"))?;
+    let client = identified.0;
+    ctx.client = Some(identified);
 
     let owner = Owner { tenant: tenant.id, client };
     let pair_id = relay.pair_id.to_owned();

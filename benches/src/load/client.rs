@@ -79,10 +79,7 @@ impl ResponseHead {
 fn header_map(headers: &[httparse::Header<'_>]) -> Result<HeaderMap> {
     let mut map = HeaderMap::with_capacity(headers.len());
     for header in headers {
-        map.append(
-            HeaderName::from_bytes(header.name.as_bytes())?,
-            HeaderValue::from_bytes(header.value)?,
-        );
+        map.append(HeaderName::from_bytes(header.name.as_bytes())?, HeaderValue::from_bytes(header.value)?);
     }
     Ok(map)
 }

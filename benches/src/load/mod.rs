@@ -19,8 +19,7 @@ use tokio::task::JoinSet;
 
 use self::{client::Client, pairing::Pairing, plain::Plain, sealed::Sealed};
 use crate::{
-    Result,
-    payload,
+    Result, payload,
     scenario::{Group, Method, PAIRS, Scenario, Target},
     stats::Slice,
     targets::Running,
@@ -28,7 +27,7 @@ use crate::{
 };
 
 /// Requests before the measured time of a slice begins.
-const RAMP: Duration = Duration::from_millis(100);
+pub(crate) const RAMP: Duration = Duration::from_millis(100);
 /// The requests in flight at a slice's end must be done after this time.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
 

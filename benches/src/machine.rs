@@ -1,0 +1,76 @@
+//! How much of the machine something else used meanwhile: figures from a busy machine are rough, and should say so.
+
+use std::time::{Duration, Instant};
+
+use crate::{Result, processes::Fleet};
+
+/// Below this share of the CPUs, others are not worth mentioning.
+const QUIET: f64 = 0.05;
+
+/// A look at all CPUs, and at our own part in their work.
+pub(crate) struct Look {
+    at: Instant,
+    /// Since the machine was started, in any unit.
+    idle: u64,
+    total: u64,
+    own: Duration,
+}
+
+impl Look {
+    pub(crate) fn now(fleet: &Fleet) -> Result<Self> {
+        let stat = std::fs::read_to_string("/proc/stat")?;
+        let (idle, total) = idle_and_total(&stat).ok_or("/proc/stat has no line for all CPUs")?;
+        Ok(Self { at: Instant::now(), idle, total, own: fleet.cpu_time()? })
+    }
+
+    /// The share of the CPUs that others used between two looks: other programs, and other guests of the same host.
+    fn others(&self, before: &Self, cpus: usize) -> f64 {
+        let total = self.total.saturating_sub(before.total).max(1) as f64;
+        let busy = 1.0 - self.idle.saturating_sub(before.idle) as f64 / total;
+        let time = (self.at - before.at).as_secs_f64() * cpus as f64;
+        let own = self.own.saturating_sub(before.own).as_secs_f64() / time;
+        (busy - own).max(0.0)
+    }
+
+    /// What to say about it, if anything.
+    pub(crate) fn notice(&self, before: &Self, cpus: usize) -> Option<String> {
+        let others = self.others(before, cpus);
+        (others > QUIET).then(|| {
+            format!("other work took {:.0} % of the CPUs meanwhile, so these figures are rough", others * 100.0)
+        })
+    }
+}
+
+/// The fourth and fifth figure of the first line count idle time; guests' time is within the first two.
+fn idle_and_total(stat: &str) -> Option<(u64, u64)> {
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace();
+    let fields: Vec<u64> = fields.take(8).map(|field| field.parse().ok()).collect::<Option<_>>()?;
+    Some((fields.get(3)? + fields.get(4)?, fields.iter().sum()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_of_proc_stat_has_idle_and_total() {
+        let stat = "cpu  10 20 30 400 50 6 7 8 1 2\ncpu0 1 2 3 4 5 6 7 8 9 10\n";
+        assert_eq!(idle_and_total(stat), Some((450, 531)));
+        assert_eq!(idle_and_total("intr 1 2"), None);
+    }
+
+    #[test]
+    fn what_is_neither_idle_nor_ours_is_others() {
+        let at = Instant::now();
+        let before = Look { at, idle: 1_000, total: 5_000, own: Duration::ZERO };
+        let after = Look {
+            at: at + Duration::from_secs(10),
+            idle: 1_200,
+            total: 7_000,
+            own: Duration::from_secs(14),
+        };
+        // 90 % busy on two CPUs for 10 s, of which 14 s out of 20 s were ours.
+        assert!((after.others(&before, 2) - 0.2).abs() < 1e-9);
+        assert_eq!(after.notice(&before, 2).unwrap().split_once(" %").unwrap().0, "other work took 20");
+    }
+}

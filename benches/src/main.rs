@@ -1,0 +1,193 @@
+//! `make bench`: what the relay costs, beside a plain Pingora proxy and nginx.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | `scenario` | what is measured, and the project's goals |
+//! | `targets` | the proxies and their configurations |
+//! | `processes` | child processes: started, pinned, timed, always stopped |
+//! | `upstream`, `http1` | the server behind the proxies |
+//! | `load` | the requests, in the clear and sealed |
+//! | `machine` | whether others were at work meanwhile |
+//! | `stats`, `report`, `progress` | figures, table, JSON |
+#![forbid(unsafe_code)]
+
+mod cli;
+mod http1;
+mod load;
+mod machine;
+mod processes;
+mod progress;
+mod report;
+mod scenario;
+mod stats;
+mod targets;
+mod upstream;
+
+use std::{process::ExitCode, sync::LazyLock};
+
+use bytes::Bytes;
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    cli::{Cli, Options, Role},
+    load::Load,
+    machine::Look,
+    processes::Fleet,
+    progress::Progress,
+    report::{Measured, Report, Setting},
+    scenario::{Scenario, Size},
+    targets::Targets,
+};
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Result<T> = std::result::Result<T, Error>;
+
+/// What bodies are made of: the same bytes at both ends, and no period that a mix-up of frames could hide in.
+fn payload() -> &'static Bytes {
+    static PAYLOAD: LazyLock<Bytes> = LazyLock::new(|| {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = || {
+            // xorshift64
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        };
+        (0..Size::Large.bytes()).map(|_| next()).collect()
+    });
+    &PAYLOAD
+}
+
+fn main() -> ExitCode {
+    let Cli { role, options } = Cli::parse();
+    let outcome = match role {
+        Some(Role::Upstream { listen }) => upstream::serve(listen),
+        Some(Role::Reap) => {
+            processes::reap();
+            Ok(())
+        }
+        None if options.list => {
+            Scenario::all().into_iter().for_each(|scenario| println!("{}", scenario.id()));
+            Ok(())
+        }
+        None => bench(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mte-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs what is asked for, until it is done or interrupted. Whatever ends it, `fleet` stops every process.
+fn bench(options: &Options) -> Result<()> {
+    let scenarios = match &options.hold {
+        Some(id) => vec![Scenario::find(id).ok_or_else(|| format!("no scenario {id:?}; --list shows them"))?],
+        None => Scenario::matching(&options.only),
+    };
+    if scenarios.is_empty() {
+        return Err(format!("no scenario's id contains {:?}; --list shows them", options.only).into());
+    }
+    let mut fleet = Fleet::new(!options.no_pin)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        tokio::select! {
+            biased;
+            reason = interrupted() => Err(reason),
+            outcome = async {
+                let targets = Targets::start(&mut fleet, &scenarios)?;
+                match options.hold {
+                    Some(_) => hold(options, scenarios[0], &targets).await,
+                    None => measure(options, &fleet, &scenarios, targets).await,
+                }
+            } => outcome,
+        }
+    })
+}
+
+/// Waits for a signal that ends the program.
+async fn interrupted() -> Error {
+    let on = |kind| signal(kind).map_err(Error::from);
+    let (mut interrupt, mut terminate, mut hangup) =
+        match (on(SignalKind::interrupt()), on(SignalKind::terminate()), on(SignalKind::hangup())) {
+            (Ok(interrupt), Ok(terminate), Ok(hangup)) => (interrupt, terminate, hangup),
+            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => return error,
+        };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    "interrupted".into()
+}
+
+/// All scenarios in turn, round after round, then the table.
+async fn measure(
+    options: &Options,
+    fleet: &Fleet,
+    scenarios: &[Scenario],
+    targets: Targets,
+) -> Result<()> {
+    let (slice, rounds) = (options.slice(), options.rounds());
+    let mut loads = Vec::new();
+    let mut measured = Vec::new();
+    for scenario in scenarios {
+        // A target that was left out is named in the notices.
+        let Some(target) = targets.get(scenario.target) else { continue };
+        loads.push(Load::new(*scenario, target, options.connections.into()).await?);
+        measured.push(Measured { scenario: *scenario, slices: Vec::with_capacity(rounds) });
+    }
+    let before = Look::now(fleet)?;
+    let mut progress = Progress::new(loads.len() * (rounds + 1), slice + load::RAMP);
+    for round in 0..=rounds {
+        let part = if round == 0 { "warm-up".to_owned() } else { format!("round {round} of {rounds}") };
+        for (load, measured) in loads.iter_mut().zip(&mut measured) {
+            progress.begin(&part, measured.scenario);
+            let slice = load.slice(slice).await.inspect_err(|_| progress.end())?;
+            if round > 0 {
+                measured.slices.push(slice);
+            }
+        }
+    }
+    progress.end();
+
+    let cpus = fleet.cpus();
+    let mut notices = targets.notices;
+    notices.extend(Look::now(fleet)?.notice(&before, cpus));
+    let setting = Setting {
+        seconds: slice.as_secs_f64(),
+        rounds,
+        connections: options.connections,
+        cpus,
+        pinned: fleet.pinned(),
+        notices,
+    };
+    let report = Report::new(setting, &measured);
+    print!("{}", report.to_text());
+    if let Some(file) = &options.json {
+        std::fs::write(file, serde_json::to_vec_pretty(&report)?)
+            .map_err(|error| format!("{}: {error}", file.display()))?;
+        println!("All figures are in {}.", file.display());
+    }
+    Ok(())
+}
+
+/// One scenario for a while, so that somebody can look at the proxy meanwhile.
+async fn hold(options: &Options, scenario: Scenario, targets: &Targets) -> Result<()> {
+    let target = targets.get(scenario.target).ok_or_else(|| targets.notices.join("; "))?;
+    let mut load = Load::new(scenario, target, options.connections.into()).await?;
+    let length = options.slice();
+    println!("{}, {}, for {length:?} (Ctrl-C ends it)", scenario.group.name(), scenario.target.name());
+    if let Some(cpu) = &target.cpu {
+        println!("The proxy's process id is {0}: perf record -g -p {0}", cpu.leader);
+    }
+    let slice = load.slice(length).await?;
+    println!("{:.0} per second, p50 {:.2} ms, p99 {:.2} ms", slice.per_second, slice.p50_ms, slice.p99_ms);
+    if let Some(per_cpu_second) = slice.per_cpu_second {
+        println!("{per_cpu_second:.0} per CPU-second of the proxy");
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! Everything that runs: two upstreams, a relay with two tenants in front of them, and the tap in front of it.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::Path,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use mte_relay::{
+    config::Config,
+    domains::TenantIds,
+    relay::{Relay, Stop, Until},
+};
+
+use super::{Trouble, tap::Tap, upstream::Upstream};
+
+/// One tenant's host.
+pub(super) const SHOP: &str = "shop.localhost";
+/// The other's.
+pub(super) const BANK: &str = "bank.localhost";
+
+/// The relay must be there, and gone, within this time.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What runs.
+pub(super) struct House {
+    pub(super) shop: Upstream,
+    pub(super) bank: Upstream,
+    pub(super) tap: Tap,
+    pub(super) relay: SocketAddr,
+    stop: Stop,
+    thread: JoinHandle<()>,
+}
+
+impl House {
+    /// Starts all of it; clients find it at `port`, or a free one.
+    pub(super) async fn start(port: u16) -> Result<Self, Trouble> {
+        let (shop, bank) = (Upstream::start().await?, Upstream::start().await?);
+        // Free a moment ago; the relay takes no port 0.
+        let relay = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let tap = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let tap = Tap::start(tap, relay).await.map_err(|error| {
+            Trouble::from(format!("cannot listen on {tap}: {error}; choose another --port"))
+        })?;
+
+        let text = configuration(relay, shop.address, bank.address);
+        // The demo is the same everywhere: nothing is read from the environment.
+        let environment = BTreeMap::<&str, &str>::new();
+        let config = Config::parse(&text, "the demo", Path::new(""), &environment, &TenantIds::default())
+            .map_err(|problems| Trouble::from(problems.to_string()))?;
+        let value = Relay::new(config);
+        value.check_listeners().map_err(|(address, error)| format!("cannot listen on {address}: {error}"))?;
+        let (stop, until) = Until::stopped();
+        let thread = std::thread::Builder::new().name("relay".into()).spawn(move || value.run(until))?;
+        let house = Self { shop, bank, tap, relay, stop, thread };
+        house.wait().await?;
+        Ok(house)
+    }
+
+    async fn wait(&self) -> Result<(), Trouble> {
+        let deadline = Instant::now() + PATIENCE;
+        while tokio::net::TcpStream::connect(self.relay).await.is_err() {
+            if self.thread.is_finished() || Instant::now() > deadline {
+                return Err("the relay did not start".into());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    /// Stops the relay.
+    pub(super) fn stop(self) -> Result<(), Trouble> {
+        self.stop.stop();
+        let deadline = Instant::now() + PATIENCE;
+        while !self.thread.is_finished() {
+            if Instant::now() > deadline {
+                return Err("the relay did not stop".into());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.thread.join().map_err(|_| "the relay panicked".into())
+    }
+}
+
+fn configuration(relay: SocketAddr, shop: SocketAddr, bank: SocketAddr) -> String {
+    let secret = || format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+    format!(
+        r#"
+listeners:
+  - address: "{relay}"
+threads: 2
+domain_map:
+  {SHOP}:
+    upstream: "http://{shop}"
+    client_id_secret: "{}"
+    pass_through_routes: ["/public/*"]
+  {BANK}:
+    upstream: "http://{bank}"
+    client_id_secret: "{}"
+    require_binding: true
+"#,
+        secret(),
+        secret()
+    )
+}

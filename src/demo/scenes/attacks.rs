@@ -1,0 +1,132 @@
+//! What somebody on the line can try with what he recorded or kept back, and what comes of it.
+
+use bytes::Bytes;
+use http::Request;
+use memchr::memmem;
+use mte_client::Error;
+use mte_protocol::status::ErrorBody;
+
+use super::{Stage, Tenant, exchanges::raw};
+use crate::demo::{
+    Trouble,
+    house::{BANK, SHOP},
+    show::{Style, WIDTH, shorten},
+    tap::{Order, spoil_body},
+    wire,
+};
+
+/// Characters of the first two columns.
+const WHAT: usize = 42;
+const ANSWER: usize = 30;
+
+pub(super) async fn attacks(stage: &mut Stage) -> Result<(), Trouble> {
+    let recorded = stage.kept.take().ok_or("there is no recording of an earlier request")?;
+    let withheld = withhold(stage).await?;
+    stage.screen.prose(
+        "He has the POST of scene 3 as he recorded it, and another one that he has just kept back, so that the relay \
+         does not know it yet.",
+    );
+    row(stage, "he sends", "the relay answers", "upstream", None);
+
+    let mut spoilt = withheld.clone();
+    spoil_body(&mut spoilt);
+    let other_method = replaced(&withheld, "POST ", "PUT ")?;
+    let other_host = replaced(&withheld, SHOP, BANK)?;
+    attempt(stage, "the recorded one again, byte for byte", &recorded, 562, 0).await?;
+    attempt(stage, "the other, one bit of its body flipped", &spoilt, 562, 0).await?;
+    attempt(stage, "the other, as a PUT", &other_method, 562, 0).await?;
+    attempt(stage, "the other, to the bank: the shop's pair", &other_host, 566, 0).await?;
+    attempt(stage, "the other as it was: late, but genuine", &withheld, 201, 1).await?;
+    attempt(stage, "and once more", &withheld, 562, 0).await?;
+    spoil_answer(stage).await?;
+    stage
+        .screen
+        .prose("So he can delay a request or drop it, and cannot change it, repeat it or take it elsewhere. He can also answer \
+         with an error in the relay's name, which is not authenticated: a client that may resend then seals its request \
+         anew, so limit that where nothing must happen twice. This one does not resend.");
+    Ok(())
+}
+
+fn transfer() -> Result<Request<mte_client::Body>, Trouble> {
+    let body = Bytes::from_static(br#"{"to":"Grace Hopper","amount":"7.00 EUR","for":"one moth"}"#);
+    Ok(Request::post("/transfers").header("content-type", "application/json").body(body.into())?)
+}
+
+/// A request that the tap keeps to itself.
+async fn withhold(stage: &mut Stage) -> Result<Vec<u8>, Trouble> {
+    stage.house.tap.look_for(&["Hopper", "moth"]);
+    stage.house.tap.order(Order::Withhold);
+    let outcome = stage.client(Tenant::Shop).send(transfer()?).await;
+    let recording = stage.house.tap.take();
+    stage.check("a client that gets no answer learns so", matches!(outcome, Err(Error::Http(_))));
+    stage.check_secrets(&recording);
+    Ok(recording.to_relay.start)
+}
+
+/// Sends bytes to the relay, and checks its answer and that `deliveries` requests reached an upstream.
+async fn attempt(
+    stage: &mut Stage,
+    what: &str,
+    bytes: &[u8],
+    status: u16,
+    deliveries: usize,
+) -> Result<(), Trouble> {
+    let answer = raw(stage.house.relay, bytes).await?;
+    let answer = wire::message(&answer).ok_or("the answer is not HTTP")?;
+    let delivered = stage.house.shop.take_received().len() + stage.house.bank.take_received().len();
+    let error = serde_json::from_slice::<ErrorBody<'_>>(&answer.body);
+    let text = error.map_or_else(|_| "sealed".to_owned(), |error| error.error.into_owned());
+    let answered = format!("{}  {text}", answer.status());
+    let got = match delivered {
+        0 => "nothing",
+        1 => "it, once",
+        _ => "it, more than once",
+    };
+    let held = answer.status() == status && delivered == deliveries;
+    row(stage, what, &answered, got, Some(held));
+    stage.count(what, held);
+    Ok(())
+}
+
+/// The relay cannot know of this one: it is the client that refuses.
+async fn spoil_answer(stage: &mut Stage) -> Result<(), Trouble> {
+    stage.house.tap.order(Order::SpoilResponse);
+    let request = transfer()?;
+    let outcome =
+        async { stage.client(Tenant::Shop).send(request).await?.into_body().bytes(1 << 20).await }.await;
+    let delivered = stage.house.shop.take_received().len();
+    let (text, refused) = match &outcome {
+        Err(Error::Response(error)) => (error.to_string(), true),
+        Err(error) => (error.report(), false),
+        Ok(_) => ("the client took it".to_owned(), false),
+    };
+    let held = refused && delivered == 1;
+    row(
+        stage,
+        "an answer, one bit of its body flipped",
+        "(to the client, which refuses)",
+        "it, once",
+        Some(held),
+    );
+    stage.screen.prose(&format!("(it says: {text})"));
+    stage.count("an answer, one bit of its body flipped", held);
+    Ok(())
+}
+
+fn replaced(bytes: &[u8], from: &str, to: &str) -> Result<Vec<u8>, Trouble> {
+    let at = memmem::find(bytes, from.as_bytes()).ok_or("the kept request is not what it should be")?;
+    Ok([&bytes[..at], to.as_bytes(), &bytes[at + from.len()..]].concat())
+}
+
+fn row(stage: &Stage, what: &str, answer: &str, got: &str, held: Option<bool>) {
+    let mark = match held {
+        None => String::new(),
+        Some(true) => stage.screen.paint(Style::Green, "ok"),
+        Some(false) => stage.screen.paint(Style::Red, "NOT OK"),
+    };
+    let rest = WIDTH - 4 - WHAT - ANSWER - 2 - 6;
+    let (what, answer, got) = (shorten(what, WHAT - 2), shorten(answer, ANSWER), shorten(got, rest));
+    let text = format!("{what:<WHAT$}{answer:<ANSWER$}  {got:<rest$}");
+    let text = if held.is_none() { stage.screen.paint(Style::Dim, &text) } else { text };
+    stage.screen.line(&format!("    {text}{mark}"));
+}

@@ -1,0 +1,73 @@
+//! What the tests are made of: a relay in this process, upstreams that behave or misbehave, clients that seal
+//! and clients that write bytes.
+
+mod body;
+mod relay;
+mod session;
+mod tls;
+mod upstream;
+mod wire;
+
+use std::{
+    net::TcpListener,
+    sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
+};
+
+pub use self::{
+    body::{Digest, Pattern, channel, digest},
+    relay::{Relay, Setup},
+    session::{HOST, Session, pairing},
+    tls::Authority,
+    upstream::{Reply, Seen, Upstream, reply},
+    wire::{End, Message, Wire},
+};
+
+/// How long a test may take, and how long it waits for something that must happen.
+const LIMIT: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(10);
+
+/// Runs a test on a runtime of its own.
+pub fn run(test: impl Future<Output = ()>) {
+    mte_relay::tls::install_provider();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let outcome = runtime.block_on(async { tokio::time::timeout(LIMIT, test).await });
+    runtime.shutdown_background();
+    outcome.expect("the test takes too long");
+}
+
+/// Waits until something holds.
+pub async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let end = tokio::time::Instant::now() + SOON;
+    while !holds() {
+        assert!(tokio::time::Instant::now() < end, "{what}: not within {SOON:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A port of the loopback interface that nothing listens on. It is none of those that the system gives to
+/// outgoing connections, so that no other test can take it by accident.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 10_000 + (std::process::id() % 20) as u16 * 1_000;
+    for _ in 0..1_000 {
+        let port = start + NEXT.fetch_add(1, Ordering::Relaxed) % 1_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free");
+}
+
+/// Open connections whose end on this machine has `port`, as the kernel counts them: neither listening nor done with.
+pub fn connections(port: u16) -> usize {
+    const TIME_WAIT: &str = "06";
+    const LISTEN: &str = "0A";
+    let suffix = format!(":{port:04X}");
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let open = |line: &&str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        fields[1].ends_with(&suffix) && fields[3] != TIME_WAIT && fields[3] != LISTEN
+    };
+    table.lines().skip(1).filter(open).count()
+}

@@ -1,0 +1,137 @@
+//! The relay under test: a value in this process, on threads of its own.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
+
+use mte_client::{Builder, RelayClient};
+use mte_relay::{
+    config::Config,
+    domains::TenantIds,
+    relay::{Shared, Stop, Until},
+};
+
+use super::{HOST, Upstream, Wire, connections, eventually, free_port};
+
+/// A configuration to start a relay with.
+#[derive(Default)]
+pub struct Setup {
+    top: String,
+    tenants: String,
+}
+
+impl Setup {
+    /// Adds lines at the top level.
+    pub fn top(mut self, lines: &str) -> Self {
+        self.top.push_str(lines);
+        self.top.push('\n');
+        self
+    }
+
+    /// Adds a tenant.
+    pub fn tenant(mut self, host: &str, upstream: &str, lines: &str) -> Self {
+        self.tenants.push_str(&format!(
+            "  {host:?}:\n    upstream: {upstream}\n    client_id_secret: a secret of tests, as long as it ought to be\n"
+        ));
+        for line in lines.lines() {
+            self.tenants.push_str(&format!("    {}\n", line.trim_start()));
+        }
+        self
+    }
+
+    /// The file that a relay on `port` would have.
+    pub fn text(&self, port: u16) -> String {
+        let mut text = format!("listeners: [{{address: \"127.0.0.1:{port}\"}}]\nthreads: 2\n");
+        if !self.top.contains("pool_size") {
+            text.push_str("pool_size: 8\n");
+        }
+        format!("{text}{}domain_map:\n{}", self.top, self.tenants)
+    }
+
+    /// Starts a relay.
+    pub async fn start(&self) -> Relay {
+        let port = free_port();
+        let environment = BTreeMap::<&str, &str>::new();
+        let text = self.text(port);
+        let config = Config::parse(&text, "test", Path::new("."), &environment, &TenantIds::default());
+        Relay::start(config.unwrap_or_else(|problems| panic!("{problems}"))).await
+    }
+}
+
+/// A relay that runs until it is dropped.
+pub struct Relay {
+    pub address: SocketAddr,
+    pub shared: Arc<Shared>,
+    stop: Stop,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Relay {
+    /// A relay with the one tenant [`HOST`].
+    pub async fn of(upstream: &Upstream) -> Self {
+        Setup::default().tenant(HOST, &upstream.url(), "").start().await
+    }
+
+    pub async fn start(config: Config) -> Self {
+        let address = config.listeners[0];
+        let relay = mte_relay::relay::Relay::new(config);
+        let shared = relay.shared();
+        let (stop, until) = Until::stopped();
+        let thread = std::thread::spawn(move || relay.run(until));
+        let relay = Self { address, shared, stop, thread: Some(thread) };
+        eventually("the relay listens", || std::net::TcpStream::connect(address).is_ok()).await;
+        eventually("nothing is left of that", || connections(address.port()) == 0).await;
+        relay
+    }
+
+    /// Settings of a client of the tenant `host`, with one pair.
+    pub fn builder(&self, host: &str) -> Builder {
+        RelayClient::builder(format!("http://{}", self.address))
+            .host(host)
+            .pairs(1)
+            .timeout(Duration::from_secs(10))
+    }
+
+    /// A client of the tenant [`HOST`].
+    pub fn client(&self) -> RelayClient {
+        self.builder(HOST).build().unwrap()
+    }
+
+    /// A connection to speak HTTP/1.1 on.
+    pub async fn wire(&self) -> Wire {
+        Wire::connect(self.address).await
+    }
+
+    /// Sends one plain request on a connection of its own and reads the answer.
+    pub async fn ask(&self, request: &str) -> super::Message {
+        let mut wire = self.wire().await;
+        wire.send(request).await;
+        let bodiless = request.starts_with("HEAD");
+        wire.response(bodiless).await.expect("an answer")
+    }
+
+    /// Waits until no request is in flight and every instance is back in the pool.
+    pub async fn settled(&self) {
+        let Shared { in_flight, pool, .. } = &*self.shared;
+        eventually("no request is in flight", || in_flight.get() == 0).await;
+        eventually("every pooled instance is back", || pool.ready() == pool.size()).await;
+    }
+
+    /// Waits until no client has a connection.
+    pub async fn deserted(&self) {
+        self.settled().await;
+        let port = self.address.port();
+        eventually("no client is connected", || connections(port) == 0).await;
+    }
+
+    /// Tells it to stop and waits until it has.
+    pub async fn stop(mut self) {
+        self.stop.stop();
+        let thread = self.thread.take().unwrap();
+        tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.stop.stop();
+    }
+}

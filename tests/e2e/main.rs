@@ -1,0 +1,22 @@
+//! End-to-end tests: a relay, upstreams and clients, over real sockets.
+//!
+//! | module | what it is about |
+//! | --- | --- |
+//! | `streaming` | bodies: their sizes, lengths, rhythm and ends |
+//! | `routing` | where requests go, what is forwarded, CORS |
+//! | `failures` | upstreams and clients that misbehave, and limits |
+//! | `concurrency` | many requests at once |
+//! | `config` | configurations, and TLS towards upstreams |
+//! | `cli` | the binary |
+//! | `memory` | what a streamed body costs; needs a release build |
+//!
+//! What the protocol itself refuses is tested in `tests/interop`, by another implementation of it.
+
+mod cli;
+mod concurrency;
+mod config;
+mod failures;
+mod harness;
+mod memory;
+mod routing;
+mod streaming;
