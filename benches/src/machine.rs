@@ -13,6 +13,7 @@ pub(crate) struct Look {
     /// Since the machine was started, in any unit.
     idle: u64,
     total: u64,
+    cpus: usize,
     own: Duration,
 }
 
@@ -20,23 +21,27 @@ impl Look {
     pub(crate) fn now(fleet: &Fleet) -> Result<Self> {
         let stat = std::fs::read_to_string("/proc/stat")?;
         let (idle, total) = idle_and_total(&stat).ok_or("/proc/stat has no line for all CPUs")?;
-        Ok(Self { at: Instant::now(), idle, total, own: fleet.cpu_time()? })
+        let cpus = stat.lines().filter(|line| line.starts_with("cpu")).count() - 1;
+        Ok(Self { at: Instant::now(), idle, total, cpus, own: fleet.cpu_time()? })
     }
 
     /// The share of the CPUs that others used between two looks: other programs, and other guests of the same host.
-    fn others(&self, before: &Self, cpus: usize) -> f64 {
+    fn others(&self, before: &Self) -> f64 {
         let total = self.total.saturating_sub(before.total).max(1) as f64;
         let busy = 1.0 - self.idle.saturating_sub(before.idle) as f64 / total;
-        let time = (self.at - before.at).as_secs_f64() * cpus as f64;
+        let time = (self.at - before.at).as_secs_f64() * self.cpus as f64;
         let own = self.own.saturating_sub(before.own).as_secs_f64() / time;
         (busy - own).max(0.0)
     }
 
     /// What to say about it, if anything.
-    pub(crate) fn notice(&self, before: &Self, cpus: usize) -> Option<String> {
-        let others = self.others(before, cpus);
+    pub(crate) fn notice(&self, before: &Self) -> Option<String> {
+        let others = self.others(before);
         (others > QUIET).then(|| {
-            format!("other work took {:.0} % of the CPUs meanwhile, so these figures are rough", others * 100.0)
+            format!(
+                "other work took {:.0} % of the CPUs meanwhile, so these figures are rough",
+                others * 100.0
+            )
         })
     }
 }
@@ -62,15 +67,16 @@ mod tests {
     #[test]
     fn what_is_neither_idle_nor_ours_is_others() {
         let at = Instant::now();
-        let before = Look { at, idle: 1_000, total: 5_000, own: Duration::ZERO };
+        let before = Look { at, idle: 1_000, total: 5_000, cpus: 2, own: Duration::ZERO };
         let after = Look {
             at: at + Duration::from_secs(10),
             idle: 1_200,
             total: 7_000,
+            cpus: 2,
             own: Duration::from_secs(14),
         };
         // 90 % busy on two CPUs for 10 s, of which 14 s out of 20 s were ours.
-        assert!((after.others(&before, 2) - 0.2).abs() < 1e-9);
-        assert_eq!(after.notice(&before, 2).unwrap().split_once(" %").unwrap().0, "other work took 20");
+        assert!((after.others(&before) - 0.2).abs() < 1e-9);
+        assert_eq!(after.notice(&before).unwrap().split_once(" %").unwrap().0, "other work took 20");
     }
 }

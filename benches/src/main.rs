@@ -91,6 +91,7 @@ fn bench(options: &Options) -> Result<()> {
     if scenarios.is_empty() {
         return Err(format!("no scenario's id contains {:?}; --list shows them", options.only).into());
     }
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let mut fleet = Fleet::new(!options.no_pin)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -101,7 +102,7 @@ fn bench(options: &Options) -> Result<()> {
                 let targets = Targets::start(&mut fleet, &scenarios)?;
                 match options.hold {
                     Some(_) => hold(options, scenarios[0], &targets).await,
-                    None => measure(options, &fleet, &scenarios, targets).await,
+                    None => measure(options, cpus, &fleet, &scenarios, targets).await,
                 }
             } => outcome,
         }
@@ -127,6 +128,7 @@ async fn interrupted() -> Error {
 /// All scenarios in turn, round after round, then the table.
 async fn measure(
     options: &Options,
+    cpus: usize,
     fleet: &Fleet,
     scenarios: &[Scenario],
     targets: Targets,
@@ -154,9 +156,8 @@ async fn measure(
     }
     progress.end();
 
-    let cpus = fleet.cpus();
     let mut notices = targets.notices;
-    notices.extend(Look::now(fleet)?.notice(&before, cpus));
+    notices.extend(Look::now(fleet)?.notice(&before));
     let setting = Setting {
         seconds: slice.as_secs_f64(),
         rounds,
@@ -180,7 +181,7 @@ async fn hold(options: &Options, scenario: Scenario, targets: &Targets) -> Resul
     let target = targets.get(scenario.target).ok_or_else(|| targets.notices.join("; "))?;
     let mut load = Load::new(scenario, target, options.connections.into()).await?;
     let length = options.slice();
-    println!("{}, {}, for {length:?} (Ctrl-C ends it)", scenario.group.name(), scenario.target.name());
+    println!("{}, {}, for {length:?} (Ctrl-C ends it)", scenario.group.name(), scenario.name());
     if let Some(cpu) = &target.cpu {
         println!("The proxy's process id is {0}: perf record -g -p {0}", cpu.leader);
     }

@@ -78,11 +78,6 @@ impl Fleet {
         &self.directory.0
     }
 
-    /// CPUs of the machine.
-    pub(crate) fn cpus(&self) -> usize {
-        self.cpu_count
-    }
-
     /// Whether proxies have a CPU of their own.
     pub(crate) fn pinned(&self) -> bool {
         self.cpus.is_some()
@@ -126,8 +121,9 @@ impl Fleet {
 
     /// The CPU time of all of them, and of this process.
     pub(crate) fn cpu_time(&self) -> Result<Duration> {
-        let members = self.processes.iter().flat_map(|process| &process.members).chain([&Pid::this()]).copied();
-        Cpu { leader: Pid::this(), members: members.collect() }.time()
+        let own = Pid::this();
+        let others = self.processes.iter().flat_map(|process| process.members.iter().copied());
+        Cpu { leader: own, members: others.chain([own]).collect() }.time()
     }
 
     fn sit(&self, seat: Seat) -> Result<()> {

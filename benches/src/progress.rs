@@ -30,7 +30,7 @@ impl Progress {
         let title = format!("{part}: {}", scenario.group.name());
         if self.terminal {
             let percent = self.done * 100 / self.total.max(1);
-            eprint!("\r\x1b[K{percent:3} %  {title}, {}  ({left} left)", scenario.target.name());
+            eprint!("\r\x1b[K{percent:3} %  {title}, {}  ({left} left)", scenario.name());
             let _ = std::io::stderr().flush();
         } else if title != self.shown {
             eprintln!("{title} ({left} left)");

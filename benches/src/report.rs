@@ -121,7 +121,7 @@ impl Line {
             (Some(goal), Some(false)) => format!("{goal:.2} {}", paint.red("NOT MET")),
             _ => String::new(),
         };
-        let name = self.scenario.target.name();
+        let name = self.scenario.name();
         let per_second = thousands(per_second);
         format!(
             "  {name:22}{per_second:>11}{share:>8}{per_cpu_second:>15}{p50_ms:>10.2}{p99_ms:>10.2}   {ratio:<20}{goal}"

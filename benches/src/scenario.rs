@@ -63,7 +63,7 @@ pub(crate) enum Target {
 impl Target {
     const ALL: [Self; 5] = [Self::Direct, Self::Nginx, Self::PlainPingora, Self::PassThrough, Self::Mke];
 
-    pub(crate) const fn name(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct upstream",
             Self::Nginx => "nginx",
@@ -144,6 +144,14 @@ impl Scenario {
                 text.replace(' ', "").to_ascii_lowercase()
             }
             Group::Pairing => "pairing".into(),
+        }
+    }
+
+    /// The name of its line in the table.
+    pub(crate) const fn name(self) -> &'static str {
+        match self.group {
+            Group::Exchange(..) => self.target.name(),
+            Group::Pairing => "relay",
         }
     }
 

@@ -51,9 +51,8 @@ struct Answers {
 impl Answers {
     fn new() -> Self {
         let payload = payload();
-        let download = |size: Size| {
-            (format!("/bytes/{}", size.bytes()), answer("200 OK", &payload[..size.bytes()]).into())
-        };
+        let download =
+            |size: Size| (format!("/bytes/{}", size.bytes()), answer("200 OK", &payload[..size.bytes()]));
         Self { downloads: Size::ALL.map(download).to_vec(), payload: payload.clone() }
     }
 

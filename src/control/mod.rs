@@ -89,7 +89,7 @@ async fn respond(session: &mut Session, ctx: &RequestContext, body: Vec<u8>) -> 
 }
 
 fn head(session: &Session, ctx: &RequestContext, len: usize) -> Result<ResponseHeader> {
-    let mut response = ResponseHeader::build(200, Some(10))?;
+    let mut response = ResponseHeader::build_no_case(200, Some(10))?;
     if len > 0 {
         response.insert_header(header::CONTENT_TYPE, "application/json")?;
     }

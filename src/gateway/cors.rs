@@ -25,7 +25,7 @@ pub fn is_preflight(request: &RequestHeader) -> bool {
 
 /// The answer to a preflight. An origin that is not allowed gets no CORS headers.
 pub fn preflight(cors: &Cors, request: &RequestHeader) -> Result<ResponseHeader> {
-    let mut response = ResponseHeader::build(204, Some(8))?;
+    let mut response = ResponseHeader::build_no_case(204, Some(8))?;
     response.append_header(header::VARY, "origin, access-control-request-headers")?;
     if let Some(origin) = allowed(cors, request) {
         allow(cors, origin, &mut response)?;

@@ -40,8 +40,13 @@ pub enum Failure {
         limit: u64,
     },
     /// The header fields are too large.
-    #[error("header fields of {0} bytes")]
-    HeadersTooLarge(usize),
+    #[error("header fields of {size} bytes: the limit is {limit}")]
+    HeadersTooLarge {
+        /// Their size, request target included.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// Too many pairs in too short a time.
     #[error("too many pairs per second")]
     TooManyPairs {
@@ -98,7 +103,7 @@ impl Failure {
             Self::PairExists(_) => 409,
             Self::TooLarge { .. } => 413,
             Self::TooManyPairs { .. } => 429,
-            Self::HeadersTooLarge(_) => 431,
+            Self::HeadersTooLarge { .. } => 431,
             Self::StoreFull => 503,
             Self::Relay { status, .. } => status.code(),
             Self::BadGateway(_) => 502,
@@ -120,7 +125,7 @@ impl Failure {
             Self::PairExists(index) => {
                 format!("pair {index} has the id of a live pair: choose another pairId").into()
             }
-            Self::TooLarge { .. } | Self::HeadersTooLarge(_) => self.to_string().into(),
+            Self::TooLarge { .. } | Self::HeadersTooLarge { .. } => self.to_string().into(),
             Self::TooManyPairs { .. } => "too many pairs in too short a time: wait".into(),
             Self::StoreFull => "no room for more pairs now: try again later".into(),
             Self::Relay { status, .. } => status.text().into(),

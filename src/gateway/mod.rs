@@ -137,7 +137,7 @@ impl Gateway {
         failure: &Failure,
         body: Bytes,
     ) -> Result<()> {
-        let mut response = ResponseHeader::build(failure.status(), Some(10))?;
+        let mut response = ResponseHeader::build_no_case(failure.status(), Some(10))?;
         response.insert_header(header::CONTENT_TYPE, "application/json")?;
         response.insert_header(header::CONTENT_LENGTH, body.len())?;
         response.insert_header(header::CACHE_CONTROL, "no-store")?;
@@ -213,7 +213,7 @@ fn check_header_size(request: &RequestHeader, max: usize) -> Result<(), Failure>
     let fields: usize =
         request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     let size = fields + request.raw_path().len();
-    if size > max { Err(Failure::HeadersTooLarge(size)) } else { Ok(()) }
+    if size > max { Err(Failure::HeadersTooLarge { size, limit: max }) } else { Ok(()) }
 }
 
 /// What is known of the client's connection.

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use mte_codec::{EncodeType, Place, SealError, Sealer, Slot, seal};
+use mte_codec::{
+    EncodeType, MAX_FRAME, Place, SealError, Sealer, Slot,
+    seal::{self, InPlace},
+};
 use mte_protocol::{
     RelayHeader, SealedHeadersWriter,
     names::{OCTET_STREAM, X_MTE_RELAY, X_MTE_RELAY_EH},
@@ -21,6 +24,8 @@ pub enum ResponseBody {
     None,
     /// Sealed as it arrives.
     Stream(Box<Sealer>),
+    /// Known to be small: gathered and sealed in place.
+    Small(Box<InPlace>),
     /// Type MTE: gathered, then sealed whole.
     Gather {
         /// What the message will be sealed with.
@@ -77,12 +82,9 @@ pub fn seal_head(
         BodyKind::Unknown => Place::UNKNOWN,
     };
     let encode_type = exchange.encode_type;
-    if encode_type == EncodeType::Mte && kind != BodyKind::None {
-        let length =
-            response.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        if length.is_some_and(|length: usize| length > max_mte_body) {
-            return Err(Failure::BadGateway(format!("a response of type MTE above {max_mte_body} bytes")));
-        }
+    let length = content_length(response);
+    if encode_type == EncodeType::Mte && length.is_some_and(|length| length > max_mte_body) {
+        return Err(Failure::BadGateway(format!("a response of type MTE above {max_mte_body} bytes")));
     }
 
     let map = sealed_map(exchange, response);
@@ -108,25 +110,46 @@ pub fn seal_head(
     // An HTTP/1.0 upstream's version would contradict the chunks.
     response.set_version(http::Version::HTTP_11);
     insert(response, header::CONTENT_TYPE.as_str(), OCTET_STREAM)?;
-    // The length changes, and with a content-length Pingora would not flush every part.
-    response.remove_header(&header::CONTENT_LENGTH);
-    if client_http2 || upstream_http2 {
-        response.remove_header(&header::TRANSFER_ENCODING);
-    } else {
-        insert(response, header::TRANSFER_ENCODING.as_str(), "chunked")?;
-    }
     let slot = exchange.numbers.slot(1, encode_type, Place::raw(1, 0)).map_err(failed)?;
-    exchange.response = match encode_type {
-        EncodeType::Mke => {
+    let small = length.filter(|length| *length <= MAX_FRAME);
+    match small {
+        // One frame, one write: a body that states a small length is no stream that anybody watches.
+        Some(length) => {
+            insert(
+                response,
+                header::CONTENT_LENGTH.as_str(),
+                &seal::message_len(encode_type, length).to_string(),
+            )?;
+            response.remove_header(&header::TRANSFER_ENCODING);
+        }
+        // With a content-length Pingora would not flush every part.
+        None => {
+            response.remove_header(&header::CONTENT_LENGTH);
+            if client_http2 || upstream_http2 {
+                response.remove_header(&header::TRANSFER_ENCODING);
+            } else {
+                insert(response, header::TRANSFER_ENCODING.as_str(), "chunked")?;
+            }
+        }
+    }
+    exchange.response = match (encode_type, small) {
+        (EncodeType::Mke, Some(length)) => {
+            ResponseBody::Small(Box::new(InPlace::new(slot, length).map_err(failed)?))
+        }
+        (EncodeType::Mke, None) => {
             ResponseBody::Stream(Box::new(Sealer::new(&slot, &mut rand::rng()).map_err(failed)?))
         }
-        EncodeType::Mte => ResponseBody::Gather {
+        (EncodeType::Mte, _) => ResponseBody::Gather {
             slot: Box::new(slot),
             plaintext: zeroize::Zeroizing::default(),
             limit: max_mte_body,
         },
     };
     Ok(())
+}
+
+fn content_length(response: &ResponseHeader) -> Option<usize> {
+    response.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Not one of 559 to 569: the upstream has been contacted (docs/protocol.md, section 5).
@@ -204,27 +227,33 @@ impl ResponseBody {
                 let plaintext = body.take().unwrap_or_default();
                 *body = Some(sealer.seal(&plaintext, end).map_err(failed)?);
             }
-            Self::Gather { slot, plaintext, limit } => {
+            Self::Small(message) => {
+                message.push(&body.take().unwrap_or_default()).map_err(failed)?;
+                *body = Some(Bytes::new());
+            }
+            Self::Gather { plaintext, limit, .. } => {
                 let part = body.take().unwrap_or_default();
                 if plaintext.len() + part.len() > *limit {
                     return Err(Failure::BadGateway(format!("a response of type MTE above {limit} bytes")));
                 }
                 plaintext.extend_from_slice(&part);
                 *body = Some(Bytes::new());
-                if end {
-                    let slot = Slot::clone(slot);
-                    *body = Some(seal::message(slot, plaintext, &mut rand::rng()).map_err(failed)?.into());
-                }
             }
         }
         if end {
-            *self = Self::Finished;
+            *body = match std::mem::replace(self, Self::Finished) {
+                Self::Small(message) => Some(message.finish(&mut rand::rng()).map_err(failed)?),
+                Self::Gather { slot, plaintext, .. } => {
+                    Some(seal::message(*slot, &plaintext, &mut rand::rng()).map_err(failed)?.into())
+                }
+                _ => body.take(),
+            };
         }
         Ok(())
     }
 
     /// Whether the final frame is still owed.
     pub fn is_open(&self) -> bool {
-        matches!(self, Self::Stream(_) | Self::Gather { .. })
+        !matches!(self, Self::None | Self::Finished)
     }
 }

@@ -8,7 +8,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use rand_core::CryptoRng;
 
 use crate::{
-    EncodeType, EpochSecret, FRAME_OVERHEAD, HEADER_LEN, Header, MAX_FRAME, Place, SealError,
+    EncodeType, EpochSecret, FRAME_OVERHEAD, HEAD_LEN, HEADER_LEN, Header, MAX_FRAME, Place, SealError,
+    TAG_LEN,
     message::{FINAL, FrameCounter},
     schedule::MessageKeys,
     tokens,
@@ -161,6 +162,65 @@ impl Sealer {
         }
         self.finished = last;
         Ok(out.freeze())
+    }
+}
+
+/// Gathers a plaintext of at most one frame where its message will stand, and seals it there: for a body of
+/// type MKE whose small size is known, but which arrives in parts.
+pub struct InPlace {
+    slot: Slot,
+    /// Room for header and head, then the plaintext.
+    buffer: BytesMut,
+}
+
+impl InPlace {
+    const PREFIX: usize = HEADER_LEN + HEAD_LEN;
+
+    /// Room for `len` bytes.
+    ///
+    /// # Errors
+    /// [`SealError::NotStreamable`] for type MTE, [`SealError::TooLong`] above one frame.
+    pub fn new(slot: Slot, len: usize) -> Result<Self, SealError> {
+        if slot.encode_type != EncodeType::Mke {
+            return Err(SealError::NotStreamable);
+        }
+        if len > MAX_FRAME {
+            return Err(SealError::TooLong);
+        }
+        let mut buffer = BytesMut::with_capacity(Self::PREFIX + len + TAG_LEN);
+        buffer.put_bytes(0, Self::PREFIX);
+        Ok(Self { slot, buffer })
+    }
+
+    /// Adds a part.
+    ///
+    /// # Errors
+    /// [`SealError::TooLong`] beyond one frame.
+    pub fn push(&mut self, part: &[u8]) -> Result<(), SealError> {
+        if self.buffer.len() - Self::PREFIX + part.len() > MAX_FRAME {
+            return Err(SealError::TooLong);
+        }
+        self.buffer.put_slice(part);
+        Ok(())
+    }
+
+    /// The whole message.
+    ///
+    /// # Errors
+    /// Those of [`message`].
+    pub fn finish(mut self, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Bytes, SealError> {
+        let (keys, header) = self.slot.start(rng)?;
+        let (prefix, plaintext) = self.buffer.split_at_mut(Self::PREFIX);
+        let nonce = FrameCounter::default().next().ok_or(SealError::TooLong)?;
+        let head = (plaintext.len() as u32 | FINAL).to_be_bytes();
+        prefix[..HEADER_LEN].copy_from_slice(&header);
+        prefix[HEADER_LEN..].copy_from_slice(&head);
+        let tag = keys
+            .aead
+            .seal_in_place_separate_tag(nonce, Aad::from(head), plaintext)
+            .map_err(|_| SealError::Crypto)?;
+        self.buffer.put_slice(tag.as_ref());
+        Ok(self.buffer.freeze())
     }
 }
 

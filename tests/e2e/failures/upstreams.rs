@@ -78,7 +78,8 @@ fn an_upstream_that_accepts_no_connection_is_504_after_the_connect_timeout() {
 #[test]
 fn an_upstream_that_does_not_answer_is_504_after_the_read_timeout() {
     run(async {
-        let bad = Upstream::raw(|mut wire: Wire, _| async move { while wire.some().await.is_some() {} }).await;
+        let bad =
+            Upstream::raw(|mut wire: Wire, _| async move { while wire.some().await.is_some() {} }).await;
         let trial = Trial::with(bad, "timeouts: {read: 300ms}", "pass_through_routes: [/open]").await;
         let start = Instant::now();
         assert_eq!(get(&trial).await.unwrap_err().relay_status(), Some(504));

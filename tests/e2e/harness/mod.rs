@@ -19,7 +19,7 @@ pub use self::{
     relay::{Relay, Setup},
     session::{HOST, Session, pairing},
     tls::Authority,
-    upstream::{Reply, Seen, Upstream, reply},
+    upstream::{Seen, Upstream, reply},
     wire::{End, Message, Wire},
 };
 
@@ -29,9 +29,14 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// Runs a test on a runtime of its own.
 pub fn run(test: impl Future<Output = ()>) {
+    run_within(LIMIT, test);
+}
+
+/// Runs a test that may take longer.
+pub fn run_within(limit: Duration, test: impl Future<Output = ()>) {
     mte_relay::tls::install_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let outcome = runtime.block_on(async { tokio::time::timeout(LIMIT, test).await });
+    let outcome = runtime.block_on(async { tokio::time::timeout(limit, test).await });
     runtime.shutdown_background();
     outcome.expect("the test takes too long");
 }

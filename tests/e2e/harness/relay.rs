@@ -1,6 +1,8 @@
 //! The relay under test: a value in this process, on threads of its own.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{
+    collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, thread::JoinHandle, time::Duration,
+};
 
 use mte_client::{Builder, RelayClient};
 use mte_relay::{

@@ -39,7 +39,7 @@ impl Message {
 
     /// The first value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
     }
 
     /// All values of a header.
@@ -148,7 +148,8 @@ impl Wire {
     /// Reads a request, whole or cut.
     pub async fn request(&mut self) -> io::Result<Message> {
         let mut message = self.head().await?;
-        let framed = message.header("content-length").is_some() || message.header("transfer-encoding").is_some();
+        let framed =
+            message.header("content-length").is_some() || message.header("transfer-encoding").is_some();
         if framed {
             self.body(&mut message).await;
         }
@@ -166,7 +167,8 @@ impl Wire {
 
     async fn body(&mut self, message: &mut Message) {
         let length = message.header("content-length").map(|text| text.parse::<usize>().unwrap());
-        let chunked = message.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+        let chunked =
+            message.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
         let read = match length {
             _ if chunked => self.chunks(&mut message.body).await.map(|()| End::LastChunk),
             Some(length) => self.up_to(length, &mut message.body).await.map(|()| End::Length),

@@ -157,10 +157,15 @@ fn errors_of_the_relay_have_cors_headers_too() {
         let origin = format!("origin: {APP}");
         for (request, status) in [
             (format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n{origin}\r\n\r\n"), 569),
-            (format!("GET /api/mte-relay HTTP/1.1\r\nhost: {HOST}\r\n{origin}\r\nx-mte-relay: x\r\n\r\n"), 566),
+            (
+                format!("GET /api/mte-relay HTTP/1.1\r\nhost: {HOST}\r\n{origin}\r\nx-mte-relay: x\r\n\r\n"),
+                566,
+            ),
             (format!("DELETE /api/mte-relay HTTP/1.1\r\nhost: {HOST}\r\n{origin}\r\n\r\n"), 405),
             (
-                format!("POST /api/mte-pair HTTP/1.1\r\nhost: {HOST}\r\n{origin}\r\ncontent-length: 2\r\n\r\n[]"),
+                format!(
+                    "POST /api/mte-pair HTTP/1.1\r\nhost: {HOST}\r\n{origin}\r\ncontent-length: 2\r\n\r\n[]"
+                ),
                 400,
             ),
             (format!("GET /api/mte-relay HTTP/1.1\r\nhost: {HOST}\r\n{origin}\r\n\r\n"), 200),
@@ -185,7 +190,8 @@ fn every_origin_may_call_without_credentials() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = relay_with(&upstream, "cors_origins: ['*']").await;
-        for answer in [preflight(&relay, "/", "https://anybody.test").await, real(&relay, "https://a.test").await]
+        for answer in
+            [preflight(&relay, "/", "https://anybody.test").await, real(&relay, "https://a.test").await]
         {
             assert!(answer.header("access-control-allow-origin").is_some());
             assert_eq!(answer.header("access-control-allow-credentials"), None);

@@ -143,7 +143,8 @@ fn the_host_is_the_upstreams_own_unless_the_clients_is_preserved() {
 fn the_tenants_headers_are_added_in_both_directions() {
     run(async {
         let upstream = Upstream::standard().await;
-        let lines = "headers: {x-service-name: mte-relay, x-key: of the tenant}\npass_through_routes: [/open]";
+        let lines =
+            "headers: {x-service-name: mte-relay, x-key: of the tenant}\npass_through_routes: [/open]";
         let relay = Setup::default().tenant(HOST, &upstream.url(), lines).start().await;
         let (seen, response) = seen_with_clear(&relay, &upstream, "x-key: of somebody\r\n").await;
         for name in ["x-service-name", "x-key"] {
@@ -170,10 +171,8 @@ fn a_location_at_the_upstream_points_at_the_relay() {
             Ok(reply)
         })
         .await;
-        let relay = Setup::default()
-            .tenant(HOST, &upstream.url(), "pass_through_routes: [/open]")
-            .start()
-            .await;
+        let relay =
+            Setup::default().tenant(HOST, &upstream.url(), "pass_through_routes: [/open]").start().await;
         let own = upstream.url();
         let client = relay.client();
         for (to, becomes) in [

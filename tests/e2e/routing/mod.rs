@@ -97,7 +97,8 @@ fn the_error_route_lists_the_relays_own_statuses() {
         let relay = Relay::of(&Upstream::standard().await).await;
         let answer = relay.ask(&format!("GET /api/mte-errors HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
         let json = answer.json();
-        let mut codes: Vec<_> = json.as_object().unwrap().values().map(|code| code.as_u64().unwrap()).collect();
+        let mut codes: Vec<_> =
+            json.as_object().unwrap().values().map(|code| code.as_u64().unwrap()).collect();
         codes.sort_unstable();
         assert_eq!(codes, [559, 560, 561, 562, 563, 564, 566, 567, 568, 569]);
         assert_eq!(json["decode failed"], 562);
@@ -234,7 +235,8 @@ fn a_websocket_goes_through_a_pass_through_route() {
         }
         let large = vec![b'x'; 300 << 10];
         let (mut reading, mut writing) = wire.stream.split();
-        let (mut back, written) = (vec![0; large.len()], tokio::io::AsyncWriteExt::write_all(&mut writing, &large));
+        let (mut back, written) =
+            (vec![0; large.len()], tokio::io::AsyncWriteExt::write_all(&mut writing, &large));
         let read = tokio::io::AsyncReadExt::read_exact(&mut reading, &mut back);
         tokio::try_join!(written, async { read.await.map(drop) }).unwrap();
         assert!(back.iter().all(|byte| *byte == b'X'));

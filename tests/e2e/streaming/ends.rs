@@ -66,6 +66,7 @@ fn a_response_that_the_upstream_cuts_has_no_last_chunk() {
                     status => assert_eq!((status, response.end), (502, End::Length)),
                 }
                 assert_eq!(wire.some().await, None, "the connection is closed");
+                drop(wire);
                 relay.deserted().await;
             }
         }
@@ -148,7 +149,8 @@ fn responses_without_a_body_have_none() {
 #[test]
 fn interim_responses_do_not_disturb_the_final_one() {
     run(async {
-        let answer = b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n\
+        let answer =
+            b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n\
                        HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
         let relay = Relay::of(&saying(answer, false).await).await;
         let response = relay.client().get("/").await.unwrap();

@@ -34,17 +34,16 @@ fn large_header_fields_pass_sealed_and_in_the_clear() {
 fn header_fields_above_the_limit_are_431() {
     run(async {
         let upstream = Upstream::standard().await;
-        let setup = Setup::default().top("limits: {max_header_bytes: 16KiB}").tenant(HOST, &upstream.url(), "");
+        let setup =
+            Setup::default().top("limits: {max_header_bytes: 16KiB}").tenant(HOST, &upstream.url(), "");
         let relay = setup.start().await;
         let client = relay.client();
-        let with = |len| {
-            Request::get("/").header("x-large", "x".repeat(len)).body(Body::empty()).unwrap()
-        };
+        let with = |len| Request::get("/").header("x-large", "x".repeat(len)).body(Body::empty()).unwrap();
         assert_eq!(client.send(with(8 << 10)).await.unwrap().status(), 200);
         let error = client.send(with(20 << 10)).await.unwrap_err();
         assert_eq!(error.relay_status(), Some(431), "{error}");
         // Many small ones count as much as a large one, and so does the path.
-        let lines: String = (0..400).map(|n| format!("x-{n:03}: {}\r\n", "x".repeat(40))).collect();
+        let lines: String = (0..200).map(|n| format!("x-{n:03}: {}\r\n", "x".repeat(90))).collect();
         let answer = relay.ask(&format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n{lines}\r\n")).await;
         assert_eq!((answer.status(), answer.json()["status"].as_u64()), (431, Some(431)));
         let path = "x".repeat(17 << 10);

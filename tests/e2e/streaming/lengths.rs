@@ -77,8 +77,7 @@ fn a_body_of_unknown_length_that_is_one_frame_has_an_exact_length_at_the_upstrea
         let relay = Relay::of(&upstream).await;
         let session = Session::new(&relay).await;
         let head = session.seal_head(Request::post("/").body(()).unwrap(), BodyPlan::Unknown);
-        let message =
-            seal::message(head.body.clone().unwrap(), b"one frame", &mut rand::rng()).unwrap();
+        let message = seal::message(head.body.clone().unwrap(), b"one frame", &mut rand::rng()).unwrap();
         let response = send_chunked(&relay, &session, &head, &[&message]).await;
         assert_eq!(response.status(), 200);
         assert_eq!(upstream.last().header("content-length"), Some("9"));
@@ -166,8 +165,9 @@ fn leave_to_send_a_body_on_a_pass_through_route_comes_from_the_upstream() {
             .start()
             .await;
         let mut wire = relay.wire().await;
-        let head =
-            format!("POST /open HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n");
+        let head = format!(
+            "POST /open HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n"
+        );
         wire.send(&head).await;
         assert_eq!(wire.head().await.unwrap().status(), 100);
         wire.send("hello").await;

@@ -1,0 +1,18 @@
+/** The platform's secure random source. */
+
+/** `size` random bytes. Tests give their own, to make the messages of the vector file anew. */
+export type Random = (size: number) => Uint8Array;
+
+/** What one call of `getRandomValues` may be asked for. */
+const QUOTA = 65_536;
+
+export const secureRandom: Random = (size) => {
+  const bytes = new Uint8Array(size);
+  for (let at = 0; at < size; at += QUOTA) globalThis.crypto.getRandomValues(bytes.subarray(at, at + QUOTA));
+  return bytes;
+};
+
+/** Whether there is one: browsers and workers, Node 20 and later, Deno, Bun have it. */
+export function hasSecureRandom(): boolean {
+  return typeof globalThis.crypto?.getRandomValues === "function";
+}

@@ -1,0 +1,62 @@
+/**
+ * All directions that this JavaScript realm knows, by their identifiers. Clients restore one saved state several times
+ * at once, so what a state says may be old; what is here never is.
+ *
+ * It hangs on the global object, because a program can load this package twice (as ES module and as CommonJS, or
+ * bundled twice), and both must count with one counter.
+ */
+
+import { DECODER, ENCODER, readState, type Side, type State } from "./blob.js";
+import { DecoderDirection } from "./decoder-direction.js";
+import { EncoderDirection } from "./encoder-direction.js";
+
+/** Directions of one side that are remembered; the one not used for longest goes first, back to its saved state. */
+const LIMIT = 16_384;
+const KEY = Symbol.for("@mte-relay/mte-compat directions 1");
+
+interface Directions {
+  readonly encoders: Map<string, EncoderDirection>;
+  readonly decoders: Map<string, DecoderDirection>;
+}
+
+function directions(): Directions {
+  const realm = globalThis as { [KEY]?: Directions };
+  if (realm[KEY] === undefined) {
+    Object.defineProperty(realm, KEY, { value: { encoders: new Map(), decoders: new Map() } });
+  }
+  return realm[KEY]!;
+}
+
+function find<T extends { raise(state: State): void }>(
+  known: Map<string, T>,
+  make: (state: State) => T,
+  state: State,
+): T {
+  const key = state.id.join();
+  let direction = known.get(key);
+  if (direction === undefined) direction = make(state);
+  else direction.raise(state);
+  known.delete(key);
+  known.set(key, direction);
+  for (const oldest of known.keys()) {
+    if (known.size <= LIMIT) break;
+    known.delete(oldest);
+  }
+  return direction;
+}
+
+/** The direction of a state, raised to what the state says. */
+export function encoderDirection(state: State): EncoderDirection {
+  return find(directions().encoders, (first) => new EncoderDirection(first), state);
+}
+
+export function decoderDirection(state: State): DecoderDirection {
+  return find(directions().decoders, (first) => new DecoderDirection(first), state);
+}
+
+/** Reads a saved state of the given side; undefined if it is none. */
+export function savedState(side: Side, bytes: Uint8Array): State | undefined {
+  return readState(side, bytes);
+}
+
+export { DECODER, ENCODER };
