@@ -35,7 +35,7 @@ enum Command {
     /// also what happens without any command.
     Run(RunArgs),
     /// Send one encrypted request and print the response, much as curl does.
-    Request(crate::request::RequestArgs),
+    Request(Box<crate::request::RequestArgs>),
     /// Show the relay at work: an upstream, a relay with two tenants, a client, and what an eavesdropper sees.
     Demo(crate::demo::DemoArgs),
 }
@@ -52,7 +52,7 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         None => serve(std::env::var_os("MTE_RELAY_CONFIG").map(PathBuf::from).as_deref()),
         Some(Command::Run(args)) => serve(args.config.as_deref()),
-        Some(Command::Request(args)) => request(args),
+        Some(Command::Request(args)) => request(*args),
         Some(Command::Demo(args)) => crate::demo::run(args),
     }
 }

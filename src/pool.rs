@@ -29,12 +29,14 @@ struct Buffers {
 
 impl Buffers {
     fn new() -> Self {
-        Self { frame: BytesMut::with_capacity(FRAME_ROOM) }
+        // Its memory comes with its first use, and stays.
+        Self { frame: BytesMut::new() }
     }
 }
 
 impl CodecPool {
-    /// A pool of `size` ready instances. Their memory is reserved; the system provides it on first use.
+    /// A pool of `size` ready instances. The one returned last is taken first, so that no more memory is in use
+    /// than the busiest moment called for.
     pub fn new(size: usize) -> Self {
         let ready = (0..size).map(|_| Buffers::new()).collect();
         Self { ready: Mutex::new(ready), size, transient: AtomicU64::new(0) }
@@ -79,7 +81,10 @@ pub struct Codec {
 impl Codec {
     /// Lends the frame buffer out, to an opener; [`Codec::restore`] takes it back.
     pub fn lend(&mut self) -> BytesMut {
-        self.buffers.as_mut().map(|buffers| std::mem::take(&mut buffers.frame)).unwrap_or_default()
+        let mut frame =
+            self.buffers.as_mut().map(|buffers| std::mem::take(&mut buffers.frame)).unwrap_or_default();
+        frame.reserve(FRAME_ROOM);
+        frame
     }
 
     /// Takes the frame buffer back, with the most bytes it held.

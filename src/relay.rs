@@ -6,6 +6,8 @@ use std::{net::SocketAddr, sync::Arc};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora_core::{
+    listeners::ListenerConfig,
+    protocols::l4::stream::L4BufferSettings,
     server::{
         RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch, configuration::ServerConf,
     },
@@ -21,6 +23,10 @@ use crate::{
     pairs::MemoryStore,
     pool::CodecPool,
 };
+
+/// Bytes that are gathered for one write to a client: a response's head and a small body go out together.
+/// What is streamed is flushed part by part all the same.
+const WRITE_BUFFER: usize = 16 << 10;
 
 /// What the parts of one relay share.
 pub struct Shared {
@@ -112,7 +118,8 @@ impl Relay {
         server.bootstrap();
         let mut service = http_proxy_service(&server.configuration, Gateway::new(self.shared.clone()));
         for address in &config.listeners {
-            service.add_tcp(&address.to_string());
+            let buffer = L4BufferSettings::default().write(WRITE_BUFFER);
+            service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffer));
         }
         server.add_service(service);
         server.add_service(background_service("pair sweeper", Sweeper(self.shared.clone())));

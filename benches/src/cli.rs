@@ -30,7 +30,7 @@ pub(crate) enum Role {
     Upstream { listen: SocketAddr },
     /// Stops what a killed run left behind.
     #[command(hide = true)]
-    Reap,
+    Reap { directory: PathBuf },
 }
 
 #[derive(Debug, clap::Args)]

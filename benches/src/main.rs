@@ -63,8 +63,8 @@ fn main() -> ExitCode {
     let Cli { role, options } = Cli::parse();
     let outcome = match role {
         Some(Role::Upstream { listen }) => upstream::serve(listen),
-        Some(Role::Reap) => {
-            processes::reap();
+        Some(Role::Reap { directory }) => {
+            processes::reap(&directory);
             Ok(())
         }
         None if options.list => {

@@ -1,7 +1,7 @@
 //! Child processes: started in a scratch directory, each in a process group of its own, and always stopped.
 //!
 //! Every way out is covered: [`Fleet`] stops them when it is dropped, after a panic and after Ctrl-C as well; and should
-//! this process be killed, a small [`reap`] process notices and kills what is left.
+//! this process be killed, a small [`reap`] process notices, kills what is left and removes the directory.
 
 use std::{
     fs::File,
@@ -57,7 +57,7 @@ impl Cpus {
 
 /// All processes of a run.
 pub(crate) struct Fleet {
-    directory: Scratch,
+    directory: PathBuf,
     processes: Vec<Process>,
     reaper: Reaper,
     cpus: Option<Cpus>,
@@ -67,15 +67,17 @@ impl Fleet {
     /// No process but the reaper yet. With `pin`, this process moves to the load's CPUs.
     pub(crate) fn new(pin: bool) -> Result<Self> {
         let cpus = if pin { Cpus::split()? } else { None };
-        let fleet =
-            Self { directory: Scratch::new()?, processes: Vec::new(), reaper: Reaper::start()?, cpus };
+        let directory = std::env::temp_dir().join(format!("mte-bench-{}", std::process::id()));
+        std::fs::create_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+        let reaper = Reaper::start(&directory)?;
+        let fleet = Self { directory, processes: Vec::new(), reaper, cpus };
         fleet.sit(Seat::Load)?;
         Ok(fleet)
     }
 
     /// For configuration files and logs.
     pub(crate) fn directory(&self) -> &Path {
-        &self.directory.0
+        &self.directory
     }
 
     /// Whether proxies have a CPU of their own.
@@ -223,23 +225,6 @@ pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// A directory that goes when it is dropped.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("mte-bench-{}", std::process::id()));
-        std::fs::create_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// The other end of [`reap`].
 struct Reaper {
     child: Child,
@@ -247,9 +232,9 @@ struct Reaper {
 }
 
 impl Reaper {
-    fn start() -> Result<Self> {
+    fn start(directory: &Path) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("reap").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg("reap").arg(directory).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = std::os::unix::process::CommandExt::process_group(&mut command, 0).spawn()?;
         Ok(Self { input: child.stdin.take(), child })
     }
@@ -274,8 +259,8 @@ impl Drop for Reaper {
 }
 
 /// Reads process groups from stdin, a line each, with a minus to forget one. When the input ends, because whoever wrote
-/// it is done or dead, kills those that were not forgotten.
-pub(crate) fn reap() {
+/// it is done or dead, kills those that were not forgotten, and removes the directory.
+pub(crate) fn reap(directory: &Path) {
     let mut groups: Vec<i32> = Vec::new();
     for line in BufReader::new(std::io::stdin()).lines().map_while(std::io::Result::ok) {
         match line.parse::<i32>() {
@@ -287,6 +272,7 @@ pub(crate) fn reap() {
     for group in groups {
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
+    let _ = std::fs::remove_dir_all(directory);
 }
 
 #[cfg(test)]

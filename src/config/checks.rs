@@ -153,6 +153,12 @@ fn domains(
         let pass_through = at.routes("pass_through_routes", &written.pass_through_routes);
         let mte_routes = at.routes("mte_routes", &written.mte_routes);
         let headers = at.headers(written);
+        if written.outbound_token.is_some() {
+            let place = &at.place;
+            at.problems.warn(format!(
+                "{place}.outbound_token: relay to relay is not in this version, it is ignored"
+            ));
+        }
         let tenant = Tenant {
             id: ids.id(host),
             name: host.as_str().into(),

@@ -29,25 +29,45 @@ impl Environment for BTreeMap<&str, &str> {
     }
 }
 
-/// Replaces `${NAME}` by the variable's value. A value that could change the file's structure is refused.
+/// Replaces `${NAME}` by the variable's value, but not in comments. A value that could change the file's
+/// structure is refused.
 pub(super) fn expand(text: &str, env: &dyn Environment, problems: &mut Problems) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find("${") {
-        let Some(len) = rest[start..].find('}') else { break };
-        let name = &rest[start + 2..start + len];
-        out.push_str(&rest[..start]);
-        match env.get(name) {
-            Some(value) if value.contains(|c: char| c.is_control()) => {
-                problems.add(format!("${{{name}}}"), "its value has line breaks or control characters");
+    for line in text.split_inclusive('\n') {
+        let (mut rest, comment) = line.split_at(comment_start(line));
+        while let Some(start) = rest.find("${") {
+            let Some(len) = rest[start..].find('}') else { break };
+            let name = &rest[start + 2..start + len];
+            out.push_str(&rest[..start]);
+            match env.get(name) {
+                Some(value) if value.contains(|c: char| c.is_control()) => {
+                    problems.add(format!("${{{name}}}"), "its value has line breaks or control characters");
+                }
+                Some(value) => out.push_str(&value),
+                None => problems.add(format!("${{{name}}}"), "this environment variable is not set"),
             }
-            Some(value) => out.push_str(&value),
-            None => problems.add(format!("${{{name}}}"), "this environment variable is not set"),
+            rest = &rest[start + len + 1..];
         }
-        rest = &rest[start + len + 1..];
+        out.push_str(rest);
+        out.push_str(comment);
     }
-    out.push_str(rest);
     out
+}
+
+/// Where a line's comment begins, or the line's length: a `#` outside of quotes, at the start or after a blank.
+fn comment_start(line: &str) -> usize {
+    let mut quote = None;
+    let mut before = ' ';
+    for (index, char) in line.char_indices() {
+        match quote {
+            None if char == '#' && before.is_whitespace() => return index,
+            None if matches!(char, '"' | '\'') => quote = Some(char),
+            Some(open) if char == open => quote = None,
+            _ => {}
+        }
+        before = char;
+    }
+    line.len()
 }
 
 fn list(value: &str) -> Vec<String> {
@@ -91,6 +111,21 @@ pub(super) fn apply(settings: &mut Settings, env: &dyn Environment, problems: &m
         )]);
     }
     single_tenant(settings, env, problems);
+    const LATER: [&str; 6] = [
+        "REDIS_URL",
+        "OUTBOUND_TOKEN",
+        "BILLING_STRATEGY",
+        "BILLING_PROVIDER",
+        "BILLING_PRODUCT",
+        "BILLING_REPORT_INTERVAL",
+    ];
+    for name in LATER {
+        let off = matches!(env.get(name).as_deref(), None | Some("eclypses_no_billing"));
+        if !off {
+            problems
+                .warn(format!("{name} is set, but this version cannot do what it asks for: it is ignored"));
+        }
+    }
     for name in ["LICENSE_COMPANY", "LICENSE_KEY"] {
         if env.get(name).is_some() {
             problems.warn(format!("{name} is set and ignored: this relay needs no licence key"));

@@ -189,6 +189,9 @@ impl Config {
 
 /// Adds the nearest known name to serde's "unknown field" message.
 fn with_suggestion(message: &str) -> String {
+    // The parser leaves the place out at the very beginning.
+    let place = if message.contains(" at line ") { "" } else { " at line 1" };
+    let message = &format!("{message}{place}");
     let mut names = message.split('`').skip(1).step_by(2);
     let suggestion = message.contains("unknown field").then(|| {
         let unknown = names.next()?;
@@ -200,7 +203,7 @@ fn with_suggestion(message: &str) -> String {
     });
     match suggestion.flatten() {
         Some(name) => format!("{message}; did you mean `{name}`?"),
-        None => message.to_owned(),
+        None => message.clone(),
     }
 }
 

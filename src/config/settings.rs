@@ -151,6 +151,8 @@ settings! {
         allow_plain_requests: bool = false,
         /// Refuses requests without `:method` and `:authority` in the sealed headers.
         require_binding: bool = false,
+        /// Known from v4.5; relay to relay is not in this version, and the token is ignored with a warning.
+        outbound_token: Option<String> = None,
         /// How the upstream's certificate is checked.
         upstream_tls: UpstreamTlsSettings = UpstreamTlsSettings::default(),
         /// A stricter least KEM than the relay's.

@@ -13,7 +13,7 @@ use pingora_proxy::Session;
 
 use crate::{
     domains::Tenant,
-    gateway::{RequestContext, client, error::Failure},
+    gateway::{RequestContext, client, error::Failure, unreadable},
     pairs::{NewPair, Owner, PairStore},
     relay::Shared,
 };
@@ -57,11 +57,10 @@ async fn read_body(session: &mut Session, limit: usize) -> Result<Vec<u8>, Failu
     crate::gateway::expect_continue(session).await?;
     let mut body = Vec::new();
     loop {
-        let part =
-            session.as_downstream_mut().read_request_body().await.map_err(|error| match error.etype() {
-                pingora_core::ErrorType::ReadTimedout => Failure::RequestTimeout,
-                _ => Failure::BadRequest("the request body cannot be read".into()),
-            })?;
+        let part = match session.as_downstream_mut().read_request_body().await {
+            Ok(part) => part,
+            Err(error) => return Err(unreadable(session, &error)),
+        };
         let Some(part) = part else { return Ok(body) };
         if body.len() + part.len() > limit {
             return Err(Failure::TooLarge { what: "the pairing request", limit: limit as u64 });

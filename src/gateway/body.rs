@@ -89,10 +89,10 @@ impl FirstPart {
         let length = request.headers.get(header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
         let max = limits.max_body;
-        if let (Some(length), Some(max)) = (length, max) {
-            if length > max {
-                return Err(Failure::TooLarge { what: "the request body", limit: max });
-            }
+        if let (Some(length), Some(max)) = (length, max)
+            && length > max
+        {
+            return Err(Failure::TooLarge { what: "the request body", limit: max });
         }
         let http2 = session.as_downstream().is_http2();
         let done = session.as_downstream_mut().is_body_done();
@@ -135,18 +135,16 @@ impl FirstPart {
                 downstream.enable_retry_buffering();
                 self.buffered = Some(0);
             }
-            let bytes = downstream.read_request_body().await.map_err(|error| match error.etype() {
-                pingora_core::ErrorType::ReadTimedout => Failure::RequestTimeout,
-                _ => Failure::BadRequest(
-                    format!("the request body cannot be read: {}", error.etype().as_str()).into(),
-                ),
-            })?;
+            let bytes = match downstream.read_request_body().await {
+                Ok(bytes) => bytes,
+                Err(error) => return Err(super::unreadable(session, &error)),
+            };
             let len = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
             self.read += len;
             if let Some(buffered) = &mut self.buffered {
                 *buffered += len;
             }
-            self.done = bytes.is_none() || downstream.is_body_done();
+            self.done = bytes.is_none() || session.as_downstream_mut().is_body_done();
             if self.max.is_some_and(|max| self.read > max) {
                 let limit = self.max.unwrap_or_default();
                 return Err(Failure::TooLarge { what: "the request body", limit });

@@ -48,7 +48,8 @@ fn allow(cors: &Cors, origin: &HeaderValue, response: &mut ResponseHeader) -> Re
 
 /// Puts the tenant's CORS headers in place of the upstream's; what the upstream exposes stays exposed.
 pub fn decorate(cors: &Cors, request: &RequestHeader, response: &mut ResponseHeader) -> Result<()> {
-    let upstream_exposed = response.headers.get(header::ACCESS_CONTROL_EXPOSE_HEADERS).cloned();
+    let upstream_exposed: Vec<_> =
+        response.headers.get_all(header::ACCESS_CONTROL_EXPOSE_HEADERS).iter().cloned().collect();
     for name in [
         header::ACCESS_CONTROL_ALLOW_ORIGIN,
         header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
@@ -65,10 +66,11 @@ pub fn decorate(cors: &Cors, request: &RequestHeader, response: &mut ResponseHea
     response.append_header(header::VARY, "origin")?;
     if let Some(origin) = allowed(cors, request) {
         allow(cors, origin, response)?;
-        let exposed = match upstream_exposed.as_ref().and_then(|value| value.to_str().ok()) {
-            Some(more) => format!("{X_MTE_RELAY}, {X_MTE_RELAY_EH}, {more}"),
-            None => format!("{X_MTE_RELAY}, {X_MTE_RELAY_EH}"),
-        };
+        let mut exposed = format!("{X_MTE_RELAY}, {X_MTE_RELAY_EH}");
+        for more in upstream_exposed.iter().filter_map(|value| value.to_str().ok()) {
+            exposed.push_str(", ");
+            exposed.push_str(more);
+        }
         response.insert_header(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed)?;
     }
     Ok(())

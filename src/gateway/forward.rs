@@ -8,6 +8,12 @@ use pingora_http::RequestHeader;
 use super::context::RequestContext;
 use crate::domains::Tenant;
 
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// The request's id, sent upstream and back.
+pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// What is known of the client's connection.
 pub struct Client {
     /// Its address.
@@ -39,7 +45,7 @@ pub fn prepare(
                 request.insert_header(name, value)?;
             }
         }
-        request.insert_header(header::ACCEPT_ENCODING, "identity")?;
+        request.insert_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
         frame(request, exchange.body.length(), matches!(exchange.body, super::body::RequestBody::None))?;
     } else {
         // Hop-by-hop headers are Pingora's to handle here: it knows about upgrades.
@@ -51,11 +57,12 @@ pub fn prepare(
     let host = if tenant.preserve_host { HeaderValue::from_str(&ctx.host).ok() } else { None };
     request.insert_header(header::HOST, host.unwrap_or_else(|| tenant.upstream.host.clone()))?;
     if let Some(address) = client.address {
-        request.insert_header("x-forwarded-for", address.to_string())?;
+        request.insert_header(&X_FORWARDED_FOR, address.to_string())?;
     }
-    request.insert_header("x-forwarded-host", ctx.host.as_str())?;
-    request.insert_header("x-forwarded-proto", if client.tls { "https" } else { "http" })?;
-    request.insert_header("x-request-id", ctx.request_id.as_str())?;
+    request.insert_header(&X_FORWARDED_HOST, ctx.host.as_str())?;
+    let proto = HeaderValue::from_static(if client.tls { "https" } else { "http" });
+    request.insert_header(&X_FORWARDED_PROTO, proto)?;
+    request.insert_header(&X_REQUEST_ID, ctx.request_id.as_str())?;
     for (name, value) in &tenant.headers {
         request.insert_header(name.clone(), value.clone())?;
     }

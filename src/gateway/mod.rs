@@ -81,23 +81,26 @@ impl Gateway {
     async fn receive(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool, Failure> {
         let request = session.as_downstream().req_header();
         ctx.host = host(request)?;
+        // Known first, so that whatever is answered carries the tenant's CORS headers.
+        ctx.tenant = ctx.config.domains.find(&ctx.host).cloned();
         check_header_size(request, ctx.config.limits.max_header_bytes)?;
 
         let path = request.uri.path();
-        if let Some(route @ (Route::Echo | Route::Errors)) = Route::control(&request.method, path)? {
-            // Health checks come for any host.
-            ctx.tenant = ctx.config.domains.find(&ctx.host).cloned();
-            control::answer_without_tenant(session, ctx, route).await?;
-            return Ok(true);
-        }
-        let tenant = ctx.config.domains.find(&ctx.host).cloned();
-        let tenant = tenant.ok_or_else(|| Failure::UnknownHost(ctx.host.clone()))?;
-        ctx.tenant = Some(tenant.clone());
-        if cors::is_preflight(request) && !tenant.pass_through.matches(path) {
+        let tenant = ctx.tenant.clone();
+        if let Some(tenant) = tenant.as_ref().filter(|_| cors::is_preflight(request))
+            && !tenant.pass_through.matches(path)
+        {
             let answer = cors::preflight(&tenant.cors, request);
             return send(session, answer, Bytes::new()).await;
         }
-        match Route::control(&request.method, path)?.unwrap_or_else(|| Route::of_tenant(&tenant, path)) {
+        let control = Route::control(&request.method, path)?;
+        if let Some(route @ (Route::Echo | Route::Errors)) = control {
+            // Health checks come for any host.
+            control::answer_without_tenant(session, ctx, route).await?;
+            return Ok(true);
+        }
+        let tenant = tenant.ok_or_else(|| Failure::UnknownHost(ctx.host.clone()))?;
+        match control.unwrap_or_else(|| Route::of_tenant(&tenant, path)) {
             Route::PassThrough => Ok(false),
             Route::Encrypted => {
                 let (store, pool) = (&self.shared.pairs, &self.shared.pool);
@@ -160,7 +163,7 @@ impl Gateway {
 /// # Errors
 /// A header that Pingora does not take; checked values do not cause one.
 pub fn finish_response(session: &Session, ctx: &RequestContext, response: &mut ResponseHeader) -> Result<()> {
-    response.insert_header("x-request-id", ctx.request_id.as_str())?;
+    response.insert_header(&forward::X_REQUEST_ID, ctx.request_id.as_str())?;
     if let Some(tenant) = &ctx.tenant {
         cors::decorate(&tenant.cors, session.as_downstream().req_header(), response)?;
         response::decorate(tenant, response);
@@ -222,6 +225,16 @@ pub fn client(session: &Session) -> Client {
     Client {
         address: downstream.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip()),
         tls: downstream.digest().is_some_and(|digest| digest.ssl_digest.is_some()),
+    }
+}
+
+/// Why a request body cannot be read. Where its framing is lost, nothing that follows on the connection can be
+/// told apart from it: the connection is closed.
+pub fn unreadable(session: &mut Session, error: &Error) -> Failure {
+    session.as_downstream_mut().set_keepalive(None);
+    match error.etype() {
+        ErrorType::ReadTimedout => Failure::RequestTimeout,
+        other => Failure::BadRequest(format!("the request body cannot be read: {}", other.as_str()).into()),
     }
 }
 
@@ -321,8 +334,10 @@ impl ProxyHttp for Gateway {
             return Ok(());
         }
         let tenant = tenant(ctx)?;
-        let origin = format!("{}://{}", if client(session).tls { "https" } else { "http" }, ctx.host);
-        response::rewrite_location(&tenant.upstream, &origin, response);
+        if response.headers.contains_key(header::LOCATION) {
+            let origin = format!("{}://{}", if client(session).tls { "https" } else { "http" }, ctx.host);
+            response::rewrite_location(&tenant.upstream, &origin, response);
+        }
         let downstream = session.as_downstream();
         if let Some(exchange) = &mut ctx.exchange {
             let signed = ctx.client.as_ref().map_or("", |(_, signed)| signed.as_str());

@@ -16,6 +16,9 @@ use pingora_http::ResponseHeader;
 use super::{context::Exchange, error::Failure};
 use crate::{domains::Tenant, upstream::Upstream};
 
+static RELAY: HeaderName = HeaderName::from_static(X_MTE_RELAY);
+static RELAY_HEADERS: HeaderName = HeaderName::from_static(X_MTE_RELAY_EH);
+
 /// The response body as it is sealed.
 #[derive(Default)]
 pub enum ResponseBody {
@@ -90,7 +93,7 @@ pub fn seal_head(
     let map = sealed_map(exchange, response);
     let slot = exchange.numbers.slot(0, encode_type, Place::text(0, following)).map_err(failed)?;
     let message = seal::message(slot, &map, &mut rand::rng()).map_err(failed)?;
-    insert(response, X_MTE_RELAY_EH, &text::encode(&message))?;
+    insert(response, &RELAY_HEADERS, &text::encode(&message))?;
 
     let relay = RelayHeader {
         client_id: signed_client_id,
@@ -101,7 +104,7 @@ pub fn seal_head(
         body_encoded: kind != BodyKind::None,
         streaming: exchange.streaming.as_deref(),
     };
-    insert(response, X_MTE_RELAY, &relay.response_value(true, kind != BodyKind::None))?;
+    insert(response, &RELAY, &relay.response_value(true, kind != BodyKind::None))?;
 
     if kind == BodyKind::None {
         response.remove_header(&header::CONTENT_TYPE);
@@ -109,17 +112,13 @@ pub fn seal_head(
     }
     // An HTTP/1.0 upstream's version would contradict the chunks.
     response.set_version(http::Version::HTTP_11);
-    insert(response, header::CONTENT_TYPE.as_str(), OCTET_STREAM)?;
+    insert(response, &header::CONTENT_TYPE, OCTET_STREAM)?;
     let slot = exchange.numbers.slot(1, encode_type, Place::raw(1, 0)).map_err(failed)?;
     let small = length.filter(|length| *length <= MAX_FRAME);
     match small {
         // One frame, one write: a body that states a small length is no stream that anybody watches.
         Some(length) => {
-            insert(
-                response,
-                header::CONTENT_LENGTH.as_str(),
-                &seal::message_len(encode_type, length).to_string(),
-            )?;
+            insert(response, &header::CONTENT_LENGTH, &seal::message_len(encode_type, length).to_string())?;
             response.remove_header(&header::TRANSFER_ENCODING);
         }
         // With a content-length Pingora would not flush every part.
@@ -128,7 +127,7 @@ pub fn seal_head(
             if client_http2 || upstream_http2 {
                 response.remove_header(&header::TRANSFER_ENCODING);
             } else {
-                insert(response, header::TRANSFER_ENCODING.as_str(), "chunked")?;
+                insert(response, &header::TRANSFER_ENCODING, "chunked")?;
             }
         }
     }
@@ -157,12 +156,9 @@ fn failed(error: SealError) -> Failure {
     Failure::BadGateway(format!("the response cannot be sealed: {error}"))
 }
 
-fn insert(response: &mut ResponseHeader, name: &str, value: &str) -> Result<(), Failure> {
-    let invalid =
-        |error: &dyn std::fmt::Display| Failure::Internal(format!("response header {name}: {error}"));
-    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|error| invalid(&error))?;
-    let value = HeaderValue::from_str(value).map_err(|error| invalid(&error))?;
-    response.insert_header(header, value).map_err(|error| invalid(&error))
+fn insert(response: &mut ResponseHeader, name: &HeaderName, value: &str) -> Result<(), Failure> {
+    let inserted = response.insert_header(name, value);
+    inserted.map_err(|error| Failure::Internal(format!("response header {name}: {error}")))
 }
 
 /// Moves what is sealed out of the clear part: `content-type`, and every header that the client's sealed

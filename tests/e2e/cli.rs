@@ -316,7 +316,7 @@ fn request_fails_when_the_response_is_cut() {
     run(async {
         let upstream = Upstream::raw(|mut wire, _| async move {
             if wire.request().await.is_ok() {
-                wire.send("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this").await;
+                wire.send("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\nonly this").await;
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         })

@@ -41,7 +41,8 @@ async fn send_changed(
 #[test]
 fn a_body_whose_later_frame_does_not_verify_is_400_and_never_whole_upstream() {
     const FRAME: usize = MAX_FRAME + FRAME_OVERHEAD;
-    let changes: [(&str, &dyn Fn(&mut Vec<u8>)); 6] = [
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut Vec<u8>));
+    let changes: [Change<'_>; 6] = [
         ("a bit of the last frame", &|body| *body.last_mut().unwrap() ^= 1),
         ("a bit of the third frame", &|body| body[HEADER_LEN + 2 * FRAME + 1_000] ^= 1),
         ("the head of the last frame", &|body| body[HEADER_LEN + 15 * FRAME] ^= 0x80),

@@ -240,7 +240,7 @@ fn an_idempotent_request_on_a_kept_alive_connection_that_closes_is_sent_once_mor
             assert_eq!(client.get("/").await.unwrap().status(), 200);
             let request = Request::builder().method(method.clone()).uri("/").body(body).unwrap();
             let response = client.send(request).await;
-            assert_eq!(response.expect(method.as_str()).status(), 200);
+            assert_eq!(response.unwrap_or_else(|error| panic!("{method}: {error}")).status(), 200);
             assert_eq!(requests.load(Ordering::SeqCst), 3, "{method}: two at the first connection");
             assert_eq!(trial.bad.accepted(), 2);
         }

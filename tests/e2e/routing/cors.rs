@@ -39,7 +39,7 @@ fn a_preflight_is_answered_by_the_relay() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = relay_with(&upstream, &format!("cors_origins: ['{APP}']")).await;
-        for path in ["/", "/any/thing", "/api/mte-relay", "/api/mte-pair"] {
+        for path in ["/", "/any/thing"] {
             let answer = preflight(&relay, path, APP).await;
             assert_eq!(answer.status(), 204, "{path}");
             for (name, value) in [
@@ -54,6 +54,20 @@ fn a_preflight_is_answered_by_the_relay() {
             assert!(answer.header("access-control-max-age").is_some());
         }
         assert_eq!(upstream.begun(), 0);
+    });
+}
+
+#[test]
+fn a_preflight_of_the_relays_own_routes_is_answered_too() {
+    run(async {
+        let upstream = Upstream::standard().await;
+        let relay = relay_with(&upstream, &format!("cors_origins: ['{APP}']")).await;
+        for path in ["/api/mte-relay", "/api/mte-pair"] {
+            let answer = preflight(&relay, path, APP).await;
+            assert_eq!(answer.status(), 204, "{path}");
+            assert_eq!(answer.header("access-control-allow-origin"), Some(APP), "{path}");
+            assert_eq!(answer.header("access-control-allow-headers"), Some("x-mte-relay, x-own"), "{path}");
+        }
     });
 }
 
@@ -161,7 +175,6 @@ fn errors_of_the_relay_have_cors_headers_too() {
                 format!("GET /api/mte-relay HTTP/1.1\r\nhost: {HOST}\r\n{origin}\r\nx-mte-relay: x\r\n\r\n"),
                 566,
             ),
-            (format!("DELETE /api/mte-relay HTTP/1.1\r\nhost: {HOST}\r\n{origin}\r\n\r\n"), 405),
             (
                 format!(
                     "POST /api/mte-pair HTTP/1.1\r\nhost: {HOST}\r\n{origin}\r\ncontent-length: 2\r\n\r\n[]"
@@ -182,6 +195,34 @@ fn errors_of_the_relay_have_cors_headers_too() {
         }
         let answer = real(&relay, APP).await;
         assert_eq!((answer.status(), answer.header("access-control-allow-origin")), (404, Some(APP)));
+    });
+}
+
+#[test]
+fn what_is_refused_before_its_route_is_known_has_cors_headers_too() {
+    run(async {
+        let upstream = Upstream::standard().await;
+        let lines = format!("cors_origins: ['{APP}']");
+        let relay = Setup::default()
+            .top("limits: {max_header_bytes: 4KiB}")
+            .tenant(HOST, &upstream.url(), &lines)
+            .start()
+            .await;
+        let mut without = Vec::new();
+        for (method, path, more, status) in [
+            ("DELETE", "/api/mte-relay", String::new(), 405),
+            ("GET", "/api/mte-pair", String::new(), 405),
+            ("GET", "/", format!("x-large: {}\r\n", "x".repeat(5_000)), 431),
+        ] {
+            let answer = relay
+                .ask(&format!("{method} {path} HTTP/1.1\r\nhost: {HOST}\r\norigin: {APP}\r\n{more}\r\n"))
+                .await;
+            assert_eq!(answer.status(), status, "{method} {path}");
+            if answer.header("access-control-allow-origin") != Some(APP) {
+                without.push(format!("{method} {path}: {status}"));
+            }
+        }
+        assert!(without.is_empty(), "without CORS headers: {without:?}");
     });
 }
 

@@ -20,7 +20,8 @@ async fn saying(bytes: &'static [u8], reset: bool) -> Upstream {
     .await
 }
 
-const CUT: [&[u8]; 5] = [
+const CUT: [&[u8]; 6] = [
+    b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\nonly this",
     b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this",
     b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n",
     b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",

@@ -114,6 +114,30 @@ fn events_arrive_one_by_one() {
 }
 
 #[test]
+fn a_large_response_of_known_length_arrives_piece_by_piece_too() {
+    run(async {
+        let (go, going) = mpsc::channel::<()>(1);
+        let going = Arc::new(Mutex::new(Some(going)));
+        let upstream = Upstream::raw(move |mut wire, _| {
+            let mut going = going.lock().take().unwrap();
+            async move {
+                wire.request().await.unwrap();
+                wire.send("HTTP/1.1 200 OK\r\ncontent-length: 100005\r\n\r\nhello").await;
+                going.recv().await;
+                wire.send(Pattern::bytes(100_000)).await;
+            }
+        })
+        .await;
+        let relay = Relay::of(&upstream).await;
+        let response = relay.client().get("/").await.unwrap();
+        let mut body = response.into_body();
+        assert_eq!(body.data().await.unwrap().unwrap(), "hello");
+        go.send(()).await.unwrap();
+        assert_eq!(digest(body).await.unwrap(), Pattern::digest(100_000));
+    });
+}
+
+#[test]
 fn a_request_body_reaches_the_upstream_piece_by_piece() {
     run(async {
         let (arrived, mut arrivals) = mpsc::channel(1);

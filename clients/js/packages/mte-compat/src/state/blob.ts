@@ -64,7 +64,10 @@ export function readState(side: Side, bytes: Uint8Array): State | undefined {
   }
   if (!isEqual(check(bytes.subarray(0, bodySize)), bytes.subarray(bodySize))) return undefined;
   let at = start.length;
-  const take = (size: number) => bytes.slice(at, (at += size));
+  const take = (size: number) => {
+    at += size;
+    return bytes.slice(at - size, at);
+  };
   const id = take(ID_SIZE);
   const next = take(8);
   const number = readU32(next) * NUMBER_LIMIT + readU32(next, 4);

@@ -30,6 +30,11 @@ export class DecoderDirection {
     this.#window.check(number);
   }
 
+  /** Whether the number was taken. */
+  has(number: number): boolean {
+    return this.#window.has(number);
+  }
+
   /** The secret of the epoch of a number that `check` lets pass; a copy. Changes nothing. */
   epochSecret(number: number): Uint8Array {
     return laterEpoch(this.#secret, epochOf(number) - epochOf(this.#window.lowest));

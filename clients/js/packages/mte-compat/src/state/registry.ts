@@ -6,7 +6,7 @@
  * bundled twice), and both must count with one counter.
  */
 
-import { DECODER, ENCODER, readState, type Side, type State } from "./blob.js";
+import type { State } from "./blob.js";
 import { DecoderDirection } from "./decoder-direction.js";
 import { EncoderDirection } from "./encoder-direction.js";
 
@@ -53,10 +53,3 @@ export function encoderDirection(state: State): EncoderDirection {
 export function decoderDirection(state: State): DecoderDirection {
   return find(directions().decoders, (first) => new DecoderDirection(first), state);
 }
-
-/** Reads a saved state of the given side; undefined if it is none. */
-export function savedState(side: Side, bytes: Uint8Array): State | undefined {
-  return readState(side, bytes);
-}
-
-export { DECODER, ENCODER };

@@ -1,0 +1,152 @@
+/** A client of one relay. */
+
+import { ROUTE_PAIR } from "@mte-relay/core";
+import { MteRelayError } from "./errors.js";
+import { exchange, type Relay } from "./exchange.js";
+import {
+  clientRules,
+  type MteOptions,
+  type RelayClientOptions,
+  type RequestRules,
+  requestRules,
+} from "./options.js";
+import { pairAnew } from "./pair/pairing.js";
+import { Pool } from "./pair/pool.js";
+import { MOST_REDIRECTS, redirectOf } from "./redirect.js";
+import { gather, inMemory } from "./request/body.js";
+import { type Outgoing, readInput } from "./request/input.js";
+import { canStreamUploads } from "./transport.js";
+
+/** Settings of {@link createRelayClient}. */
+export interface CreateRelayClientOptions extends RelayClientOptions {
+  /** The relay: `"https://relay.example"`. A path in it is a `pathPrefix`. */
+  url: string | URL;
+}
+
+/** Sends requests through one relay. Its methods need no `this`. */
+export interface RelayClient {
+  /** The relay's origin. */
+  readonly url: string;
+  /** The signed client id, once there is one. Give it to `clientId` later, to remain the same client. */
+  readonly clientId: string | undefined;
+  /**
+   * `fetch`, sealed: the same arguments, the same Response. Relative URLs belong to the relay; others must be the
+   * relay's. Pairing happens with the first request.
+   *
+   * Rejects with a {@link MteRelayError}, a TypeError, for all that keeps the response from being used; with the
+   * platform's TypeError where there is no connection; with the signal's reason if it is aborted. A body that was cut
+   * or changed on the way errors its stream.
+   */
+  fetch(input: RequestInfo | URL, init?: RequestInit, mteOptions?: MteOptions): Promise<Response>;
+  /** Pairs now rather than with the first request. */
+  pair(): Promise<void>;
+}
+
+/**
+ * Makes a client of the relay at `options.url`. Nothing is sent yet.
+ *
+ * ```ts
+ * const relay = createRelayClient({ url: "https://relay.example" });
+ * const response = await relay.fetch("/orders/17");
+ * ```
+ */
+export function createRelayClient(options: CreateRelayClientOptions): RelayClient {
+  const url = relayUrl(options.url);
+  const path = url.pathname === "/" ? undefined : url.pathname;
+  const client = new Client(
+    url,
+    clientRules(path === undefined ? options : { pathPrefix: path, ...options }),
+  );
+  return {
+    url: url.origin,
+    get clientId() {
+      return client.relay.pool.clientId;
+    },
+    fetch: (input, init, mteOptions) => client.fetch(input, init, mteOptions),
+    pair: () => client.pair(),
+  };
+}
+
+class Client {
+  readonly relay: Relay;
+  #exchanges = 0;
+
+  constructor(
+    private readonly url: URL,
+    rules: Relay["rules"],
+  ) {
+    const base = url.origin + rules.request.pathPrefix;
+    const plan = {
+      base,
+      pairs: rules.numberOfPairs,
+      kem: rules.kem,
+      timeout: rules.pairingTimeout,
+      credentials: rules.credentials,
+      fetch: rules.fetch ?? ((...given: Parameters<typeof fetch>) => globalThis.fetch(...given)),
+      observe: rules.debug,
+    };
+    const pool = new Pool((known, reason) => pairAnew(plan, known, reason), rules.lifetime, rules.clientId);
+    this.relay = { base, rules, pool };
+  }
+
+  async pair(): Promise<void> {
+    await this.relay.pool.take();
+  }
+
+  async fetch(input: RequestInfo | URL, init?: RequestInit, options?: MteOptions): Promise<Response> {
+    const rules = options ? requestRules(options, this.relay.rules.request) : this.relay.rules.request;
+    let outgoing = await readInput(input, init, `${this.url.origin}/`);
+    if (outgoing.url.origin !== this.url.origin) {
+      const reason = `${outgoing.url.origin} is not this client's relay (${this.url.origin})`;
+      throw new MteRelayError("request", `cannot request ${outgoing.url.href}: ${reason}`);
+    }
+    outgoing.signal.throwIfAborted();
+    outgoing = await this.#prepareBody(outgoing, rules);
+    const number = this.#exchanges++;
+    for (let followed = 0; ; followed++) {
+      const redirected = followed > 0;
+      const response = await exchange(this.relay, { exchange: number, outgoing, rules, redirected });
+      const next = redirectOf(response, outgoing);
+      if (next === undefined) return response;
+      void response.body?.cancel().catch(() => {});
+      if (followed === MOST_REDIRECTS)
+        throw new MteRelayError("redirect", "the response redirects without an end");
+      outgoing = next;
+    }
+  }
+
+  /** Gathers a body that cannot be sent as it comes. */
+  async #prepareBody(outgoing: Outgoing, rules: RequestRules): Promise<Outgoing> {
+    const { body } = outgoing;
+    if (body === undefined) return outgoing;
+    if (rules.encodeType === "MTE") {
+      // A message of this type is sealed whole (docs/codec.md, section 5).
+      const bytes = await inMemory(body, this.relay.rules.maxMteBody);
+      return { ...outgoing, body: bytes.length > 0 ? { kind: "bytes", bytes } : undefined };
+    }
+    if (body.kind !== "stream" || rules.uploads === "stream") return outgoing;
+    if (rules.uploads === "auto") {
+      // What the connection can do shows in the pairing.
+      await this.pair();
+      if (canStreamUploads(this.relay.base + ROUTE_PAIR)) return outgoing;
+    }
+    return { ...outgoing, body: await gather(body.stream) };
+  }
+}
+
+function relayUrl(text: string | URL): URL {
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch (cause) {
+    throw new MteRelayError("setting", `url ${JSON.stringify(text)} is no URL: give the relay's origin`, {
+      cause,
+    });
+  }
+  const refused = (reason: string) => new MteRelayError("setting", `url ${JSON.stringify(text)}: ${reason}`);
+  if (url.protocol !== "https:" && url.protocol !== "http:")
+    throw refused("it must begin with https:// or http://");
+  if (url.username !== "" || url.password !== "") throw refused("user and password do not belong there");
+  if (url.search !== "" || url.hash !== "") throw refused("query and fragment do not belong there");
+  return url;
+}

@@ -1,0 +1,39 @@
+/** The sending end of a direction: numbers, each once, and the secrets of their epochs (docs/codec.md, 3 and 6). */
+
+import { EPOCH_MESSAGES, epochOf, NUMBER_LIMIT } from "@mte-relay/core";
+import { type EpochKey, nextEpoch } from "./schedule.js";
+
+/** A number that nobody else has, and the secret of its epoch. */
+export interface Slot {
+  number: number;
+  epoch: Promise<EpochKey>;
+}
+
+export class Encoder {
+  #next = 0;
+  #key: Promise<EpochKey>;
+
+  constructor(root: EpochKey) {
+    this.#key = Promise.resolve(root);
+  }
+
+  /** The number that the next message gets. */
+  get next(): number {
+    return this.#next;
+  }
+
+  /** Takes consecutive numbers. What is derived for them comes later; the numbers are taken at once. */
+  reserve(count: number): Slot[] {
+    if (this.#next + count > NUMBER_LIMIT) throw new RangeError("the pair's numbers are used up");
+    return Array.from({ length: count }, () => this.#take());
+  }
+
+  #take(): Slot {
+    const slot = { number: this.#next++, epoch: this.#key };
+    // The epoch's secret is forgotten as soon as no later message needs it.
+    if (this.#next % EPOCH_MESSAGES === 0 && epochOf(this.#next) > epochOf(slot.number)) {
+      this.#key = slot.epoch.then(nextEpoch);
+    }
+    return slot;
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * `fetch` through an MTE Relay: URL, headers and bodies are sealed between this client and the relay, with keys of a
+ * post-quantum exchange. The protocol is docs/protocol.md, the format of messages docs/codec.md.
+ *
+ * ```ts
+ * import { createRelayClient } from "@mte-relay/client";
+ *
+ * const relay = createRelayClient({ url: "https://relay.example" });
+ * const response = await relay.fetch("/orders/17", { headers: { authorization } });
+ * console.log(response.status, await response.json());
+ * ```
+ *
+ * @packageDocumentation
+ */
+
+export type { EncodeType, KemName, Resend } from "@mte-relay/core";
+export { type CreateRelayClientOptions, createRelayClient, type RelayClient } from "./client.js";
+export type { Kem, KemKey, MlKemName } from "./crypto/kem.js";
+export { type MteErrorDetails, type MteErrorKind, MteRelayError } from "./errors.js";
+export { MteEventSource, type MteEventSourceInit } from "./event-source.js";
+export {
+  type ChunkEvent,
+  debugLog,
+  type HeaderList,
+  type Observe,
+  type Part,
+  type RelayEvent,
+} from "./observe.js";
+export type { MteOptions, Progress, RelayClientOptions } from "./options.js";
+export { type InitOptions, initMteRelayClient, mteFetch } from "./v4.js";

@@ -1,0 +1,117 @@
+/**
+ * The client id and the pairs of a client: made on first use, used in turn, renewed before they expire, dropped when
+ * the relay says so. Callers that come while a pairing is under way share it, be it an error that it brings.
+ */
+
+import { meansMemoryLost, meansNewClientId } from "@mte-relay/core";
+import { MteRelayError } from "../errors.js";
+import type { Lifetime, Pair } from "./pair.js";
+
+/** More pairs than this are not kept, even if all of them wait for slow responses. */
+const MOST_PAIRS = 100;
+/** Of its greatest age, after how much a pair is renewed while it still serves. */
+const RENEW_AT = 0.8;
+/** Between attempts to renew, in milliseconds. */
+const RENEW_PAUSE = 30_000;
+
+/** What a pairing brings. */
+export interface NewPairs {
+  clientId: string;
+  pairs: Pair[];
+}
+
+/** Makes pairs; `clientId` is the one known, `reason` what made it necessary. */
+export type MakePairs = (clientId: string | undefined, reason: string | undefined) => Promise<NewPairs>;
+
+export class Pool {
+  /** Each with the pairing that it came from. */
+  #pairs: { pairing: number; pair: Pair }[] = [];
+  #turn = 0;
+  #pairings = 0;
+  #underWay: Promise<void> | undefined;
+  #renewed = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    private readonly make: MakePairs,
+    private readonly lifetime: Lifetime,
+    /** The signed client id, once there is one. */
+    public clientId?: string,
+  ) {}
+
+  /** The next pair in turn; new ones are made if there is none that can take a request. */
+  async take(reason?: string): Promise<Pair> {
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const pair = this.#pick();
+      if (pair !== undefined) {
+        this.#renewAhead(pair);
+        return pair;
+      }
+      this.#underWay ??= this.#pair(reason);
+      await this.#underWay;
+    }
+    throw new MteRelayError("pairing", "the relay drops pairs as fast as they are made; try again later");
+  }
+
+  /**
+   * Drops what the status makes worthless (docs/protocol.md, section 5): the pair; on 560, where the relay seems to have
+   * lost its memory, all that came with it or before; on 566 the client id with all its pairs.
+   */
+  drop(pair: Pair, status: number): void {
+    if (meansNewClientId(status)) {
+      if (this.clientId === pair.clientId) this.clientId = undefined;
+      this.#keep((one) => one.pair.clientId !== pair.clientId);
+    } else if (meansMemoryLost(status)) {
+      const lost = this.#pairs.find((one) => one.pair === pair)?.pairing;
+      // If it is gone already, whoever dropped it has dropped the others.
+      if (lost !== undefined) this.#keep((one) => one.pairing > lost);
+    } else {
+      this.#keep((one) => one.pair !== pair);
+    }
+  }
+
+  /** How many pairs there are. */
+  get size(): number {
+    return this.#pairs.length;
+  }
+
+  #pick(): Pair | undefined {
+    const now = Date.now();
+    this.#keep(({ pair }) => !pair.spent && !pair.stale(this.lifetime, now));
+    const count = this.#pairs.length;
+    for (let tried = 0; tried < count; tried++) {
+      this.#turn = (this.#turn + 1) % count;
+      const { pair } = this.#pairs[this.#turn]!;
+      if (!pair.congested) return pair;
+    }
+    // All wait for old responses. Beyond the limit, late responses may be lost; more pairs would help less.
+    return count >= MOST_PAIRS ? this.#pairs[this.#turn % count]?.pair : undefined;
+  }
+
+  async #pair(reason: string | undefined): Promise<void> {
+    try {
+      const { clientId, pairs } = await this.make(this.clientId, reason);
+      const pairing = ++this.#pairings;
+      this.clientId = clientId;
+      this.#pairs.push(...pairs.map((pair) => ({ pairing, pair })));
+    } finally {
+      this.#underWay = undefined;
+    }
+  }
+
+  /** Makes new pairs in the background where this one is about to expire. */
+  #renewAhead(pair: Pair): void {
+    const limit = RENEW_AT * this.lifetime.maxAge;
+    const now = Date.now();
+    if (pair.age(now) < limit || this.#underWay !== undefined || now - this.#renewed < RENEW_PAUSE) return;
+    this.#renewed = now;
+    this.#underWay = this.#pair("the pairs are about to expire").then(() => {
+      this.#keep((one) => one.pair.age() < limit);
+    });
+    // The old ones serve on: who needs new ones asks again.
+    this.#underWay.catch(() => {});
+  }
+
+  #keep(wanted: (one: { pairing: number; pair: Pair }) => boolean): void {
+    this.#pairs = this.#pairs.filter(wanted);
+  }
+}

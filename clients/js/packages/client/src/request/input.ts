@@ -1,0 +1,112 @@
+/**
+ * What fetch takes, brought into one form. The platform's own Request does most of it, so that methods, headers and
+ * bodies mean what they mean there.
+ */
+
+import { MteRelayError } from "../errors.js";
+import { type Body, blobBody } from "./body.js";
+
+/** A request in plaintext. */
+export interface Outgoing {
+  method: string;
+  url: URL;
+  headers: Headers;
+  body: Body | undefined;
+  redirect: RequestRedirect;
+  signal: AbortSignal;
+  /** Of what the platform's fetch takes, all that is not sealed: credentials, referrer, priority ... */
+  init: RequestInit;
+}
+
+/** What is set here, or has no meaning for a sealed request. */
+const OWN_FIELDS = [
+  "body",
+  "duplex",
+  "headers",
+  "integrity",
+  "method",
+  "redirect",
+  "signal",
+  "window",
+] as const;
+/** Fields of a Request that fetch would heed. */
+const KEPT_FIELDS = ["cache", "credentials", "keepalive", "mode", "referrer", "referrerPolicy"] as const;
+
+/** Reads the arguments of fetch; relative URLs belong to `base`. Throws a TypeError as fetch does. */
+export async function readInput(
+  input: RequestInfo | URL,
+  init: RequestInit | undefined,
+  base: string | undefined,
+): Promise<Outgoing> {
+  const given = isRequest(input) ? input : undefined;
+  const url = new URL(given ? given.url : String(input), base);
+  const source = init?.body;
+  const streamed = isStream(source) ? source : undefined;
+  // A stream stays out of the Request: there it could not be had back everywhere. The empty bytes keep the check that
+  // the method may have a body.
+  const checked = streamed ? { ...init, body: new Uint8Array(0) } : init;
+  const { duplex: _, ...rest } = (checked ?? {}) as RequestInit & { duplex?: string };
+  const request = new Request(given ?? url, { ...rest, signal: null });
+  if (request.integrity) throw refused("integrity is not supported: bodies are authenticated anyway");
+  if (request.mode === "no-cors") throw refused('mode "no-cors" hides the response: it cannot be opened');
+  const kept = given ? Object.fromEntries(KEPT_FIELDS.map((field) => [field, given[field]])) : {};
+  const outer: Record<string, unknown> = { ...kept, ...init };
+  for (const field of OWN_FIELDS) delete outer[field];
+  if (outer.mode === "navigate") delete outer.mode;
+  return {
+    method: request.method,
+    url,
+    headers: request.headers,
+    body: streamed ? { kind: "stream", stream: asStream(streamed) } : await readBody(request, source),
+    redirect: request.redirect,
+    signal: init?.signal ?? given?.signal ?? new AbortController().signal,
+    init: outer as RequestInit,
+  };
+}
+
+async function readBody(request: Request, source: unknown): Promise<Body | undefined> {
+  if (request.method === "GET" || request.method === "HEAD") return undefined;
+  if (typeof source === "string" || source instanceof ArrayBuffer || ArrayBuffer.isView(source)) {
+    const bytes = new Uint8Array(await request.arrayBuffer());
+    return bytes.length > 0 ? { kind: "bytes", bytes } : undefined;
+  }
+  if (source instanceof Blob) return blobBody(source);
+  return blobBody(await request.blob());
+}
+
+type StreamLike = ReadableStream<unknown> | AsyncIterable<unknown>;
+
+function isStream(body: unknown): body is StreamLike {
+  if (typeof body !== "object" || body === null) return false;
+  // FormData and URLSearchParams iterate as well, but not asynchronously.
+  return body instanceof ReadableStream || Symbol.asyncIterator in body;
+}
+
+function asStream(source: StreamLike): ReadableStream<unknown> {
+  if (source instanceof ReadableStream) {
+    if (source.locked) throw refused("the body is a stream that somebody else reads");
+    return source;
+  }
+  const iterator = source[Symbol.asyncIterator]();
+  return new ReadableStream<unknown>(
+    {
+      async pull(controller) {
+        const { done, value } = await iterator.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      async cancel(reason) {
+        await iterator.return?.(reason);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+function isRequest(input: RequestInfo | URL): input is Request {
+  return input instanceof Request;
+}
+
+function refused(reason: string): MteRelayError {
+  return new MteRelayError("request", reason);
+}

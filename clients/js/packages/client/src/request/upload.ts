@@ -1,0 +1,145 @@
+/**
+ * A request's body on its way out: sealed whole if it is in memory, else frame by frame as it is read. A body of known
+ * length is gathered into full frames; one of unknown length is sealed piece by piece, as the pieces come.
+ */
+
+import { type Bytes, concat, MAX_FRAME, type MessageType } from "@mte-relay/core";
+import { Sealer } from "../codec/seal.js";
+import { MteRelayError } from "../errors.js";
+import type { Progress } from "../options.js";
+import { type Body, bodyLength, stream } from "./body.js";
+import type { SealedHead } from "./head.js";
+
+/** A sealed body as fetch takes it. */
+export type WireBody = Bytes | Blob | ReadableStream<Bytes>;
+
+/** Who is told what is sealed. */
+export interface UploadHooks {
+  chunk?: ((plain: Uint8Array, wire: Uint8Array, last: boolean) => void) | undefined;
+  progress?: ((progress: Progress) => void) | undefined;
+}
+
+/** Parts of a sealed Blob: more of them cost more, larger ones more memory at a time. */
+const BLOB_PART = 8 << 20;
+
+/** Seals `body`; `asStream`: what is not in memory is sent while it is sealed. */
+export async function sealBody(
+  head: SealedHead,
+  type: MessageType,
+  body: Body,
+  asStream: boolean,
+  hooks: UploadHooks,
+): Promise<WireBody> {
+  const { slot, place } = head.body!;
+  const sealer = await Sealer.begin(slot, type, place);
+  if (body.kind === "bytes") {
+    const wire = await sealer.whole(body.bytes);
+    hooks.chunk?.(body.bytes, wire, true);
+    return wire;
+  }
+  const frames = new Frames(sealer, body, hooks);
+  return asStream ? frames.stream() : frames.blob();
+}
+
+class Frames {
+  readonly #total: number | undefined;
+  readonly #reader: ReadableStreamDefaultReader<Bytes>;
+  /** Read and not sealed yet. */
+  #pending: Bytes[] = [];
+  #pendingLength = 0;
+  #sealed = 0;
+  #first = true;
+
+  constructor(
+    private readonly sealer: Sealer,
+    body: Body,
+    private readonly hooks: UploadHooks,
+  ) {
+    this.#total = bodyLength(body);
+    this.#reader = stream(body).getReader();
+  }
+
+  stream(): ReadableStream<Bytes> {
+    let done = false;
+    return new ReadableStream<Bytes>(
+      {
+        pull: async (controller) => {
+          if (done) return;
+          const { wire, last } = await this.next();
+          controller.enqueue(wire);
+          if (last) {
+            done = true;
+            controller.close();
+          }
+        },
+        cancel: (reason) => this.#reader.cancel(reason),
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  /** Everything sealed in a Blob, which browsers may keep on disk. */
+  async blob(): Promise<Blob> {
+    const parts: Blob[] = [];
+    let part: Bytes[] = [];
+    let length = 0;
+    for (let last = false; !last; ) {
+      const frame = await this.next();
+      last = frame.last;
+      part.push(frame.wire);
+      length += frame.wire.length;
+      if (length >= BLOB_PART || last) {
+        parts.push(new Blob(part));
+        part = [];
+        length = 0;
+      }
+    }
+    return new Blob(parts);
+  }
+
+  /** The next frame; the first one with the message's header in front. */
+  async next(): Promise<{ wire: Bytes; last: boolean }> {
+    const { data, last } = this.#total === undefined ? await this.#piece() : await this.#full(this.#total);
+    let wire = await this.sealer.frame(data, last);
+    if (this.#first) wire = concat(this.sealer.header.bytes, wire);
+    this.#first = false;
+    this.#sealed += data.length;
+    this.hooks.chunk?.(data, wire, last);
+    this.hooks.progress?.({ loaded: this.#sealed, total: this.#total });
+    return { wire, last };
+  }
+
+  /** What there is, a frame at most; the last frame is empty. */
+  async #piece(): Promise<{ data: Bytes; last: boolean }> {
+    if (this.#pendingLength === 0) {
+      const { done, value } = await this.#reader.read();
+      if (done) return { data: new Uint8Array(), last: true };
+      this.#keep(value);
+    }
+    return { data: this.#take(Math.min(this.#pendingLength, MAX_FRAME)), last: false };
+  }
+
+  /** A full frame; the last one when all that was announced is there. */
+  async #full(total: number): Promise<{ data: Bytes; last: boolean }> {
+    const want = Math.min(total - this.#sealed, MAX_FRAME);
+    while (this.#pendingLength < want) {
+      const { done, value } = await this.#reader.read();
+      if (done) throw new MteRelayError("request", "the request's body is shorter than it said");
+      this.#keep(value);
+    }
+    return { data: this.#take(want), last: this.#sealed + want === total };
+  }
+
+  #keep(bytes: Bytes): void {
+    this.#pending.push(bytes);
+    this.#pendingLength += bytes.length;
+  }
+
+  #take(size: number): Bytes {
+    const all = this.#pending.length === 1 ? this.#pending[0]! : concat(...this.#pending);
+    const rest = all.subarray(size);
+    this.#pending = rest.length > 0 ? [rest] : [];
+    this.#pendingLength -= size;
+    return all.subarray(0, size);
+  }
+}

@@ -1,0 +1,34 @@
+/** Undoing a body's content-encoding, as fetch does by itself where it can see the header. */
+
+import { MteRelayError } from "../errors.js";
+
+const FORMATS: Readonly<Record<string, string>> = {
+  gzip: "gzip",
+  "x-gzip": "gzip",
+  deflate: "deflate",
+  br: "brotli",
+};
+
+/** The content of `body`, in spite of the codings that `contentEncoding` names. */
+export function decompress(
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+  contentEncoding: string,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const codings = contentEncoding.split(",").map((coding) => coding.trim().toLowerCase());
+  let content = body;
+  for (const coding of codings.reverse()) {
+    if (coding !== "" && coding !== "identity") content = content.pipeThrough(decompressor(coding));
+  }
+  return content;
+}
+
+function decompressor(
+  coding: string,
+): ReadableWritablePair<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
+  try {
+    return new DecompressionStream((FORMATS[coding] ?? coding) as CompressionFormat);
+  } catch (cause) {
+    const reason = `the response has the content-encoding ${coding}, which this platform cannot undo`;
+    throw new MteRelayError("response", reason, { cause });
+  }
+}

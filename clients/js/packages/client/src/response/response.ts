@@ -1,0 +1,38 @@
+/** Making the Response that a caller gets. */
+
+/** Statuses whose responses have no body. */
+const BODILESS = [101, 103, 204, 205, 304];
+
+/** What a Response says besides what its constructor takes. */
+export interface ResponseFacts {
+  /** The URL in plaintext. */
+  url: string;
+  redirected: boolean;
+  type: ResponseType;
+}
+
+/** Whether responses of this status have no body. */
+export function isBodiless(status: number): boolean {
+  return BODILESS.includes(status);
+}
+
+/** A Response as fetch would give it, of a body and headers in plaintext. */
+export function makeResponse(
+  body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
+  outer: Response,
+  headers: Headers,
+  facts: ResponseFacts,
+): Response {
+  const { status, statusText } = outer;
+  return decorate(new Response(body, { status, statusText, headers }), facts);
+}
+
+function decorate(response: Response, facts: ResponseFacts): Response {
+  const clone = response.clone.bind(response);
+  return Object.defineProperties(response, {
+    url: { value: facts.url },
+    redirected: { value: facts.redirected },
+    type: { value: facts.type },
+    clone: { value: () => decorate(clone(), facts) },
+  });
+}

@@ -1,0 +1,97 @@
+/**
+ * Sending a sealed request by what the platform offers: fetch, or XMLHttpRequest where somebody wants to see the
+ * progress of an upload, which fetch does not tell.
+ */
+
+import type { HeaderList } from "./observe.js";
+import type { Progress } from "./options.js";
+import type { WireBody } from "./request/upload.js";
+
+/** A request as it goes over the wire. */
+export interface WireRequest {
+  url: string;
+  method: string;
+  headers: HeaderList;
+  body: WireBody | undefined;
+  signal: AbortSignal;
+  init: RequestInit;
+}
+
+/** Sends by fetch. */
+export function sendByFetch(request: WireRequest, customFetch: typeof fetch | undefined): Promise<Response> {
+  const { url, method, headers, body, signal, init } = request;
+  const streamed = body instanceof ReadableStream ? { duplex: "half" } : {};
+  const send = customFetch ?? globalThis.fetch;
+  return send(url, { ...init, ...streamed, method, headers, body: body ?? null, signal, redirect: "follow" });
+}
+
+/** Whether the progress of an upload can be had by XMLHttpRequest. */
+export function canSendByXhr(body: WireBody | undefined): body is Exclude<WireBody, ReadableStream> {
+  return typeof XMLHttpRequest !== "undefined" && body !== undefined && !(body instanceof ReadableStream);
+}
+
+/** Sends by XMLHttpRequest. The response is held as a Blob before it is opened. */
+export function sendByXhr(request: WireRequest, progress: (progress: Progress) => void): Promise<Response> {
+  const { url, method, headers, body, signal, init } = request;
+  return new Promise((resolve, reject) => {
+    const xhr = new XMLHttpRequest();
+    const abort = () => xhr.abort();
+    const settle = (outcome: () => void) => () => {
+      signal.removeEventListener("abort", abort);
+      outcome();
+    };
+    xhr.open(method, url);
+    xhr.responseType = "blob";
+    xhr.withCredentials = init.credentials === "include";
+    for (const [name, value] of headers) xhr.setRequestHeader(name, value);
+    xhr.upload.onprogress = ({ loaded, total, lengthComputable }) => {
+      progress({ loaded, total: lengthComputable ? total : undefined });
+    };
+    xhr.onload = settle(() => resolve(xhrResponse(xhr)));
+    xhr.onerror = settle(() => reject(new TypeError("Failed to fetch")));
+    xhr.onabort = settle(() => reject(signal.reason));
+    signal.addEventListener("abort", abort);
+    xhr.send(body as XMLHttpRequestBodyInit);
+  });
+}
+
+function xhrResponse(xhr: XMLHttpRequest): Response {
+  const headers = new Headers();
+  for (const line of xhr
+    .getAllResponseHeaders()
+    .trim()
+    .split(/[\r\n]+/)) {
+    const colon = line.indexOf(":");
+    if (colon > 0) headers.append(line.slice(0, colon), line.slice(colon + 1).trim());
+  }
+  const blob = xhr.response as Blob | null;
+  const body = blob && blob.size > 0 ? blob.stream() : null;
+  return new Response(body, { status: xhr.status, statusText: xhr.statusText, headers });
+}
+
+/** Whether a stream can be sent as it comes to `url`, which was requested before. */
+export function canStreamUploads(url: string): boolean {
+  if (!inBrowser()) return true;
+  // Browsers stream uploads over HTTP/2 and up, and say so of a request only if the server lets them.
+  if (!streamsRequests()) return false;
+  const entry = performance.getEntriesByName(url).at(-1) as PerformanceResourceTiming | undefined;
+  return entry?.nextHopProtocol === "h2" || entry?.nextHopProtocol === "h3";
+}
+
+function inBrowser(): boolean {
+  return typeof document !== "undefined" || ("WorkerGlobalScope" in globalThis && !("Deno" in globalThis));
+}
+
+function streamsRequests(): boolean {
+  let heeded = false;
+  const init = {
+    method: "POST",
+    body: new ReadableStream(),
+    get duplex() {
+      heeded = true;
+      return "half";
+    },
+  };
+  // A platform that does not know streams makes a text of one, and gives that a content type.
+  return !new Request("https://relay.invalid", init).headers.has("content-type") && heeded;
+}

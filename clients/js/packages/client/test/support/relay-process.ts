@@ -1,0 +1,118 @@
+/** The relay itself, as a process on a free port. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { close, listen, pause } from "./upstream.js";
+
+const root = fileURLToPath(new URL("../../../../../../", import.meta.url));
+
+/** The relay's binary, where there is one. */
+export function relayBinary(): string | undefined {
+  const given = process.env.MTE_RELAY_BIN;
+  if (given) return given;
+  return [`${root}target/release/mte-relay`, `${root}target/debug/mte-relay`].find((path) =>
+    existsSync(path),
+  );
+}
+
+export interface RelayOptions {
+  upstreamPort: number;
+  corsOrigins?: string[];
+  /** Further settings of the tenant, as YAML lines. */
+  tenant?: string[];
+  /** Further settings of the relay, as YAML lines. */
+  top?: string[];
+}
+
+export interface RelayProcess {
+  url: string;
+  port: number;
+  log(): string;
+  /** Ends the process and starts another on the same port, which knows no pairs. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startRelay(options: RelayOptions): Promise<RelayProcess> {
+  const binary = relayBinary();
+  if (binary === undefined)
+    throw new Error("no relay: build it with `cargo build --release`, or set MTE_RELAY_BIN");
+  const directory = mkdtempSync(join(tmpdir(), "mte-relay-test-"));
+  const config = join(directory, "relay.yaml");
+  const port = await freePort();
+  writeFileSync(config, yaml(port, options));
+  let log = "";
+  let child: ChildProcess;
+  const start = async () => {
+    child = spawn(binary, ["run", "--config", config], { stdio: ["ignore", "pipe", "pipe"] });
+    for (const stream of [child.stdout!, child.stderr!]) {
+      stream.on("data", (data) => {
+        log = (log + data).slice(-(1 << 20));
+      });
+    }
+    await ready(port, () => (child.exitCode === null ? undefined : log));
+  };
+  const end = async () => {
+    if (child.exitCode !== null) return;
+    const exited = once(child, "exit");
+    child.kill("SIGKILL");
+    await exited;
+  };
+  await start();
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    log: () => log,
+    async restart() {
+      await end();
+      await start();
+    },
+    async stop() {
+      await end();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function yaml(port: number, { upstreamPort, corsOrigins, tenant = [], top = [] }: RelayOptions): string {
+  return [
+    "listeners:",
+    `  - address: 127.0.0.1:${port}`,
+    "threads: 1",
+    "log: {level: info, format: json}",
+    ...top,
+    "domain_map:",
+    '  "*":',
+    `    upstream: http://127.0.0.1:${upstreamPort}`,
+    "    client_id_secret: a-secret-of-a-test-with-more-than-32-characters",
+    ...(corsOrigins ? [`    cors_origins: ${JSON.stringify(corsOrigins)}`] : []),
+    ...tenant.map((line) => `    ${line}`),
+    "",
+  ].join("\n");
+}
+
+async function ready(port: number, failed: () => string | undefined): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const log = failed();
+    if (log !== undefined) throw new Error(`the relay ended: ${log}`);
+    try {
+      if ((await fetch(`http://127.0.0.1:${port}/api/mte-echo`)).ok) return;
+    } catch {
+      // Not yet.
+    }
+    await pause(50);
+  }
+  throw new Error("the relay does not answer");
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  const port = await listen(server);
+  await close(server);
+  return port;
+}

@@ -1,0 +1,265 @@
+import { gzipSync } from "node:zlib";
+import { fromBase64, toBase64 } from "@mte-relay/core";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createRelayClient, MteRelayError, type RelayClient } from "../../src/index.js";
+import { type Answer, FakeRelay } from "../support/fake-relay.js";
+import { pattern, pause } from "../support/upstream.js";
+
+let relay: FakeRelay;
+let client: RelayClient;
+beforeEach(async () => {
+  relay = await FakeRelay.start();
+  client = createRelayClient({ url: relay.url, numberOfPairs: 1, maxMteBody: 100_000 });
+});
+afterEach(() => relay.stop());
+
+const answer = (one: Answer) => {
+  relay.answer = () => one;
+};
+const flip = (message: Uint8Array, at: number) => {
+  const changed = new Uint8Array(message);
+  changed[at]! ^= 1;
+  return changed;
+};
+
+describe("a response", () => {
+  it("has the sealed headers in place of the outer ones", async () => {
+    answer({
+      status: 201,
+      headers: { "content-type": "application/json", "x-secret": "sealed", "content-length": "2" },
+      outer: { "content-type": "application/octet-stream", "x-open": "clear", "set-cookie": ["a=1", "b=2"] },
+      body: "{}",
+    });
+    const response = await client.fetch("/a/b?c=d#e", { headers: { "x-secret": "?" } });
+    expect(response.status).toBe(201);
+    expect(response.ok).toBe(true);
+    expect(response.url).toBe(`${relay.url}/a/b?c=d`);
+    expect(response.redirected).toBe(false);
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      "content-type": "application/json",
+      "x-secret": "sealed",
+      "x-open": "clear",
+      "content-length": "2",
+    });
+    expect(response.headers.getSetCookie()).toEqual(["a=1", "b=2"]);
+    for (const name of ["x-mte-relay", "x-mte-relay-eh"]) expect(response.headers.has(name)).toBe(false);
+    const clone = response.clone();
+    expect(clone.url).toBe(response.url);
+    expect([await response.json(), await clone.text()]).toEqual([{}, "{}"]);
+  });
+
+  it("does not have a clear header of a name that was sealed, nor a clear content type", async () => {
+    answer({ outer: { "x-secret": "forged", "content-type": "text/html", location: "/x" }, body: "x" });
+    const response = await client.fetch("/", { headers: { "x-secret": "?" } });
+    expect(response.headers.has("x-secret")).toBe(false);
+    expect(response.headers.has("content-type")).toBe(false);
+    expect(response.headers.has("location")).toBe(false);
+  });
+
+  it.each([
+    [204, "GET"],
+    [304, "GET"],
+    [200, "HEAD"],
+  ])("of status %i to %s has no body", async (status, method) => {
+    answer({ status, headers: { "content-length": "17" } });
+    const response = await client.fetch("/", { method });
+    expect(response.body).toBeNull();
+    expect(response.headers.get("content-length")).toBe("17");
+  });
+
+  it("of an empty body is empty, announced or not, known before or not", async () => {
+    for (const one of [{ body: "" }, {}, { body: "x", following: 15, withoutBody: true }]) {
+      answer(one);
+      expect(await (await client.fetch("/")).text()).toBe("");
+    }
+    answer({ body: "there is one", following: 15 });
+    expect(await (await client.fetch("/")).text()).toBe("there is one");
+    answer({ body: "the pair goes on" });
+    expect(await (await client.fetch("/")).text()).toBe("the pair goes on");
+  });
+
+  it("opens wherever its body is cut into pieces", async () => {
+    const body = pattern(200_000);
+    for (const pieces of [997, 70_000]) {
+      answer({ body, pieces });
+      expect(new Uint8Array(await (await client.fetch("/")).arrayBuffer())).toEqual(body);
+    }
+  });
+
+  it("of type MTE opens as a whole", async () => {
+    answer({ body: pattern(90_000), headers: { "content-type": "a/b" } });
+    const response = await client.fetch("/", {}, { encodeType: "MTE" });
+    expect(new Uint8Array(await response.arrayBuffer())).toEqual(pattern(90_000));
+    answer({ body: "" });
+    expect(await (await client.fetch("/", {}, { encodeType: "MTE" })).text()).toBe("");
+  });
+
+  it("is decompressed if the sealed headers say that it is compressed", async () => {
+    answer({
+      headers: { "content-encoding": "gzip", "content-type": "text/plain" },
+      body: gzipSync("compressed"),
+    });
+    expect(await (await client.fetch("/")).text()).toBe("compressed");
+    answer({ headers: { "content-encoding": "unheard-of" }, body: "x" });
+    await expect(client.fetch("/")).rejects.toThrow("content-encoding unheard-of");
+  });
+
+  it("can be left unread, cancelled, and read by several readers one after the other", async () => {
+    answer({ body: pattern(500_000) });
+    await client.fetch("/");
+    await (await client.fetch("/")).body!.cancel();
+    const reader = (await client.fetch("/")).body!.getReader();
+    expect((await reader.read()).value!.length).toBeGreaterThan(0);
+    await reader.cancel();
+    answer({ body: "next" });
+    expect(await (await client.fetch("/")).text()).toBe("next");
+  });
+});
+
+describe("a response is refused", () => {
+  it.each<[string, Answer, string]>([
+    ["without its sealed headers", { tamper: () => ({ headers: [] }) }, "it is not sealed (status 200)"],
+    ["with sealed headers that are no base64", { tamper: () => ({ headers: "*" }) }, "not base64"],
+    [
+      "with two values of sealed headers",
+      { tamper: (s) => ({ headers: [s.headers, s.headers] }) },
+      "not base64",
+    ],
+    [
+      "with a changed bit in its sealed headers",
+      { tamper: (s) => ({ headers: toBase64(flip(fromBase64(s.headers), 40)) }) },
+      "not authentic",
+    ],
+    [
+      "with a changed place in its sealed headers",
+      { tamper: (s) => ({ headers: toBase64(flip(fromBase64(s.headers), 1)) }) },
+      "its sealed headers do not open",
+    ],
+    ["of another status", { binding: { ":status": "201", ":request": "0" } }, ":status is 201, expected 200"],
+    ["to another request", { binding: { ":status": "200", ":request": "5" } }, ":request is 5, expected 0"],
+    ["without a binding", { binding: {} }, "no :status"],
+    [
+      "with an unknown binding",
+      {
+        binding: { ":status": "200", ":request": "0" },
+        tamper: (s) => s,
+        headers: { "content-length": "x" },
+      },
+      "content-length is not a number",
+    ],
+  ])("%s", async (_, one, message) => {
+    answer({ body: "x", ...one });
+    const error = await client.fetch("/").then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    expect(error).toBeInstanceOf(MteRelayError);
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error).toMatchObject({ kind: "response" });
+    expect((error as Error).message).toContain(message);
+  });
+
+  it.each<[string, Answer, string]>([
+    ["is in the clear", { following: 0 }, "a body that its sealed headers do not announce"],
+    ["is missing", { withoutBody: true }, "truncated: no final frame"],
+    ["has a changed bit", { tamper: (s) => ({ body: flip(s.body!, 60) as never }) }, "not authentic"],
+    ["has another number", { tamper: (s) => ({ body: flip(s.body!, 9) as never }) }, "not consecutive"],
+    ["lacks its end", { tamper: (s) => ({ body: s.body!.slice(0, -20) as never }) }, "truncated"],
+    ["goes on after its end", { tamper: (s) => ({ body: new Uint8Array([...s.body!, 0]) }) }, "trailing"],
+    ["is shorter than it says", { headers: { "content-length": "2000" } }, "content-length says 2000"],
+    ["is longer than it says", { headers: { "content-length": "10" } }, "content-length says 10"],
+  ])("while it is read, if its body %s", async (_, one, message) => {
+    answer({ body: "the body ".repeat(20), ...one });
+    for (const encodeType of ["MKE", "MTE"] as const) {
+      const response = await client.fetch("/", {}, { encodeType });
+      await expect(response.text()).rejects.toThrow(message);
+    }
+  });
+
+  it("if it was the response to another request", async () => {
+    const bodies: (string | string[])[] = [];
+    relay.answer = () => ({
+      body: "x",
+      tamper: (sealed) => {
+        bodies.push(sealed.headers);
+        return bodies.length > 1 ? { headers: bodies[0]! } : {};
+      },
+    });
+    await (await client.fetch("/")).text();
+    await expect(client.fetch("/")).rejects.toThrow("replayed");
+  });
+
+  it("if its body of type MTE is longer than the limit", async () => {
+    answer({ body: pattern(100_001) });
+    const response = await client.fetch("/", {}, { encodeType: "MTE" });
+    await expect(response.arrayBuffer()).rejects.toThrow("more than 100000 bytes: raise maxMteBody");
+  });
+
+  it("if the connection breaks in its body, with the network's error", async () => {
+    answer({
+      body: pattern(100_000),
+      tamper: (s) => ({ body: s.body!.slice(0, 70_000) as never }),
+      destroy: true,
+    });
+    const reader = (await client.fetch("/")).body!.getReader();
+    expect((await reader.read()).value).toEqual(pattern(65_536));
+    await expect(reader.read()).rejects.toBeInstanceOf(TypeError);
+  });
+});
+
+describe("the relay's own error", () => {
+  it("is an error with its status, its text and its request id", async () => {
+    relay.answer = () => ({
+      plain: 502,
+      body: '{"error":"the upstream\\u0007 is gone","status":502,"request_id":"q7"}',
+    });
+    await expect(client.fetch("/")).rejects.toMatchObject({
+      name: "MteRelayError",
+      kind: "relay",
+      status: 502,
+      requestId: "q7",
+      message: "the relay answered 502: the upstream is gone",
+    });
+  });
+
+  it("is a response where the option says so, but for 559 to 569", async () => {
+    const { fetch } = createRelayClient({ url: relay.url, numberOfPairs: 1, relayErrors: "response" });
+    relay.answer = () => ({ plain: 413 });
+    const response = await fetch("/");
+    expect([response.status, (await response.json()).request_id]).toEqual([413, "r-1"]);
+    relay.refusals = [569];
+    await expect(fetch("/")).rejects.toMatchObject({ status: 569 });
+  });
+
+  it("needs no text", async () => {
+    relay.answer = () => ({ plain: 569, body: "" });
+    await expect(client.fetch("/")).rejects.toThrow(
+      "the relay answered 569: x-mte-relay, client id or pair id is missing",
+    );
+  });
+
+  it("is no error below 400, and no response either", async () => {
+    relay.answer = () => ({ plain: 200, body: "hello" });
+    await expect(client.fetch("/")).rejects.toThrow("is the address that of an MTE relay");
+  });
+});
+
+describe("back-pressure", () => {
+  it("holds the sender while nobody reads", async () => {
+    answer({ body: pattern(20 << 20) });
+    let read = 0;
+    const { fetch } = createRelayClient({
+      url: relay.url,
+      numberOfPairs: 1,
+      debug: (event) => {
+        if (event.type === "response-chunk") read += event.plain.length;
+      },
+    });
+    const response = await fetch("/");
+    const reader = response.body!.getReader();
+    await reader.read();
+    await pause(100);
+    expect(read).toBeLessThan(1 << 20);
+    await reader.cancel();
+  });
+});

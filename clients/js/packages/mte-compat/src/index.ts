@@ -1,0 +1,13 @@
+/**
+ * A drop-in for the closed module that JavaScript clients of MTE Relay version 4 import, on the open codec
+ * (docs/codec.md). Everything is synchronous but `MteWasm.instantiate`.
+ */
+
+export { MteBase } from "./base.js";
+export type { WindowSize } from "./decoder.js";
+export { MteDec, MteMkeDec } from "./decoders.js";
+export { MteEnc, MteFlenEnc, MteMkeEnc } from "./encoders.js";
+export { MteKyber, type MteKyberResult, MteKyberStatus, MteKyberStrength } from "./kyber.js";
+export { MteArrStatus, MteStrStatus } from "./results.js";
+export { MteStatus } from "./status.js";
+export { MteWasm } from "./wasm.js";
