@@ -62,7 +62,7 @@ fn a_pair_that_was_never_used_is_560_after_its_time() {
 #[test]
 fn dead_pairs_are_swept_away() {
     run(async {
-        let (relay, _) = started("pairs: {idle_timeout: 300ms, unused_timeout: 300ms}").await;
+        let (relay, _) = started("pairs: {idle_timeout: 3s, unused_timeout: 3s}").await;
         let client = relay.builder(HOST).pairs(20).build().unwrap();
         client.get("/").await.unwrap();
         assert_eq!(relay.shared.pairs.counts().live, 20);

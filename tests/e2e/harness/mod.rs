@@ -24,8 +24,8 @@ pub use self::{
 };
 
 /// How long a test may take, and how long it waits for something that must happen.
-const LIMIT: Duration = Duration::from_secs(30);
-const SOON: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_secs(30);
 
 /// Runs a test on a runtime of its own.
 pub fn run(test: impl Future<Output = ()>) {

@@ -25,8 +25,8 @@ export interface Part {
 export type HeaderList = [name: string, value: string][];
 
 /** A piece of a body that was sealed or opened. */
-export interface ChunkEvent {
-  type: "request-chunk" | "response-chunk";
+export interface ChunkEvent<Type extends string = "request-chunk" | "response-chunk"> {
+  type: Type;
   exchange: number;
   plain: Uint8Array;
   wire: Uint8Array;
@@ -65,7 +65,8 @@ export type RelayEvent =
       pairId: string;
       parts: Part[];
     }
-  | ChunkEvent
+  | ChunkEvent<"request-chunk">
+  | ChunkEvent<"response-chunk">
   | {
       type: "response";
       exchange: number;

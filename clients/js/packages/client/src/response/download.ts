@@ -89,9 +89,7 @@ class Download {
   async #take(wire: Uint8Array): Promise<Bytes[]> {
     const { encodeType, maxMteBody } = this.plan;
     this.#received += wire.length;
-    if (encodeType === "MTE" && this.#received > messageLength(MTE, maxMteBody)) {
-      throw refused(`its body has more than ${maxMteBody} bytes: raise maxMteBody, or use encodeType "MKE"`);
-    }
+    if (encodeType === "MTE" && this.#received > messageLength(MTE, maxMteBody)) throw tooLong(maxMteBody);
     let frames: OpenedFrame[];
     try {
       this.#opener.push(wire);
@@ -112,7 +110,7 @@ class Download {
   }
 
   #end(): Bytes[] | undefined {
-    const { head, encodeType, ticket } = this.plan;
+    const { head, encodeType, ticket, maxMteBody } = this.plan;
     const nothing = this.#received === 0 && head.announced !== "body";
     let last: Bytes | undefined;
     try {
@@ -121,6 +119,7 @@ class Download {
         const tokens = concat(...this.#tokens);
         this.#tokens = [];
         last = this.#opener.untoken(tokens);
+        if (last.length > maxMteBody) throw tooLong(maxMteBody);
         this.#count(last, true);
         this.plan.chunk?.(last, tokens, true);
       }
@@ -153,4 +152,8 @@ class Download {
 
 function refused(reason: string): MteRelayError {
   return new MteRelayError("response", `the response was refused: ${reason}`);
+}
+
+function tooLong(limit: number): MteRelayError {
+  return refused(`its body has more than ${limit} bytes: raise maxMteBody, or use encodeType "MKE"`);
 }

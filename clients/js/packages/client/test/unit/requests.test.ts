@@ -11,6 +11,9 @@ beforeEach(async () => {
 });
 afterEach(() => relay.stop());
 
+/** Not in TypeScript's library yet. */
+const streamOf = (source: Iterable<unknown> | AsyncIterable<unknown>): ReadableStream =>
+  (ReadableStream as unknown as { from(source: unknown): ReadableStream }).from(source);
 const last = () => relay.requests.at(-1) as Opened;
 const text = () => new TextDecoder().decode(last().body);
 
@@ -111,7 +114,7 @@ describe("a request", () => {
         yield new TextEncoder().encode(piece);
       }
     }
-    for (const body of [pieces(), ReadableStream.from(pieces())]) {
+    for (const body of [pieces(), streamOf(pieces())]) {
       await fetch("/", { method: "POST", body, duplex: "half" } as RequestInit);
       expect(text()).toBe("one two three");
       expect(last().headers.has("content-length")).toBe(false);
@@ -122,7 +125,7 @@ describe("a request", () => {
     await fetch("/", { method: "POST", body: empty, duplex: "half" } as RequestInit);
     expect([last().body.length, last().relayHeader.bodyEncoded]).toEqual([0, true]);
     await expect(
-      fetch("/", { method: "POST", body: ReadableStream.from(["text"]), duplex: "half" } as RequestInit),
+      fetch("/", { method: "POST", body: streamOf(["text"]), duplex: "half" } as RequestInit),
     ).rejects.toBeInstanceOf(TypeError);
   });
 

@@ -112,10 +112,18 @@ describe("the packed package, installed as mte", () => {
     "has types for TypeScript users (%s resolution, %s modules, %s)",
     async (resolution, module, file) => {
       copyFileSync(here("./consumer.ts.txt"), join(project, file));
-      const options = ["--strict", "--noEmit", "--target", "es2022", "--lib", "es2022,dom", "--types", ""];
+      const compilerOptions = {
+        strict: true,
+        noEmit: true,
+        target: "es2022",
+        lib: ["es2022", "dom"],
+        types: [],
+        module,
+        moduleResolution: resolution,
+      };
+      writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, files: [file] }));
       const tsc = here("../../../../node_modules/typescript/bin/tsc");
-      const args = [tsc, ...options, "--module", module, "--moduleResolution", resolution, file];
-      const { stdout } = await run(process.execPath, args, inProject).catch((error) => error);
+      const { stdout } = await run(process.execPath, [tsc], inProject).catch((error) => error);
       expect(stdout).toBe("");
     },
     60_000,

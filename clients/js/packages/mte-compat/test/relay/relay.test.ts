@@ -21,7 +21,7 @@ const arrived = ({ body }: V4Response) => JSON.parse(Buffer.from(body).toString(
 let relay: Relay;
 beforeAll(async () => {
   relay = await Relay.start();
-});
+}, 30_000);
 afterAll(async () => {
   await relay?.stop();
 });

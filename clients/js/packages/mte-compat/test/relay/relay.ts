@@ -57,6 +57,8 @@ export class Relay {
 
   static async start(): Promise<Relay> {
     const upstream = createServer(answer);
+    // Longer than the relay keeps an idle connection: else one that Node closes just now may be used once more.
+    upstream.keepAliveTimeout = 120_000;
     const upstreamPort = await listen(upstream);
     const port = await freePort();
     const directory = mkdtempSync(join(tmpdir(), "mte-compat-"));
