@@ -1,9 +1,10 @@
-import { randomBytes } from "node:crypto";
+import { concat } from "@mte-relay/core";
 import { describe, expect, it } from "vitest";
+import { secureRandom } from "../src/codec/random.js";
 import { MteMkeDec, MteMkeEnc, MteStatus } from "../src/index.js";
-import { direction, headerOf, wasm } from "./help/pair.js";
+import { direction, headerOf, isEqual, wasm } from "./help/pair.js";
 
-const body = new Uint8Array(randomBytes(150_000));
+const body = secureRandom(150_000);
 
 function chunked(encoder: MteMkeEnc, data: Uint8Array, size: number): Uint8Array[] {
   expect(encoder.startEncrypt()).toBe(MteStatus.mte_status_success);
@@ -23,7 +24,7 @@ function unchunked(decoder: MteMkeDec, message: Uint8Array, size: number) {
     out.push(opened);
   }
   const { arr, status } = decoder.finishDecrypt();
-  return { data: Buffer.concat([...out, arr ?? new Uint8Array()]), status };
+  return { data: concat(...out, arr ?? new Uint8Array()), status };
 }
 
 describe("chunks", () => {
@@ -31,31 +32,29 @@ describe("chunks", () => {
     "of %i bytes come back, whole and in chunks of any size",
     (size) => {
       const { mkeEnc, mkeDec } = direction();
-      expect(Buffer.from(mkeDec.decode(Buffer.concat(chunked(mkeEnc, body, size))).arr!).equals(body)).toBe(
-        true,
-      );
+      expect(isEqual(mkeDec.decode(concat(...chunked(mkeEnc, body, size))).arr!, body)).toBe(true);
       for (const cut of [997, 1_000_000]) {
-        const message = Buffer.concat(chunked(mkeEnc, body, size));
-        expect(unchunked(mkeDec, message, cut)).toEqual({ data: Buffer.from(body), status: 0 });
+        const message = concat(...chunked(mkeEnc, body, size));
+        expect(unchunked(mkeDec, message, cut)).toEqual({ data: body, status: 0 });
       }
     },
   );
 
   it("of single bytes come back", () => {
     const { mkeEnc, mkeDec } = direction();
-    const message = Buffer.concat(chunked(mkeEnc, body.slice(0, 500), 1));
-    expect(unchunked(mkeDec, message, 1)).toEqual({ data: Buffer.from(body.slice(0, 500)), status: 0 });
-    expect(unchunked(mkeDec, mkeEnc.encode(body.slice(0, 500)).arr! as Buffer, 1).data.length).toBe(500);
+    const message = concat(...chunked(mkeEnc, body.slice(0, 500), 1));
+    expect(unchunked(mkeDec, message, 1)).toEqual({ data: body.slice(0, 500), status: 0 });
+    expect(unchunked(mkeDec, mkeEnc.encode(body.slice(0, 500)).arr!, 1).data.length).toBe(500);
   });
 
   it("of nothing make an empty message, which opens", () => {
     const { mkeEnc, mkeDec } = direction();
     mkeEnc.startEncrypt();
     const first = mkeEnc.encryptChunk(new Uint8Array())!;
-    const message = Buffer.concat([first, mkeEnc.finishEncrypt().arr!]);
+    const message = concat(first, mkeEnc.finishEncrypt().arr!);
     expect(message.length).toBe(46);
-    expect(unchunked(mkeDec, message, 7)).toEqual({ data: Buffer.alloc(0), status: 0 });
-    expect(Buffer.concat(chunked(mkeEnc, new Uint8Array(), 1)).length).toBe(46);
+    expect(unchunked(mkeDec, message, 7)).toEqual({ data: new Uint8Array(), status: 0 });
+    expect(concat(...chunked(mkeEnc, new Uint8Array(), 1)).length).toBe(46);
   });
 
   it("work through methods that are passed on alone", () => {
@@ -65,15 +64,15 @@ describe("chunks", () => {
     startEncrypt();
     const message = [encryptChunk(body)!, finishEncrypt().arr!];
     startDecrypt();
-    const opened = Buffer.concat(message.map((part) => decryptChunk(part)!));
+    const opened = concat(...message.map((part) => decryptChunk(part)!));
     expect(finishDecrypt().status).toBe(MteStatus.mte_status_success);
-    expect(opened.equals(body)).toBe(true);
+    expect(isEqual(opened, body)).toBe(true);
     expect(encryptFinishBytes()).toBe(-1);
   });
 
   it("of a message that ends early are no message", () => {
     const { mkeEnc, mkeDec } = direction();
-    const message = Buffer.concat(chunked(mkeEnc, body, 1000));
+    const message = concat(...chunked(mkeEnc, body, 1000));
     expect(unchunked(mkeDec, message.subarray(0, -20), 500).status).toBe(MteStatus.mte_status_incomplete);
     expect(unchunked(mkeDec, message.subarray(0, 0), 500).status).toBe(MteStatus.mte_status_incomplete);
   });
@@ -83,7 +82,7 @@ describe("chunks", () => {
     const parts = chunked(mkeEnc, body, 100_000);
     parts[1]![40]! ^= 1;
     mkeDec.startDecrypt();
-    expect(Buffer.from(mkeDec.decryptChunk(parts[0]!)!).equals(body.subarray(0, 100_000))).toBe(true);
+    expect(isEqual(mkeDec.decryptChunk(parts[0]!)!, body.subarray(0, 100_000))).toBe(true);
     expect(mkeDec.decryptChunk(parts[1]!)).toBeNull();
     expect(mkeDec.decryptChunk(parts[2]!)).toBeNull();
     expect({ ...mkeDec.finishDecrypt() }).toEqual({
@@ -94,7 +93,7 @@ describe("chunks", () => {
 
   it("may lie in one buffer that the caller fills anew", () => {
     const { mkeEnc, mkeDec } = direction();
-    const message = Buffer.concat(chunked(mkeEnc, body, 50_000));
+    const message = concat(...chunked(mkeEnc, body, 50_000));
     const buffer = new Uint8Array(4096);
     const out: Uint8Array[] = [];
     mkeDec.startDecrypt();
@@ -105,7 +104,7 @@ describe("chunks", () => {
       buffer.fill(0);
     }
     expect(mkeDec.finishDecrypt().status).toBe(0);
-    expect(Buffer.concat(out).equals(body)).toBe(true);
+    expect(isEqual(concat(...out), body)).toBe(true);
   });
 
   it("want a start, and bytes", () => {
@@ -129,7 +128,7 @@ describe("chunks", () => {
     const parts = [mkeEnc.encryptChunk(body)!, mkeEnc.finishEncrypt().arr!];
     expect(headerOf(parts[0]!).number).toBe(0);
     expect(headerOf(other).number).toBe(1);
-    expect(unchunked(mkeDec, Buffer.concat(parts), 10_000).data.equals(body)).toBe(true);
+    expect(isEqual(unchunked(mkeDec, concat(...parts), 10_000).data, body)).toBe(true);
     expect(mkeDec.decodeStr(other).str).toBe("between");
   });
 });

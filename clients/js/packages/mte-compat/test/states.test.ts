@@ -1,3 +1,4 @@
+import { fromBase64, fromUtf8 } from "@mte-relay/core";
 import { describe, expect, it } from "vitest";
 import { directionId, laterEpoch, rootSecret } from "../src/codec/schedule.js";
 import { MteDec, MteEnc, MteMkeDec, MteMkeEnc, MteStatus } from "../src/index.js";
@@ -12,8 +13,8 @@ describe("saved states", () => {
       [mkeDec, 2, 134],
     ] as const) {
       const state = endpoint.saveState()!;
-      expect(Buffer.from(endpoint.saveStateB64()!, "base64")).toEqual(Buffer.from(state));
-      expect(Buffer.from(state.subarray(0, 4)).toString()).toBe("MTEs");
+      expect(fromBase64(endpoint.saveStateB64()!)).toEqual(state);
+      expect(fromUtf8(state.subarray(0, 4))).toBe("MTEs");
       expect([...state.subarray(4, 6)]).toEqual([1, side]);
       expect(state.length).toBe(size);
     }

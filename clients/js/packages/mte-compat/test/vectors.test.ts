@@ -1,8 +1,8 @@
-import { randomBytes } from "node:crypto";
-import { DecodeError, epochOf, type MessageType, MTE, placeFits } from "@mte-relay/core";
+import { concat, DecodeError, epochOf, type MessageType, MTE, placeFits, toBase64 } from "@mte-relay/core";
 import { ml_kem512, ml_kem768, ml_kem1024 } from "@noble/post-quantum/ml-kem.js";
 import { describe, expect, it } from "vitest";
 import { Opener, openWhole, type Taker } from "../src/codec/opener.js";
+import { secureRandom } from "../src/codec/random.js";
 import { directionId, kemEntropy, laterEpoch, rootSecret } from "../src/codec/schedule.js";
 import { Sealer } from "../src/codec/sealer.js";
 import { MteDec, MteMkeDec, MteStatus } from "../src/index.js";
@@ -15,7 +15,7 @@ import { hex, unhex, vectors } from "./help/vectors.js";
 const ML_KEM: Record<number, typeof ml_kem512> = { 1: ml_kem512, 2: ml_kem768, 3: ml_kem1024 };
 
 const stateOf = (root: string) => ({
-  id: new Uint8Array(randomBytes(16)),
+  id: secureRandom(16),
   next: 0,
   bits: new Uint8Array(BITS_SIZE),
   secret: unhex(root),
@@ -93,7 +93,7 @@ describe("messages of the vector file", () => {
         for (let at = 0; at < message.length; at += size)
           opened.push(opener.push(message.slice(at, at + size)));
         opened.push(opener.finish());
-        expect(Buffer.concat(opened).toString("hex"), `pieces of ${size}`).toBe(row.plaintext);
+        expect(hex(concat(...opened)), `pieces of ${size}`).toBe(row.plaintext);
       }
     },
   );
@@ -104,9 +104,7 @@ describe("messages of the vector file", () => {
     expect(decoder.restoreState(state)).toBe(MteStatus.mte_status_success);
     const message = unhex(row.message);
     const raw = (row.place & 0x80) !== 0;
-    const { arr, status } = raw
-      ? decoder.decode(message)
-      : decoder.decodeB64(Buffer.from(message).toString("base64"));
+    const { arr, status } = raw ? decoder.decode(message) : decoder.decodeB64(toBase64(message));
     expect(decoder.getStatusName(status)).toBe("mte_status_success");
     expect(hex(arr!)).toBe(row.plaintext);
   });
@@ -139,7 +137,7 @@ describe("refused messages of the vector file", () => {
     for (const decoder of [MteDec.fromdefault(wasm), MteMkeDec.fromdefault(wasm)]) {
       decoder.restoreState(writeState(DECODER, stateOf(root)));
       expect(decoder.decode(message).arr).toBeNull();
-      expect(decoder.decodeB64(Buffer.from(message).toString("base64")).arr).toBeNull();
+      expect(decoder.decodeB64(toBase64(message)).arr).toBeNull();
     }
   });
 });

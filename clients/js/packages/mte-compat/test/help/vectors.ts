@@ -1,6 +1,6 @@
 /** The codec's test vectors (docs/codec.md, section 9). */
 
-import { readFileSync } from "node:fs";
+import text from "../../../../../../crates/mte-codec/vectors/v1.json?raw";
 
 export interface Vectors {
   kem: {
@@ -42,13 +42,12 @@ export interface Vectors {
   windows: { name: string; steps: { first: number; count: number; outcome: string }[] }[];
 }
 
-const file = new URL("../../../../../../crates/mte-codec/vectors/v1.json", import.meta.url);
-export const vectors = JSON.parse(readFileSync(file, "utf8")) as Vectors;
+export const vectors = JSON.parse(text) as Vectors;
 
-export function unhex(text: string): Uint8Array {
-  return new Uint8Array(Buffer.from(text, "hex"));
+export function unhex(digits: string): Uint8Array {
+  return Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 }
 
 export function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString("hex");
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -18,9 +18,10 @@ function relayBinary(): string {
     fileURLToPath(new URL(`../../../../../../target/${profile}/mte-relay`, import.meta.url)),
   );
   const given = process.env.MTE_RELAY_BIN;
-  const found = given ?? builds.find((path) => existsSync(path));
-  if (found === undefined)
-    throw new Error("no relay to test against: run `make build`, or set MTE_RELAY_BIN");
+  const found = (given === undefined ? builds : [given]).find((path) => existsSync(path));
+  if (found === undefined) {
+    throw new Error(`no relay at ${given ?? builds.join(" or ")}: run \`make build\`, or set MTE_RELAY_BIN`);
+  }
   return found;
 }
 
