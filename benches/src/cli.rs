@@ -35,10 +35,10 @@ pub(crate) enum Role {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Seconds that each scenario is measured in a round [default: 1; with --quick 0.3; with --hold 30]
+    /// Seconds that each scenario is measured in a round [default: 0.5; with --quick 0.3; with --hold 30]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     seconds: Option<Duration>,
-    /// Rounds; the table shows medians over them [default: 5; with --quick 3]
+    /// Rounds; the table shows medians over them [default: 11; with --quick 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
     /// A short run with rough figures
@@ -70,13 +70,13 @@ impl Options {
         let default = match (self.hold.is_some(), self.quick) {
             (true, _) => Duration::from_secs(30),
             (false, true) => Duration::from_millis(300),
-            (false, false) => Duration::from_secs(1),
+            (false, false) => Duration::from_millis(500),
         };
         self.seconds.unwrap_or(default)
     }
 
     pub(crate) fn rounds(&self) -> usize {
-        self.rounds.map_or(if self.quick { 3 } else { 5 }, usize::from)
+        self.rounds.map_or(if self.quick { 3 } else { 11 }, usize::from)
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn quick_and_hold_change_defaults_and_nothing_that_was_given() {
-        assert_eq!(options("mte-bench").slice(), Duration::from_secs(1));
+        assert_eq!(options("mte-bench").slice(), Duration::from_millis(500));
         assert_eq!(options("mte-bench --quick").rounds(), 3);
         let given = options("mte-bench --quick --rounds 7 --seconds 0.5");
         assert_eq!((given.rounds(), given.slice()), (7, Duration::from_millis(500)));

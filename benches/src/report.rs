@@ -95,8 +95,9 @@ impl Report {
             "\n\
              per s: requests (or pairs) per second. CPU: how busy the proxy was. per CPU-s: requests (or pairs) per second\n\
              of its CPU time; of plain Pingora: the same as a share of plain Pingora's, which the goals are about. Medians\n\
-             of {rounds} rounds of {seconds} s (in brackets: all rounds), {connections} connections, {cpus} CPUs, {seats}.\n\
-             Every proxy has 1 worker thread; the relay logs at its default level, to a file.\n"
+             of {rounds} rounds of {seconds} s (in brackets: where half of them lie), {connections} connections, {cpus} CPUs,\n\
+             {seats}.\n\
+             Every proxy has one worker thread; the relay logs at its default level, to a file.\n"
         );
         for notice in notices {
             let _ = writeln!(out, "{}", paint.bold(&format!("Note: {notice}.")));
@@ -113,7 +114,7 @@ impl Line {
         let per_cpu_second = or_dash(per_cpu_second.map(thousands));
         let ratio = match self.ratio {
             Some(_) if self.scenario.target == Target::PlainPingora => "1".into(),
-            Some(Ratio { median, least, most }) => format!("{median:.2} ({least:.2}-{most:.2})"),
+            Some(Ratio { median, low, high }) => format!("{median:.2} ({low:.2}-{high:.2})"),
             None => String::new(),
         };
         let goal = match (self.goal, self.met) {
@@ -217,7 +218,7 @@ mod tests {
         let met: Vec<_> = report.scenarios.iter().map(|line| line.met).collect();
         assert_eq!(met, [None, None, Some(false), Some(true), None]);
         let text = report.to_text();
-        assert!(text.contains("0.81 (0.79-0.82)") && text.contains("0.80 met"), "{text}");
+        assert!(text.contains("0.81 (0.80-0.81)") && text.contains("0.80 met"), "{text}");
         assert!(text.contains("0.95 NOT MET") && text.contains("Note: nginx is not there."), "{text}");
     }
 

@@ -42,33 +42,40 @@ fn percentile(sorted: &[u32], share: f64) -> u32 {
 
 /// The middle value, or the mean of the two in the middle; `None` without values.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    quantile(&sorted(values), 0.5)
+}
+
+fn sorted(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        len if len % 2 == 1 => Some(values[middle]),
-        _ => Some((values[middle - 1] + values[middle]) / 2.0),
-    }
+    values
+}
+
+/// The value that `share` of the sorted values lie below, between two neighbours if need be.
+fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let at = (sorted.len().checked_sub(1)? as f64) * share;
+    let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
+    Some(below + (above - below) * at.fract())
 }
 
 /// The share of the yardstick's work per CPU-second, compared round by round: neighbours in time share the machine's mood.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Ratio {
     pub(crate) median: f64,
-    pub(crate) least: f64,
-    pub(crate) most: f64,
+    /// Half of the rounds lie between these two.
+    pub(crate) low: f64,
+    pub(crate) high: f64,
 }
 
 impl Ratio {
     /// `None` unless both were measured in at least one round, with their CPU time.
     pub(crate) fn new(slices: &[Slice], yardstick: &[Slice]) -> Option<Self> {
         let ratio = |(own, yard): (&Slice, &Slice)| Some(own.per_cpu_second? / yard.per_cpu_second?);
-        let ratios: Vec<f64> = slices.iter().zip(yardstick).filter_map(ratio).collect();
+        let ratios = sorted(slices.iter().zip(yardstick).filter_map(ratio));
         Some(Self {
-            median: median(ratios.iter().copied())?,
-            least: ratios.iter().copied().fold(f64::INFINITY, f64::min),
-            most: ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            median: quantile(&ratios, 0.50)?,
+            low: quantile(&ratios, 0.25)?,
+            high: quantile(&ratios, 0.75)?,
         })
     }
 }
@@ -86,6 +93,15 @@ mod tests {
         assert_eq!(median([3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median([4.0, 1.0, 3.0, 2.0]), Some(2.5));
         assert_eq!(median([]), None);
+    }
+
+    #[test]
+    fn quantiles_lie_between_neighbours() {
+        let values = [10.0, 20.0, 30.0, 40.0];
+        assert_eq!(
+            [0.0, 0.25, 0.5, 1.0].map(|share| quantile(&values, share)),
+            [Some(10.0), Some(17.5), Some(25.0), Some(40.0)]
+        );
     }
 
     #[test]
@@ -107,9 +123,9 @@ mod tests {
     #[test]
     fn ratios_pair_the_rounds() {
         // The machine was half as fast in the second round; the ratio does not notice.
-        let own = [slice(Some(80.0)), slice(Some(40.0)), slice(Some(90.0))];
-        let yard = [slice(Some(100.0)), slice(Some(50.0)), slice(Some(100.0))];
-        assert_eq!(Ratio::new(&own, &yard), Some(Ratio { median: 0.8, least: 0.8, most: 0.9 }));
+        let own = [80.0, 40.0, 90.0, 70.0, 60.0].map(Some).map(slice);
+        let yard = [100.0, 50.0, 100.0, 100.0, 100.0].map(Some).map(slice);
+        assert_eq!(Ratio::new(&own, &yard), Some(Ratio { median: 0.8, low: 0.7, high: 0.8 }));
         assert_eq!(Ratio::new(&[slice(None)], &yard), None);
     }
 }

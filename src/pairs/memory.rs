@@ -186,12 +186,15 @@ impl MemoryStore {
         if reserve() { Ok(()) } else { Err(CreateError::Full) }
     }
 
+    /// Drops up to `count` pairs that were never used, oldest first.
     fn evict_unused(&self, shard: &mut Shard, count: usize) {
-        for _ in 0..count {
+        let mut evicted = 0;
+        while evicted < count {
             let Some((owner, pair)) = shard.unused.pop_front() else { return };
             let Some(pair) = pair.upgrade() else { continue };
             if pair.last_used().is_none() {
                 self.evict(shard, &owner, &pair);
+                evicted += 1;
             }
         }
     }

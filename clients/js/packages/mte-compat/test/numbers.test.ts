@@ -187,6 +187,9 @@ describe("numbers", () => {
     expect(encoder.encodeStr("a").status).toBe(MteStatus.mte_status_drbg_seedlife_reached);
     expect(encoder.startEncrypt()).toBe(MteStatus.mte_status_drbg_seedlife_reached);
     expect(encoder.restoreState(encoder.saveState()!)).toBe(MteStatus.mte_status_success);
+    encoder.restoreState(writeState(ENCODER, { ...state, id: secureRandom(16), next: 2 ** 32 - 1 }));
+    expect(encoder.encodeStr("").status).toBe(MteStatus.mte_status_success);
+    expect(encoder.saveState(), "after a rehearsal that has no numbers left").not.toBeNull();
     expect(encoder.getReseedCounter() / encoder.getDrbgsReseedInterval()).toBeGreaterThan(0.9);
   });
 });

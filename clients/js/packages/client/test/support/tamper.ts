@@ -17,9 +17,9 @@ export interface Passing {
 export interface TamperProxy {
   url: string;
   /** Changes requests of the encrypted proxy; `"drop"` closes the connection instead. */
-  request: ((passing: Passing) => void | "drop") | undefined;
+  request: ((passing: Passing) => unknown) | undefined;
   /** Changes their responses; `"cut"` closes the connection after half of the body. */
-  response: ((passing: Passing) => void | "cut") | undefined;
+  response: ((passing: Passing) => unknown) | undefined;
   /** Requests that passed, as they came. */
   seen: Passing[];
   stop(): Promise<void>;
@@ -43,7 +43,9 @@ export async function startTamperProxy(relayPort: number): Promise<TamperProxy> 
     }
     const headers = { ...passing.headers };
     delete headers["transfer-encoding"];
-    if (passing.body.length > 0) headers["content-length"] = String(passing.body.length);
+    if (passing.body.length > 0 || headers["content-length"]) {
+      headers["content-length"] = String(passing.body.length);
+    }
     const { method, path } = passing;
     const onward = httpRequest(
       { host: "127.0.0.1", port: relayPort, method, path, headers },

@@ -144,9 +144,22 @@ async function bytes(response: ServerResponse, length: number): Promise<void> {
   const piece = Buffer.from(pattern(PIECE));
   for (let at = 0; at < length && !response.destroyed; at += PIECE) {
     const part = at + PIECE <= length ? piece : piece.subarray(0, length - at);
-    if (!response.write(part)) await Promise.race([once(response, "drain"), once(response, "close")]);
+    if (!response.write(part)) await drained(response);
   }
   response.end();
+}
+
+/** Waits until more can be written, or nobody is there any more. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off("drain", done);
+      response.off("close", done);
+      resolve();
+    };
+    response.on("drain", done);
+    response.on("close", done);
+  });
 }
 
 async function events(

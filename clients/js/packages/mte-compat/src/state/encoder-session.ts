@@ -11,7 +11,7 @@
  * is beyond them, also for another process that begins with it.
  */
 
-import { place, UNKNOWN_FOLLOWING } from "@mte-relay/core";
+import { NUMBER_LIMIT, place, UNKNOWN_FOLLOWING } from "@mte-relay/core";
 import type { Slot } from "../codec/sealer.js";
 import type { EncoderDirection, Reservation } from "./encoder-direction.js";
 
@@ -54,7 +54,8 @@ export class EncoderSession {
 
   /** The state from here on. `nameOf` gives the form of it that `origin` has. */
   save(nameOf: (state: Uint8Array) => string): Uint8Array {
-    if (this.#origin !== undefined && this.#isRehearsal && this.#rehearsed === undefined) {
+    const pending = this.#origin !== undefined && this.#rehearsed === undefined;
+    if (pending && this.#isRehearsal && this.direction.next < NUMBER_LIMIT) {
       this.#rehearsed = this.direction.reserve(this.#taken);
     }
     const state = this.direction.save();

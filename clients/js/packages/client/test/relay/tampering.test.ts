@@ -1,0 +1,136 @@
+import { fromBase64, toBase64 } from "@mte-relay/core";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { createRelayClient, type RelayClient } from "../../src/index.js";
+import { describeWithRelay } from "../support/session.js";
+import { type Passing, startTamperProxy, type TamperProxy } from "../support/tamper.js";
+
+/** Changes one bit of a message that travels as base64. */
+function changed(text: unknown): string {
+  const message = fromBase64(String(text));
+  message[32]! ^= 1;
+  return toBase64(message);
+}
+
+function changedPath(path: string): string {
+  return `/${encodeURIComponent(changed(decodeURIComponent(path.slice(1))))}`;
+}
+
+function flag(passing: Passing, to: string): void {
+  passing.headers["x-mte-relay"] = String(passing.headers["x-mte-relay"]).replace(",1,1,1,1", to);
+}
+
+describeWithRelay("somebody between client and relay", { tenant: ["require_binding: true"] }, (session) => {
+  let proxy: TamperProxy;
+  let victim: RelayClient;
+  beforeAll(async () => {
+    proxy = await startTamperProxy(session.relay.port);
+  });
+  afterAll(() => proxy?.stop());
+
+  const begin = async () => {
+    proxy.request = undefined;
+    proxy.response = undefined;
+    proxy.seen = [];
+    victim = createRelayClient({ url: proxy.url, numberOfPairs: 1, resend: "never" });
+    expect((await victim.fetch("/echo?sealed", { method: "POST", body: "sealed body" })).ok).toBe(true);
+    session.upstream.seen.length = 0;
+  };
+
+  it("sees neither URL nor headers nor bodies", async () => {
+    await begin();
+    const wire = proxy.seen
+      .map(({ path, headers, body }) => path + JSON.stringify(headers) + body.toString("latin1"))
+      .join();
+    for (const secret of ["echo", "sealed", "text/plain"]) expect(wire).not.toContain(secret);
+  });
+
+  it.each<[string, (passing: Passing) => unknown]>([
+    ["change its body", ({ body }) => body.writeUInt8(body.readUInt8(30) ^ 1, 30)],
+    ["change its URL", (passing) => Object.assign(passing, { path: changedPath(passing.path) })],
+    [
+      "change its headers",
+      ({ headers }) => Object.assign(headers, { "x-mte-relay-eh": changed(headers["x-mte-relay-eh"]) }),
+    ],
+    ["change its method", (passing) => Object.assign(passing, { method: "PUT" })],
+    ["change its type", (passing) => flag(passing, ",0,1,1,1")],
+    ["change its body's flag", (passing) => flag(passing, ",1,1,1,0")],
+    ["cut its body", (passing) => Object.assign(passing, { body: passing.body.subarray(0, 40) })],
+    ["drop its body", (passing) => Object.assign(passing, { body: Buffer.alloc(0) })],
+  ])("cannot take a request and %s", async (_, change) => {
+    await begin();
+    proxy.request = change;
+    const request = victim.fetch("/echo", { method: "POST", body: "a body of some length" });
+    await expect(request).rejects.toMatchObject({ kind: "relay", status: 562 });
+    expect(session.upstream.seen).toEqual([]);
+  });
+
+  it("cannot replay a request", async () => {
+    await begin();
+    const { method, path, headers, body } = proxy.seen[0]!;
+    const sent = ["x-mte-relay", "x-mte-relay-eh"].map((name) => [name, String(headers[name])]);
+    const replay = await fetch(session.relay.url + path, {
+      method,
+      headers: Object.fromEntries(sent),
+      body: new Uint8Array(body),
+    });
+    expect(replay.status).toBe(562);
+    expect(session.upstream.seen).toEqual([]);
+  });
+
+  it.each<[string, (passing: Passing) => unknown, string]>([
+    [
+      "change its status",
+      (passing) => Object.assign(passing, { status: 201 }),
+      ":status is 200, expected 201",
+    ],
+    ["change its body", ({ body }) => body.writeUInt8(body.at(-1)! ^ 1, body.length - 1), "not authentic"],
+    ["drop its body", (passing) => Object.assign(passing, { body: Buffer.alloc(0) }), "truncated"],
+    [
+      "cut its body between frames",
+      (passing) => Object.assign(passing, { body: passing.body.subarray(0, -20) }),
+      "truncated",
+    ],
+    [
+      "add to its body",
+      (passing) => Object.assign(passing, { body: Buffer.concat([passing.body, Buffer.from("more")]) }),
+      "trailing",
+    ],
+    ["drop its sealed headers", ({ headers }) => delete headers["x-mte-relay-eh"], "it is not sealed"],
+  ])("cannot take a response and %s", async (_, change, message) => {
+    await begin();
+    proxy.response = change;
+    const read = victim.fetch("/drip?n=2&ms=5").then((response) => response.text());
+    await expect(read).rejects.toMatchObject({ kind: "response", message: expect.stringContaining(message) });
+  });
+
+  it("cannot answer with the response to another request", async () => {
+    await begin();
+    const answers: Pick<Passing, "headers" | "body">[] = [];
+    proxy.response = (passing) => {
+      answers.push({ headers: { ...passing.headers }, body: Buffer.from(passing.body) });
+      if (answers.length > 1) Object.assign(passing, answers[0]);
+    };
+    expect((await victim.fetch("/echo?1")).ok).toBe(true);
+    await expect(victim.fetch("/echo?2")).rejects.toThrow("replayed");
+  });
+
+  it("cannot break the connection in a body unnoticed", async () => {
+    await begin();
+    proxy.response = () => "cut";
+    const read = victim.fetch("/bytes?n=300000").then((response) => response.arrayBuffer());
+    await expect(read).rejects.toBeInstanceOf(TypeError);
+  });
+
+  it("can make the client pair anew and repeat its request, once", async () => {
+    await begin();
+    const client = createRelayClient({ url: proxy.url, numberOfPairs: 1 });
+    await client.pair();
+    proxy.seen = [];
+    proxy.response = (passing) => {
+      passing.status = 560;
+      delete passing.headers["x-mte-relay-eh"];
+    };
+    await expect(client.fetch("/echo")).rejects.toThrow("sent twice, under two pairs");
+    expect(proxy.seen.length).toBe(2);
+  });
+});

@@ -1,0 +1,80 @@
+/** A headless Chromium, and a server for the page that the tests run in. */
+
+import { existsSync } from "node:fs";
+import { createServer } from "node:http";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { close, listen } from "./upstream.js";
+
+const ARGUMENTS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** Chromium's binary, where there is one. */
+export function chromiumBinary(): string | undefined {
+  const given = process.env.CHROMIUM_BIN;
+  if (given) return given;
+  return ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((path) => existsSync(path));
+}
+
+export interface BrowserSession {
+  browser: Browser;
+  /** The origin of the page: not the relay's. */
+  origin: string;
+  /** A page that has `globalThis.mte`: everything that support/page.ts exports. */
+  open(path?: string): Promise<Page>;
+  stop(): Promise<void>;
+}
+
+/** Starts Chromium and the page's server. `files`: further files of the server, by path. */
+export async function startBrowser(files: Record<string, string> = {}): Promise<BrowserSession> {
+  const script = await bundle(new URL("./page.ts", import.meta.url));
+  const served: Record<string, string> = { "/page.js": script, ...files };
+  const page = '<!doctype html><meta charset="utf-8"><title>test</title><script type="module" src="/page.js"></script>';
+  const server = createServer((request, response) => {
+    const file = served[request.url ?? ""];
+    const type = file === undefined ? "text/html" : "text/javascript";
+    response.writeHead(200, { "content-type": `${type}; charset=utf-8`, "cache-control": "no-store" });
+    response.end(file ?? page);
+  });
+  const origin = `http://127.0.0.1:${await listen(server)}`;
+  const executablePath = chromiumBinary();
+  if (executablePath === undefined) throw new Error("no Chromium: install it, or set CHROMIUM_BIN");
+  const browser = await chromium.launch({ executablePath, headless: true, args: ARGUMENTS });
+  return {
+    browser,
+    origin,
+    async open(path = "/") {
+      const context = await browser.newContext();
+      const opened = await context.newPage();
+      opened.on("pageerror", (error) => console.error("page:", error));
+      await opened.goto(origin + path);
+      await opened.waitForFunction(() => "mte" in globalThis);
+      return opened;
+    },
+    async stop() {
+      await browser.close();
+      await close(server);
+    },
+  };
+}
+
+/** A module with all it needs, as text. */
+export async function bundle(entry: URL): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(entry)],
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    write: false,
+    logLevel: "silent",
+  });
+  return outputFiles[0]!.text;
+}

@@ -1,0 +1,11 @@
+import { defineConfig } from "vitest/config";
+
+/** Tests that drive a Chromium: CHROMIUM_BIN, or /usr/bin/chromium. */
+export default defineConfig({
+  test: {
+    include: ["packages/*/test/browser/**/*.test.ts"],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    fileParallelism: false,
+  },
+});
