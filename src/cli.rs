@@ -85,7 +85,7 @@ fn serve(file: Option<&Path>) -> ExitCode {
         threads = config.threads,
         tenants = config.domains.tenants().count();
         "mte-relay listens on {}",
-        config.listeners.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        config.listeners.iter().map(|listener| listener.address.to_string()).collect::<Vec<_>>().join(", ")
     );
     let relay = Relay::new(config);
     if let Err((address, error)) = relay.check_listeners() {

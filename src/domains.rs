@@ -14,7 +14,7 @@ use mte_protocol::{
     routes::RouteSet,
 };
 
-use crate::upstream::Upstream;
+use crate::{tls::TenantTls, upstream::Upstream};
 
 /// A tenant's number within this relay; the same name keeps its number across reloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,6 +42,8 @@ pub struct Tenant {
     pub name: Arc<str>,
     /// Where its requests go.
     pub upstream: Upstream,
+    /// Its certificate on TLS listeners.
+    pub tls: Option<TenantTls>,
     /// What signs its clients' ids.
     pub secrets: Secrets,
     /// Who may call from a browser.

@@ -6,22 +6,27 @@ use std::{net::SocketAddr, sync::Arc};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora_core::{
+    apps::HttpServerOptions,
     listeners::ListenerConfig,
     protocols::l4::stream::L4BufferSettings,
     server::{
         RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch, configuration::ServerConf,
     },
-    services::background::{BackgroundService, background_service},
+    services::{
+        background::{BackgroundService, background_service},
+        listening::Service,
+    },
 };
-use pingora_proxy::http_proxy_service;
+use pingora_proxy::http_proxy;
 use tokio::sync::watch;
 
 use crate::{
-    config::Config,
+    config::{Config, Listener},
     control::PairingRate,
     gateway::{Gateway, InFlightCounter},
     pairs::MemoryStore,
     pool::CodecPool,
+    tls::Edge,
 };
 
 /// Bytes that are gathered for one write to a client: a response's head and a small body go out together.
@@ -97,7 +102,7 @@ impl Relay {
     /// # Errors
     /// The address and why.
     pub fn check_listeners(&self) -> Result<(), (SocketAddr, std::io::Error)> {
-        for address in &self.shared.config.load().listeners {
+        for Listener { address, .. } in &self.shared.config.load().listeners {
             std::net::TcpListener::bind(address).map_err(|error| (*address, error))?;
         }
         Ok(())
@@ -116,8 +121,14 @@ impl Relay {
         };
         let mut server = Server::new_with_opt_and_conf(None, conf);
         server.bootstrap();
-        let mut service = http_proxy_service(&server.configuration, Gateway::new(self.shared.clone()));
-        for address in &config.listeners {
+        let mut gateway = http_proxy(&server.configuration, Gateway::new(self.shared.clone()));
+        let mut options = HttpServerOptions::default();
+        options.h2_idle_timeout = Some(config.timeouts.idle);
+        gateway.server_options = Some(options);
+        let tls = config.listeners.iter().filter(|listener| listener.tls).map(|listener| listener.address);
+        let edge = Edge::new(gateway, self.shared.clone(), tls.collect());
+        let mut service = Service::new("gateway".into(), edge);
+        for Listener { address, .. } in &config.listeners {
             let buffer = L4BufferSettings::default().write(WRITE_BUFFER);
             service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffer));
         }

@@ -7,11 +7,12 @@ use mte_protocol::{client_id::ClientIdSecret, routes::RouteSet};
 use zeroize::Zeroizing;
 
 use super::{
-    Config, Limits, Log, Pairs, Problems, Timeouts, parse_kem,
-    settings::{Settings, TenantSettings, UpstreamTlsSettings},
+    Config, Limits, Listener, Log, Pairs, Problems, Timeouts, parse_kem,
+    settings::{Settings, TenantSettings, TlsSettings, UpstreamTlsSettings},
 };
 use crate::{
     domains::{Cors, Domains, HostPattern, Secrets, Tenant, TenantIds},
+    tls::TenantTls,
     upstream::{Upstream, UpstreamOptions, UpstreamUrl},
 };
 
@@ -68,6 +69,7 @@ pub(super) fn check(
         read: settings.timeouts.read.0,
         write: settings.timeouts.write.0,
         idle: settings.timeouts.idle.0,
+        headers: settings.timeouts.headers.0,
         drain: settings.timeouts.drain.0,
     };
     let listeners = listeners(&settings, problems);
@@ -100,23 +102,31 @@ pub(super) fn check(
     })
 }
 
-fn listeners(settings: &Settings, problems: &mut Problems) -> Vec<std::net::SocketAddr> {
+fn listeners(settings: &Settings, problems: &mut Problems) -> Vec<Listener> {
     if settings.listeners.is_empty() {
-        return vec![std::net::SocketAddr::from(([0, 0, 0, 0], 8080))];
+        return vec![Listener { address: std::net::SocketAddr::from(([0, 0, 0, 0], 8080)), tls: false }];
     }
-    let mut addresses = Vec::new();
-    for (index, listener) in settings.listeners.iter().enumerate() {
+    let mut listeners: Vec<Listener> = Vec::new();
+    for (index, written) in settings.listeners.iter().enumerate() {
         let place = format!("listeners[{index}].address");
-        match listener.address.parse() {
-            Ok(address) if addresses.contains(&address) => {
+        match written.address.parse() {
+            Ok(address) if listeners.iter().any(|listener| listener.address == address) => {
                 problems.add(place, format!("{address} is there twice"));
             }
-            Ok(address) => addresses.push(address),
+            Ok(address) => listeners.push(Listener { address, tls: written.tls }),
             Err(_) => problems
-                .add(place, format!("{:?} is not an address and port, as in 0.0.0.0:8080", listener.address)),
+                .add(place, format!("{:?} is not an address and port, as in 0.0.0.0:8080", written.address)),
         }
     }
-    addresses
+    if listeners.iter().any(|listener| listener.tls) {
+        for (host, tenant) in &settings.domain_map {
+            if tenant.tls.is_none() {
+                problems
+                    .warn(format!("domain_map.{host} has no `tls`: it cannot be reached over TLS listeners"));
+            }
+        }
+    }
+    listeners
 }
 
 fn domains(
@@ -148,6 +158,13 @@ fn domains(
             if own.rank() >= least.rank() { own } else { least }
         });
         let Some(upstream) = at.upstream(written, settings.dns_refresh.0, timeouts) else { continue };
+        let tls = match &written.tls {
+            None => None,
+            Some(files) => match at.tls(files) {
+                Some(tls) => Some(tls),
+                None => continue,
+            },
+        };
         let Some(secrets) = at.secrets(written) else { continue };
         let cors = at.cors(written);
         let pass_through = at.routes("pass_through_routes", &written.pass_through_routes);
@@ -163,6 +180,7 @@ fn domains(
             id: ids.id(host),
             name: host.as_str().into(),
             upstream,
+            tls,
             secrets,
             cors,
             pass_through: pass_through.unwrap_or_default(),
@@ -233,6 +251,22 @@ impl At<'_> {
             Ok(upstream) => Some(upstream),
             Err(error) => {
                 self.problem("upstream_tls", error);
+                None
+            }
+        }
+    }
+
+    fn tls(&mut self, files: &TlsSettings) -> Option<TenantTls> {
+        let chain = self.read("tls.certificate_file", &files.certificate_file);
+        let key = self.read("tls.key_file", &files.key_file);
+        let client_ca = match &files.client_ca_file {
+            None => None,
+            Some(file) => Some(self.read("tls.client_ca_file", file)?),
+        };
+        match TenantTls::new(&chain?, &key?, client_ca.as_ref().map(|pem| pem.as_slice())) {
+            Ok(tls) => Some(tls),
+            Err(error) => {
+                self.problem("tls", error);
                 None
             }
         }

@@ -79,7 +79,8 @@ pub(super) fn apply(settings: &mut Settings, env: &dyn Environment, problems: &m
     if let Some(port) = env.get("PORT") {
         match port.parse::<u16>() {
             Ok(port) => {
-                settings.listeners = vec![ListenerSettings { address: format!("0.0.0.0:{port}") }];
+                settings.listeners =
+                    vec![ListenerSettings { address: format!("0.0.0.0:{port}"), tls: false }];
             }
             Err(_) => problems.add("PORT", format!("{port:?} is not a port number (1 to 65535)")),
         }

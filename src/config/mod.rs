@@ -23,8 +23,8 @@ use crate::domains::{Domains, TenantIds};
 /// The checked configuration. A request keeps the one it began with.
 #[derive(Debug)]
 pub struct Config {
-    /// Addresses to listen on.
-    pub listeners: Vec<SocketAddr>,
+    /// Where to listen.
+    pub listeners: Vec<Listener>,
     /// Worker threads.
     pub threads: usize,
     /// What is logged.
@@ -41,6 +41,15 @@ pub struct Config {
     pub domains: Domains,
     /// What is not wrong, but should be known.
     pub warnings: Vec<String>,
+}
+
+/// Where the relay listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub tls: bool,
 }
 
 /// What is logged, and how.
@@ -93,6 +102,8 @@ pub struct Timeouts {
     pub write: Duration,
     /// Keeping an unused connection.
     pub idle: Duration,
+    /// A TLS handshake.
+    pub headers: Duration,
     /// Requests in flight on SIGTERM.
     pub drain: Duration,
 }

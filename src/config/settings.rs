@@ -57,6 +57,8 @@ settings! {
     ListenerSettings {
         /// Address and port.
         address: String = String::new(),
+        /// Whether it speaks TLS, with the tenants' certificates.
+        tls: bool = false,
     }
 }
 
@@ -115,6 +117,8 @@ settings! {
         write: Span = seconds(60),
         /// An unused connection is kept open for this time.
         idle: Span = seconds(60),
+        /// A TLS handshake may take this long.
+        headers: Span = seconds(10),
         /// On SIGTERM, requests in flight may take this long.
         drain: Span = seconds(30),
     }
@@ -155,10 +159,24 @@ settings! {
         outbound_token: Option<String> = None,
         /// How the upstream's certificate is checked.
         upstream_tls: UpstreamTlsSettings = UpstreamTlsSettings::default(),
+        /// The tenant's certificate on TLS listeners.
+        tls: Option<TlsSettings> = None,
         /// A stricter least KEM than the relay's.
         min_kem: Option<String> = None,
         /// More attempts after a connection could not be made.
         retries: usize = 1,
+    }
+}
+
+settings! {
+    /// TLS towards clients.
+    TlsSettings {
+        /// The certificate chain, as PEM, the tenant's own certificate first.
+        certificate_file: PathBuf = PathBuf::new(),
+        /// Its private key, as PEM.
+        key_file: PathBuf = PathBuf::new(),
+        /// Clients must show a certificate of one of these authorities.
+        client_ca_file: Option<PathBuf> = None,
     }
 }
 

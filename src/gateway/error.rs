@@ -16,6 +16,9 @@ pub enum Failure {
     /// No tenant has this host.
     #[error("no tenant for host {0:?}")]
     UnknownHost(String),
+    /// The connection was made for another tenant, or without what the tenant asks of connections.
+    #[error("host {0:?} over a connection that was not made for its tenant")]
+    Misdirected(String),
     /// A header that may come once came twice, or is malformed.
     #[error("{0}")]
     BadRequest(Cow<'static, str>),
@@ -95,7 +98,7 @@ impl Failure {
     /// The status code to answer.
     pub fn status(&self) -> u16 {
         match self {
-            Self::UnknownHost(_) => 421,
+            Self::UnknownHost(_) | Self::Misdirected(_) => 421,
             Self::BadRequest(_) | Self::BadPairing(_) | Self::LateBody(_) => 400,
             Self::NotFound => 404,
             Self::MethodNotAllowed(_) => 405,
@@ -116,6 +119,7 @@ impl Failure {
     pub fn client_text(&self) -> Cow<'static, str> {
         match self {
             Self::UnknownHost(_) => "this relay serves no such host".into(),
+            Self::Misdirected(_) => "this connection was not made for this host: open another one".into(),
             Self::BadRequest(text) => text.clone(),
             Self::BadPairing(error) => error.to_string().into(),
             Self::LateBody(_) => "the request body did not verify".into(),

@@ -100,6 +100,7 @@ impl Gateway {
             return Ok(true);
         }
         let tenant = tenant.ok_or_else(|| Failure::UnknownHost(ctx.host.clone()))?;
+        check_connection(session, &tenant, &ctx.host)?;
         match control.unwrap_or_else(|| Route::of_tenant(&tenant, path)) {
             Route::PassThrough => Ok(false),
             Route::Encrypted => {
@@ -210,6 +211,17 @@ fn host(request: &RequestHeader) -> Result<String, Failure> {
     }
     let host = request::single(request, "host")?;
     host.map(str::to_owned).ok_or_else(|| Failure::BadRequest("the request has no Host".into()))
+}
+
+/// A connection serves the tenant that its handshake was made for, and a tenant that asks for client
+/// certificates is served over no other.
+fn check_connection(session: &Session, tenant: &crate::domains::Tenant, host: &str) -> Result<(), Failure> {
+    let strict = tenant.tls.as_ref().is_some_and(|tls| tls.client_certificates);
+    let fits = match crate::tls::connection(session) {
+        Some(connection) => connection.tenant == tenant.id,
+        None => !strict,
+    };
+    if fits { Ok(()) } else { Err(Failure::Misdirected(host.to_owned())) }
 }
 
 fn check_header_size(request: &RequestHeader, max: usize) -> Result<(), Failure> {

@@ -59,7 +59,7 @@ fn the_examples_are_accepted() {
 #[test]
 fn a_tenant_is_all_that_it_takes() {
     let config = accepted(TENANT, &[]);
-    assert_eq!(config.listeners, ["0.0.0.0:8080".parse().unwrap()]);
+    assert_eq!(config.listeners[0].address, "0.0.0.0:8080".parse().unwrap());
     assert_eq!((config.pool_size, config.limits.max_mte_body), (600, 1 << 20));
     assert_eq!((config.limits.max_body, config.limits.pairs_per_second), (None, Some(200)));
     assert_eq!(config.pairs.max_age.as_secs(), 86_400);
@@ -184,7 +184,7 @@ fn the_environment_of_v4_5_configures_one_tenant() {
             ("LICENSE_KEY", "abc"),
         ],
     );
-    assert_eq!(config.listeners, ["0.0.0.0:9090".parse().unwrap()]);
+    assert_eq!(config.listeners[0].address, "0.0.0.0:9090".parse().unwrap());
     assert_eq!((config.pool_size, config.log.level), (42, log::LevelFilter::Error));
     let tenant = config.domains.find("any.test").expect("a default tenant");
     assert_eq!(tenant.upstream.origin, "https://backend.internal:8443");
@@ -232,7 +232,7 @@ fn every_key_of_v4_5s_domain_map_is_accepted() {
 fn the_environment_wins_over_the_file() {
     let file = format!("{TENANT}listeners: [{{address: 127.0.0.1:1}}]\npool_size: 5\nlog: {{level: info}}\n");
     let config = accepted(&file, &[("PORT", "2"), ("POOL_SIZE", "6"), ("LOG_LEVEL", "warning")]);
-    assert_eq!(config.listeners[0].port(), 2);
+    assert_eq!(config.listeners[0].address.port(), 2);
     assert_eq!((config.pool_size, config.log.level), (6, log::LevelFilter::Warn));
     let config = accepted(&file, &[("UPSTREAM", "http://other"), ("CORS_ORIGINS", "")]);
     assert_eq!(config.domains.find("a").unwrap().upstream.origin, "http://other");

@@ -6,6 +6,7 @@
 //! | `routing` | where requests go, what is forwarded, CORS |
 //! | `failures` | upstreams and clients that misbehave, and limits |
 //! | `concurrency` | many requests at once |
+//! | `tls` | TLS listeners |
 //! | `config` | configurations, and TLS towards upstreams |
 //! | `cli` | the binary |
 //! | `memory` | what a streamed body costs; needs a release build |
@@ -20,3 +21,4 @@ mod harness;
 mod memory;
 mod routing;
 mod streaming;
+mod tls;

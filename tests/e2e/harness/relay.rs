@@ -39,9 +39,13 @@ impl Setup {
         self
     }
 
-    /// The file that a relay on `port` would have.
+    /// The file that a relay on `port` would have, with a TLS listener beside it where a tenant has a certificate.
     pub fn text(&self, port: u16) -> String {
-        let mut text = format!("listeners: [{{address: \"127.0.0.1:{port}\"}}]\nthreads: 2\n");
+        let mut text = format!("listeners:\n  - address: 127.0.0.1:{port}\n");
+        if self.tenants.contains("tls: {certificate") {
+            text.push_str(&format!("  - {{address: \"127.0.0.1:{}\", tls: true}}\n", free_port()));
+        }
+        text.push_str("threads: 2\n");
         if !self.top.contains("pool_size") {
             text.push_str("pool_size: 8\n");
         }
@@ -61,6 +65,8 @@ impl Setup {
 /// A relay that runs until it is dropped.
 pub struct Relay {
     pub address: SocketAddr,
+    /// The TLS listener's address, where there is one.
+    pub tls: Option<SocketAddr>,
     pub shared: Arc<Shared>,
     stop: Stop,
     thread: Option<JoinHandle<()>>,
@@ -73,12 +79,13 @@ impl Relay {
     }
 
     pub async fn start(config: Config) -> Self {
-        let address = config.listeners[0];
+        let address = config.listeners[0].address;
+        let tls = config.listeners.iter().find(|listener| listener.tls).map(|listener| listener.address);
         let relay = mte_relay::relay::Relay::new(config);
         let shared = relay.shared();
         let (stop, until) = Until::stopped();
         let thread = std::thread::spawn(move || relay.run(until));
-        let relay = Self { address, shared, stop, thread: Some(thread) };
+        let relay = Self { address, tls, shared, stop, thread: Some(thread) };
         eventually("the relay listens", || std::net::TcpStream::connect(address).is_ok()).await;
         eventually("nothing is left of that", || connections(address.port()) == 0).await;
         relay

@@ -1,11 +1,11 @@
-//! Certificates for upstreams with TLS.
+//! Certificates, for upstreams and for listeners.
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
     ServerConfig,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -24,11 +24,21 @@ impl Authority {
         self.0.pem()
     }
 
-    /// Accepts connections with a certificate for `name`.
-    pub fn acceptor(&self, name: &str) -> TlsAcceptor {
+    /// Its certificate, as a client trusts it.
+    pub fn root(&self) -> CertificateDer<'static> {
+        self.0.der().clone()
+    }
+
+    /// A certificate for `name`, and its key.
+    pub fn issue(&self, name: &str) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
+        (params.signed_by(&key, &self.0).unwrap(), key)
+    }
+
+    /// Accepts connections with a certificate for `name`.
+    pub fn acceptor(&self, name: &str) -> TlsAcceptor {
+        let (certificate, key) = self.issue(name);
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let config =
             ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))

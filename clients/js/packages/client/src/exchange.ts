@@ -145,8 +145,9 @@ async function openResponse(
   // An optional body's number is not taken yet; until then the request is in flight.
   if (opened.announced !== "unknown") ticket.release();
   const wire = outer.body ?? (opened.announced === "none" ? null : emptyStream());
-  const bodiless = wire === null || isBodiless(outer.status);
+  const bodiless = wire === null || isBodiless(outer.status) || outgoing.method === "HEAD";
   if (bodiless) ticket.release();
+  let failure: unknown;
   const plain = bodiless
     ? null
     : openBody(wire, {
@@ -158,7 +159,10 @@ async function openResponse(
           debug &&
           ((plain, cipher, last) => debug({ type: "response-chunk", exchange, plain, wire: cipher, last })),
         progress: rules.onDownloadProgress,
-        failed: debug && ((error) => debug({ type: "failed", exchange, error })),
+        failed: (error) => {
+          failure = error;
+          debug?.({ type: "failed", exchange, error });
+        },
       });
   const coding = opened.sealed.get("content-encoding");
   const body = plain && coding ? decompress(plain, coding) : plain;
@@ -166,6 +170,7 @@ async function openResponse(
     url: outgoing.url.href.replace(/#.*$/s, ""),
     redirected: order.redirected,
     type: outer.type,
+    failure: () => failure,
   });
 }
 

@@ -37,7 +37,7 @@ export interface OpenedFrame {
  */
 export class Opener {
   #reader = new FrameReader();
-  #keys: MessageKeys | undefined;
+  #keys: Promise<MessageKeys> | undefined;
   #reached: Reached | undefined;
 
   constructor(
@@ -60,12 +60,12 @@ export class Opener {
     this.#reader.push(bytes);
   }
 
-  /** All frames that are there as a whole, verified. Throws DecodeError. */
+  /** All frames that came since and are there as a whole, verified. Calls may overlap. Throws DecodeError. */
   async frames(): Promise<OpenedFrame[]> {
     const header = this.#reader.header();
     if (header === undefined) return [];
-    this.#keys ??= await this.#begin(header);
-    const keys = this.#keys;
+    this.#keys ??= this.#begin(header);
+    const keys = await this.#keys;
     const sealed: SealedFrame[] = [];
     for (let frame = this.#reader.next(); frame !== undefined; frame = this.#reader.next())
       sealed.push(frame);
@@ -82,8 +82,8 @@ export class Opener {
   }
 
   /** The plaintext of an MTE message's token string. Throws DecodeError. */
-  untoken(tokens: Bytes): Bytes {
-    const padded = this.#keys!.xorTokens(tokens);
+  async untoken(tokens: Bytes): Promise<Bytes> {
+    const padded = (await this.#keys!).xorTokens(tokens);
     const plaintext = readTokens(padded);
     wipe(padded);
     return plaintext;
@@ -119,6 +119,6 @@ export async function openMessage(
   const frames = await opener.frames();
   opener.end();
   const data = concat(...frames.map((frame) => frame.data));
-  const plaintext = expected.type === MTE ? opener.untoken(data) : data;
+  const plaintext = expected.type === MTE ? await opener.untoken(data) : data;
   return { header: opener.header!, plaintext, reached: opener.reached! };
 }

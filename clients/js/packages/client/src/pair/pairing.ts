@@ -2,6 +2,7 @@
 
 import { controlClientId, ROUTE_HELLO, ROUTE_PAIR, X_MTE_RELAY } from "@mte-relay/core";
 import type { Kem } from "../crypto/kem.js";
+import { subtle } from "../crypto/platform.js";
 import { MteRelayError } from "../errors.js";
 import type { Observe } from "../observe.js";
 import { readLimited, relayError } from "../response/clear.js";
@@ -30,6 +31,8 @@ export async function pairAnew(
   known: string | undefined,
   reason: string | undefined,
 ): Promise<NewPairs> {
+  // Where there is no WebCrypto, this says so before anything is sent.
+  subtle();
   const signal = AbortSignal.timeout(plan.timeout);
   try {
     return await new Pairing(plan, signal, reason).run(known);

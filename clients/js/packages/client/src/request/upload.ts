@@ -20,7 +20,7 @@ export interface UploadHooks {
 }
 
 /** Parts of a sealed Blob: more of them cost more, larger ones more memory at a time. */
-const BLOB_PART = 8 << 20;
+const BLOB_PART = 4 << 20;
 
 /** Seals `body`; `asStream`: what is not in memory is sent while it is sealed. */
 export async function sealBody(
@@ -44,10 +44,10 @@ export async function sealBody(
 class Frames {
   readonly #total: number | undefined;
   readonly #reader: ReadableStreamDefaultReader<Bytes>;
-  /** Read and not sealed yet. */
+  /** Read and not taken yet. */
   #pending: Bytes[] = [];
   #pendingLength = 0;
-  #sealed = 0;
+  #taken = 0;
   #first = true;
 
   constructor(
@@ -81,32 +81,43 @@ class Frames {
   /** Everything sealed in a Blob, which browsers may keep on disk. */
   async blob(): Promise<Blob> {
     const parts: Blob[] = [];
-    let part: Bytes[] = [];
-    let length = 0;
     for (let last = false; !last; ) {
-      const frame = await this.next();
-      last = frame.last;
-      part.push(frame.wire);
-      length += frame.wire.length;
-      if (length >= BLOB_PART || last) {
-        parts.push(new Blob(part));
-        part = [];
-        length = 0;
+      // The platform seals several frames at the same time.
+      const sealing: Promise<Bytes>[] = [];
+      for (let length = 0; length < BLOB_PART && !last; ) {
+        const { data, last: final } = await this.#data();
+        last = final;
+        length += data.length;
+        sealing.push(this.#seal(data, last));
       }
+      parts.push(new Blob(await Promise.all(sealing)));
     }
     return new Blob(parts);
   }
 
-  /** The next frame; the first one with the message's header in front. */
+  /** The next frame. */
   async next(): Promise<{ wire: Bytes; last: boolean }> {
-    const { data, last } = this.#total === undefined ? await this.#piece() : await this.#full(this.#total);
-    let wire = await this.sealer.frame(data, last);
-    if (this.#first) wire = concat(this.sealer.header.bytes, wire);
+    const { data, last } = await this.#data();
+    return { wire: await this.#seal(data, last), last };
+  }
+
+  /** What the next frame has. */
+  async #data(): Promise<{ data: Bytes; last: boolean }> {
+    const next = this.#total === undefined ? await this.#piece() : await this.#full(this.#total);
+    this.#taken += next.data.length;
+    return next;
+  }
+
+  /** Seals it; the first frame has the message's header in front. */
+  async #seal(data: Bytes, last: boolean): Promise<Bytes> {
+    const header = this.#first ? this.sealer.header.bytes : undefined;
     this.#first = false;
-    this.#sealed += data.length;
+    const loaded = this.#taken;
+    const frame = await this.sealer.frame(data, last);
+    const wire = header ? concat(header, frame) : frame;
     this.hooks.chunk?.(data, wire, last);
-    this.hooks.progress?.({ loaded: this.#sealed, total: this.#total });
-    return { wire, last };
+    this.hooks.progress?.({ loaded, total: this.#total });
+    return wire;
   }
 
   /** What there is, a frame at most; the last frame is empty. */
@@ -121,13 +132,13 @@ class Frames {
 
   /** A full frame; the last one when all that was announced is there. */
   async #full(total: number): Promise<{ data: Bytes; last: boolean }> {
-    const want = Math.min(total - this.#sealed, MAX_FRAME);
+    const want = Math.min(total - this.#taken, MAX_FRAME);
     while (this.#pendingLength < want) {
       const { done, value } = await this.#reader.read();
       if (done) throw new MteRelayError("request", "the request's body is shorter than it said");
       this.#keep(value);
     }
-    return { data: this.#take(want), last: this.#sealed + want === total };
+    return { data: this.#take(want), last: this.#taken + want === total };
   }
 
   #keep(bytes: Bytes): void {

@@ -3,7 +3,16 @@
  * read. The stream ends without an error only if the message's final frame verified.
  */
 
-import { type Bytes, concat, type EncodeType, MTE, messageLength, messageType, place } from "@mte-relay/core";
+import {
+  type Bytes,
+  concat,
+  DecodeError,
+  type EncodeType,
+  MTE,
+  messageLength,
+  messageType,
+  place,
+} from "@mte-relay/core";
 import { type OpenedFrame, Opener } from "../codec/open.js";
 import { MteRelayError, responseError } from "../errors.js";
 import type { Progress } from "../options.js";
@@ -21,6 +30,9 @@ export interface DownloadPlan {
   failed?: ((error: unknown) => void) | undefined;
 }
 
+/** Bytes on the wire that are read and opened before they are asked for. */
+const READ_AHEAD = 512 << 10;
+
 /** The plaintext of `wire`. */
 export function openBody(wire: ReadableStream<Uint8Array>, plan: DownloadPlan): ReadableStream<Bytes> {
   const download = new Download(wire.getReader(), plan);
@@ -34,6 +46,7 @@ export function openBody(wire: ReadableStream<Uint8Array>, plan: DownloadPlan): 
           if (pieces === undefined) controller.close();
           else for (const piece of pieces) controller.enqueue(piece);
         } catch (error) {
+          plan.failed?.(error);
           download.close(error);
           controller.error(error);
         }
@@ -44,11 +57,18 @@ export function openBody(wire: ReadableStream<Uint8Array>, plan: DownloadPlan): 
   );
 }
 
+/** What came in one read: frames that are being opened, or nothing more. */
+type Read = Promise<OpenedFrame[]> | "end";
+
 class Download {
   readonly #opener: Opener;
+  /** What was read ahead, in order. */
+  #ahead: { read: Read; length: number }[] = [];
+  #aheadLength = 0;
+  #reading: Promise<void> | undefined;
+  #received = 0;
   /** Of a body of type MTE, what was opened so far. */
   #tokens: Bytes[] = [];
-  #received = 0;
   #opened = 0;
   #committed: boolean;
 
@@ -68,13 +88,13 @@ class Download {
   /** The next pieces of plaintext, at least one; undefined at the end. */
   async next(): Promise<Bytes[] | undefined> {
     for (;;) {
-      const { done, value } = await this.reader.read();
-      if (done) return this.#end();
-      if (value.length === 0) continue;
-      if (this.plan.head.announced === "none") {
-        throw refused("it has a body that its sealed headers do not announce");
-      }
-      const pieces = await this.#take(value);
+      this.#readAhead();
+      while (this.#ahead.length === 0) await this.#reading;
+      const { read, length } = this.#ahead.shift()!;
+      this.#aheadLength -= length;
+      this.#readAhead();
+      if (read === "end") return this.#end();
+      const pieces = this.#deliver(await opened(read));
       if (pieces.length > 0) return pieces;
     }
   }
@@ -83,22 +103,49 @@ class Download {
   close(reason: unknown): void {
     this.plan.ticket.release();
     void this.reader.cancel(reason).catch(() => {});
-    if (reason instanceof Error) this.plan.failed?.(reason);
   }
 
-  async #take(wire: Uint8Array): Promise<Bytes[]> {
-    const { encodeType, maxMteBody } = this.plan;
+  /** Reads on, unless enough is being opened: the platform opens several frames at the same time. */
+  #readAhead(): void {
+    const ended = this.#ahead.at(-1)?.read === "end";
+    if (this.#reading !== undefined || ended || this.#aheadLength >= READ_AHEAD) return;
+    this.#reading = this.#readOne().finally(() => {
+      this.#reading = undefined;
+      this.#readAhead();
+    });
+  }
+
+  async #readOne(): Promise<void> {
+    let length = 0;
+    let read: Read;
+    try {
+      const { done, value } = await this.reader.read();
+      length = value?.length ?? 0;
+      read = done ? "end" : this.#open(value);
+    } catch (error) {
+      read = Promise.reject(error);
+    }
+    // Whoever comes to it learns that it failed.
+    if (read !== "end") read.catch(() => {});
+    this.#ahead.push({ read, length });
+    this.#aheadLength += length;
+  }
+
+  #open(wire: Uint8Array): Promise<OpenedFrame[]> {
+    const { encodeType, maxMteBody, head } = this.plan;
+    if (wire.length > 0 && head.announced === "none") {
+      throw refused("it has a body that its sealed headers do not announce");
+    }
     this.#received += wire.length;
     if (encodeType === "MTE" && this.#received > messageLength(MTE, maxMteBody)) throw tooLong(maxMteBody);
-    let frames: OpenedFrame[];
-    try {
-      this.#opener.push(wire);
-      frames = await this.#opener.frames();
-      if (!this.#committed && frames.length > 0) this.#commit();
-    } catch (cause) {
-      throw responseError("its body does not open", cause);
-    }
-    if (encodeType === "MTE") {
+    this.#opener.push(wire);
+    return this.#opener.frames();
+  }
+
+  /** The plaintext of frames that verified; of type MTE there is none before the end. */
+  #deliver(frames: OpenedFrame[]): Bytes[] {
+    if (!this.#committed && frames.length > 0) this.#commit();
+    if (this.plan.encodeType === "MTE") {
       this.#tokens.push(...frames.map((frame) => frame.data));
       return [];
     }
@@ -109,7 +156,9 @@ class Download {
     return frames.map((frame) => frame.data).filter((data) => data.length > 0);
   }
 
-  #end(): Bytes[] | undefined {
+  async #end(): Promise<Bytes[] | undefined> {
+    // Another read would find the end again.
+    this.#ahead.push({ read: "end", length: 0 });
     const { head, encodeType, ticket, maxMteBody } = this.plan;
     const nothing = this.#received === 0 && head.announced !== "body";
     let last: Bytes | undefined;
@@ -118,7 +167,7 @@ class Download {
       if (!nothing && encodeType === "MTE" && this.#tokens.length > 0) {
         const tokens = concat(...this.#tokens);
         this.#tokens = [];
-        last = this.#opener.untoken(tokens);
+        last = await this.#opener.untoken(tokens);
         if (last.length > maxMteBody) throw tooLong(maxMteBody);
         this.#count(last, true);
         this.plan.chunk?.(last, tokens, true);
@@ -132,7 +181,11 @@ class Download {
 
   /** Takes an optional body's number with its first frame. */
   #commit(): void {
-    this.plan.ticket.pair.decoder.commit(this.plan.head.bodyNumber, 1, this.#opener.reached);
+    try {
+      this.plan.ticket.pair.decoder.commit(this.plan.head.bodyNumber, 1, this.#opener.reached);
+    } catch (cause) {
+      throw responseError("its body does not open", cause);
+    }
     this.#committed = true;
     this.plan.ticket.release();
   }
@@ -142,11 +195,19 @@ class Download {
     this.#opened += data.length;
     const { length } = this.plan.head;
     if (length !== undefined && (this.#opened > length || (last && this.#opened < length))) {
-      throw refused(
-        `its body has ${last ? "" : "at least "}${this.#opened} bytes, its sealed content-length says ${length}`,
-      );
+      const atLeast = last ? "" : "at least ";
+      throw refused(`its body has ${atLeast}${this.#opened} bytes, its sealed content-length says ${length}`);
     }
     this.plan.progress?.({ loaded: this.#opened, total: length });
+  }
+}
+
+/** Frames, or why they do not open; errors of the network stay as they are. */
+async function opened(read: Promise<OpenedFrame[]>): Promise<OpenedFrame[]> {
+  try {
+    return await read;
+  } catch (cause) {
+    throw cause instanceof DecodeError ? responseError("its body does not open", cause) : cause;
   }
 }
 

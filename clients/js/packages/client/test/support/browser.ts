@@ -15,21 +15,29 @@ const ARGUMENTS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  // Pages of these names are not secure contexts.
+  "--host-resolver-rules=MAP *.test 127.0.0.1",
 ];
+
+/** A page that loads the page's side of a test. */
+export const PAGE =
+  '<!doctype html><meta charset="utf-8"><title>test</title><script type="module" src="/page.js"></script>';
 
 /** Chromium's binary, where there is one. */
 export function chromiumBinary(): string | undefined {
   const given = process.env.CHROMIUM_BIN;
   if (given) return given;
-  return ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((path) => existsSync(path));
+  return ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((path) =>
+    existsSync(path),
+  );
 }
 
 export interface BrowserSession {
   browser: Browser;
   /** The origin of the page: not the relay's. */
   origin: string;
-  /** A page that has `globalThis.mte`: everything that support/page.ts exports. */
-  open(path?: string): Promise<Page>;
+  /** A page that has `globalThis.mte`: everything that support/page.ts exports. `url`: of the page, if not the server's. */
+  open(url?: string): Promise<Page>;
   stop(): Promise<void>;
 }
 
@@ -37,12 +45,11 @@ export interface BrowserSession {
 export async function startBrowser(files: Record<string, string> = {}): Promise<BrowserSession> {
   const script = await bundle(new URL("./page.ts", import.meta.url));
   const served: Record<string, string> = { "/page.js": script, ...files };
-  const page = '<!doctype html><meta charset="utf-8"><title>test</title><script type="module" src="/page.js"></script>';
   const server = createServer((request, response) => {
-    const file = served[request.url ?? ""];
+    const file = served[(request.url ?? "").replace(/\?.*/, "")];
     const type = file === undefined ? "text/html" : "text/javascript";
     response.writeHead(200, { "content-type": `${type}; charset=utf-8`, "cache-control": "no-store" });
-    response.end(file ?? page);
+    response.end(file ?? PAGE);
   });
   const origin = `http://127.0.0.1:${await listen(server)}`;
   const executablePath = chromiumBinary();
@@ -51,11 +58,11 @@ export async function startBrowser(files: Record<string, string> = {}): Promise<
   return {
     browser,
     origin,
-    async open(path = "/") {
+    async open(url = origin) {
       const context = await browser.newContext();
       const opened = await context.newPage();
       opened.on("pageerror", (error) => console.error("page:", error));
-      await opened.goto(origin + path);
+      await opened.goto(url);
       await opened.waitForFunction(() => "mte" in globalThis);
       return opened;
     },
@@ -66,7 +73,7 @@ export async function startBrowser(files: Record<string, string> = {}): Promise<
   };
 }
 
-/** A module with all it needs, as text. */
+/** The page's side of a test: a module under support/, as text. */
 export async function bundle(entry: URL): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(entry)],

@@ -37,11 +37,20 @@ export function pattern(length: number, start = 0): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-export async function startUpstream(): Promise<Upstream> {
+/** Starts it. `files`: JavaScript and pages that it serves besides, by path. */
+export async function startUpstream(files: Record<string, string> = {}): Promise<Upstream> {
   const seen: Upstream["seen"] = [];
   const server = createServer((request, response) => {
     seen.push({ method: request.method!, url: request.url! });
     response.on("error", () => {});
+    // For pages that fetch without the relay; the relay puts its own in place.
+    response.setHeader("access-control-allow-origin", "*");
+    const file = files[request.url!];
+    if (file !== undefined) {
+      const type = request.url!.endsWith(".js") ? "text/javascript" : "text/html";
+      response.writeHead(200, { "content-type": `${type}; charset=utf-8` }).end(file);
+      return;
+    }
     answer(request, response).catch(() => response.destroy());
   });
   const port = await listen(server);

@@ -162,7 +162,7 @@ export async function checkMessage(vectors: Vectors, vector: Vectors["messages"]
     }
     opener.end();
     const data = concat(...pieces);
-    same(type === 2 ? opener.untoken(data) : data, vector.plaintext, `plaintext in pieces of ${size}`);
+    same(type === 2 ? await opener.untoken(data) : data, vector.plaintext, `plaintext in pieces of ${size}`);
   }
 
   const epoch = await epochOfMessage(vectors, direction, n);

@@ -1,0 +1,8 @@
+/** A web worker: fetches what it is told to, through the relay. */
+
+import { createRelayClient } from "../../src/index.js";
+
+globalThis.onmessage = async ({ data }: MessageEvent<{ relay: string; path: string }>) => {
+  const response = await createRelayClient({ url: data.relay, numberOfPairs: 1 }).fetch(data.path);
+  postMessage(await response.text());
+};

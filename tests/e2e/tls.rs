@@ -1,0 +1,159 @@
+//! TLS listeners: the tenant is chosen by the name that the client asks for, and served over no other connection.
+
+use std::sync::Arc;
+
+use hyper_util::rt::TokioIo;
+use mte_client::RelayClient;
+use rustls::{ClientConfig, RootCertStore, pki_types::PrivateKeyDer, pki_types::ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::harness::{Authority, Relay, Setup, Upstream, run};
+
+/// Two tenants with a certificate each; `bank.test` asks its clients for one.
+struct House {
+    relay: Relay,
+    authority: Authority,
+    _files: tempfile::TempDir,
+}
+
+impl House {
+    async fn new() -> Self {
+        let upstream = Upstream::standard().await;
+        let authority = Authority::new();
+        let files = tempfile::tempdir().unwrap();
+        let path = |name: &str| files.path().join(name).display().to_string();
+        std::fs::write(path("ca.crt"), authority.pem()).unwrap();
+        let mut setup = Setup::default();
+        for (host, more) in
+            [("shop.test", String::new()), ("bank.test", format!(", client_ca_file: {}", path("ca.crt")))]
+        {
+            let (certificate, key) = authority.issue(host);
+            std::fs::write(path(&format!("{host}.crt")), certificate.pem()).unwrap();
+            std::fs::write(path(&format!("{host}.key")), key.serialize_pem()).unwrap();
+            let (crt, key) = (path(&format!("{host}.crt")), path(&format!("{host}.key")));
+            let tls = format!(
+                "pass_through_routes: [/plain]\ntls: {{certificate_file: {crt}, key_file: {key}{more}}}"
+            );
+            setup = setup.tenant(host, &upstream.url(), &tls);
+        }
+        setup = setup.tenant("open.test", &upstream.url(), "");
+        // The upstream lives as long as the runtime.
+        std::mem::forget(upstream);
+        Self { relay: setup.start().await, authority, _files: files }
+    }
+
+    fn client(&self, host: &str, http2: bool) -> RelayClient {
+        RelayClient::builder(format!("https://{host}"))
+            .connect_to(self.relay.tls.unwrap())
+            .root_certificates(vec![self.authority.root()])
+            .http2(http2)
+            .pairs(1)
+            .build()
+            .unwrap()
+    }
+
+    /// A connection that asks for `name`, with a client certificate or without.
+    async fn connect(
+        &self,
+        name: &str,
+        certificate: bool,
+        http2: bool,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.root()).unwrap();
+        let builder = ClientConfig::builder().with_root_certificates(roots);
+        let mut config = if certificate {
+            let (own, key) = self.authority.issue("client.test");
+            let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+            builder.with_client_auth_cert(vec![own.der().clone()], key).unwrap()
+        } else {
+            builder.with_no_client_auth()
+        };
+        config.alpn_protocols = vec![if http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+        let stream = TcpStream::connect(self.relay.tls.unwrap()).await?;
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    }
+
+    /// The status of `GET /plain` for `host` over such a connection; an error if the connection is refused.
+    async fn status(&self, name: &str, host: &str, certificate: bool) -> Result<u16, String> {
+        let stream = self.connect(name, certificate, false).await.map_err(|error| error.to_string())?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| error.to_string())?;
+        tokio::spawn(connection);
+        let request = http::Request::get("/plain").header("host", host).body(String::new()).unwrap();
+        let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+        Ok(response.status().as_u16())
+    }
+}
+
+#[test]
+fn encrypted_requests_pass_over_http1_and_http2_with_bodies_of_every_kind() {
+    run(async {
+        let house = House::new().await;
+        for http2 in [false, true] {
+            let client = house.client("shop.test", http2);
+            for size in [0, 1, 10_000, 65_536, 1_000_000] {
+                let body = vec![b'x'; size];
+                let response = client.post("/", body).await.unwrap();
+                let text = response.into_body().text(1_000).await.unwrap();
+                assert_eq!(text, format!("POST / {size}"), "http2: {http2}");
+            }
+        }
+        house.relay.settled().await;
+    });
+}
+
+#[test]
+fn the_handshake_is_post_quantum_where_the_client_can() {
+    run(async {
+        let house = House::new().await;
+        let stream = house.connect("shop.test", false, true).await.unwrap();
+        let (_, connection) = stream.get_ref();
+        let group = connection.negotiated_key_exchange_group().unwrap().name();
+        assert_eq!(group, rustls::NamedGroup::X25519MLKEM768);
+        assert_eq!(connection.alpn_protocol(), Some(&b"h2"[..]));
+    });
+}
+
+#[test]
+fn a_connection_serves_the_tenant_of_its_name_and_no_other() {
+    run(async {
+        let house = House::new().await;
+        assert_eq!(house.status("shop.test", "shop.test", false).await, Ok(200));
+        assert_eq!(house.status("shop.test", "bank.test", false).await, Ok(421));
+        assert_eq!(house.status("shop.test", "open.test", false).await, Ok(421));
+        assert!(house.status("open.test", "open.test", false).await.is_err(), "it has no certificate");
+        assert!(house.status("nobody.test", "shop.test", false).await.is_err());
+    });
+}
+
+#[test]
+fn a_tenant_that_asks_for_client_certificates_is_served_over_no_connection_without_one() {
+    run(async {
+        let house = House::new().await;
+        assert!(house.status("bank.test", "bank.test", false).await.is_err());
+        assert_eq!(house.status("bank.test", "bank.test", true).await, Ok(200));
+        let plain = house.relay.ask("GET /plain HTTP/1.1\r\nhost: bank.test\r\n\r\n").await;
+        assert_eq!(plain.status(), 421);
+        let plain = house.relay.ask("GET /plain HTTP/1.1\r\nhost: shop.test\r\n\r\n").await;
+        assert_eq!(plain.status(), 200);
+    });
+}
+
+#[test]
+fn what_is_not_tls_ends_the_connection_and_the_next_one_is_served() {
+    run(async {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let house = House::new().await;
+        let mut stream = TcpStream::connect(house.relay.tls.unwrap()).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: shop.test\r\n\r\n").await.unwrap();
+        let mut rest = Vec::new();
+        // Closed or reset: either way nothing of HTTP comes back.
+        let _ = stream.read_to_end(&mut rest).await;
+        assert!(!rest.starts_with(b"HTTP"));
+        assert_eq!(house.status("shop.test", "shop.test", false).await, Ok(200));
+    });
+}
