@@ -19,7 +19,7 @@ test: ## Run everything: formatting, lints, unit, property, vector and end-to-en
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo test --workspace --locked
-	MTE_RELAY_BIN=target/debug/mte-relay target/interop-venv/bin/pytest -q tests/interop
+	MTE_RELAY_BIN=$(CURDIR)/target/debug/mte-relay target/interop-venv/bin/pytest -q tests/interop
 
 bench: ## Measure against a direct upstream, nginx and a plain Pingora proxy, in one run
 	@scripts/setup build bench
