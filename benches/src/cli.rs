@@ -28,6 +28,9 @@ pub(crate) enum Role {
     /// The server behind the proxies.
     #[command(hide = true)]
     Upstream { listen: SocketAddr },
+    /// The yardstick.
+    #[command(hide = true)]
+    PlainPingora { listen: SocketAddr, upstream: SocketAddr },
     /// Stops what a killed run left behind.
     #[command(hide = true)]
     Reap { directory: PathBuf },

@@ -5,6 +5,7 @@
 //! | `scenario` | what is measured, and the project's goals |
 //! | `targets` | the proxies and their configurations |
 //! | `processes` | child processes: started, pinned, timed, always stopped |
+//! | `plain_pingora` | the yardstick |
 //! | `upstream`, `http1` | the server behind the proxies |
 //! | `load` | the requests, in the clear and sealed |
 //! | `machine` | whether others were at work meanwhile |
@@ -15,6 +16,7 @@ mod cli;
 mod http1;
 mod load;
 mod machine;
+mod plain_pingora;
 mod processes;
 mod progress;
 mod report;
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
     let Cli { role, options } = Cli::parse();
     let outcome = match role {
         Some(Role::Upstream { listen }) => upstream::serve(listen),
+        Some(Role::PlainPingora { listen, upstream }) => plain_pingora::serve(listen, upstream),
         Some(Role::Reap { directory }) => {
             processes::reap(&directory);
             Ok(())

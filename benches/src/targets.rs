@@ -54,14 +54,13 @@ impl Targets {
             }
         }
         if needed(&[Target::PlainPingora]) {
-            let program = beside(&own, "plain-pingora", "mte-bench")?;
             let address = free_address()?;
-            let mut command = Command::new(program);
-            command.args([address.to_string(), upstream.to_string()]);
+            let mut command = Command::new(&own);
+            command.args(["plain-pingora".to_owned(), address.to_string(), upstream.to_string()]);
             targets.plain_pingora = Some(proxy(fleet, "plain-pingora", address, &mut command)?);
         }
         if needed(&[Target::PassThrough, Target::Mke]) {
-            let program = beside(&own, "mte-relay", "mte-relay")?;
+            let program = relay_beside(&own)?;
             targets.relay = Some(relay(fleet, &program, upstream)?);
         }
         Ok(targets)
@@ -83,14 +82,13 @@ fn proxy(fleet: &mut Fleet, name: &str, address: SocketAddr, command: &mut Comma
     Ok(Running { address, cpu: fleet.last() })
 }
 
-/// A program of this workspace, which cargo builds into the same directory.
-fn beside(own: &Path, name: &str, package: &str) -> Result<PathBuf> {
-    let program = own.with_file_name(name);
+/// The relay's binary, which cargo builds into the same directory.
+fn relay_beside(own: &Path) -> Result<PathBuf> {
+    let program = own.with_file_name("mte-relay");
     if program.is_file() {
         return Ok(program);
     }
-    Err(format!("{} is not there; build it first: cargo build --release -p {package}", program.display())
-        .into())
+    Err(format!("{} is not there; build it first: cargo build --release", program.display()).into())
 }
 
 fn find_nginx() -> Option<PathBuf> {

@@ -77,7 +77,8 @@ impl Gateway {
         Self { shared }
     }
 
-    /// Everything up to the upstream; `Ok(true)` if the request was answered here.
+    /// Everything up to the upstream; `Ok(true)` if the request was answered here. Each way is boxed: a future is
+    /// as large as its largest way, and Pingora moves it for every request.
     async fn receive(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool, Failure> {
         let request = session.as_downstream().req_header();
         ctx.host = host(request)?;
@@ -91,12 +92,12 @@ impl Gateway {
             && !tenant.pass_through.matches(path)
         {
             let answer = cors::preflight(&tenant.cors, request);
-            return send(session, answer, Bytes::new()).await;
+            return Box::pin(send(session, answer, Bytes::new())).await;
         }
         let control = Route::control(&request.method, path)?;
         if let Some(route @ (Route::Echo | Route::Errors)) = control {
             // Health checks come for any host.
-            control::answer_without_tenant(session, ctx, route).await?;
+            Box::pin(control::answer_without_tenant(session, ctx, route)).await?;
             return Ok(true);
         }
         let tenant = tenant.ok_or_else(|| Failure::UnknownHost(ctx.host.clone()))?;
@@ -105,12 +106,12 @@ impl Gateway {
             Route::PassThrough => Ok(false),
             Route::Encrypted => {
                 let (store, pool) = (&self.shared.pairs, &self.shared.pool);
-                let exchange = request::open(session, ctx, &tenant, store, pool).await?;
+                let exchange = Box::pin(request::open(session, ctx, &tenant, store, pool)).await?;
                 ctx.exchange = Some(Box::new(exchange));
                 Ok(false)
             }
             route => {
-                control::answer(session, ctx, &tenant, route, &self.shared).await?;
+                Box::pin(control::answer(session, ctx, &tenant, route, &self.shared)).await?;
                 Ok(true)
             }
         }
@@ -294,7 +295,7 @@ impl ProxyHttp for Gateway {
         match self.receive(session, ctx).await {
             Ok(answered) => Ok(answered),
             Err(failure) => {
-                self.fail(session, ctx, failure).await;
+                Box::pin(self.fail(session, ctx, failure)).await;
                 Ok(true)
             }
         }

@@ -136,10 +136,12 @@ pub async fn open<S: PairStore>(
         let header = first_part.header(session).await?;
         opening.number(header.number)?;
         body = match encode_type {
-            EncodeType::Mke => first_part.open_streamed(session, &snapshot, expected, pool.take()).await?,
+            EncodeType::Mke => {
+                Box::pin(first_part.open_streamed(session, &snapshot, expected, pool.take())).await?
+            }
             EncodeType::Mte => {
                 let limit = ctx.config.limits.max_mte_body;
-                first_part.open_gathered(session, &snapshot, expected, limit).await?
+                Box::pin(first_part.open_gathered(session, &snapshot, expected, limit)).await?
             }
         };
     } else if has_body {

@@ -115,13 +115,14 @@ async fn server_name(stream: &mut TcpStream) -> Result<Option<String>, String> {
 #[async_trait]
 impl ServerApp for Edge {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        // A connection that is kept alive comes by again; its handshake is behind it.
+        // A connection that is kept alive comes by again for every request; its handshake is behind it. What a
+        // handshake needs is boxed, so that requests do not carry it about.
         let stream = if stream.as_any().is::<TcpStream>() {
             let tcp = stream.into_any().downcast::<TcpStream>().ok()?;
             if self.wants_tls(&tcp) {
                 let limit: Duration = self.shared.config.load().timeouts.headers;
                 let peer = tcp.get_socket_digest();
-                match tokio::time::timeout(limit, self.handshake(*tcp)).await {
+                match tokio::time::timeout(limit, Box::pin(self.handshake(*tcp))).await {
                     Ok(Ok(stream)) => stream,
                     failed => {
                         let why = match failed {

@@ -66,6 +66,8 @@ class Download {
   #ahead: { read: Read; length: number }[] = [];
   #aheadLength = 0;
   #reading: Promise<void> | undefined;
+  /** Nothing more will be read. */
+  #ended = false;
   #received = 0;
   /** Of a body of type MTE, what was opened so far. */
   #tokens: Bytes[] = [];
@@ -89,7 +91,10 @@ class Download {
   async next(): Promise<Bytes[] | undefined> {
     for (;;) {
       this.#readAhead();
-      while (this.#ahead.length === 0) await this.#reading;
+      while (this.#ahead.length === 0) {
+        if (this.#reading === undefined) return undefined;
+        await this.#reading;
+      }
       const { read, length } = this.#ahead.shift()!;
       this.#aheadLength -= length;
       this.#readAhead();
@@ -107,8 +112,7 @@ class Download {
 
   /** Reads on, unless enough is being opened: the platform opens several frames at the same time. */
   #readAhead(): void {
-    const ended = this.#ahead.at(-1)?.read === "end";
-    if (this.#reading !== undefined || ended || this.#aheadLength >= READ_AHEAD) return;
+    if (this.#reading !== undefined || this.#ended || this.#aheadLength >= READ_AHEAD) return;
     this.#reading = this.#readOne().finally(() => {
       this.#reading = undefined;
       this.#readAhead();
@@ -124,7 +128,9 @@ class Download {
       read = done ? "end" : this.#open(value);
     } catch (error) {
       read = Promise.reject(error);
+      this.#ended = true;
     }
+    if (read === "end") this.#ended = true;
     // Whoever comes to it learns that it failed.
     if (read !== "end") read.catch(() => {});
     this.#ahead.push({ read, length });
@@ -157,8 +163,6 @@ class Download {
   }
 
   async #end(): Promise<Bytes[] | undefined> {
-    // Another read would find the end again.
-    this.#ahead.push({ read: "end", length: 0 });
     const { head, encodeType, ticket, maxMteBody } = this.plan;
     const nothing = this.#received === 0 && head.announced !== "body";
     let last: Bytes | undefined;

@@ -1,8 +1,5 @@
 //! The yardstick: the smallest proxy that Pingora makes. It passes every request to one upstream, on one worker thread,
-//! and looks at nothing.
-//!
-//! `plain-pingora 127.0.0.1:8080 127.0.0.1:9000` listens on the first address and proxies to the second.
-#![forbid(unsafe_code)]
+//! and looks at nothing. `mte-bench plain-pingora 127.0.0.1:8080 127.0.0.1:9000` runs it by hand.
 
 use std::net::SocketAddr;
 
@@ -29,13 +26,8 @@ impl ProxyHttp for PlainProxy {
     }
 }
 
-fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let mut address = || arguments.next().and_then(|text| text.parse::<SocketAddr>().ok());
-    let (Some(listen), Some(upstream)) = (address(), address()) else {
-        eprintln!("usage: plain-pingora LISTEN UPSTREAM (two addresses, as in 127.0.0.1:8080)");
-        std::process::exit(2);
-    };
+/// Listens on the first address and proxies to the second, until the process is stopped.
+pub(crate) fn serve(listen: SocketAddr, upstream: SocketAddr) -> ! {
     let conf = ServerConf {
         threads: 1,
         // On SIGTERM stop at once.
@@ -48,5 +40,5 @@ fn main() {
     let mut service = http_proxy_service(&server.configuration, PlainProxy { upstream });
     service.add_tcp(&listen.to_string());
     server.add_service(service);
-    server.run_forever();
+    server.run_forever()
 }
