@@ -7,6 +7,5 @@ export default defineConfig({
     testTimeout: 600_000,
     hookTimeout: 60_000,
     fileParallelism: false,
-    disableConsoleIntercept: true,
   },
 });

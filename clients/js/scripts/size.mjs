@@ -11,9 +11,9 @@ const LIMIT = 40 * 1024;
 const client = new URL("../packages/client/", import.meta.url);
 
 const bundles = {
-  "everything": 'export * from "@mte-relay/client";',
-  "createRelayClient": 'export { createRelayClient } from "@mte-relay/client";',
-  "mteFetch": 'export { initMteRelayClient, mteFetch } from "@mte-relay/client";',
+  everything: 'export * from "@mte-relay/client";',
+  createRelayClient: 'export { createRelayClient } from "@mte-relay/client";',
+  mteFetch: 'export { initMteRelayClient, mteFetch } from "@mte-relay/client";',
   "createRelayClient and X-Wing":
     'export { createRelayClient } from "@mte-relay/client"; export { xWing } from "@mte-relay/client/x-wing";',
   "the axios adapter with all it needs": 'export * from "@mte-relay/client/axios";',
@@ -35,14 +35,17 @@ for (const [name, contents] of Object.entries(bundles)) {
   const packed = gzipSync(code, { level: 9 }).length;
   console.log(`${name}: ${kib(code.length)} minified, ${kib(packed)} gzipped`);
   if (name === "everything" && packed > LIMIT) failed = fail(`more than ${kib(LIMIT)}`);
-  if (name === "nothing of it" && code.length > 0) failed = fail(`importing has effects: ${code.length} bytes stay`);
+  if (name === "nothing of it" && code.length > 0)
+    failed = fail(`importing has effects: ${code.length} bytes stay`);
 }
 
 const script = `const before = performance.now();
 await import("@mte-relay/client");
 console.log((performance.now() - before).toFixed(1));`;
 const times = Array.from({ length: 5 }, () =>
-  Number(execFileSync(process.execPath, ["--input-type=module", "-e", script], { cwd: client, encoding: "utf8" })),
+  Number(
+    execFileSync(process.execPath, ["--input-type=module", "-e", script], { cwd: client, encoding: "utf8" }),
+  ),
 ).sort((a, b) => a - b);
 console.log(`import in Node: ${times[2]} ms (median of ${times.length} processes)`);
 if (failed) process.exit(1);

@@ -1,8 +1,8 @@
 /** A client of one relay. */
 
-import { ROUTE_PAIR } from "@mte-relay/core";
+import { orAborted } from "./abort.js";
 import { MteRelayError } from "./errors.js";
-import { exchange, type Relay } from "./exchange.js";
+import { exchange } from "./exchange.js";
 import {
   clientRules,
   type MteOptions,
@@ -10,12 +10,13 @@ import {
   type RequestRules,
   requestRules,
 } from "./options.js";
+import type { Relay } from "./order.js";
 import { pairAnew } from "./pair/pairing.js";
 import { Pool } from "./pair/pool.js";
 import { MOST_REDIRECTS, redirectOf } from "./redirect.js";
 import { gather, inMemory } from "./request/body.js";
 import { type Outgoing, readInput } from "./request/input.js";
-import { canStreamUploads } from "./transport.js";
+import { streamsUploads } from "./transport.js";
 
 /** Settings of {@link createRelayClient}. */
 export interface CreateRelayClientOptions extends RelayClientOptions {
@@ -124,12 +125,10 @@ class Client {
       const bytes = await inMemory(body, this.relay.rules.maxMteBody);
       return { ...outgoing, body: bytes.length > 0 ? { kind: "bytes", bytes } : undefined };
     }
-    if (body.kind !== "stream" || rules.uploads === "stream") return outgoing;
-    if (rules.uploads === "auto") {
-      // What the connection can do shows in the pairing.
-      await this.pair();
-      if (canStreamUploads(this.relay.base + ROUTE_PAIR)) return outgoing;
-    }
+    if (body.kind !== "stream") return outgoing;
+    // What the connection can do shows in the pairing.
+    if (rules.uploads === "auto") await orAborted(this.pair(), outgoing.signal);
+    if (streamsUploads(this.relay.base, rules)) return outgoing;
     return { ...outgoing, body: await gather(body.stream) };
   }
 }

@@ -3,8 +3,9 @@
  * progress of an upload, which fetch does not tell.
  */
 
+import { ROUTE_PAIR } from "@mte-relay/core";
 import type { HeaderList } from "./observe.js";
-import type { Progress } from "./options.js";
+import type { RequestRules } from "./options.js";
 import type { WireBody } from "./request/upload.js";
 
 /** A request as it goes over the wire. */
@@ -26,12 +27,12 @@ export function sendByFetch(request: WireRequest, customFetch: typeof fetch | un
 }
 
 /** Whether the progress of an upload can be had by XMLHttpRequest. */
-export function canSendByXhr(body: WireBody | undefined): body is Exclude<WireBody, ReadableStream> {
-  return typeof XMLHttpRequest !== "undefined" && body !== undefined && !(body instanceof ReadableStream);
+export function canSendByXhr(): boolean {
+  return typeof XMLHttpRequest !== "undefined";
 }
 
-/** Sends by XMLHttpRequest. The response is held as a Blob before it is opened. */
-export function sendByXhr(request: WireRequest, progress: (progress: Progress) => void): Promise<Response> {
+/** Sends by XMLHttpRequest, telling how many bytes were sent. The response is held as a Blob before it is opened. */
+export function sendByXhr(request: WireRequest, progress: (sent: number) => void): Promise<Response> {
   const { url, method, headers, body, signal, init } = request;
   return new Promise((resolve, reject) => {
     const xhr = new XMLHttpRequest();
@@ -44,9 +45,7 @@ export function sendByXhr(request: WireRequest, progress: (progress: Progress) =
     xhr.responseType = "blob";
     xhr.withCredentials = init.credentials === "include";
     for (const [name, value] of headers) xhr.setRequestHeader(name, value);
-    xhr.upload.onprogress = ({ loaded, total, lengthComputable }) => {
-      progress({ loaded, total: lengthComputable ? total : undefined });
-    };
+    xhr.upload.onprogress = ({ loaded }) => progress(loaded);
     xhr.onload = settle(() => resolve(xhrResponse(xhr)));
     xhr.onerror = settle(() => reject(new TypeError("Failed to fetch")));
     xhr.onabort = settle(() => reject(signal.reason));
@@ -69,12 +68,15 @@ function xhrResponse(xhr: XMLHttpRequest): Response {
   return new Response(body, { status: xhr.status, statusText: xhr.statusText, headers });
 }
 
-/** Whether a stream can be sent as it comes to `url`, which was requested before. */
-export function canStreamUploads(url: string): boolean {
+/** Whether a body is sent while it is sealed, to the relay at `base`, which was paired with before. */
+export function streamsUploads(base: string, { uploads }: RequestRules): boolean {
+  if (uploads !== "auto") return uploads === "stream";
   if (!inBrowser()) return true;
   // Browsers stream uploads over HTTP/2 and up, and say so of a request only if the server lets them.
   if (!streamsRequests()) return false;
-  const entry = performance.getEntriesByName(url).at(-1) as PerformanceResourceTiming | undefined;
+  const entry = performance.getEntriesByName(base + ROUTE_PAIR).at(-1) as
+    | PerformanceResourceTiming
+    | undefined;
   return entry?.nextHopProtocol === "h2" || entry?.nextHopProtocol === "h3";
 }
 

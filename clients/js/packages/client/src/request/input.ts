@@ -59,7 +59,7 @@ export async function readInput(
     headers: request.headers,
     body: streamed ? { kind: "stream", stream: asStream(streamed) } : await readBody(request, source),
     redirect: request.redirect,
-    signal: init?.signal ?? given?.signal ?? new AbortController().signal,
+    signal: (init?.signal === undefined ? given?.signal : init.signal) ?? new AbortController().signal,
     init: outer as RequestInit,
   };
 }

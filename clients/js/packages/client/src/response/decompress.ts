@@ -9,12 +9,12 @@ const FORMATS: Readonly<Record<string, string>> = {
   br: "brotli",
 };
 
-/** The content of `body`, in spite of the codings that `contentEncoding` names. */
+/** The content of `body`, in spite of the codings that `contentEncoding` names, if any. */
 export function decompress(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
-  contentEncoding: string,
+  contentEncoding: string | undefined,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const codings = contentEncoding.split(",").map((coding) => coding.trim().toLowerCase());
+  const codings = (contentEncoding ?? "").split(",").map((coding) => coding.trim().toLowerCase());
   let content = body;
   for (const coding of codings.reverse()) {
     if (coding !== "" && coding !== "identity") content = content.pipeThrough(decompressor(coding));

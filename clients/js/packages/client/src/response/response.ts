@@ -22,13 +22,16 @@ export function isBodiless(status: number): boolean {
 
 /** A Response as fetch would give it, of a body and headers in plaintext. */
 export function makeResponse(
-  body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
+  body: ReadableStream<Uint8Array> | null,
   outer: Response,
   headers: Headers,
   facts: ResponseFacts,
 ): Response {
   const { status, statusText } = outer;
-  return decorate(new Response(body, { status, statusText, headers }), facts);
+  return decorate(
+    new Response(body as ReadableStream<Uint8Array<ArrayBuffer>> | null, { status, statusText, headers }),
+    facts,
+  );
 }
 
 function decorate(response: Response, facts: ResponseFacts): Response {
