@@ -1,24 +1,26 @@
 //! The command line.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
 use mte_relay::{
-    config::{Config, Problems, ProcessEnvironment},
-    domains::TenantIds,
+    config::{Carried, Problems, ProcessEnvironment, Source},
     relay::{Relay, Until},
     telemetry,
 };
 
 /// Exit codes of sysexits.h.
-mod exit {
-    /// The configuration is wrong (EX_CONFIG).
-    pub(super) const CONFIG: u8 = 78;
+pub(crate) mod exit {
+    /// A file that was named is not there (EX_NOINPUT).
+    pub(crate) const NO_INPUT: u8 = 66;
+    /// An upstream cannot be reached (EX_UNAVAILABLE).
+    pub(crate) const UNAVAILABLE: u8 = 69;
     /// An address cannot be listened on (EX_OSERR).
-    pub(super) const SYSTEM: u8 = 71;
+    pub(crate) const SYSTEM: u8 = 71;
+    /// A file cannot be written (EX_CANTCREAT).
+    pub(crate) const CANNOT_CREATE: u8 = 73;
+    /// The configuration is wrong (EX_CONFIG).
+    pub(crate) const CONFIG: u8 = 78;
 }
 
 /// An edge gateway that opens end-to-end encrypted HTTP requests and proxies them to your upstreams.
@@ -34,6 +36,10 @@ enum Command {
     /// Run the relay. Without a file, the environment alone configures it (UPSTREAM or DOMAIN_MAP); this is
     /// also what happens without any command.
     Run(RunArgs),
+    /// Check a configuration: tell every problem, and show the settings as they take effect, secrets masked.
+    Check(crate::check::CheckArgs),
+    /// Make secrets, and a certificate authority of one's own with certificates, for trying out.
+    Keygen(crate::keygen::KeygenArgs),
     /// Send one encrypted request and print the response, much as curl does.
     Request(Box<crate::request::RequestArgs>),
     /// Show the relay at work: an upstream, a relay with two tenants, a client, and what an eavesdropper sees.
@@ -45,13 +51,18 @@ struct RunArgs {
     /// The configuration file (YAML). The environment's settings win over it.
     #[arg(long, short, value_name = "FILE", env = "MTE_RELAY_CONFIG")]
     config: Option<PathBuf>,
+    /// Take the listeners over from the relay that runs with this configuration (`upgrade_socket`): send it SIGQUIT then.
+    #[arg(long)]
+    upgrade: bool,
 }
 
 /// Does what the command line asks for.
 pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
-        None => serve(std::env::var_os("MTE_RELAY_CONFIG").map(PathBuf::from).as_deref()),
-        Some(Command::Run(args)) => serve(args.config.as_deref()),
+        None => serve(std::env::var_os("MTE_RELAY_CONFIG").map(PathBuf::from), false),
+        Some(Command::Run(args)) => serve(args.config, args.upgrade),
+        Some(Command::Check(args)) => crate::check::run(args),
+        Some(Command::Keygen(args)) => crate::keygen::run(args),
         Some(Command::Request(args)) => request(*args),
         Some(Command::Demo(args)) => crate::demo::run(args),
     }
@@ -71,34 +82,55 @@ fn request(args: crate::request::RequestArgs) -> ExitCode {
     })
 }
 
-fn serve(file: Option<&Path>) -> ExitCode {
+/// Where the configuration comes from.
+pub(crate) fn source(file: Option<PathBuf>) -> Source {
+    Source { file, environment: Box::new(ProcessEnvironment) }
+}
+
+fn serve(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
+    let source = source(file);
     // Warnings of the configuration come before it says how to log.
-    let config = match Config::load(file, &ProcessEnvironment, &TenantIds::default()) {
+    let config = match source.load(&Arc::new(Carried::default())) {
         Ok(config) => config,
-        Err(problems) => return explain(file, &problems),
+        Err(problems) => return explain(&source, &problems),
     };
     telemetry::init(&config.log);
     config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     log::info!(
         version = env!("CARGO_PKG_VERSION"),
-        codec = "mte-open/1",
+        codec = telemetry::CODEC,
         threads = config.threads,
         tenants = config.domains.tenants().count();
         "mte-relay listens on {}",
         config.listeners.iter().map(|listener| listener.address.to_string()).collect::<Vec<_>>().join(", ")
     );
-    let relay = Relay::new(config);
-    if let Err((address, error)) = relay.check_listeners() {
-        log::error!("cannot listen on {address}: {error}");
-        return ExitCode::from(exit::SYSTEM);
+    // The settings as they take effect: secrets print masked.
+    let settings = serde_json::to_string(&config.settings).unwrap_or_default();
+    log::info!(settings = settings.as_str(); "effective settings");
+    let socket = config.upgrade_socket.clone();
+    let relay = Relay::new(config).reloading(source);
+    if upgrade {
+        let Some(socket) = socket else {
+            log::error!("--upgrade: there is no `upgrade_socket` in the configuration");
+            return ExitCode::from(exit::CONFIG);
+        };
+        relay.take_over(&socket);
+    } else {
+        if let Err((address, error)) = relay.check_listeners() {
+            log::error!("cannot listen on {address}: {error}");
+            return ExitCode::from(exit::SYSTEM);
+        }
+        relay.run(Until::Signal);
     }
-    relay.run(Until::Signal);
     log::info!("mte-relay has stopped");
     ExitCode::SUCCESS
 }
 
-fn explain(file: Option<&Path>, problems: &Problems) -> ExitCode {
-    let what = file.map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
+/// Says what is wrong with a configuration.
+pub(crate) fn explain(source: &Source, problems: &Problems) -> ExitCode {
+    let what =
+        source.file.as_ref().map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
     eprintln!("mte-relay: the configuration in {what} cannot be used:\n{problems}");
-    ExitCode::from(exit::CONFIG)
+    let missing = source.file.as_ref().is_some_and(|file| !file.exists());
+    ExitCode::from(if missing { exit::NO_INPUT } else { exit::CONFIG })
 }

@@ -14,7 +14,7 @@ use mte_protocol::{
     routes::RouteSet,
 };
 
-use crate::{tls::TenantTls, upstream::Upstream};
+use crate::{telemetry::TenantMetrics, tls::TenantTls, upstream::Upstream};
 
 /// A tenant's number within this relay; the same name keeps its number across reloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,6 +40,8 @@ pub struct Tenant {
     pub id: TenantId,
     /// Its key in the domain map.
     pub name: Arc<str>,
+    /// What is counted of it.
+    pub metrics: Arc<TenantMetrics>,
     /// Where its requests go.
     pub upstream: Upstream,
     /// Its certificate on TLS listeners.

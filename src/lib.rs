@@ -2,17 +2,23 @@
 //! upstream, and seals the responses as they stream back.
 //!
 //! `docs/architecture.md` has the map of this house. In short: [`config`] becomes [`domains`], a
-//! [`relay::Relay`] runs a [`gateway`], which opens requests with pairs from the [`pairs`] store and buffers
-//! from the [`pool`], and answers the [`control`] routes itself.
+//! [`relay::Relay`] runs a [`gateway`] behind its [`edge`], which opens requests with pairs from the [`pairs`] store and
+//! buffers from the [`pool`], and answers the [`control`] routes itself. Operators see it through [`telemetry`] and the
+//! [`admin`] listener; [`lifecycle`] and [`reload`] bring it up, change it, and take it down.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod config;
 pub mod control;
 pub mod domains;
+pub mod edge;
 pub mod gateway;
+pub mod lifecycle;
 pub mod pairs;
 pub mod pool;
+pub mod rate;
 pub mod relay;
+pub mod reload;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;

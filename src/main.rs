@@ -1,8 +1,10 @@
 //! Parse the command line, build, run; nothing else.
 #![forbid(unsafe_code)]
 
+mod check;
 mod cli;
 mod demo;
+mod keygen;
 mod request;
 
 use std::process::ExitCode;

@@ -2,14 +2,13 @@
 //!
 //! An empty pool makes a transient instance and counts it; taking one never blocks and never fails.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use mte_codec::{FRAME_OVERHEAD, MAX_FRAME};
 use parking_lot::Mutex;
+
+use crate::telemetry::PoolMetrics;
 
 /// Room for one frame of the largest size.
 const FRAME_ROOM: usize = MAX_FRAME + FRAME_OVERHEAD;
@@ -19,7 +18,7 @@ const FRAME_ROOM: usize = MAX_FRAME + FRAME_OVERHEAD;
 pub struct CodecPool {
     ready: Mutex<Vec<Buffers>>,
     size: usize,
-    transient: AtomicU64,
+    metrics: PoolMetrics,
 }
 
 #[derive(Debug)]
@@ -37,17 +36,20 @@ impl Buffers {
 impl CodecPool {
     /// A pool of `size` ready instances. The one returned last is taken first, so that no more memory is in use
     /// than the busiest moment called for.
-    pub fn new(size: usize) -> Self {
+    pub fn new(size: usize, metrics: PoolMetrics) -> Self {
         let ready = (0..size).map(|_| Buffers::new()).collect();
-        Self { ready: Mutex::new(ready), size, transient: AtomicU64::new(0) }
+        metrics.size.set(size as i64);
+        Self { ready: Mutex::new(ready), size, metrics }
     }
 
     /// Takes an instance.
     pub fn take(self: &Arc<Self>) -> Codec {
         let ready = self.ready.lock().pop();
         let pooled = ready.is_some();
-        if !pooled {
-            self.transient.fetch_add(1, Ordering::Relaxed);
+        if pooled {
+            self.metrics.hits.inc()
+        } else {
+            self.metrics.misses.inc()
         }
         Codec { buffers: Some(ready.unwrap_or_else(Buffers::new)), used: 0, pooled, pool: self.clone() }
     }
@@ -64,7 +66,7 @@ impl CodecPool {
 
     /// Transient instances made so far because the pool was empty.
     pub fn transient(&self) -> u64 {
-        self.transient.load(Ordering::Relaxed)
+        self.metrics.misses.get()
     }
 }
 
@@ -124,7 +126,7 @@ mod tests {
 
     #[test]
     fn an_empty_pool_makes_transient_instances_and_counts_them() {
-        let pool = Arc::new(CodecPool::new(1));
+        let pool = Arc::new(CodecPool::new(1, crate::telemetry::Metrics::default().pool));
         let (first, second) = (pool.take(), pool.take());
         assert_eq!((pool.ready(), pool.transient()), (0, 1));
         drop((first, second));
@@ -133,7 +135,7 @@ mod tests {
 
     #[test]
     fn an_instance_comes_back_empty_and_with_room_for_a_frame() {
-        let pool = Arc::new(CodecPool::new(1));
+        let pool = Arc::new(CodecPool::new(1, crate::telemetry::Metrics::default().pool));
         let mut codec = pool.take();
         let mut frame = codec.lend();
         frame.extend_from_slice(b"plaintext");

@@ -1,37 +1,44 @@
 //! One relay, as a value: built from a configuration, run until it is told to stop. Two of them can live in
 //! one process; nothing is global.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora_core::{
     apps::HttpServerOptions,
     listeners::ListenerConfig,
     protocols::l4::stream::L4BufferSettings,
-    server::{
-        RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch, configuration::ServerConf,
-    },
+    server::{RunArgs, Server, ShutdownWatch, configuration::Opt, configuration::ServerConf},
     services::{
         background::{BackgroundService, background_service},
         listening::Service,
     },
 };
 use pingora_proxy::http_proxy;
-use tokio::sync::watch;
 
+pub use crate::lifecycle::{Stop, Until};
 use crate::{
-    config::{Config, Listener},
-    control::PairingRate,
+    admin::{self, History},
+    config::{Config, Listener, Source},
+    edge::Edge,
     gateway::{Gateway, InFlightCounter},
-    pairs::MemoryStore,
+    lifecycle::{self, Lifecycle, Phase, Shutdown},
+    pairs::{MemoryStore, Owner},
     pool::CodecPool,
-    tls::Edge,
+    rate::{KeyedRate, Network},
+    reload::{Reloader, Reloads},
+    telemetry::Metrics,
+    upstream::health,
 };
 
 /// Bytes that are gathered for one write to a client: a response's head and a small body go out together.
 /// What is streamed is flushed part by part all the same.
 const WRITE_BUFFER: usize = 16 << 10;
+
+/// How often it is looked whether all listeners are there.
+const LISTENER_TICK: Duration = Duration::from_millis(10);
 
 /// What the parts of one relay share.
 pub struct Shared {
@@ -42,54 +49,52 @@ pub struct Shared {
     /// The codec pool.
     pub pool: Arc<CodecPool>,
     /// Limits pairing.
-    pub pairing_rate: PairingRate,
+    pub pairing_rate: KeyedRate<Network>,
+    /// Limits encrypted requests.
+    pub request_rate: KeyedRate<Owner>,
     /// Requests in flight.
     pub in_flight: InFlightCounter,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where the relay is in its life.
+    pub lifecycle: Lifecycle,
+    /// What came of reloads.
+    pub reloads: Mutex<Reloads>,
+    /// The last minutes, for the status page.
+    pub history: History,
 }
 
 /// A relay that is built, and not running yet.
 pub struct Relay {
     shared: Arc<Shared>,
-}
-
-/// Stops a relay that runs in this process.
-#[derive(Clone)]
-pub struct Stop(watch::Sender<bool>);
-
-impl Stop {
-    /// Lets requests in flight finish, then stops.
-    pub fn stop(&self) {
-        self.0.send_replace(true);
-    }
-}
-
-/// When a relay stops.
-pub enum Until {
-    /// On SIGINT or SIGTERM.
-    Signal,
-    /// When the other end says so.
-    Stopped(watch::Receiver<bool>),
-}
-
-impl Until {
-    /// A relay that another part of this process stops.
-    pub fn stopped() -> (Stop, Self) {
-        let (sender, receiver) = watch::channel(false);
-        (Stop(sender), Self::Stopped(receiver))
-    }
+    source: Option<Source>,
 }
 
 impl Relay {
     /// Builds a relay; nothing listens yet.
     pub fn new(config: Config) -> Self {
+        let metrics = config.carried.metrics.clone();
+        metrics.last_reload_success.set(crate::reload::seconds(std::time::SystemTime::now()));
+        let pairs = MemoryStore::new(config.pairs);
+        pairs.set_tenants(&config.domains);
         let shared = Shared {
-            pairs: MemoryStore::new(config.pairs),
-            pool: Arc::new(CodecPool::new(config.pool_size)),
-            pairing_rate: PairingRate::default(),
+            pairs,
+            pool: Arc::new(CodecPool::new(config.pool_size, metrics.pool.clone())),
+            pairing_rate: KeyedRate::default(),
+            request_rate: KeyedRate::default(),
             in_flight: InFlightCounter::default(),
+            metrics,
+            lifecycle: Lifecycle::default(),
+            reloads: Mutex::default(),
+            history: History::default(),
             config: ArcSwap::from_pointee(config),
         };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), source: None }
+    }
+
+    /// Lets the configuration be read again from where it came from.
+    pub fn reloading(self, source: Source) -> Self {
+        Self { source: Some(source), ..self }
     }
 
     /// What its parts share: for a status page, or a test.
@@ -102,101 +107,132 @@ impl Relay {
     /// # Errors
     /// The address and why.
     pub fn check_listeners(&self) -> Result<(), (SocketAddr, std::io::Error)> {
-        for Listener { address, .. } in &self.shared.config.load().listeners {
-            std::net::TcpListener::bind(address).map_err(|error| (*address, error))?;
+        let config = self.shared.config.load();
+        let admin = config.admin.address.filter(|_| config.admin.required);
+        for address in config.listeners.iter().map(|listener| listener.address).chain(admin) {
+            std::net::TcpListener::bind(address).map_err(|error| (address, error))?;
         }
         Ok(())
     }
 
     /// Runs until it is told to stop. Blocks; makes its own worker threads.
     pub fn run(self, until: Until) {
+        self.serve(until, None);
+    }
+
+    /// Takes the listeners over from a relay that runs already, then runs until a signal. Ends the process if nobody hands
+    /// anything over.
+    pub fn take_over(self, socket: &Path) {
+        self.serve(Until::Signal, Some(socket));
+    }
+
+    fn serve(self, until: Until, take_over: Option<&Path>) {
         let config = self.shared.config.load_full();
-        let conf = ServerConf {
+        let signals = matches!(until, Until::Signal);
+        let mut conf = ServerConf {
             threads: config.threads,
-            // The wait for requests in flight is ours: see `Signals`.
-            grace_period_seconds: Some(0),
+            // The wait for requests in flight is ours (see `lifecycle`); this only keeps Pingora from ending before it.
+            grace_period_seconds: Some(if signals { config.timeouts.drain.as_secs() + 60 } else { 0 }),
             graceful_shutdown_timeout_seconds: Some(1),
             upstream_keepalive_pool_size: 512,
             ..ServerConf::default()
         };
-        let mut server = Server::new_with_opt_and_conf(None, conf);
+        if let Some(socket) = &config.upgrade_socket {
+            conf.upgrade_sock = socket.display().to_string();
+        }
+        let options = take_over.map(|_| Opt { upgrade: true, ..Opt::default() });
+        let mut server = Server::new_with_opt_and_conf(options, conf);
+        let waiting = take_over.map(|socket| lifecycle::explain_waiting(socket.to_owned()));
         server.bootstrap();
+        drop(waiting);
+
         let mut gateway = http_proxy(&server.configuration, Gateway::new(self.shared.clone()));
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(config.timeouts.idle);
         gateway.server_options = Some(options);
-        let tls = config.listeners.iter().filter(|listener| listener.tls).map(|listener| listener.address);
-        let edge = Edge::new(gateway, self.shared.clone(), tls.collect());
+        let edge = Edge::new(gateway, self.shared.clone(), config.listeners.clone());
         let mut service = Service::new("gateway".into(), edge);
         for Listener { address, .. } in &config.listeners {
             let buffer = L4BufferSettings::default().write(WRITE_BUFFER);
             service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffer));
         }
         server.add_service(service);
-        server.add_service(background_service("pair sweeper", Sweeper(self.shared.clone())));
-        let signals = Signals { until: tokio::sync::Mutex::new(until), shared: self.shared.clone() };
-        server.run(RunArgs { shutdown_signal: Box::new(signals) });
+        let reloader = self.source.map(|source| Arc::new(Reloader::new(source, self.shared.clone())));
+        let upkeep = Upkeep { shared: self.shared.clone(), reloader, signals };
+        let mut upkeep = background_service("upkeep", upkeep);
+        upkeep.threads = Some(1);
+        server.add_service(upkeep);
+        let shutdown = Shutdown::new(until, self.shared);
+        server.run(RunArgs { shutdown_signal: Box::new(shutdown) });
+    }
+}
+
+/// Everything beside the requests, on a thread of its own: metrics and health are answered while workers are busy.
+struct Upkeep {
+    shared: Arc<Shared>,
+    reloader: Option<Arc<Reloader>>,
+    /// Whether this process's signals are the relay's.
+    signals: bool,
+}
+
+#[async_trait]
+impl BackgroundService for Upkeep {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let shared = &self.shared;
+        let reloads = async {
+            match &self.reloader {
+                Some(reloader) => reloader.clone().run(self.signals).await,
+                None => std::future::pending().await,
+            }
+        };
+        let upkeep = async {
+            tokio::join!(
+                sweep(shared),
+                health::run(shared.clone()),
+                admin::sample(shared.clone()),
+                reloads,
+                announce(shared, self.signals),
+            )
+        };
+        let served = admin::serve(shared.clone(), self.reloader.clone());
+        tokio::select! {
+            // The admin listener goes on: it says that the relay is draining.
+            _ = async { tokio::join!(served, async { tokio::select! {
+                _ = upkeep => {}
+                _ = shutdown.changed() => {}
+            }}) } => {}
+        }
     }
 }
 
 /// Drops pairs that are past their time.
-struct Sweeper(Arc<Shared>);
-
-#[async_trait]
-impl BackgroundService for Sweeper {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        let mut interval = tokio::time::interval(MemoryStore::SWEEP_INTERVAL);
-        loop {
-            tokio::select! {
-                _ = interval.tick() => self.0.pairs.sweep(),
-                _ = shutdown.changed() => return,
-            }
-        }
+async fn sweep(shared: &Shared) {
+    let mut interval = tokio::time::interval(MemoryStore::SWEEP_INTERVAL);
+    loop {
+        interval.tick().await;
+        shared.pairs.sweep();
     }
 }
 
-/// Waits for the word to stop, then for requests in flight, then tells Pingora.
-struct Signals {
-    until: tokio::sync::Mutex<Until>,
-    shared: Arc<Shared>,
-}
-
-impl Signals {
-    async fn drain(&self) {
-        let deadline = tokio::time::Instant::now() + self.shared.config.load().timeouts.drain;
-        while self.shared.in_flight.get() > 0 && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+/// Says that the relay serves once all of its listeners are there.
+async fn announce(shared: &Shared, signals: bool) {
+    let config = shared.config.load_full();
+    for listener in &config.listeners {
+        while !listens(listener.address).await {
+            tokio::time::sleep(LISTENER_TICK).await;
         }
     }
+    shared.lifecycle.enter(Phase::Running);
+    let main = sd_notify::NotifyState::MainPid(std::process::id());
+    lifecycle::notify_systemd(&[sd_notify::NotifyState::Ready, main], signals);
+    std::future::pending().await
 }
 
-#[async_trait]
-impl ShutdownSignalWatch for Signals {
-    async fn recv(&self) -> ShutdownSignal {
-        use tokio::signal::unix::{SignalKind, signal};
-        match &mut *self.until.lock().await {
-            Until::Stopped(stop) => {
-                // An error means that the other end is gone, which is a stop as well.
-                let _ = stop.wait_for(|stop| *stop).await;
-                self.drain().await;
-                ShutdownSignal::FastShutdown
-            }
-            Until::Signal => {
-                let (Ok(mut terminate), Ok(mut interrupt)) =
-                    (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-                else {
-                    log::error!("signals cannot be handled here; stopping");
-                    return ShutdownSignal::FastShutdown;
-                };
-                tokio::select! {
-                    _ = terminate.recv() => {
-                        log::info!("SIGTERM: requests in flight may finish");
-                        self.drain().await;
-                    }
-                    _ = interrupt.recv() => {}
-                }
-                ShutdownSignal::FastShutdown
-            }
-        }
-    }
+async fn listens(address: SocketAddr) -> bool {
+    let ip = match address.ip() {
+        std::net::IpAddr::V4(ip) if ip.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
+        std::net::IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    tokio::net::TcpStream::connect((ip, address.port())).await.is_ok()
 }

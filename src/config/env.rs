@@ -80,7 +80,7 @@ pub(super) fn apply(settings: &mut Settings, env: &dyn Environment, problems: &m
         match port.parse::<u16>() {
             Ok(port) => {
                 settings.listeners =
-                    vec![ListenerSettings { address: format!("0.0.0.0:{port}"), tls: false }];
+                    vec![ListenerSettings { address: format!("0.0.0.0:{port}"), ..Default::default() }];
             }
             Err(_) => problems.add("PORT", format!("{port:?} is not a port number (1 to 65535)")),
         }
@@ -108,7 +108,7 @@ pub(super) fn apply(settings: &mut Settings, env: &dyn Environment, problems: &m
     } else if let Some(upstream) = env.get("UPSTREAM") {
         settings.domain_map = BTreeMap::from([(
             "*".to_owned(),
-            TenantSettings { upstream: Some(upstream), ..Default::default() },
+            TenantSettings { upstream: Some(list(&upstream).into()), ..Default::default() },
         )]);
     }
     single_tenant(settings, env, problems);
@@ -150,7 +150,7 @@ fn single_tenant(settings: &mut Settings, env: &dyn Environment, problems: &mut 
         return;
     };
     if let Some(secret) = env.get("CLIENT_ID_SECRET") {
-        tenant.client_id_secret = Some(secret);
+        tenant.client_id_secret = Some(secret.into());
         tenant.client_id_secret_file = None;
     }
     if let Some(value) = env.get("CORS_ORIGINS") {

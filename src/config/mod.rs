@@ -1,30 +1,46 @@
 //! Configuration: file and environment, read into [`Settings`] as written, checked into a [`Config`] that is
 //! ready to use. Every problem is reported at once, not only the first.
 
+mod carried;
 mod checks;
 mod env;
+mod secret;
 mod settings;
 mod units;
+mod upstream;
 
 use std::{
     fmt,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
+use ipnet::IpNet;
 use mte_codec::KemId;
 
+pub use carried::{Carried, Files};
 pub use env::{Environment, ProcessEnvironment};
-pub use settings::Settings;
+pub use secret::{MASK, Secret};
+pub use settings::{Http2, Settings};
+pub use units::{Size, Span};
+pub use upstream::{Balance, EjectionSettings, HealthSettings};
 
-use crate::domains::{Domains, TenantIds};
+use crate::domains::Domains;
+
+/// Where the admin listener is if nothing is said.
+const DEFAULT_ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9_090));
 
 /// The checked configuration. A request keeps the one it began with.
 #[derive(Debug)]
 pub struct Config {
     /// Where to listen.
     pub listeners: Vec<Listener>,
+    /// The operators' own listener.
+    pub admin: Admin,
+    /// Where a successor takes the listeners over.
+    pub upgrade_socket: Option<PathBuf>,
     /// Worker threads.
     pub threads: usize,
     /// What is logged.
@@ -37,10 +53,20 @@ pub struct Config {
     pub limits: Limits,
     /// Time limits.
     pub timeouts: Timeouts,
+    /// Whether changes of its files are watched for.
+    pub watch: bool,
+    /// Proxies whose word about the client is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// The tenants.
     pub domains: Domains,
     /// What is not wrong, but should be known.
     pub warnings: Vec<String>,
+    /// The files it was made of.
+    pub files: Files,
+    /// What it shares with its predecessors and successors.
+    pub carried: Arc<Carried>,
+    /// The settings as written, defaults filled in: to be shown. Secrets in it print masked.
+    pub settings: Settings,
 }
 
 /// Where the relay listens.
@@ -50,10 +76,25 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Whether it speaks TLS.
     pub tls: bool,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: bool,
+}
+
+/// The operators' own listener, as in `admin:` of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Address and port.
+    pub address: Option<SocketAddr>,
+    /// Whether somebody asked for this address: the relay does not start without it then.
+    pub required: bool,
+    /// A Unix socket beside it.
+    pub socket: Option<PathBuf>,
+    /// What changes anything needs this.
+    pub token: Option<Secret>,
 }
 
 /// What is logged, and how.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Log {
     /// The level; v4.5's `panic` logs what `error` does.
     pub level: log::LevelFilter,
@@ -89,6 +130,8 @@ pub struct Limits {
     pub max_mte_body: usize,
     /// Pairs per second and client network; `None` is unlimited.
     pub pairs_per_second: Option<u32>,
+    /// Requests per second and client id; `None` is unlimited.
+    pub requests_per_second: Option<u32>,
 }
 
 /// Time limits, as in `timeouts:` of the file.
@@ -102,7 +145,7 @@ pub struct Timeouts {
     pub write: Duration,
     /// Keeping an unused connection.
     pub idle: Duration,
-    /// A TLS handshake.
+    /// A TLS handshake, and then a request's header fields.
     pub headers: Duration,
     /// Requests in flight on SIGTERM.
     pub drain: Duration,
@@ -110,22 +153,27 @@ pub struct Timeouts {
 
 /// Everything that is wrong with a configuration, each with where it is.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Problems(Vec<(String, String)>, Vec<String>);
+pub struct Problems {
+    found: Vec<(String, String)>,
+    warnings: Vec<String>,
+    /// The files that were read, or could not be.
+    pub files: Files,
+}
 
 impl Problems {
     fn add(&mut self, place: impl Into<String>, what: impl Into<String>) {
-        self.0.push((place.into(), what.into()));
+        self.found.push((place.into(), what.into()));
     }
 
     /// Something that is no problem, but should be known.
     fn warn(&mut self, what: impl Into<String>) {
-        self.1.push(what.into());
+        self.warnings.push(what.into());
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (place, what)) in self.0.iter().enumerate() {
+        for (index, (place, what)) in self.found.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
             }
@@ -137,28 +185,39 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-impl Config {
+/// Where a configuration comes from, so that it can be read again.
+pub struct Source {
+    /// The file, if there is one.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub environment: Box<dyn Environment + Send + Sync>,
+}
+
+impl Source {
     /// Reads the file, if there is one, and the environment.
     ///
     /// # Errors
     /// All [`Problems`] found.
-    pub fn load(file: Option<&Path>, env: &dyn Environment, ids: &TenantIds) -> Result<Self, Problems> {
+    pub fn load(&self, carried: &Arc<Carried>) -> Result<Config, Problems> {
         let mut problems = Problems::default();
-        let text = match file {
-            None => String::new(),
-            Some(path) => std::fs::read_to_string(path).unwrap_or_else(|error| {
-                problems.add(path.display().to_string(), format!("cannot be read: {error}"));
-                String::new()
-            }),
+        let Some(path) = &self.file else {
+            return Config::check("", "", Path::new(""), &*self.environment, carried, problems);
         };
-        if !problems.0.is_empty() {
-            return Err(problems);
+        let name = path.display().to_string();
+        match problems.files.read(path).map(|bytes| String::from_utf8(bytes.to_vec())) {
+            Ok(Ok(text)) => {
+                let text = zeroize::Zeroizing::new(text);
+                let base = path.parent().map(PathBuf::from).unwrap_or_default();
+                return Config::check(&text, &name, &base, &*self.environment, carried, problems);
+            }
+            Ok(Err(_)) => problems.add(name, "is not UTF-8 text"),
+            Err(error) => problems.add(name, format!("cannot be read: {error}")),
         }
-        let name = file.map_or_else(String::new, |path| path.display().to_string());
-        let base = file.and_then(Path::parent).map(PathBuf::from).unwrap_or_default();
-        Self::parse(&text, &name, &base, env, ids)
+        Err(problems)
     }
+}
 
+impl Config {
     /// Reads a configuration from text. Paths in it are relative to `base`; `name` stands in error messages.
     ///
     /// # Errors
@@ -168,10 +227,20 @@ impl Config {
         name: &str,
         base: &Path,
         env: &dyn Environment,
-        ids: &TenantIds,
+        carried: &Arc<Carried>,
     ) -> Result<Self, Problems> {
-        let mut problems = Problems::default();
-        let text = env::expand(text, env, &mut problems);
+        Self::check(text, name, base, env, carried, Problems::default())
+    }
+
+    fn check(
+        text: &str,
+        name: &str,
+        base: &Path,
+        env: &dyn Environment,
+        carried: &Arc<Carried>,
+        mut problems: Problems,
+    ) -> Result<Self, Problems> {
+        let text = zeroize::Zeroizing::new(env::expand(text, env, &mut problems));
         let parsed = if text.trim().is_empty() {
             Ok(Settings::default())
         } else {
@@ -181,21 +250,51 @@ impl Config {
             problems.add(name, with_suggestion(&error.to_string()));
             Settings::default()
         });
-        if problems.0.is_empty() {
+        if problems.found.is_empty() {
             env::apply(&mut settings, env, &mut problems);
         }
-        if !problems.0.is_empty() {
+        if !problems.found.is_empty() {
             return Err(problems);
         }
-        let config = checks::check(settings, base, ids, &mut problems);
-        match config {
-            Some(mut config) if problems.0.is_empty() => {
-                config.warnings = problems.1;
-                Ok(config)
-            }
-            _ => Err(problems),
+        let mut config = checks::check(settings, base, carried, &mut problems);
+        if !problems.found.is_empty() {
+            return Err(problems);
         }
+        (config.warnings, config.files) = (problems.warnings, problems.files);
+        Ok(config)
     }
+
+    /// What differs from `old` and takes effect only after a restart, by the names of the settings.
+    pub fn needs_restart(&self, old: &Self) -> Vec<&'static str> {
+        let differ = [
+            ("listeners", self.listeners != old.listeners),
+            ("admin", (&self.admin.address, &self.admin.socket) != (&old.admin.address, &old.admin.socket)),
+            ("upgrade_socket", self.upgrade_socket != old.upgrade_socket),
+            ("threads", self.threads != old.threads),
+            ("pool_size", self.pool_size != old.pool_size),
+            ("log.format", self.log.json != old.log.json),
+            ("timeouts.idle (of HTTP/2 clients)", self.timeouts.idle != old.timeouts.idle),
+        ];
+        differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+}
+
+/// A log level by its name in v4.5.
+///
+/// # Errors
+/// What is known instead.
+pub fn parse_level(name: &str) -> Result<log::LevelFilter, String> {
+    Ok(match name.to_ascii_lowercase().as_str() {
+        "trace" => log::LevelFilter::Trace,
+        "debug" => log::LevelFilter::Debug,
+        "info" => log::LevelFilter::Info,
+        "warn" | "warning" => log::LevelFilter::Warn,
+        "error" | "panic" => log::LevelFilter::Error,
+        "off" => log::LevelFilter::Off,
+        other => {
+            return Err(format!("{other:?} is none of trace, debug, info, warning, error, panic, off"));
+        }
+    })
 }
 
 /// Adds the nearest known name to serde's "unknown field" message.

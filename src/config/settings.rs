@@ -4,15 +4,19 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::units::{Size, Span};
+use super::{
+    secret::Secret,
+    units::{Size, Span},
+    upstream::UpstreamSettings,
+};
 
 /// Defines a settings struct: every field has its default beside it, and unknown keys are refused.
 macro_rules! settings {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Deserialize)]
+        #[derive(Debug, Clone, Deserialize, Serialize)]
         #[serde(deny_unknown_fields, default)]
         pub struct $name { $($(#[$doc])* pub $field: $type,)* }
 
@@ -24,7 +28,9 @@ macro_rules! settings {
     };
 }
 
-const fn seconds(seconds: u64) -> Span {
+pub(super) use settings;
+
+pub(super) const fn seconds(seconds: u64) -> Span {
     Span(std::time::Duration::from_secs(seconds))
 }
 
@@ -33,8 +39,12 @@ settings! {
     Settings {
         /// Where the relay listens. Default: `0.0.0.0:8080`, or the port of `PORT`.
         listeners: Vec<ListenerSettings> = Vec::new(),
+        /// The operators' own listener: metrics, health, status page.
+        admin: AdminSettings = AdminSettings::default(),
         /// Worker threads; 0 is one per core.
         threads: usize = 0,
+        /// Where a successor takes the listeners over (SIGQUIT); its folder must be writable.
+        upgrade_socket: Option<PathBuf> = None,
         /// What is logged and how.
         log: LogSettings = LogSettings::default(),
         /// Ready codec instances, at most 1000.
@@ -47,6 +57,11 @@ settings! {
         timeouts: TimeoutSettings = TimeoutSettings::default(),
         /// Upstream names are resolved again after this time.
         dns_refresh: Span = seconds(30),
+        /// How changes of the file reach a running relay.
+        reload: ReloadSettings = ReloadSettings::default(),
+        /// Networks of the proxies in front: their x-forwarded-for, x-forwarded-proto, x-request-id and PROXY headers
+        /// are believed.
+        trusted_proxies: Vec<String> = Vec::new(),
         /// The tenants: inbound host -> tenant.
         domain_map: BTreeMap<String, TenantSettings> = BTreeMap::new(),
     }
@@ -59,6 +74,30 @@ settings! {
         address: String = String::new(),
         /// Whether it speaks TLS, with the tenants' certificates.
         tls: bool = false,
+        /// Whether connections begin with a PROXY header (v1 or v2), which names the client's address.
+        proxy_protocol: bool = false,
+    }
+}
+
+settings! {
+    /// The operators' own listener.
+    AdminSettings {
+        /// Address and port, or `none`. Never a tenant's listener.
+        address: Option<String> = None,
+        /// A Unix socket beside it (mode 0600): what comes over it needs no token.
+        socket: Option<PathBuf> = None,
+        /// What changes anything needs this token: `authorization: Bearer <token>`.
+        token: Option<Secret> = None,
+        /// A file that holds `token`.
+        token_file: Option<PathBuf> = None,
+    }
+}
+
+settings! {
+    /// How changes of the file reach a running relay. SIGHUP always does.
+    ReloadSettings {
+        /// Watches the file and every file it names.
+        watch: bool = true,
     }
 }
 
@@ -103,6 +142,8 @@ settings! {
         max_mte_body: Size = Size(1 << 20),
         /// Pairs per second and client network (/24, /56), burst of twice that; beyond it, 429. 0 is unlimited.
         pairs_per_second: u32 = 200,
+        /// Requests per second and client id, burst of twice that; beyond it, 429. 0 is unlimited.
+        requests_per_second: u32 = 0,
     }
 }
 
@@ -117,7 +158,7 @@ settings! {
         write: Span = seconds(60),
         /// An unused connection is kept open for this time.
         idle: Span = seconds(60),
-        /// A TLS handshake may take this long.
+        /// A TLS handshake, and then a request's header fields, may take this long in all.
         headers: Span = seconds(10),
         /// On SIGTERM, requests in flight may take this long.
         drain: Span = seconds(30),
@@ -127,14 +168,14 @@ settings! {
 settings! {
     /// One tenant.
     TenantSettings {
-        /// The origin that requests go to: `http://host[:port]` or `https://host[:port]`.
-        upstream: Option<String> = None,
+        /// Where requests go: an origin (`https://host[:port]`), a list of them, or the long form.
+        upstream: Option<UpstreamSettings> = None,
         /// The key that signs client ids.
-        client_id_secret: Option<String> = None,
+        client_id_secret: Option<Secret> = None,
         /// A file that holds `client_id_secret`.
         client_id_secret_file: Option<PathBuf> = None,
         /// The secret before this one: ids it signed still verify.
-        client_id_secret_previous: Option<String> = None,
+        client_id_secret_previous: Option<Secret> = None,
         /// A file that holds `client_id_secret_previous`.
         client_id_secret_previous_file: Option<PathBuf> = None,
         /// Origins that may call from a browser.
@@ -148,7 +189,7 @@ settings! {
         /// If given, the only routes there are beside the pass-through ones.
         mte_routes: Vec<String> = Vec::new(),
         /// Header fields added to upstream requests and to responses.
-        headers: BTreeMap<String, String> = BTreeMap::new(),
+        headers: BTreeMap<String, Secret> = BTreeMap::new(),
         /// Sends the client's Host to the upstream instead of the upstream's own.
         preserve_host: bool = false,
         /// Lets requests through whose URL and headers are both in the clear.
@@ -156,7 +197,7 @@ settings! {
         /// Refuses requests without `:method` and `:authority` in the sealed headers.
         require_binding: bool = false,
         /// Known from v4.5; relay to relay is not in this version, and the token is ignored with a warning.
-        outbound_token: Option<String> = None,
+        outbound_token: Option<Secret> = None,
         /// How the upstream's certificate is checked.
         upstream_tls: UpstreamTlsSettings = UpstreamTlsSettings::default(),
         /// The tenant's certificate on TLS listeners.
@@ -189,5 +230,20 @@ settings! {
         ca_file: Option<PathBuf> = None,
         /// The name to ask for and verify instead of the upstream's host.
         sni: Option<String> = None,
+        /// auto: HTTP/2 where the upstream offers it; always; never.
+        http2: Http2 = Http2::Auto,
     }
+}
+
+/// Whether HTTP/2 is spoken to an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Http2 {
+    /// Where the upstream offers it in the TLS handshake.
+    #[default]
+    Auto,
+    /// Always; without TLS as well, which the upstream must expect.
+    Always,
+    /// Never.
+    Never,
 }

@@ -1,8 +1,8 @@
 //! Durations and sizes as people write them: `30s`, `10m`, `64KiB`.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A duration: a number with `ms`, `s`, `m` or `h`; a bare number counts seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,39 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
+/// In the largest unit that leaves no remainder.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_millis();
+        let units = [(3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
+        let fits = units.into_iter().find(|(unit, _)| millis > 0 && millis.is_multiple_of(*unit));
+        let (unit, name) = fits.unwrap_or((1_000, "s"));
+        write!(f, "{}{name}", millis / unit)
+    }
+}
+
+/// In the largest unit that leaves no remainder.
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+        let fits = units.into_iter().find(|(unit, _)| self.0 > 0 && self.0.is_multiple_of(*unit));
+        let (unit, name) = fits.unwrap_or((1, ""));
+        write!(f, "{}{name}", self.0 / unit)
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +128,16 @@ mod tests {
         assert_eq!("24h".parse(), Ok(Span(Duration::from_secs(86_400))));
         assert_eq!("64KiB".parse(), Ok(Size(65_536)));
         assert_eq!("0".parse(), Ok(Size(0)));
+    }
+
+    #[test]
+    fn what_is_shown_reads_back_as_the_same() {
+        for text in ["500ms", "30s", "10m", "24h", "0s"] {
+            assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
+        }
+        for text in ["64KiB", "1MiB", "2GiB", "1000", "0"] {
+            assert_eq!(text.parse::<Size>().unwrap().to_string(), text);
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The relay's own routes (docs/protocol.md, section 2): hello, pairing, echo and the list of statuses.
 
 mod pair;
-mod rate;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,8 +16,6 @@ use pingora_core::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use serde_json::json;
-
-pub use rate::PairingRate;
 
 use crate::{
     domains::Tenant,

@@ -13,7 +13,7 @@ use pingora_proxy::Session;
 
 use crate::{
     domains::Tenant,
-    gateway::{RequestContext, client, error::Failure, unreadable},
+    gateway::{RequestContext, error::Failure, unreadable},
     pairs::{NewPair, Owner, PairStore},
     relay::Shared,
 };
@@ -34,9 +34,10 @@ pub(super) async fn pair(
     let max = ctx.config.pairs.max_per_request;
     let body = read_body(session, max.saturating_mul(BODY_PER_PAIR)).await?;
     let requests = parse_request(&body, max).map_err(Failure::BadPairing)?;
-    if let Some(address) = client(session).address {
-        let rate = ctx.config.limits.pairs_per_second;
-        shared.pairing_rate.check(address, requests.len() as u32, rate)?;
+    if let Some(address) = ctx.from.address {
+        let (rate, count) = (ctx.config.limits.pairs_per_second, requests.len() as u32);
+        let checked = shared.pairing_rate.check(&address.into(), count, rate);
+        checked.map_err(|retry_after| Failure::TooManyPairs { retry_after })?;
     }
     let least = tenant.min_kem;
     let (responses, pairs) = if requests.len() <= INLINE_PAIRS {

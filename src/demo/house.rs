@@ -4,13 +4,13 @@ use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
+    sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use mte_relay::{
-    config::Config,
-    domains::TenantIds,
+    config::{Carried, Config},
     relay::{Relay, Stop, Until},
 };
 
@@ -48,8 +48,9 @@ impl House {
         let text = configuration(relay, shop.address, bank.address);
         // The demo is the same everywhere: nothing is read from the environment.
         let environment = BTreeMap::<&str, &str>::new();
-        let config = Config::parse(&text, "the demo", Path::new(""), &environment, &TenantIds::default())
-            .map_err(|problems| Trouble::from(problems.to_string()))?;
+        let config =
+            Config::parse(&text, "the demo", Path::new(""), &environment, &Arc::new(Carried::default()))
+                .map_err(|problems| Trouble::from(problems.to_string()))?;
         let value = Relay::new(config);
         value.check_listeners().map_err(|(address, error)| format!("cannot listen on {address}: {error}"))?;
         let (stop, until) = Until::stopped();
@@ -90,6 +91,7 @@ fn configuration(relay: SocketAddr, shop: SocketAddr, bank: SocketAddr) -> Strin
         r#"
 listeners:
   - address: "{relay}"
+admin: {{address: none}}
 threads: 2
 domain_map:
   {SHOP}:

@@ -9,6 +9,8 @@
 //! left unread, which over HTTP/1.1 always comes as a read of its own. The bytes themselves are taken from
 //! here, not from the buffer; `replayed` counts what the buffer will bring again.
 
+use std::time::{Duration, Instant};
+
 use bytes::{Bytes, BytesMut};
 use http::header;
 use mte_codec::{EncodeType, Expected, HEADER_LEN, Header, OpenError, Opener, open, seal};
@@ -76,6 +78,8 @@ pub struct FirstPart {
     /// Read, but not used yet: the first bytes, which told that there is a body.
     held: Vec<Bytes>,
     max: Option<u64>,
+    /// How long the client was waited for.
+    pub waited: Duration,
 }
 
 impl FirstPart {
@@ -96,7 +100,16 @@ impl FirstPart {
         }
         let http2 = session.as_downstream().is_http2();
         let done = session.as_downstream_mut().is_body_done();
-        Ok(Self { length, http2, read: 0, buffered: None, done, held: Vec::new(), max })
+        Ok(Self {
+            length,
+            http2,
+            read: 0,
+            buffered: None,
+            done,
+            held: Vec::new(),
+            max,
+            waited: Duration::ZERO,
+        })
     }
 
     /// Whether there is at least one byte of a body; reads until that is known.
@@ -135,7 +148,10 @@ impl FirstPart {
                 downstream.enable_retry_buffering();
                 self.buffered = Some(0);
             }
-            let bytes = match downstream.read_request_body().await {
+            let began = Instant::now();
+            let bytes = downstream.read_request_body().await;
+            self.waited += began.elapsed();
+            let bytes = match bytes {
                 Ok(bytes) => bytes,
                 Err(error) => return Err(super::unreadable(session, &error)),
             };
@@ -197,7 +213,7 @@ impl FirstPart {
     /// # Errors
     /// As reading and opening.
     pub async fn open_streamed(
-        mut self,
+        &mut self,
         session: &mut Session,
         snapshot: &Snapshot,
         expected: Expected,
@@ -237,7 +253,7 @@ impl FirstPart {
     /// # Errors
     /// As reading and opening, and [`Failure::TooLarge`].
     pub async fn open_gathered(
-        mut self,
+        &mut self,
         session: &mut Session,
         snapshot: &Snapshot,
         expected: Expected,
@@ -360,6 +376,16 @@ impl RequestBody {
             Self::Plain => true,
         };
         if fits { Ok(()) } else { Err(Failure::decode("the body does not have the sealed content-length")) }
+    }
+
+    /// Bytes of plaintext so far; `None` for a body that is not encoded.
+    pub fn opened(&self) -> Option<u64> {
+        match self {
+            Self::None => Some(0),
+            Self::Whole { data, .. } => Some(data.len() as u64),
+            Self::Stream(stream) => Some(stream.opened),
+            Self::Plain => None,
+        }
     }
 
     /// The exact length for the upstream, where it is known.

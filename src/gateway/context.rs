@@ -1,12 +1,20 @@
 //! What the relay knows of one request, from its first hook to its last.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use mte_codec::{EncodeType, Numbers};
 use mte_protocol::{SealedHeaders, client_id::ClientId};
 
-use super::{body::RequestBody, error::Failure, response::ResponseBody};
-use crate::{config::Config, domains::Tenant};
+use super::{body::RequestBody, client::Client, error::Failure, response::ResponseBody};
+use crate::{
+    config::Config,
+    domains::Tenant,
+    telemetry::{RouteLabel, TraceId},
+    upstream::InUse,
+};
 
 /// One request's state.
 pub struct RequestContext {
@@ -16,6 +24,12 @@ pub struct RequestContext {
     pub started: Instant,
     /// Its id: in the log, in error answers, sent upstream and back.
     pub request_id: String,
+    /// The trace it belongs to, if the client says so.
+    pub trace: Option<TraceId>,
+    /// Who sent it.
+    pub from: Client,
+    /// Which way it goes.
+    pub route: RouteLabel,
     /// Whose it is, once the host is known.
     pub tenant: Option<Arc<Tenant>>,
     /// The host it came for, as the client wrote it.
@@ -26,12 +40,55 @@ pub struct RequestContext {
     pub exchange: Option<Box<Exchange>>,
     /// How often an upstream was tried.
     pub attempts: usize,
+    /// The peers that failed for it.
+    pub tried: Vec<usize>,
+    /// The peer that has it.
+    pub peer: Option<AtPeer>,
     /// Request body bytes as they arrived.
     pub body_received: u64,
     /// What went wrong, for the log.
     pub failure: Option<Failure>,
+    /// What its parts took.
+    pub timing: Timing,
+    /// Plain and encoded bytes of the request: URL and headers; bodies are added at the end.
+    pub request_size: [u64; 2],
+    /// Plain and encoded bytes of the response, likewise.
+    pub response_size: [u64; 2],
     /// Counts the request as in flight until it is dropped.
     pub in_flight: Option<super::InFlight>,
+}
+
+/// A request at a peer.
+pub struct AtPeer {
+    /// The peer, by its index.
+    pub index: usize,
+    /// Whether the connection was reused, once there is one.
+    pub reused: Option<bool>,
+    _in_use: InUse,
+}
+
+impl AtPeer {
+    /// Counts the request as in flight at the peer.
+    pub fn new(index: usize, in_use: InUse) -> Self {
+        Self { index, reused: None, _in_use: in_use }
+    }
+}
+
+/// What the parts of a request took.
+#[derive(Debug, Default)]
+pub struct Timing {
+    /// Waiting for the client's body before the upstream was contacted.
+    pub client_wait: Duration,
+    /// Opening messages.
+    pub decode: Duration,
+    /// Sealing messages.
+    pub encode: Duration,
+    /// When the upstream was turned to.
+    pub upstream_began: Option<Instant>,
+    /// From there to the head of its response, all attempts together.
+    pub upstream: Option<Duration>,
+    /// From the request's head to the response's, without client and upstream.
+    pub overhead: Option<Duration>,
 }
 
 /// The encrypted part of a request and its response.
@@ -63,15 +120,28 @@ impl RequestContext {
             config,
             started: Instant::now(),
             request_id: String::new(),
+            trace: None,
+            from: Client::default(),
+            route: RouteLabel::None,
             tenant: None,
             host: String::new(),
             client: None,
             exchange: None,
             attempts: 0,
+            tried: Vec::new(),
+            peer: None,
             body_received: 0,
             failure: None,
+            timing: Timing::default(),
+            request_size: [0; 2],
+            response_size: [0; 2],
             in_flight: Some(in_flight),
         }
+    }
+
+    /// The peer that has the request.
+    pub fn upstream_peer(&self) -> Option<&crate::upstream::Peer> {
+        self.tenant.as_ref()?.upstream.peers.get(self.peer.as_ref()?.index)
     }
 
     /// The signed client id, as it is answered.

@@ -56,6 +56,12 @@ pub enum Failure {
         /// Seconds to wait.
         retry_after: u64,
     },
+    /// Too many requests in too short a time.
+    #[error("too many requests per second")]
+    TooManyRequests {
+        /// Seconds to wait.
+        retry_after: u64,
+    },
     /// The pair store is full.
     #[error("the pair store is full")]
     StoreFull,
@@ -64,9 +70,14 @@ pub enum Failure {
     Relay {
         /// The status.
         status: Status,
-        /// Why.
+        /// Why, as a label.
+        cause: &'static str,
+        /// Why, in words.
         reason: Cow<'static, str>,
     },
+    /// No peer of the upstream is healthy.
+    #[error("no healthy upstream: {0}")]
+    NoUpstream(String),
     /// The body failed to verify after the upstream was contacted.
     #[error("body failed to verify after its first frame: {0}")]
     LateBody(&'static str),
@@ -87,12 +98,42 @@ pub enum Failure {
 impl Failure {
     /// One of the relay's own statuses.
     pub fn relay(status: Status, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self::Relay { status, reason: reason.into() }
+        Self::Relay { status, cause: cause(status), reason: reason.into() }
     }
 
     /// The request did not decode.
     pub fn decode(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::relay(Status::DecodeFailed, reason)
+    }
+
+    /// Why, as a label of metrics and logs.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::UnknownHost(_) => "unknown_host",
+            Self::Misdirected(_) => "misdirected",
+            Self::BadRequest(_) => "bad_request",
+            Self::BadPairing(_) => "bad_pairing",
+            Self::NotFound => "no_route",
+            Self::MethodNotAllowed(_) => "method",
+            Self::PairExists(_) => "pair_exists",
+            Self::TooLarge { .. } => "body_too_large",
+            Self::HeadersTooLarge { .. } => "headers_too_large",
+            Self::TooManyPairs { .. } => "pairing_rate",
+            Self::TooManyRequests { .. } => "request_rate",
+            Self::StoreFull => "store_full",
+            Self::Relay { cause, .. } => cause,
+            Self::NoUpstream(_) => "no_upstream",
+            Self::LateBody(_) => "late_body",
+            Self::BadGateway(_) => "bad_gateway",
+            Self::GatewayTimeout(_) => "gateway_timeout",
+            Self::RequestTimeout => "request_timeout",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// Whether it is the codec's: the request did not open, or its pair could not be used.
+    pub fn is_codec(&self) -> bool {
+        matches!(self, Self::Relay { .. } | Self::LateBody(_))
     }
 
     /// The status code to answer.
@@ -105,9 +146,9 @@ impl Failure {
             Self::RequestTimeout => 408,
             Self::PairExists(_) => 409,
             Self::TooLarge { .. } => 413,
-            Self::TooManyPairs { .. } => 429,
+            Self::TooManyPairs { .. } | Self::TooManyRequests { .. } => 429,
             Self::HeadersTooLarge { .. } => 431,
-            Self::StoreFull => 503,
+            Self::StoreFull | Self::NoUpstream(_) => 503,
             Self::Relay { status, .. } => status.code(),
             Self::BadGateway(_) => 502,
             Self::GatewayTimeout(_) => 504,
@@ -131,6 +172,8 @@ impl Failure {
             }
             Self::TooLarge { .. } | Self::HeadersTooLarge { .. } => self.to_string().into(),
             Self::TooManyPairs { .. } => "too many pairs in too short a time: wait".into(),
+            Self::TooManyRequests { .. } => "too many requests in too short a time: wait".into(),
+            Self::NoUpstream(_) => "no upstream is available now: try again later".into(),
             Self::StoreFull => "no room for more pairs now: try again later".into(),
             Self::Relay { status, .. } => status.text().into(),
             Self::BadGateway(_) => "the upstream could not be reached or did not answer properly".into(),
@@ -143,7 +186,9 @@ impl Failure {
     pub fn level(&self) -> log::Level {
         match self {
             Self::Internal(_) => log::Level::Error,
-            Self::BadGateway(_) | Self::GatewayTimeout(_) | Self::StoreFull => log::Level::Warn,
+            Self::BadGateway(_) | Self::GatewayTimeout(_) | Self::NoUpstream(_) | Self::StoreFull => {
+                log::Level::Warn
+            }
             _ => log::Level::Info,
         }
     }
@@ -151,7 +196,8 @@ impl Failure {
     /// Seconds for `retry-after`, where waiting helps.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::TooManyPairs { retry_after } => Some(*retry_after),
+            Self::TooManyPairs { retry_after } | Self::TooManyRequests { retry_after } => Some(*retry_after),
+            Self::NoUpstream(_) => Some(5),
             Self::StoreFull => Some(30),
             _ => None,
         }
@@ -177,14 +223,35 @@ impl Failure {
     }
 }
 
+/// A status's label, where nothing says more.
+fn cause(status: Status) -> &'static str {
+    match status {
+        Status::PairExpired => "pair_expired",
+        Status::PairNotFound => "pair_not_found",
+        Status::EncodeFailed => "encode",
+        Status::DecodeFailed => "malformed",
+        Status::StateNotRead => "state_not_read",
+        Status::NumbersExhausted => "numbers_exhausted",
+        Status::ClientIdInvalid => "client_id",
+        Status::DecoderNotSaved | Status::EncoderNotSaved => "state_not_saved",
+        Status::RelayHeaderMissing => "relay_header",
+    }
+}
+
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Number(WindowError::Exhausted) => {
-                Self::relay(Status::NumbersExhausted, error.reason())
+        let (status, cause) = match error {
+            OpenError::Number(WindowError::Exhausted) => (Status::NumbersExhausted, "numbers_exhausted"),
+            OpenError::Number(WindowError::Replayed) => (Status::DecodeFailed, "replayed"),
+            OpenError::Number(WindowError::OutOfWindow) | OpenError::NoSecret => {
+                (Status::DecodeFailed, "out_of_window")
             }
-            _ => Self::decode(error.reason()),
-        }
+            OpenError::NotAuthentic => (Status::DecodeFailed, "not_authentic"),
+            OpenError::OutOfPlace | OpenError::NotConsecutive => (Status::DecodeFailed, "out_of_place"),
+            OpenError::Truncated => (Status::DecodeFailed, "truncated"),
+            OpenError::Malformed(_) | OpenError::Trailing => (Status::DecodeFailed, "malformed"),
+        };
+        Self::Relay { status, cause, reason: error.reason().into() }
     }
 }
 
@@ -221,7 +288,7 @@ impl From<PairError> for Failure {
             PairError::NotFound | PairError::Replaced => Status::PairNotFound,
             PairError::Expired => Status::PairExpired,
             PairError::Number(WindowError::Exhausted) | PairError::Exhausted => Status::NumbersExhausted,
-            PairError::Number(_) => Status::DecodeFailed,
+            PairError::Number(error) => return OpenError::Number(error).into(),
         };
         Self::relay(status, error.to_string())
     }

@@ -6,21 +6,13 @@ use pingora_core::{ErrorType, OrErr, Result};
 use pingora_http::RequestHeader;
 
 use super::context::RequestContext;
-use crate::domains::Tenant;
+use crate::{domains::Tenant, upstream::Peer};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// The request's id, sent upstream and back.
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// What is known of the client's connection.
-pub struct Client {
-    /// Its address.
-    pub address: Option<std::net::IpAddr>,
-    /// Whether it came over TLS.
-    pub tls: bool,
-}
 
 /// Turns the client's request into the upstream's.
 ///
@@ -30,7 +22,7 @@ pub fn prepare(
     request: &mut RequestHeader,
     ctx: &RequestContext,
     tenant: &Tenant,
-    client: &Client,
+    peer: &Peer,
 ) -> Result<()> {
     if let Some(exchange) = &ctx.exchange {
         remove(request, |name| hop::never_forwarded(name) || hop::overrides_request(name));
@@ -55,13 +47,13 @@ pub fn prepare(
     }
 
     let host = if tenant.preserve_host { HeaderValue::from_str(&ctx.host).ok() } else { None };
-    request.insert_header(header::HOST, host.unwrap_or_else(|| tenant.upstream.host.clone()))?;
-    if let Some(address) = client.address {
-        request.insert_header(&X_FORWARDED_FOR, address.to_string())?;
+    request.insert_header(header::HOST, host.unwrap_or_else(|| peer.host.clone()))?;
+    match &ctx.from.forwarded_for {
+        Some(chain) => request.insert_header(&X_FORWARDED_FOR, chain.as_str())?,
+        None => drop(request.remove_header(&X_FORWARDED_FOR)),
     }
     request.insert_header(&X_FORWARDED_HOST, ctx.host.as_str())?;
-    let proto = HeaderValue::from_static(if client.tls { "https" } else { "http" });
-    request.insert_header(&X_FORWARDED_PROTO, proto)?;
+    request.insert_header(&X_FORWARDED_PROTO, HeaderValue::from_static(ctx.from.scheme()))?;
     request.insert_header(&X_REQUEST_ID, ctx.request_id.as_str())?;
     for (name, value) in &tenant.headers {
         request.insert_header(name.clone(), value.clone())?;

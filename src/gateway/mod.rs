@@ -3,7 +3,9 @@
 //! It knows no cryptography and keeps no state of its own beside the request's [`RequestContext`]; pairs are
 //! the store's, buffers the pool's, tenants the configuration's.
 
+mod answer;
 mod body;
+mod client;
 mod context;
 mod cors;
 pub mod error;
@@ -11,30 +13,35 @@ mod forward;
 mod request;
 mod response;
 mod route;
+mod upstream;
 
 use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, header};
-use mte_protocol::names::X_MTE_RELAY;
-use pingora_core::{Error, ErrorSource, ErrorType, Result, upstreams::peer::HttpPeer};
+use pingora_core::{Error, ErrorSource, ErrorType, Result, protocols::Digest, upstreams::peer::HttpPeer};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 pub use self::{
+    answer::{finish_response, send},
     context::RequestContext,
     request::{expect_continue, single},
     route::Route,
 };
-use self::{error::Failure, forward::Client};
-use crate::{control, relay::Shared};
+use self::{client::Client, error::Failure};
+use crate::{
+    control,
+    relay::Shared,
+    telemetry::{Operation, RouteLabel, TraceId},
+};
 
 /// Requests in flight.
 #[derive(Debug, Default, Clone)]
@@ -63,9 +70,6 @@ impl Drop for InFlight {
     }
 }
 
-/// What is left of an unwanted request body is read for this long before the connection is closed.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The gateway of one relay.
 pub struct Gateway {
     shared: Arc<Shared>,
@@ -91,118 +95,37 @@ impl Gateway {
         if let Some(tenant) = tenant.as_ref().filter(|_| cors::is_preflight(request))
             && !tenant.pass_through.matches(path)
         {
+            ctx.route = RouteLabel::Control;
             let answer = cors::preflight(&tenant.cors, request);
             return Box::pin(send(session, answer, Bytes::new())).await;
         }
         let control = Route::control(&request.method, path)?;
         if let Some(route @ (Route::Echo | Route::Errors)) = control {
+            ctx.route = RouteLabel::Control;
             // Health checks come for any host.
             Box::pin(control::answer_without_tenant(session, ctx, route)).await?;
             return Ok(true);
         }
         let tenant = tenant.ok_or_else(|| Failure::UnknownHost(ctx.host.clone()))?;
         check_connection(session, &tenant, &ctx.host)?;
-        match control.unwrap_or_else(|| Route::of_tenant(&tenant, path)) {
+        let route = control.unwrap_or_else(|| Route::of_tenant(&tenant, path));
+        ctx.route = route.label();
+        match route {
             Route::PassThrough => Ok(false),
             Route::Encrypted => {
-                let (store, pool) = (&self.shared.pairs, &self.shared.pool);
-                let exchange = Box::pin(request::open(session, ctx, &tenant, store, pool)).await?;
+                let exchange = Box::pin(request::open(session, ctx, &tenant, &self.shared)).await?;
                 ctx.exchange = Some(Box::new(exchange));
                 Ok(false)
             }
             route => {
-                Box::pin(control::answer(session, ctx, &tenant, route, &self.shared)).await?;
-                Ok(true)
+                let answered = Box::pin(control::answer(session, ctx, &tenant, route, &self.shared)).await;
+                if let (Route::Pair, Err(failure)) = (route, &answered) {
+                    tenant.metrics.pairing_refused(failure.cause());
+                }
+                answered.map(|()| true)
             }
         }
     }
-
-    /// Answers a failure, unless a response is under way already.
-    async fn fail(&self, session: &mut Session, ctx: &mut RequestContext, failure: Failure) {
-        log::log!(
-            failure.level(),
-            request_id = ctx.request_id.as_str(),
-            tenant = ctx.tenant.as_ref().map(|tenant| &*tenant.name),
-            status = failure.status();
-            "request refused: {failure}"
-        );
-        if session.as_downstream().response_written().is_none_or(|head| head.status.is_informational()) {
-            let body = failure.to_json(&ctx.request_id);
-            if let Err(error) = self.write_failure(session, ctx, &failure, body.into()).await {
-                log::debug!(request_id = ctx.request_id.as_str(); "the client did not take the answer: {error}");
-            }
-        }
-        ctx.failure = Some(failure);
-    }
-
-    async fn write_failure(
-        &self,
-        session: &mut Session,
-        ctx: &RequestContext,
-        failure: &Failure,
-        body: Bytes,
-    ) -> Result<()> {
-        let mut response = ResponseHeader::build_no_case(failure.status(), Some(10))?;
-        response.insert_header(header::CONTENT_TYPE, "application/json")?;
-        response.insert_header(header::CONTENT_LENGTH, body.len())?;
-        response.insert_header(header::CACHE_CONTROL, "no-store")?;
-        if let Some(signed) = ctx.signed_client_id() {
-            response.insert_header(X_MTE_RELAY, signed)?;
-        }
-        if let Some(seconds) = failure.retry_after() {
-            response.insert_header(header::RETRY_AFTER, seconds)?;
-        }
-        if let Failure::MethodNotAllowed(allowed) = failure {
-            response.insert_header(header::ALLOW, *allowed)?;
-        }
-        finish_response(session, ctx, &mut response)?;
-        write(session, response, body).await
-    }
-}
-
-/// Adds what every response carries.
-///
-/// # Errors
-/// A header that Pingora does not take; checked values do not cause one.
-pub fn finish_response(session: &Session, ctx: &RequestContext, response: &mut ResponseHeader) -> Result<()> {
-    response.insert_header(&forward::X_REQUEST_ID, ctx.request_id.as_str())?;
-    if let Some(tenant) = &ctx.tenant {
-        cors::decorate(&tenant.cors, session.as_downstream().req_header(), response)?;
-        response::decorate(tenant, response);
-    }
-    Ok(())
-}
-
-/// Sends a whole response of the relay's own. A client that is gone is no error here.
-///
-/// # Errors
-/// A response that cannot be built.
-pub async fn send(
-    session: &mut Session,
-    response: Result<ResponseHeader>,
-    body: Bytes,
-) -> Result<bool, Failure> {
-    let response = response.map_err(|error| Failure::Internal(error.to_string()))?;
-    if let Err(error) = write(session, response, body).await {
-        log::debug!("the client did not take the answer: {error}");
-    }
-    Ok(true)
-}
-
-async fn write(session: &mut Session, response: ResponseHeader, body: Bytes) -> Result<()> {
-    let downstream = session.as_downstream_mut();
-    downstream.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
-    let bodiless = body.is_empty()
-        || downstream.req_header().method == http::Method::HEAD
-        || response.status == http::StatusCode::NO_CONTENT;
-    downstream.write_response_header(Box::new(response)).await?;
-    if bodiless {
-        downstream.finish_body().await?;
-    } else {
-        downstream.write_response_body(body, true).await?;
-    }
-    // What the client still sends is read for a while: closing at once would take the answer back from it.
-    downstream.drain_request_body().await
 }
 
 /// The inbound host.
@@ -218,8 +141,8 @@ fn host(request: &RequestHeader) -> Result<String, Failure> {
 /// certificates is served over no other.
 fn check_connection(session: &Session, tenant: &crate::domains::Tenant, host: &str) -> Result<(), Failure> {
     let strict = tenant.tls.as_ref().is_some_and(|tls| tls.client_certificates);
-    let fits = match crate::tls::connection(session) {
-        Some(connection) => connection.tenant == tenant.id,
+    let fits = match crate::edge::connection(session).and_then(|connection| connection.tenant) {
+        Some(made_for) => made_for == tenant.id,
         None => !strict,
     };
     if fits { Ok(()) } else { Err(Failure::Misdirected(host.to_owned())) }
@@ -230,15 +153,6 @@ fn check_header_size(request: &RequestHeader, max: usize) -> Result<(), Failure>
         request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     let size = fields + request.raw_path().len();
     if size > max { Err(Failure::HeadersTooLarge { size, limit: max }) } else { Ok(()) }
-}
-
-/// What is known of the client's connection.
-pub fn client(session: &Session) -> Client {
-    let downstream = session.as_downstream();
-    Client {
-        address: downstream.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip()),
-        tls: downstream.digest().is_some_and(|digest| digest.ssl_digest.is_some()),
-    }
 }
 
 /// Why a request body cannot be read. Where its framing is lost, nothing that follows on the connection can be
@@ -283,11 +197,21 @@ impl ProxyHttp for Gateway {
     }
 
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<()> {
-        ctx.request_id = crate::telemetry::request_id();
+        if let Some(connection) = crate::edge::connection(session) {
+            connection.head.arrived();
+        }
+        let headers = &session.as_downstream().req_header().headers;
+        ctx.trace = headers.get("traceparent").and_then(|value| TraceId::parse(value.as_bytes()));
+        ctx.from = Client::of(session, &ctx.config.trusted_proxies);
+        ctx.request_id = ctx.from.request_id(headers);
         let timeouts = &ctx.config.timeouts;
         let downstream = session.as_downstream_mut();
         downstream.set_read_timeout(Some(timeouts.read));
         downstream.set_write_timeout(Some(timeouts.write));
+        if self.shared.lifecycle.is_leaving() {
+            // Clients that know do not send their next request to a relay that is about to go.
+            downstream.set_keepalive(None);
+        }
         Ok(())
     }
 
@@ -295,22 +219,32 @@ impl ProxyHttp for Gateway {
         match self.receive(session, ctx).await {
             Ok(answered) => Ok(answered),
             Err(failure) => {
-                Box::pin(self.fail(session, ctx, failure)).await;
+                Box::pin(answer::fail(session, ctx, failure)).await;
                 Ok(true)
             }
         }
     }
 
-    async fn upstream_peer(&self, _: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {
-        ctx.attempts += 1;
-        let tenant = tenant(ctx)?;
-        let peer = tenant.upstream.peer(ctx.exchange.is_none()).await;
-        peer.map_err(|error| Failure::BadGateway(error.to_string()).into_pingora())
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {
+        upstream::choose(session, ctx).await.map_err(Failure::into_pingora)
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        reused: bool,
+        _: &HttpPeer,
+        _: std::os::unix::io::RawFd,
+        _: Option<&Digest>,
+        ctx: &mut Self::CTX,
+    ) -> Result<()> {
+        upstream::connected(ctx, reused);
+        Ok(())
     }
 
     async fn upstream_request_filter(
         &self,
-        session: &mut Session,
+        _: &mut Session,
         request: &mut RequestHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
@@ -318,7 +252,8 @@ impl ProxyHttp for Gateway {
             exchange.body.restart();
         }
         let tenant = tenant(ctx)?;
-        forward::prepare(request, ctx, &tenant, &client(session))
+        let peer = ctx.upstream_peer().ok_or_else(|| Failure::Internal("no peer".into()).into_pingora())?;
+        forward::prepare(request, ctx, &tenant, peer)
     }
 
     async fn request_body_filter(
@@ -334,7 +269,10 @@ impl ProxyHttp for Gateway {
             return Err(Failure::TooLarge { what: "the request body", limit }.into_pingora());
         }
         let Some(exchange) = &mut ctx.exchange else { return Ok(()) };
-        exchange.body.filter(body, end).map_err(|reason| Failure::LateBody(reason).into_pingora())
+        let began = Instant::now();
+        let opened = exchange.body.filter(body, end);
+        ctx.timing.decode += began.elapsed();
+        opened.map_err(|reason| Failure::LateBody(reason).into_pingora())
     }
 
     async fn response_filter(
@@ -347,8 +285,10 @@ impl ProxyHttp for Gateway {
             return Ok(());
         }
         let tenant = tenant(ctx)?;
+        upstream::answered(ctx);
+        let began = Instant::now();
         if response.headers.contains_key(header::LOCATION) {
-            let origin = format!("{}://{}", if client(session).tls { "https" } else { "http" }, ctx.host);
+            let origin = format!("{}://{}", ctx.from.scheme(), ctx.host);
             response::rewrite_location(&tenant.upstream, &origin, response);
         }
         let downstream = session.as_downstream();
@@ -356,9 +296,22 @@ impl ProxyHttp for Gateway {
             let signed = ctx.client.as_ref().map_or("", |(_, signed)| signed.as_str());
             let method = &downstream.req_header().method;
             let max_mte = ctx.config.limits.max_mte_body;
-            response::seal_head(exchange, method, signed, response, false, downstream.is_http2(), max_mte)
-                .map_err(Failure::into_pingora)?;
+            let upstream_http2 = response.version == http::Version::HTTP_2;
+            let sealed = response::seal_head(
+                exchange,
+                method,
+                signed,
+                response,
+                upstream_http2,
+                downstream.is_http2(),
+                max_mte,
+            );
+            let [plain, encoded] = sealed.map_err(Failure::into_pingora)?;
+            ctx.response_size = [plain, encoded];
+            tenant.metrics.codec(Operation::Seal, 1 + u64::from(exchange.response.is_open()));
+            ctx.timing.encode += began.elapsed();
         }
+        upstream::head_is_ready(ctx);
         finish_response(session, ctx, response)
     }
 
@@ -370,7 +323,10 @@ impl ProxyHttp for Gateway {
         ctx: &mut Self::CTX,
     ) -> Result<Option<Duration>> {
         if let Some(exchange) = ctx.exchange.as_mut().filter(|_| !session.was_upgraded()) {
+            let began = Instant::now();
+            ctx.response_size[0] += body.as_ref().map_or(0, |part| part.len() as u64);
             exchange.response.filter(body, end).map_err(Failure::into_pingora)?;
+            ctx.timing.encode += began.elapsed();
         }
         Ok(None)
     }
@@ -398,17 +354,13 @@ impl ProxyHttp for Gateway {
         reused: bool,
     ) -> Box<Error> {
         let mut error = error.more_context(format!("peer {}", peer._address));
-        // Only what cannot happen twice: an idempotent request that is whole, on a connection that had been idle.
-        let whole = ctx.exchange.as_ref().is_none_or(|exchange| exchange.body.is_whole());
-        let safe = session.as_downstream().req_header().method.is_idempotent()
-            && whole
-            && !session.as_downstream().retry_buffer_truncated();
-        if safe {
+        if upstream::failed_while_proxying(session, ctx, &error, reused) {
             error.retry.decide_reuse(reused);
         } else {
             error.set_retry(false);
         }
-        error
+        // With an HTTP/2 upstream a plain error would only be logged, and the client left waiting.
+        if *error.esource() == ErrorSource::Unset { error.into_down() } else { error }
     }
 
     fn fail_to_connect(
@@ -419,8 +371,8 @@ impl ProxyHttp for Gateway {
         error: Box<Error>,
     ) -> Box<Error> {
         let mut error = error.more_context(format!("peer {}", peer._address));
-        let retries = ctx.tenant.as_ref().map_or(0, |tenant| tenant.retries);
-        error.set_retry(ctx.attempts <= retries);
+        let retry = upstream::failed_to_connect(ctx, &error);
+        error.set_retry(retry);
         error
     }
 
@@ -428,7 +380,7 @@ impl ProxyHttp for Gateway {
         let failure = classify(error);
         let error_code = failure.status();
         session.as_downstream_mut().set_keepalive(None);
-        self.fail(session, ctx, failure).await;
+        answer::fail(session, ctx, failure).await;
         FailToProxy { error_code, can_reuse_downstream: false }
     }
 
@@ -437,8 +389,11 @@ impl ProxyHttp for Gateway {
         true
     }
 
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Self::CTX) {
-        crate::telemetry::access_line(session, ctx);
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Self::CTX) {
+        crate::telemetry::finished(&self.shared, session, error, ctx);
+        if let Some(connection) = crate::edge::connection(session) {
+            connection.head.awaited();
+        }
     }
 }
 

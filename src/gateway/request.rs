@@ -4,6 +4,8 @@
 //! header, the client id, the pair, the URL and the headers (each verified), the body's first part, the
 //! bindings, and last the commit that spends the request's numbers.
 
+use std::time::Instant;
+
 use http::header;
 use mte_codec::{EncodeType, EpochSecret, Expected, Numbers, OpenError, Place, Window, open};
 use mte_protocol::{
@@ -25,7 +27,8 @@ use super::{
 use crate::{
     domains::Tenant,
     pairs::{Commit, Owner, PairStore, Snapshot},
-    pool::CodecPool,
+    relay::Shared,
+    telemetry::{Operation, TraceId},
 };
 
 /// Headers and body of a response: two messages at most.
@@ -68,13 +71,14 @@ impl Shape {
 ///
 /// # Errors
 /// What to answer instead of proxying.
-pub async fn open<S: PairStore>(
+pub async fn open(
     session: &mut Session,
     ctx: &mut RequestContext,
     tenant: &Tenant,
-    store: &S,
-    pool: &std::sync::Arc<CodecPool>,
+    shared: &Shared,
 ) -> Result<Exchange, Failure> {
+    let began = Instant::now();
+    let (store, pool) = (&shared.pairs, &shared.pool);
     let request = session.as_downstream().req_header();
     let value = single(request, X_MTE_RELAY)?.unwrap_or_default();
     let relay = RelayHeader::parse(value)?;
@@ -85,6 +89,8 @@ pub async fn open<S: PairStore>(
     ctx.client = Some(identified);
 
     let owner = Owner { tenant: tenant.id, client };
+    let allowed = shared.request_rate.check(&owner, 1, ctx.config.limits.requests_per_second);
+    allowed.map_err(|retry_after| Failure::TooManyRequests { retry_after })?;
     let pair_id = relay.pair_id.to_owned();
     let streaming = relay.streaming.map(str::to_owned);
     let encode_type = relay.encode_type;
@@ -119,16 +125,23 @@ pub async fn open<S: PairStore>(
     let mut plain_url = None;
     if let Some(mut message) = url {
         let opened = opening.message(shape.place(0, false), &mut message)?;
+        ctx.request_size[0] += opened.len() as u64;
         // A header map that stood alone has the same place as a URL that stands alone; no URL begins like one.
         if opened.starts_with(b"{") {
             return Err(Failure::decode("a header map in the URL's place"));
         }
         plain_url = Some(opened.to_vec());
+        ctx.request_size[1] += message.len() as u64;
     }
     let mut headers = SealedHeaders::default();
     if let Some(mut message) = sealed {
         let opened = opening.message(shape.place(opening.index, false), &mut message)?;
+        ctx.request_size[0] += opened.len() as u64;
         headers = SealedHeaders::parse(opened)?;
+        ctx.request_size[1] += message.len() as u64;
+        // Who seals its headers may have sealed this one as well.
+        let traceparent = headers.get("traceparent").and_then(TraceId::parse);
+        ctx.trace = ctx.trace.or(traceparent);
     }
     let mut body = RequestBody::None;
     if shape.body {
@@ -155,6 +168,9 @@ pub async fn open<S: PairStore>(
 
     let first = opening.first.unwrap_or_default();
     let numbers = commit(store, owner, &pair_id, &snapshot, first, u64::from(opening.index)).await?;
+    tenant.metrics.codec(Operation::Open, u64::from(opening.index));
+    ctx.timing.client_wait = first_part.waited;
+    ctx.timing.decode = began.elapsed().saturating_sub(first_part.waited);
 
     // From here on the numbers are spent, whatever comes.
     let target = match plain_url {

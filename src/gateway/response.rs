@@ -66,6 +66,7 @@ fn body_kind(method: &Method, response: &ResponseHeader, http2: bool) -> BodyKin
 }
 
 /// Seals a response's headers and prepares its body. The client's HTTP version decides the transfer coding.
+/// Returns the plain and encoded sizes of the header map.
 ///
 /// # Errors
 /// 502 if sealing fails, and for a body of type MTE that is known to be too large.
@@ -77,7 +78,7 @@ pub fn seal_head(
     upstream_http2: bool,
     client_http2: bool,
     max_mte_body: usize,
-) -> Result<(), Failure> {
+) -> Result<[u64; 2], Failure> {
     let kind = body_kind(method, response, upstream_http2);
     let following = match kind {
         BodyKind::None => 0,
@@ -94,6 +95,7 @@ pub fn seal_head(
     let slot = exchange.numbers.slot(0, encode_type, Place::text(0, following)).map_err(failed)?;
     let message = seal::message(slot, &map, &mut rand::rng()).map_err(failed)?;
     insert(response, &RELAY_HEADERS, &text::encode(&message))?;
+    let sizes = [map.len() as u64, message.len() as u64];
 
     let relay = RelayHeader {
         client_id: signed_client_id,
@@ -108,7 +110,7 @@ pub fn seal_head(
 
     if kind == BodyKind::None {
         response.remove_header(&header::CONTENT_TYPE);
-        return Ok(());
+        return Ok(sizes);
     }
     // An HTTP/1.0 upstream's version would contradict the chunks.
     response.set_version(http::Version::HTTP_11);
@@ -144,7 +146,7 @@ pub fn seal_head(
             limit: max_mte_body,
         },
     };
-    Ok(())
+    Ok(sizes)
 }
 
 fn content_length(response: &ResponseHeader) -> Option<usize> {
@@ -186,17 +188,17 @@ fn sealed_map(exchange: &Exchange, response: &mut ResponseHeader) -> Vec<u8> {
     map.finish()
 }
 
-/// A `location` that points at the upstream is made to point at the relay.
+/// A `location` that points at one of the upstream's peers is made to point at the relay.
 pub fn rewrite_location(upstream: &Upstream, relay_origin: &str, response: &mut ResponseHeader) {
     let Some(location) = response.headers.get(header::LOCATION).and_then(|value| value.to_str().ok()) else {
         return;
     };
-    let rest =
-        location.get(..upstream.origin.len()).filter(|start| start.eq_ignore_ascii_case(&upstream.origin));
-    let Some(rest) = rest.map(|_| &location[upstream.origin.len()..]) else { return };
-    if !rest.is_empty() && !rest.starts_with(['/', '?', '#']) {
-        return;
-    }
+    let rest = |origin: &str| {
+        let (start, rest) = location.split_at_checked(origin.len())?;
+        let ends = rest.is_empty() || rest.starts_with(['/', '?', '#']);
+        (start.eq_ignore_ascii_case(origin) && ends).then_some(rest)
+    };
+    let Some(rest) = upstream.peers.iter().find_map(|peer| rest(&peer.origin)) else { return };
     if let Ok(value) = HeaderValue::from_str(&format!("{relay_origin}{rest}")) {
         let _ = response.insert_header(header::LOCATION, value);
     }

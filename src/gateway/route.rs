@@ -4,7 +4,7 @@ use http::Method;
 use mte_protocol::names::{ROUTE_ECHO, ROUTE_ERRORS, ROUTE_HELLO, ROUTE_PAIR};
 
 use super::error::Failure;
-use crate::domains::Tenant;
+use crate::{domains::Tenant, telemetry::RouteLabel};
 
 /// The ways through the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,16 @@ impl Route {
             _ => return Ok(None),
         };
         if allowed { Ok(Some(route)) } else { Err(Failure::MethodNotAllowed(methods)) }
+    }
+
+    /// Its label in logs and metrics.
+    pub fn label(self) -> RouteLabel {
+        match self {
+            Self::Hello | Self::Echo | Self::Errors => RouteLabel::Control,
+            Self::Pair => RouteLabel::Pairing,
+            Self::PassThrough => RouteLabel::PassThrough,
+            Self::Encrypted => RouteLabel::Encrypted,
+        }
     }
 
     /// The route of a path that is no control route. Whether an encrypted route is one of the tenant's can

@@ -14,10 +14,14 @@ use std::{
 };
 
 use mte_codec::{DecoderState, EpochSecret, NUMBER_LIMIT};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::{Commit, CreateError, NewPair, Owner, PairError, PairStore, Snapshot};
-use crate::{config, domains::TenantId};
+use crate::{
+    config,
+    domains::{Domains, TenantId},
+    telemetry::TenantMetrics,
+};
 
 const SHARDS: usize = 64;
 
@@ -43,6 +47,8 @@ pub struct MemoryStore {
     generation: AtomicU64,
     expired: AtomicU64,
     evicted: AtomicU64,
+    /// Where what happens to a tenant's pairs is counted.
+    tenants: RwLock<HashMap<TenantId, Arc<TenantMetrics>>>,
     /// Where the next search for pairs to evict begins.
     next_shard: AtomicUsize,
 }
@@ -109,6 +115,7 @@ impl MemoryStore {
             generation: AtomicU64::new(0),
             expired: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
+            tenants: RwLock::default(),
             next_shard: AtomicUsize::new(0),
         }
     }
@@ -116,6 +123,18 @@ impl MemoryStore {
     /// New limits; they hold from now on, for pairs that are there as well.
     pub fn set_limits(&self, limits: config::Pairs) {
         *self.limits.lock() = limits;
+    }
+
+    /// Counts what happens to these tenants' pairs in their metrics as well, from now on.
+    pub fn set_tenants(&self, domains: &Domains) {
+        let tenants = domains.tenants().map(|tenant| (tenant.id, tenant.metrics.clone()));
+        *self.tenants.write() = tenants.collect();
+    }
+
+    fn count(&self, tenant: TenantId, count: impl FnOnce(&TenantMetrics)) {
+        if let Some(metrics) = self.tenants.read().get(&tenant) {
+            count(metrics);
+        }
     }
 
     /// What there is and what happened.
@@ -131,7 +150,7 @@ impl MemoryStore {
     /// Drops the pairs of a tenant that is no more.
     pub fn remove_tenant(&self, tenant: TenantId) {
         for shard in &self.shards {
-            self.retain(&mut shard.lock(), |owner, _| owner.tenant != tenant);
+            self.retain(&mut shard.lock(), |owner, _| owner.tenant != tenant, |_| {});
         }
     }
 
@@ -141,8 +160,8 @@ impl MemoryStore {
         let now = Instant::now();
         for shard in &self.shards {
             let mut shard = shard.lock();
-            let dropped =
-                self.retain(&mut shard, |_, pair| pair.age(pair.last_used(), &limits, now) != Age::Gone);
+            let keep = |_: &Owner, pair: &Pair| pair.age(pair.last_used(), &limits, now) != Age::Gone;
+            let dropped = self.retain(&mut shard, keep, |metrics| metrics.pairs_expired.inc());
             self.expired.fetch_add(dropped as u64, Ordering::Relaxed);
             shard.unused.retain(|(_, pair)| pair.upgrade().is_some_and(|pair| pair.last_used().is_none()));
         }
@@ -152,8 +171,13 @@ impl MemoryStore {
         &self.shards[self.hasher.hash_one(owner) as usize % SHARDS]
     }
 
-    /// Keeps the pairs that `keep` says; returns how many went.
-    fn retain(&self, shard: &mut Shard, keep: impl Fn(&Owner, &Pair) -> bool) -> usize {
+    /// Keeps the pairs that `keep` says and counts each that goes; returns how many went.
+    fn retain(
+        &self,
+        shard: &mut Shard,
+        keep: impl Fn(&Owner, &Pair) -> bool,
+        count: impl Fn(&TenantMetrics),
+    ) -> usize {
         let mut dropped = 0;
         shard.owners.retain(|owner, pairs| {
             pairs.retain(|pair| {
@@ -161,6 +185,10 @@ impl MemoryStore {
                 if !keep {
                     pair.state.lock().removed = true;
                     dropped += 1;
+                    self.count(owner.tenant, |metrics| {
+                        metrics.pairs.dec();
+                        count(metrics);
+                    });
                 }
                 keep
             });
@@ -208,6 +236,10 @@ impl MemoryStore {
         }
         self.live.fetch_sub(1, Ordering::Relaxed);
         self.evicted.fetch_add(1, Ordering::Relaxed);
+        self.count(owner.tenant, |metrics| {
+            metrics.pairs.dec();
+            metrics.pairs_evicted.inc();
+        });
     }
 
     fn find(&self, owner: &Owner, pair_id: &str) -> Option<Arc<Pair>> {
@@ -243,6 +275,10 @@ impl MemoryStore {
             self.evict(shard, &owner, &pair);
         }
 
+        self.count(owner.tenant, |metrics| {
+            metrics.pairs.add(pairs.len() as i64);
+            metrics.pairs_created.inc_by(pairs.len() as u64);
+        });
         let entry = shard.owners.entry(owner).or_default();
         for new in pairs {
             let pair = Arc::new(Pair {

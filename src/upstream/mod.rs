@@ -1,18 +1,26 @@
-//! Where a tenant's requests go: the origin, its addresses as they resolve now, and how to connect to it.
+//! Where a tenant's requests go: its peers, their health, and how to connect to them.
+//!
+//! | module | what it is about |
+//! | --- | --- |
+//! | `url` | an origin as it is written |
+//! | `resolve` | names to addresses |
+//! | `state` | what is known of a peer's health; it outlives a reload |
+//! | `balance` | which peer a request goes to |
+//! | `health` | active checks |
+
+mod balance;
+pub mod health;
+mod resolve;
+mod state;
+mod url;
 
 use std::{
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
-    net::SocketAddr,
-    str::FromStr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Duration,
 };
 
-use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use pingora_core::{
     protocols::ALPN,
@@ -21,56 +29,16 @@ use pingora_core::{
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-use crate::config::Timeouts;
+use self::balance::Balancer;
+pub use self::{
+    resolve::{Addresses, ResolveError},
+    state::{Health, InUse, PeerState},
+    url::UpstreamUrl,
+};
+use crate::config::{Balance, EjectionSettings, HealthSettings, Http2, Timeouts};
 
-/// An origin: scheme, host and port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamUrl {
-    tls: bool,
-    host: String,
-    port: u16,
-}
-
-impl FromStr for UpstreamUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let uri: http::Uri = text
-            .parse()
-            .map_err(|error| format!("{text:?} is not a URL ({error}): write https://backend:8443"))?;
-        let tls = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            _ => return Err(format!("{text:?} does not begin with http:// or https://")),
-        };
-        let authority = uri.authority().ok_or_else(|| format!("{text:?} has no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(format!("{text:?} has a user name: send credentials with `headers` instead"));
-        }
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(format!(
-                "{text:?} has a path: an upstream is an origin, paths come from the requests"
-            ));
-        }
-        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        Ok(Self { tls, host: authority.host().to_ascii_lowercase(), port })
-    }
-}
-
-impl UpstreamUrl {
-    /// Host and port as `Host` has them: the default port left out.
-    fn authority(&self) -> String {
-        let default = if self.tls { 443 } else { 80 };
-        if self.port == default { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
-    }
-}
-
-impl fmt::Display for UpstreamUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}", self.authority())
-    }
-}
+/// Requests over one HTTP/2 connection to an upstream at a time.
+const MAX_H2_STREAMS: usize = 100;
 
 /// How to connect to an upstream.
 #[derive(Debug)]
@@ -83,174 +51,207 @@ pub struct UpstreamOptions {
     pub ca_pem: Option<Vec<u8>>,
     /// The name to ask for and verify instead of the host.
     pub sni: Option<String>,
+    /// Whether HTTP/2 is spoken.
+    pub http2: Http2,
     /// Names are resolved again after this time.
     pub dns_refresh: Duration,
     /// Time limits.
     pub timeouts: Timeouts,
+    /// How a request's peer is chosen.
+    pub balance: Balance,
+    /// Active health checks.
+    pub health: Option<HealthSettings>,
+    /// Passive ejection.
+    pub ejection: EjectionSettings,
+    /// Readiness fails while no peer is healthy.
+    pub ready: bool,
 }
 
-/// An upstream that cannot be reached because its name does not resolve.
-#[derive(Debug, thiserror::Error)]
-#[error("{host} does not resolve: {error}")]
-pub struct ResolveError {
-    host: String,
-    error: std::io::Error,
+/// One of a tenant's peers.
+#[derive(Debug)]
+pub struct Peer {
+    url: UpstreamUrl,
+    /// Its own `Host`.
+    pub host: HeaderValue,
+    /// `scheme://authority`, as it stands at the start of a `location` that points here.
+    pub origin: String,
+    /// Its share of the requests.
+    pub weight: u32,
+    /// What is known of its health.
+    pub state: Arc<PeerState>,
+    sni: String,
+    group_key: u64,
 }
 
 /// A tenant's upstream.
 pub struct Upstream {
-    url: UpstreamUrl,
-    /// The upstream's own `Host`.
-    pub host: HeaderValue,
-    /// `scheme://authority`, as it stands at the start of a `location` that points here.
-    pub origin: String,
-    sni: String,
-    group_key: u64,
+    /// The peers; at least one.
+    pub peers: Vec<Peer>,
+    balancer: Balancer,
     options: PeerOptions,
     dns_refresh: Duration,
-    resolved: Arc<ArcSwapOption<Resolved>>,
-    resolving: Arc<AtomicBool>,
-    next: AtomicUsize,
-}
-
-struct Resolved {
-    addresses: Vec<SocketAddr>,
-    at: Instant,
+    /// Active health checks.
+    pub health: Option<HealthSettings>,
+    ejection: EjectionSettings,
+    /// Readiness fails while no peer is healthy.
+    pub ready: bool,
 }
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Upstream").field(&self.origin).finish()
+        f.debug_list().entries(self.peers.iter().map(|peer| &peer.origin)).finish()
     }
 }
 
 impl Upstream {
-    /// An upstream; nothing is resolved or connected yet.
+    /// An upstream of peers with their weights and lasting states; nothing is resolved or connected yet.
     ///
     /// # Errors
     /// A certificate authority that is no PEM certificate, or a host that cannot stand in `Host`.
-    pub fn new(url: UpstreamUrl, options: UpstreamOptions) -> Result<Self, String> {
-        let host = HeaderValue::from_str(&url.authority()).map_err(|error| error.to_string())?;
-        let sni = options.sni.clone().unwrap_or_else(|| url.host.clone());
-
-        // Pingora's pool tells peers apart by address, name and this key, but not by authority or tenant.
-        let mut hasher = DefaultHasher::new();
-        (&options.tenant, options.verify, &options.ca_pem, &sni).hash(&mut hasher);
-        let group_key = hasher.finish();
-
-        let mut peer = PeerOptions::new();
-        peer.alpn = ALPN::H1;
-        peer.verify_cert = options.verify;
-        peer.verify_hostname = options.verify;
-        peer.connection_timeout = Some(options.timeouts.connect);
-        peer.total_connection_timeout = Some(options.timeouts.connect);
-        peer.read_timeout = Some(options.timeouts.read);
-        peer.write_timeout = Some(options.timeouts.write);
-        peer.idle_timeout = Some(options.timeouts.idle);
-        if let Some(pem) = &options.ca_pem {
-            let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
-                .map(|der| der.map(|der| WrappedX509::new(der.to_vec(), parse_x509)))
-                .collect::<Result<_, _>>()
-                .map_err(|error| format!("ca_file is not PEM: {error}"))?;
-            if certificates.is_empty() {
-                return Err("ca_file holds no certificate".into());
-            }
-            peer.ca = Some(Arc::from(certificates));
-        }
-        let origin = url.to_string();
+    pub fn new(
+        peers: Vec<(UpstreamUrl, u32, Arc<PeerState>)>,
+        options: UpstreamOptions,
+    ) -> Result<Self, String> {
+        let weights: Vec<_> = peers.iter().map(|(_, weight, _)| *weight).collect();
+        let peers = peers.into_iter().map(|peer| Peer::new(peer, &options)).collect::<Result<_, _>>()?;
         Ok(Self {
-            url,
-            host,
-            origin,
-            sni,
-            group_key,
-            options: peer,
+            peers,
+            balancer: Balancer::new(options.balance, &weights),
+            options: peer_options(&options)?,
             dns_refresh: options.dns_refresh,
-            resolved: Arc::default(),
-            resolving: Arc::default(),
-            next: AtomicUsize::new(0),
+            health: options.health,
+            ejection: options.ejection,
+            ready: options.ready,
         })
     }
 
-    /// The peer for one request: addresses are used in turn.
+    /// The index of the peer for a request of `key`, a client; `tried` are those that failed for it.
+    /// `None`: no peer is healthy.
+    pub fn choose(&self, key: &impl Hash, tried: &[usize]) -> Option<usize> {
+        match &self.peers[..] {
+            [only] => (only.state.health() != Health::Unhealthy).then_some(0),
+            peers => self.balancer.choose(peers, key, tried),
+        }
+    }
+
+    /// The connection to a peer, for Pingora: its addresses are used in turn.
     ///
     /// # Errors
     /// [`ResolveError`] if the name does not resolve and never did.
-    pub async fn peer(&self, upgrades: bool) -> Result<Box<HttpPeer>, ResolveError> {
-        let address = self.address().await?;
-        let mut peer = HttpPeer::new(address, self.url.tls, self.sni.clone());
-        peer.group_key = self.group_key;
-        peer.options = self.options.clone();
-        if !upgrades {
-            peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+    pub async fn connection(&self, index: usize, upgrades: bool) -> Result<Box<HttpPeer>, ResolveError> {
+        let peer = &self.peers[index];
+        let address = peer.state.addresses.next(self.dns_refresh).await?;
+        let mut connection = HttpPeer::new(address, peer.url.tls, peer.sni.clone());
+        connection.group_key = peer.group_key;
+        connection.options = self.options.clone();
+        if upgrades {
+            // Over HTTP/2 an upgrade is not possible.
+            connection.options.alpn = ALPN::H1;
+        } else {
+            connection.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
         }
-        Ok(Box::new(peer))
+        Ok(Box::new(connection))
     }
 
-    async fn address(&self) -> Result<SocketAddr, ResolveError> {
-        if let Some(resolved) = self.resolved.load().as_ref() {
-            if resolved.at.elapsed() > self.dns_refresh && !self.resolving.swap(true, Ordering::Relaxed) {
-                self.refresh();
-            }
-            return Ok(self.pick(resolved));
-        }
-        let resolved = Arc::new(resolve(&self.url).await?);
-        let address = self.pick(&resolved);
-        self.resolved.store(Some(resolved));
-        Ok(address)
+    /// Takes note of a failed request; `true` if the peer is ejected for it. A single peer never is.
+    pub fn failed(&self, index: usize, why: &str) -> bool {
+        let never = EjectionSettings { failures: 0, ..self.ejection.clone() };
+        let ejection = if self.peers.len() > 1 { &self.ejection } else { &never };
+        self.peers[index].state.failed(ejection, why)
     }
 
-    fn pick(&self, resolved: &Resolved) -> SocketAddr {
-        let index = self.next.fetch_add(1, Ordering::Relaxed) % resolved.addresses.len();
-        resolved.addresses[index]
-    }
-
-    /// Resolves again while requests go on with what is known; a failure keeps the old addresses.
-    fn refresh(&self) {
-        let (url, resolved, resolving) = (self.url.clone(), self.resolved.clone(), self.resolving.clone());
-        tokio::spawn(async move {
-            match resolve(&url).await {
-                Ok(fresh) => resolved.store(Some(Arc::new(fresh))),
-                Err(error) => log::warn!("{error}; the addresses known so far stay in use"),
-            }
-            resolving.store(false, Ordering::Relaxed);
-        });
+    /// Whether requests can go anywhere.
+    pub fn is_available(&self) -> bool {
+        self.peers.iter().any(|peer| peer.state.health() != Health::Unhealthy)
     }
 }
 
-async fn resolve(url: &UpstreamUrl) -> Result<Resolved, ResolveError> {
-    let host = url.host.trim_start_matches('[').trim_end_matches(']');
-    let failed = |error| ResolveError { host: url.host.clone(), error };
-    let addresses: Vec<_> = tokio::net::lookup_host((host, url.port)).await.map_err(failed)?.collect();
-    if addresses.is_empty() {
-        return Err(failed(std::io::Error::other("it has no address")));
+impl Peer {
+    fn new(
+        (url, weight, state): (UpstreamUrl, u32, Arc<PeerState>),
+        options: &UpstreamOptions,
+    ) -> Result<Self, String> {
+        let host = HeaderValue::from_str(&url.authority()).map_err(|error| error.to_string())?;
+        let sni = options.sni.clone().unwrap_or_else(|| url.host.clone());
+        // Pingora's pool tells peers apart by address, name and this key, but not by authority or tenant.
+        let mut hasher = DefaultHasher::new();
+        (&options.tenant, options.verify, &options.ca_pem, &sni, options.http2).hash(&mut hasher);
+        let (group_key, origin) = (hasher.finish(), url.to_string());
+        Ok(Self { url, host, origin, weight, state, sni, group_key })
     }
-    Ok(Resolved { addresses, at: Instant::now() })
+}
+
+fn peer_options(options: &UpstreamOptions) -> Result<PeerOptions, String> {
+    let mut peer = PeerOptions::new();
+    peer.alpn = match options.http2 {
+        Http2::Auto => ALPN::H2H1,
+        Http2::Always => ALPN::H2,
+        Http2::Never => ALPN::H1,
+    };
+    peer.max_h2_streams = MAX_H2_STREAMS;
+    peer.verify_cert = options.verify;
+    peer.verify_hostname = options.verify;
+    peer.connection_timeout = Some(options.timeouts.connect);
+    peer.total_connection_timeout = Some(options.timeouts.connect);
+    peer.read_timeout = Some(options.timeouts.read);
+    peer.write_timeout = Some(options.timeouts.write);
+    peer.idle_timeout = Some(options.timeouts.idle);
+    if let Some(pem) = &options.ca_pem {
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
+            .map(|der| der.map(|der| WrappedX509::new(der.to_vec(), parse_x509)))
+            .collect::<Result<_, _>>()
+            .map_err(|error| format!("ca_file is not PEM: {error}"))?;
+        if certificates.is_empty() {
+            return Err("ca_file holds no certificate".into());
+        }
+        peer.ca = Some(Arc::from(certificates));
+    }
+    Ok(peer)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_upstream_is_an_origin() {
-        let url: UpstreamUrl = "https://Backend.internal".parse().unwrap();
-        assert_eq!((url.to_string().as_str(), url.port), ("https://backend.internal", 443));
-        let url: UpstreamUrl = "http://127.0.0.1:9000/".parse().unwrap();
-        assert_eq!(url.authority(), "127.0.0.1:9000");
+    /// Peers without connections, for the tests of `balance`.
+    pub(super) fn peers(weights: &[u32]) -> Vec<Peer> {
+        let peer = |(index, weight): (usize, &u32)| {
+            let url: UpstreamUrl = format!("http://127.0.0.1:{}", 9_000 + index).parse().unwrap();
+            (url.clone(), *weight, Arc::new(PeerState::new(url)))
+        };
+        Upstream::new(weights.iter().enumerate().map(peer).collect(), options()).unwrap().peers
+    }
+
+    fn options() -> UpstreamOptions {
+        let second = Duration::from_secs(1);
+        UpstreamOptions {
+            tenant: "t".into(),
+            verify: true,
+            ca_pem: None,
+            sni: None,
+            http2: Http2::Auto,
+            dns_refresh: second,
+            timeouts: Timeouts {
+                connect: second,
+                read: second,
+                write: second,
+                idle: second,
+                headers: second,
+                drain: second,
+            },
+            balance: Balance::RoundRobin,
+            health: None,
+            ejection: EjectionSettings::default(),
+            ready: false,
+        }
     }
 
     #[test]
-    fn what_is_more_or_less_than_an_origin_is_refused_with_a_reason() {
-        for (wrong, word) in [
-            ("backend:80", "http://"),
-            ("ftp://a", "http://"),
-            ("http://a/path", "path"),
-            ("http://u:p@a", "user name"),
-            ("http://a?q", "path"),
-        ] {
-            let error = wrong.parse::<UpstreamUrl>().unwrap_err();
-            assert!(error.contains(word), "{wrong}: {error}");
-        }
+    fn a_single_peer_is_never_ejected() {
+        let url: UpstreamUrl = "http://127.0.0.1:9000".parse().unwrap();
+        let state = Arc::new(PeerState::new(url.clone()));
+        let upstream = Upstream::new(vec![(url, 1, state)], options()).unwrap();
+        assert!((0..100).all(|_| !upstream.failed(0, "reset")));
+        assert_eq!(upstream.choose(&"", &[0]), Some(0));
     }
 }

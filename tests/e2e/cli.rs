@@ -133,7 +133,7 @@ fn the_environment_alone_is_enough_with_and_without_the_command() {
 }
 
 #[test]
-fn a_configuration_that_is_wrong_is_78_with_every_problem() {
+fn a_configuration_that_is_wrong_is_78_with_every_problem_and_one_that_is_not_there_66() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let file =
@@ -148,7 +148,7 @@ fn a_configuration_that_is_wrong_is_78_with_every_problem() {
         assert_eq!(code, 78);
         assert!(stderr.contains("line 2") && stderr.contains("did you mean `pool_size`"), "{stderr}");
         let (code, _, stderr) = output(&["run", "--config", "/does/not/exist.yaml"], &[]).await;
-        assert!(code == 78 && stderr.contains("/does/not/exist.yaml"), "{code} {stderr}");
+        assert!(code == 66 && stderr.contains("/does/not/exist.yaml"), "{code} {stderr}");
         let (code, _, stderr) = output(&[], &[]).await;
         assert!(code == 78 && stderr.contains("UPSTREAM"), "{code} {stderr}");
     });

@@ -1,18 +1,15 @@
 //! Configurations: what is accepted, what is refused and with which words, and TLS towards upstreams.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use mte_relay::{
-    config::{Config, Environment, Problems},
-    domains::TenantIds,
-};
+use mte_relay::config::{Carried, Config, Environment, Problems};
 
 use crate::harness::{Authority, HOST, Setup, Upstream, run};
 
 type Variables<'a> = BTreeMap<&'a str, &'a str>;
 
 fn parse(text: &str, environment: &dyn Environment) -> Result<Config, Problems> {
-    Config::parse(text, "relay.yaml", Path::new("."), environment, &TenantIds::default())
+    Config::parse(text, "relay.yaml", Path::new("."), environment, &Arc::new(Carried::default()))
 }
 
 fn accepted(text: &str, variables: &[(&str, &str)]) -> Config {
@@ -48,7 +45,8 @@ fn the_examples_are_accepted() {
         }
         let name = path.display().to_string();
         let text = std::fs::read_to_string(&path).unwrap();
-        let config = Config::parse(&text, &name, &folder, &Asked(text.clone()), &TenantIds::default());
+        let config =
+            Config::parse(&text, &name, &folder, &Asked(text.clone()), &Arc::new(Carried::default()));
         let config = config.unwrap_or_else(|problems| panic!("{name}:\n{problems}"));
         assert!(config.domains.tenants().count() > 0, "{name}");
         examples += 1;
@@ -187,7 +185,7 @@ fn the_environment_of_v4_5_configures_one_tenant() {
     assert_eq!(config.listeners[0].address, "0.0.0.0:9090".parse().unwrap());
     assert_eq!((config.pool_size, config.log.level), (42, log::LevelFilter::Error));
     let tenant = config.domains.find("any.test").expect("a default tenant");
-    assert_eq!(tenant.upstream.origin, "https://backend.internal:8443");
+    assert_eq!(tenant.upstream.peers[0].origin, "https://backend.internal:8443");
     assert!(tenant.cors.allows("https://app.test") && tenant.cors.allows("https://a.apps.test"));
     assert!(!tenant.cors.allows("https://other.test"));
     assert_eq!(tenant.cors.methods, "GET, POST, OPTIONS, HEAD");
@@ -212,8 +210,8 @@ fn the_environment_of_v4_5_configures_many_tenants() {
         "*.tenant2.test": {"upstream": "https://two"}
     }"#;
     let config = accepted("", &[("DOMAIN_MAP", map), ("MAX_POOL_SIZE", "7"), ("DEBUG", "true")]);
-    assert_eq!(config.domains.find("api.tenant1.test").unwrap().upstream.origin, "http://one:8080");
-    assert_eq!(config.domains.find("a.tenant2.test").unwrap().upstream.origin, "https://two");
+    assert_eq!(config.domains.find("api.tenant1.test").unwrap().upstream.peers[0].origin, "http://one:8080");
+    assert_eq!(config.domains.find("a.tenant2.test").unwrap().upstream.peers[0].origin, "https://two");
     assert!(config.domains.find("other.test").is_none());
     assert_eq!((config.pool_size, config.log.level), (7, log::LevelFilter::Debug));
     let random = config.warnings.iter().filter(|warning| warning.contains("client_id_secret")).count();
@@ -235,7 +233,7 @@ fn the_environment_wins_over_the_file() {
     assert_eq!(config.listeners[0].address.port(), 2);
     assert_eq!((config.pool_size, config.log.level), (6, log::LevelFilter::Warn));
     let config = accepted(&file, &[("UPSTREAM", "http://other"), ("CORS_ORIGINS", "")]);
-    assert_eq!(config.domains.find("a").unwrap().upstream.origin, "http://other");
+    assert_eq!(config.domains.find("a").unwrap().upstream.peers[0].origin, "http://other");
 }
 
 #[test]
@@ -264,7 +262,7 @@ fn names_in_the_file_are_replaced_from_the_environment() {
     let variables = [("SIZE", "9"), ("HOSTNAME", "a.test"), ("BACKEND", "one")];
     let config = accepted(text, &variables);
     assert_eq!(config.pool_size, 9);
-    assert_eq!(config.domains.find("a.test").unwrap().upstream.origin, "http://one");
+    assert_eq!(config.domains.find("a.test").unwrap().upstream.peers[0].origin, "http://one");
     let problems = refused(text, &variables[..1]);
     for name in ["${HOSTNAME}", "${BACKEND}"] {
         assert!(problems.iter().any(|problem| problem.contains(name)), "{problems:?}");
@@ -294,7 +292,7 @@ fn secrets_come_from_files_and_rotate() {
                 upstream.url()
             );
             let none = Variables::new();
-            let config = Config::parse(&text, "test", folder.path(), &none, &TenantIds::default());
+            let config = Config::parse(&text, "test", folder.path(), &none, &Arc::new(Carried::default()));
             let config = config.unwrap_or_else(|problems| panic!("{problems}"));
             assert!(config.warnings.is_empty(), "{:?}", config.warnings);
             crate::harness::Relay::start(config).await

@@ -82,7 +82,7 @@ fn a_relay_that_forgot_its_pairs_is_found_out_and_paired_with_anew() {
         let (id, text) = (client.client_id().unwrap(), setup.text(first.address.port()));
         first.stop().await;
         let environment = std::collections::BTreeMap::<&str, &str>::new();
-        let ids = mte_relay::domains::TenantIds::default();
+        let ids = std::sync::Arc::new(mte_relay::config::Carried::default());
         let config =
             mte_relay::config::Config::parse(&text, "test", std::path::Path::new("."), &environment, &ids);
         let second = Relay::start(config.unwrap()).await;

@@ -6,8 +6,7 @@ use std::{
 
 use mte_client::{Builder, RelayClient};
 use mte_relay::{
-    config::Config,
-    domains::TenantIds,
+    config::{Carried, Config},
     relay::{Shared, Stop, Until},
 };
 
@@ -46,6 +45,9 @@ impl Setup {
             text.push_str(&format!("  - {{address: \"127.0.0.1:{}\", tls: true}}\n", free_port()));
         }
         text.push_str("threads: 2\n");
+        if !self.top.contains("admin:") {
+            text.push_str("admin: {address: none}\n");
+        }
         if !self.top.contains("pool_size") {
             text.push_str("pool_size: 8\n");
         }
@@ -57,7 +59,8 @@ impl Setup {
         let port = free_port();
         let environment = BTreeMap::<&str, &str>::new();
         let text = self.text(port);
-        let config = Config::parse(&text, "test", Path::new("."), &environment, &TenantIds::default());
+        let config =
+            Config::parse(&text, "test", Path::new("."), &environment, &Arc::new(Carried::default()));
         Relay::start(config.unwrap_or_else(|problems| panic!("{problems}"))).await
     }
 }

@@ -3,8 +3,6 @@
 //! Every tenant has a `ServerConfig` of its own, chosen by the name that the client asks for, with its own
 //! memory of sessions: what one tenant asks of its clients cannot be skipped by resuming a session of another.
 
-mod accept;
-
 use std::sync::Arc;
 
 use pingora_core::listeners::tls::Acceptor;
@@ -15,8 +13,6 @@ use rustls::{
     server::WebPkiClientVerifier,
     version::{TLS12, TLS13},
 };
-
-pub use accept::{Edge, connection};
 
 /// The cryptography of every TLS connection: `aws-lc-rs`, with the post-quantum key exchange preferred.
 fn provider() -> CryptoProvider {
@@ -35,7 +31,7 @@ pub fn install_provider() {
 /// A tenant's certificate, key, and what it asks of its clients.
 #[derive(Clone)]
 pub struct TenantTls {
-    acceptor: Arc<Acceptor>,
+    pub(crate) acceptor: Arc<Acceptor>,
     /// Whether clients must show a certificate.
     pub client_certificates: bool,
 }

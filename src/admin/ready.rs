@@ -1,0 +1,74 @@
+//! Whether requests may be sent to this relay, and if not, why.
+
+use serde::Serialize;
+
+use crate::{
+    lifecycle::Phase,
+    relay::Shared,
+    reload::{Reloads, seconds},
+};
+
+/// What `/readyz` says.
+#[derive(Debug, Serialize)]
+pub struct Readiness {
+    /// Whether requests may be sent here.
+    pub ready: bool,
+    /// Why not.
+    pub not_ready_because: Vec<String>,
+    /// Whether it is going down.
+    pub draining: bool,
+    /// The last reload; a failed one does not make the relay unready, since it serves as before.
+    pub reload: Option<LastReload>,
+}
+
+/// The last reload.
+#[derive(Debug, Serialize)]
+pub struct LastReload {
+    /// When, in seconds since 1970.
+    pub at: f64,
+    /// Whether it succeeded.
+    pub ok: bool,
+    /// Everything that was wrong.
+    pub error: Option<String>,
+    /// How many succeeded so far.
+    pub succeeded: u64,
+    /// How many failed so far.
+    pub failed: u64,
+}
+
+impl LastReload {
+    fn of(reloads: &Reloads) -> Option<Self> {
+        let (at, outcome) = reloads.last.as_ref()?;
+        Some(Self {
+            at: seconds(*at),
+            ok: outcome.is_ok(),
+            error: outcome.as_ref().err().cloned(),
+            succeeded: reloads.succeeded,
+            failed: reloads.failed,
+        })
+    }
+}
+
+/// How the relay stands now.
+pub fn readiness(shared: &Shared) -> Readiness {
+    let mut why = Vec::new();
+    match shared.lifecycle.phase() {
+        Phase::Starting => why.push("not listening yet".to_owned()),
+        Phase::Running => {}
+        Phase::Draining => why.push("draining: on its way down".to_owned()),
+        Phase::HandingOver => why.push("draining: a successor has taken over".to_owned()),
+    }
+    for tenant in shared.config.load().domains.tenants() {
+        if tenant.upstream.ready && !tenant.upstream.is_available() {
+            why.push(format!("tenant {}: no healthy upstream", tenant.name));
+        }
+    }
+    why.sort();
+    let reload = LastReload::of(&shared.reloads.lock());
+    Readiness {
+        ready: why.is_empty(),
+        not_ready_because: why,
+        draining: shared.lifecycle.is_leaving(),
+        reload,
+    }
+}

@@ -1,0 +1,131 @@
+//! What is carried from one configuration to the next: a reload changes what the file says, and nothing else.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use zeroize::Zeroizing;
+
+use crate::{
+    domains::TenantIds,
+    telemetry::Metrics,
+    tls::TenantTls,
+    upstream::{PeerState, UpstreamUrl},
+};
+
+/// What outlives a reload. A relay has one; configurations of different relays share nothing.
+#[derive(Default)]
+pub struct Carried {
+    /// The tenants' numbers.
+    pub ids: TenantIds,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Health by tenant and origin.
+    peers: HashMap<(String, String), Arc<PeerState>>,
+    /// The secrets of tenants that have none in the configuration.
+    random: HashMap<String, Zeroizing<Vec<u8>>>,
+    /// TLS by tenant, with a digest of its files: unchanged files keep the memory of sessions.
+    tls: HashMap<String, ([u8; 32], TenantTls)>,
+}
+
+impl std::fmt::Debug for Carried {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Carried").finish_non_exhaustive()
+    }
+}
+
+impl Carried {
+    /// The state of a tenant's peer.
+    pub(super) fn peer(&self, tenant: &str, url: &UpstreamUrl) -> Arc<PeerState> {
+        let key = (tenant.to_owned(), url.to_string());
+        self.inner.lock().peers.entry(key).or_insert_with(|| Arc::new(PeerState::new(url.clone()))).clone()
+    }
+
+    /// The random secret of a tenant that was given none.
+    pub(super) fn random_secret(&self, tenant: &str) -> Zeroizing<Vec<u8>> {
+        let fresh = || Zeroizing::new(rand::random::<[u8; 32]>().to_vec());
+        self.inner.lock().random.entry(tenant.to_owned()).or_insert_with(fresh).clone()
+    }
+
+    /// The tenant's TLS of earlier, if it was made of the same files, or what `make` makes.
+    pub(super) fn tls(
+        &self,
+        tenant: &str,
+        files: [u8; 32],
+        make: impl FnOnce() -> Result<TenantTls, String>,
+    ) -> Result<TenantTls, String> {
+        if let Some((known, tls)) = self.inner.lock().tls.get(tenant)
+            && *known == files
+        {
+            return Ok(tls.clone());
+        }
+        let made = make()?;
+        self.inner.lock().tls.insert(tenant.to_owned(), (files, made.clone()));
+        Ok(made)
+    }
+
+    /// Forgets the tenants, and the peers of tenants, that a configuration in use does not have.
+    pub fn retain(&self, domains: &crate::domains::Domains) {
+        let mut names = HashMap::new();
+        for tenant in domains.tenants() {
+            let origins = tenant.upstream.peers.iter().map(|peer| peer.origin.as_str());
+            names.insert(&*tenant.name, origins.collect::<Vec<_>>());
+        }
+        let mut inner = self.inner.lock();
+        inner.peers.retain(|(tenant, origin), _| {
+            names.get(tenant.as_str()).is_some_and(|origins| origins.contains(&origin.as_str()))
+        });
+        inner.random.retain(|tenant, _| names.contains_key(tenant.as_str()));
+        inner.tls.retain(|tenant, _| names.contains_key(tenant.as_str()));
+        self.metrics.retain(|tenant| names.contains_key(tenant));
+    }
+}
+
+/// The files that a configuration was made of, each with a digest of what was in it.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Files(Vec<(PathBuf, Option<[u8; 32]>)>);
+
+impl Files {
+    /// Reads a file, and takes note of it whether it can be read or not.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn read(&mut self, path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
+        let read = std::fs::read(path).map(Zeroizing::new);
+        self.0.push((path.to_owned(), read.as_ref().ok().map(|bytes| digest(&[bytes]))));
+        read
+    }
+
+    /// Where they are.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(|(path, _)| path.as_path())
+    }
+
+    /// Whether any of them is not what it was.
+    pub fn changed(&self) -> bool {
+        self.0.iter().any(|(path, was)| {
+            let now = std::fs::read(path).ok().map(Zeroizing::new);
+            now.map(|bytes| digest(&[&bytes])) != *was
+        })
+    }
+}
+
+/// SHA-256 of parts, each with its length.
+pub(super) fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let mut out = [0; 32];
+    out.copy_from_slice(context.finish().as_ref());
+    out
+}

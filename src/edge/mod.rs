@@ -1,0 +1,196 @@
+//! The front door: what happens to a connection before HTTP begins.
+//!
+//! The PROXY header is read where the listener has them; on a TLS listener the client's first message is read without
+//! being taken, the tenant it asks for is looked up, and the handshake is made under that tenant's configuration. The
+//! tenant is remembered with the connection; the gateway refuses requests for any other.
+//!
+//! | module | what it is about |
+//! | --- | --- |
+//! | `proxy_protocol` | the PROXY header |
+//! | `hello` | the name that a TLS client asks for |
+//! | `watch`, `frames` | deadlines for request heads, and what Pingora refuses by itself |
+
+mod frames;
+mod hello;
+mod proxy_protocol;
+mod watch;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use async_trait::async_trait;
+use pingora_core::{
+    apps::ServerApp,
+    protocols::{
+        GetSocketDigest, SocketDigest, Stream, UniqueID, l4::socket, l4::stream::Stream as TcpStream,
+        raw_connect::ProxyDigest,
+    },
+    server::ShutdownWatch,
+};
+use pingora_http::ResponseHeader;
+use pingora_proxy::{HttpProxy, Session};
+
+use self::watch::{Head, Report, Watched};
+use crate::{
+    config::{Config, Listener},
+    domains::{Tenant, TenantId},
+    gateway::Gateway,
+    relay::Shared,
+};
+
+/// What is known of a connection before its first request.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The tenant under whose configuration a TLS handshake was made.
+    pub tenant: Option<TenantId>,
+    /// Its request heads.
+    pub head: Arc<Head>,
+}
+
+/// The connection that a request came over.
+pub fn connection(session: &Session) -> Option<&Connection> {
+    let digest = session.as_downstream().digest()?.proxy_digest.as_ref()?;
+    digest.user_data.as_ref()?.downcast_ref()
+}
+
+/// Why a connection did not come to its first request.
+struct Refused {
+    cause: &'static str,
+    why: String,
+}
+
+impl Refused {
+    fn new(cause: &'static str) -> impl FnOnce(String) -> Self {
+        move |why| Self { cause, why }
+    }
+}
+
+/// The application behind every listener: PROXY header and TLS where the listener wants them, then the gateway.
+pub struct Edge {
+    gateway: Arc<HttpProxy<Gateway>>,
+    shared: Arc<Shared>,
+    listeners: Vec<Listener>,
+}
+
+impl Edge {
+    /// A front door behind these listeners.
+    pub fn new(gateway: HttpProxy<Gateway>, shared: Arc<Shared>, listeners: Vec<Listener>) -> Self {
+        Self { gateway: Arc::new(gateway), shared, listeners }
+    }
+
+    /// The listener that a connection came to. One on every address is known by its port.
+    fn listener(&self, local: Option<SocketAddr>) -> Option<&Listener> {
+        let local = local?;
+        let exact = self.listeners.iter().find(|listener| listener.address == local);
+        exact.or_else(|| {
+            let any = |listener: &&Listener| {
+                listener.address.port() == local.port() && listener.address.ip().is_unspecified()
+            };
+            self.listeners.iter().find(any)
+        })
+    }
+
+    /// Does what comes before HTTP. Boxed by the caller, so that requests do not carry it about.
+    async fn admit(&self, mut tcp: TcpStream) -> Option<Stream> {
+        let config = self.shared.config.load_full();
+        let digest = tcp.get_socket_digest();
+        let inet =
+            |address: Option<&socket::SocketAddr>| address.and_then(|address| address.as_inet().copied());
+        let local = digest.as_ref().and_then(|digest| inet(digest.local_addr()));
+        let mut client = digest.as_ref().and_then(|digest| inet(digest.peer_addr()));
+        let listener = *self.listener(local)?;
+        let limit = config.timeouts.headers;
+        let mut socket_digest = None;
+        let mut tenant = None;
+
+        let before_http = async {
+            if listener.proxy_protocol {
+                let named =
+                    believed(&mut tcp, client, &config).await.map_err(Refused::new("proxy_header"))?;
+                if let Some((source, destination)) = named {
+                    client = Some(source);
+                    socket_digest = Some(Arc::new(named_digest(&tcp, source, destination)));
+                }
+            }
+            let stream: Stream = if listener.tls {
+                let made = self.handshake(tcp, &config).await;
+                let result = if made.is_ok() { "ok" } else { "failed" };
+                self.shared.metrics.handshakes.with_label_values(&[result]).inc();
+                let (stream, made_for) = made.map_err(Refused::new("tls"))?;
+                tenant = Some(made_for);
+                stream
+            } else {
+                Box::new(tcp)
+            };
+            Ok::<_, Refused>(stream)
+        };
+        let outcome = tokio::time::timeout(limit, before_http).await;
+        let report = Report { metrics: self.shared.metrics.clone(), client };
+        let stream = match outcome {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(Refused { cause, why })) => {
+                report.refused(cause, &why);
+                return None;
+            }
+            Err(_) => {
+                let cause = if listener.tls { "tls" } else { "proxy_header" };
+                report.refused(cause, &format!("nothing whole within {limit:?}"));
+                return None;
+            }
+        };
+        let head = Arc::new(Head::default());
+        // Pingora carries what is known of a connection in the digest of a CONNECT proxy, which is not there otherwise.
+        let response = ResponseHeader::build_no_case(200, None).ok()?;
+        let known = Connection { tenant, head: head.clone() };
+        let proxy_digest = ProxyDigest::new(Box::new(response), Some(Box::new(known)));
+        Some(Box::new(Watched::new(stream, head, proxy_digest, socket_digest, limit, report)))
+    }
+
+    async fn handshake(&self, mut tcp: TcpStream, config: &Config) -> Result<(Stream, TenantId), String> {
+        let name = hello::server_name(&mut tcp).await?;
+        let tenant = config.domains.find(name.as_deref().unwrap_or_default());
+        let (tenant, tls) = tenant
+            .and_then(|tenant: &Arc<Tenant>| Some((tenant, tenant.tls.as_ref()?)))
+            .ok_or_else(|| format!("no certificate for {name:?}"))?;
+        let stream = tls.acceptor.tls_handshake(tcp).await.map_err(|error| error.to_string())?;
+        Ok((Box::new(stream), tenant.id))
+    }
+}
+
+/// Reads the PROXY header, if the connection's other end may send one.
+async fn believed(
+    tcp: &mut TcpStream,
+    other_end: Option<SocketAddr>,
+    config: &Config,
+) -> Result<proxy_protocol::Addresses, String> {
+    let trusted = &config.trusted_proxies;
+    let may = |address: SocketAddr| {
+        let ip = address.ip().to_canonical();
+        trusted.iter().any(|network| network.contains(&ip))
+    };
+    if !trusted.is_empty() && !other_end.is_some_and(may) {
+        return Err("a PROXY header is believed from trusted_proxies only".into());
+    }
+    proxy_protocol::read(tcp).await
+}
+
+/// The socket's digest with the addresses that a PROXY header names.
+fn named_digest(tcp: &TcpStream, source: SocketAddr, destination: SocketAddr) -> SocketDigest {
+    let digest = SocketDigest::from_raw_fd(tcp.id());
+    // They are empty: nobody has asked for them yet.
+    let _ = digest.peer_addr.set(Some(socket::SocketAddr::Inet(source)));
+    let _ = digest.local_addr.set(Some(socket::SocketAddr::Inet(destination)));
+    digest
+}
+
+#[async_trait]
+impl ServerApp for Edge {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let tcp = stream.into_any().downcast::<TcpStream>().ok()?;
+        let stream = Box::pin(self.admit(*tcp)).await?;
+        self.gateway.process_new(stream, shutdown).await
+    }
+
+    async fn cleanup(&self) {
+        self.gateway.cleanup().await;
+    }
+}

@@ -1,0 +1,146 @@
+//! The PROXY header, version 1 or 2, that a load balancer puts in front of a connection: who the client is.
+
+use std::net::SocketAddr;
+
+use pingora_core::protocols::l4::stream::Stream as TcpStream;
+use ppp::{HeaderResult, PartialResult, v1, v2};
+use tokio::io::AsyncReadExt;
+
+/// Version 1 has at most so many bytes.
+const MOST_LINE: usize = 107;
+/// Of version 2 this is more than any balancer sends, extensions included.
+const MOST_HEADER: usize = 4 << 10;
+
+/// The client's and the relay's address as the balancer saw them; `None` if it speaks for itself (LOCAL, UNKNOWN).
+pub(super) type Addresses = Option<(SocketAddr, SocketAddr)>;
+
+/// Reads the header; what follows it stays unread.
+///
+/// # Errors
+/// Why this is no PROXY header, in words.
+pub(super) async fn read(stream: &mut TcpStream) -> Result<Addresses, String> {
+    let mut seen = Vec::new();
+    loop {
+        let mut part = [0; 512];
+        let read = stream.read(&mut part).await.map_err(|error| error.to_string())?;
+        if read == 0 {
+            return Err("the client went away before its PROXY header was whole".into());
+        }
+        seen.extend_from_slice(&part[..read]);
+        match parse(&seen)? {
+            Some((len, addresses)) => {
+                if seen.len() > len {
+                    stream.rewind(&seen[len..]);
+                }
+                return Ok(addresses);
+            }
+            None if seen.len() >= MOST_HEADER => return Err("the PROXY header is too large".into()),
+            None => {}
+        }
+    }
+}
+
+/// Whether one begins with the other, as far as both go.
+fn is_start(seen: &[u8], prefix: &[u8]) -> bool {
+    let len = seen.len().min(prefix.len());
+    seen[..len] == prefix[..len]
+}
+
+/// The header's length and addresses, once it is whole.
+fn parse(seen: &[u8]) -> Result<Option<(usize, Addresses)>, String> {
+    // Version 1 is one line; what follows need not be text.
+    let mut header = seen;
+    if is_start(seen, b"PROXY ") {
+        match seen.iter().position(|b| *b == b'\n') {
+            Some(end) => header = &seen[..=end],
+            None if seen.len() < MOST_LINE => return Ok(None),
+            None => return Err("not a PROXY header: its line has no end".into()),
+        }
+    }
+    let header = HeaderResult::parse(header);
+    if header.is_incomplete() {
+        return Ok(None);
+    }
+    let wrong = |error: &dyn std::fmt::Display| format!("not a PROXY header: {error}");
+    Ok(Some(match header {
+        HeaderResult::V1(header) => {
+            let header = header.map_err(|error| wrong(&error))?;
+            let addresses = match header.addresses {
+                v1::Addresses::Tcp4(ip) => Some((
+                    (ip.source_address, ip.source_port).into(),
+                    (ip.destination_address, ip.destination_port).into(),
+                )),
+                v1::Addresses::Tcp6(ip) => Some((
+                    (ip.source_address, ip.source_port).into(),
+                    (ip.destination_address, ip.destination_port).into(),
+                )),
+                v1::Addresses::Unknown => None,
+            };
+            (header.header.len(), addresses)
+        }
+        HeaderResult::V2(header) => {
+            let header = header.map_err(|error| wrong(&error))?;
+            let addresses = match header.addresses {
+                _ if header.command == v2::Command::Local => None,
+                v2::Addresses::IPv4(ip) => Some((
+                    (ip.source_address, ip.source_port).into(),
+                    (ip.destination_address, ip.destination_port).into(),
+                )),
+                v2::Addresses::IPv6(ip) => Some((
+                    (ip.source_address, ip.source_port).into(),
+                    (ip.destination_address, ip.destination_port).into(),
+                )),
+                v2::Addresses::Unspecified | v2::Addresses::Unix(_) => None,
+            };
+            (header.len(), addresses)
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x07\x0a\x00\x00\x01\x12\x67\x01\xbb";
+
+    fn addresses(source: &str, destination: &str) -> Addresses {
+        Some((source.parse().unwrap(), destination.parse().unwrap()))
+    }
+
+    #[test]
+    fn both_versions_are_read_and_what_follows_is_left() {
+        let line = b"PROXY TCP4 203.0.113.7 10.0.0.1 4711 443\r\n";
+        let expected = addresses("203.0.113.7:4711", "10.0.0.1:443");
+        for header in [&line[..], V2] {
+            for tail in [&b""[..], b"\x16\x03\x01\xff\n", b"GET / HTTP/1.1\r\n"] {
+                let all = [header, tail].concat();
+                assert_eq!(parse(&all), Ok(Some((header.len(), expected))), "{header:?}");
+            }
+            for cut in 1..header.len() {
+                assert_eq!(parse(&header[..cut]), Ok(None), "{cut} bytes of {header:?}");
+            }
+        }
+        let six = b"PROXY TCP6 2001:db8::7 ::1 4711 443\r\n";
+        assert_eq!(parse(six), Ok(Some((six.len(), addresses("[2001:db8::7]:4711", "[::1]:443")))));
+    }
+
+    #[test]
+    fn a_balancer_that_speaks_for_itself_names_nobody() {
+        let local = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00";
+        assert_eq!(parse(local), Ok(Some((local.len(), None))));
+        let unknown = b"PROXY UNKNOWN\r\n";
+        assert_eq!(parse(unknown), Ok(Some((unknown.len(), None))));
+    }
+
+    #[test]
+    fn what_is_no_header_is_refused_at_once() {
+        for wrong in [
+            &b"GET / HTTP/1.1\r\n"[..],
+            b"\x16\x03\x01\x02\x00\x01",
+            b"PROXY TCP4 1.2.3.4 5.6.7.8 99999 1\r\n",
+            b"PROXY TCP9 1.2.3.4 5.6.7.8 1 1\r\n",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! What passes between client and Pingora, watched from below.
+//!
+//! Pingora has no deadline for a request's whole head, and answers what it cannot parse by itself, without a hook or a log
+//! line. This stream lies between it and the connection: it ends a head that takes too long, and when a connection ends
+//! without a request in it, it says so. Of HTTP/2 it reads the frames that refuse something.
+
+use std::{
+    io::{self, IoSlice},
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use pingora_core::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
+    TimingDigest, UniqueID, UniqueIDType,
+    raw_connect::ProxyDigest,
+    tls::{SslDigest, TlsRef},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
+
+use super::frames::Refusals;
+use crate::telemetry::Metrics;
+
+/// A connection's request heads: shared between the stream and the gateway.
+#[derive(Debug, Default)]
+pub struct Head {
+    /// Bytes of a head that is awaited; `ARRIVED` once it is whole and the gateway has it.
+    seen: AtomicU64,
+    /// The status that Pingora answered by itself.
+    answered: AtomicU16,
+}
+
+const ARRIVED: u64 = u64::MAX;
+
+impl Head {
+    /// A head is whole: the gateway has the request.
+    pub fn arrived(&self) {
+        self.seen.store(ARRIVED, Ordering::Relaxed);
+    }
+
+    /// The request is done with: the next head is awaited.
+    pub fn awaited(&self) {
+        self.seen.store(0, Ordering::Relaxed);
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.seen.load(Ordering::Relaxed) != ARRIVED
+    }
+}
+
+/// What a watched stream says when it ends.
+pub(super) struct Report {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) client: Option<SocketAddr>,
+}
+
+impl Report {
+    /// Counts and logs a connection, or a part of one, that was refused before there was a request.
+    pub(super) fn refused(&self, cause: &'static str, what: &str) {
+        self.metrics.malformed.with_label_values(&[cause]).inc();
+        let client = self.client.map(|client| client.to_string());
+        log::info!(client = client.as_deref(), cause = cause; "refused before there was a request: {what}");
+    }
+}
+
+/// A client's connection, watched.
+pub(super) struct Watched {
+    inner: Stream,
+    head: Arc<Head>,
+    proxy_digest: Arc<ProxyDigest>,
+    socket_digest: Option<Arc<SocketDigest>>,
+    /// For one whole head, from its first byte.
+    limit: Duration,
+    deadline: Option<Pin<Box<Sleep>>>,
+    timed_out: bool,
+    /// Of an HTTP/2 connection; its heads have no deadline of their own.
+    refusals: Option<Refusals>,
+    report: Report,
+}
+
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Watched").field(&self.inner).finish()
+    }
+}
+
+impl Watched {
+    pub(super) fn new(
+        inner: Stream,
+        head: Arc<Head>,
+        proxy_digest: ProxyDigest,
+        socket_digest: Option<Arc<SocketDigest>>,
+        limit: Duration,
+        report: Report,
+    ) -> Self {
+        let http2 = matches!(inner.selected_alpn_proto(), Some(ALPN::H2));
+        report.metrics.connections.inc();
+        Self {
+            inner,
+            head,
+            proxy_digest: Arc::new(proxy_digest),
+            socket_digest,
+            limit,
+            deadline: None,
+            timed_out: false,
+            refusals: http2.then(Refusals::default),
+            report,
+        }
+    }
+
+    /// What is written, and by whom: while a head is awaited, only Pingora itself writes.
+    fn written(&mut self, part: &[u8]) {
+        if let Some(refusals) = &mut self.refusals {
+            if let Some(what) = refusals.find(part) {
+                self.report.refused("http2", what);
+            }
+        } else if self.head.is_awaited()
+            && let Some(status) = part.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.first_chunk::<3>())
+        {
+            let status = std::str::from_utf8(status).ok().and_then(|status| status.parse().ok());
+            self.head.answered.store(status.unwrap_or_default(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.report.metrics.connections.dec();
+        let (seen, status) =
+            (self.head.seen.load(Ordering::Relaxed), self.head.answered.load(Ordering::Relaxed));
+        if seen == ARRIVED || seen == 0 || self.refusals.is_some() {
+            return;
+        }
+        match status {
+            _ if self.timed_out => {
+                let limit = self.limit;
+                self.report
+                    .refused("header_timeout", &format!("{seen} bytes and no whole head within {limit:?}"));
+            }
+            0 => self
+                .report
+                .refused("incomplete", &format!("the connection ended after {seen} bytes of a head")),
+            405 => self.report.refused("method", "CONNECT, answered with 405"),
+            status => self.report.refused("malformed", &format!("not HTTP/1.1, answered with {status}")),
+        }
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.refusals.is_some() || !this.head.is_awaited() {
+            this.deadline = None;
+            return Pin::new(&mut this.inner).poll_read(cx, buffer);
+        }
+        if let Some(deadline) = &mut this.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            this.timed_out = true;
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
+        let read = (buffer.filled().len() - before) as u64;
+        if read > 0 {
+            this.head.seen.fetch_add(read, Ordering::Relaxed);
+            this.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(this.limit)));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, data))?;
+        self.written(&data[..written]);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, parts))?;
+        let mut left = written;
+        for part in parts {
+            let len = part.len().min(left);
+            self.written(&part[..len]);
+            left -= len;
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Watched {
+    async fn shutdown(&mut self) {
+        self.inner.shutdown().await;
+    }
+}
+
+impl UniqueID for Watched {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for Watched {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.inner.get_ssl()
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.inner.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for Watched {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner.get_timing_digest()
+    }
+
+    fn get_read_pending_time(&self) -> Duration {
+        self.inner.get_read_pending_time()
+    }
+
+    fn get_write_pending_time(&self) -> Duration {
+        self.inner.get_write_pending_time()
+    }
+}
+
+impl GetProxyDigest for Watched {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(self.proxy_digest.clone())
+    }
+}
+
+impl GetSocketDigest for Watched {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.socket_digest.clone().or_else(|| self.inner.get_socket_digest())
+    }
+}
+
+#[async_trait]
+impl Peek for Watched {
+    async fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+        self.inner.try_peek(buffer).await
+    }
+}

@@ -1,0 +1,106 @@
+//! What the relay answers itself: failures, and the responses of its own routes.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header;
+use mte_protocol::names::X_MTE_RELAY;
+use pingora_core::Result;
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+
+use super::{RequestContext, cors, error::Failure, forward, response};
+
+/// What is left of an unwanted request body is read for this long before the connection is closed.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Answers a failure, unless a response is under way already; it is logged once, here.
+pub(super) async fn fail(session: &mut Session, ctx: &mut RequestContext, failure: Failure) {
+    log::log!(
+        failure.level(),
+        request_id = ctx.request_id.as_str(),
+        trace_id = ctx.trace.as_ref().map(crate::telemetry::TraceId::as_str),
+        tenant = ctx.tenant.as_ref().map(|tenant| &*tenant.name),
+        status = failure.status(),
+        cause = failure.cause();
+        "request refused: {failure}"
+    );
+    if session.as_downstream().response_written().is_none_or(|head| head.status.is_informational()) {
+        let body = failure.to_json(&ctx.request_id);
+        if let Err(error) = write_failure(session, ctx, &failure, body.into()).await {
+            log::debug!(request_id = ctx.request_id.as_str(); "the client did not take the answer: {error}");
+        }
+    }
+    if let Some(tenant) = ctx.tenant.as_ref().filter(|_| failure.is_codec()) {
+        tenant.metrics.codec_failed(failure.cause());
+    }
+    ctx.failure = Some(failure);
+}
+
+async fn write_failure(
+    session: &mut Session,
+    ctx: &RequestContext,
+    failure: &Failure,
+    body: Bytes,
+) -> Result<()> {
+    let mut response = ResponseHeader::build_no_case(failure.status(), Some(10))?;
+    response.insert_header(header::CONTENT_TYPE, "application/json")?;
+    response.insert_header(header::CONTENT_LENGTH, body.len())?;
+    response.insert_header(header::CACHE_CONTROL, "no-store")?;
+    if let Some(signed) = ctx.signed_client_id() {
+        response.insert_header(X_MTE_RELAY, signed)?;
+    }
+    if let Some(seconds) = failure.retry_after() {
+        response.insert_header(header::RETRY_AFTER, seconds)?;
+    }
+    if let Failure::MethodNotAllowed(allowed) = failure {
+        response.insert_header(header::ALLOW, *allowed)?;
+    }
+    finish_response(session, ctx, &mut response)?;
+    write(session, response, body).await
+}
+
+/// Adds what every response carries.
+///
+/// # Errors
+/// A header that Pingora does not take; checked values do not cause one.
+pub fn finish_response(session: &Session, ctx: &RequestContext, response: &mut ResponseHeader) -> Result<()> {
+    response.insert_header(&forward::X_REQUEST_ID, ctx.request_id.as_str())?;
+    if let Some(tenant) = &ctx.tenant {
+        cors::decorate(&tenant.cors, session.as_downstream().req_header(), response)?;
+        response::decorate(tenant, response);
+    }
+    Ok(())
+}
+
+/// Sends a whole response of the relay's own. A client that is gone is no error here.
+///
+/// # Errors
+/// A response that cannot be built.
+pub async fn send(
+    session: &mut Session,
+    response: Result<ResponseHeader>,
+    body: Bytes,
+) -> Result<bool, Failure> {
+    let response = response.map_err(|error| Failure::Internal(error.to_string()))?;
+    if let Err(error) = write(session, response, body).await {
+        log::debug!("the client did not take the answer: {error}");
+    }
+    Ok(true)
+}
+
+async fn write(session: &mut Session, response: ResponseHeader, body: Bytes) -> Result<()> {
+    let downstream = session.as_downstream_mut();
+    downstream.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+    let bodiless = body.is_empty()
+        || downstream.req_header().method == http::Method::HEAD
+        || response.status == http::StatusCode::NO_CONTENT;
+    downstream.write_response_header(Box::new(response)).await?;
+    if bodiless {
+        downstream.finish_body().await?;
+    } else {
+        downstream.write_response_body(body, true).await?;
+    }
+    // What the client still sends is read for a while: closing at once would take the answer back from it.
+    downstream.drain_request_body().await
+}

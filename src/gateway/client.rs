@@ -1,0 +1,147 @@
+//! Who the client is, seen through the proxies in front.
+//!
+//! The connection's other end is believed first (or what its PROXY header says, see `edge`); only if that is a trusted
+//! proxy does its `x-forwarded-for` say more, and so on along the chain, from the right.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, header::HeaderName};
+use ipnet::IpNet;
+use pingora_proxy::Session;
+
+use crate::telemetry;
+
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The client of a request.
+#[derive(Debug, Clone, Default)]
+pub struct Client {
+    /// Its address.
+    pub address: Option<IpAddr>,
+    /// Whether it came over TLS, to the relay or to the first proxy.
+    pub tls: bool,
+    /// Whether the connection's other end is a trusted proxy.
+    pub behind_trusted: bool,
+    /// The chain to send upstream as `x-forwarded-for`.
+    pub forwarded_for: Option<String>,
+}
+
+impl Client {
+    /// The client of a request that came over this session.
+    pub fn of(session: &Session, trusted: &[IpNet]) -> Self {
+        let downstream = session.as_downstream();
+        let other_end = downstream.client_addr().and_then(|address| address.as_inet()).map(|inet| inet.ip());
+        let tls = downstream.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+        Self::seen(other_end, tls, &downstream.req_header().headers, trusted)
+    }
+
+    fn seen(other_end: Option<IpAddr>, tls: bool, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+        let is_trusted = |address: IpAddr| {
+            let address = address.to_canonical();
+            trusted.iter().any(|network| network.contains(&address))
+        };
+        let Some(address) = other_end else { return Self { tls, ..Self::default() } };
+        if trusted.is_empty() || !is_trusted(address) {
+            let forwarded_for = Some(address.to_string());
+            return Self { address: other_end, tls, behind_trusted: false, forwarded_for };
+        }
+        let mut chain = String::new();
+        for value in headers.get_all(&X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
+            chain.push_str(value);
+            chain.push_str(", ");
+        }
+        let mut client = address;
+        for hop in chain.rsplit(',').map(str::trim).filter(|hop| !hop.is_empty()) {
+            // What cannot be read was written by nobody who is trusted.
+            let Some(hop) = parse(hop) else { break };
+            client = hop;
+            if !is_trusted(hop) {
+                break;
+            }
+        }
+        let proto = headers.get(&X_FORWARDED_PROTO).map(|value| value.as_bytes());
+        let tls = match proto {
+            Some(proto) if proto.eq_ignore_ascii_case(b"https") => true,
+            Some(proto) if proto.eq_ignore_ascii_case(b"http") => false,
+            _ => tls,
+        };
+        chain.push_str(&address.to_string());
+        Self { address: Some(client), tls, behind_trusted: true, forwarded_for: Some(chain) }
+    }
+
+    /// `https` or `http`, as the client saw it.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
+
+    /// The request's id: a trusted proxy's, or a fresh one.
+    pub fn request_id(&self, headers: &HeaderMap) -> String {
+        let theirs = if self.behind_trusted { telemetry::trusted_request_id(headers) } else { None };
+        theirs.map_or_else(telemetry::request_id, str::to_owned)
+    }
+}
+
+/// An entry of `x-forwarded-for`: an address, perhaps with a port, an IPv6 literal perhaps in brackets.
+fn parse(hop: &str) -> Option<IpAddr> {
+    let bare = hop.strip_prefix('[').and_then(|rest| rest.split(']').next());
+    bare.unwrap_or(hop).parse().ok().or_else(|| Some(hop.parse::<std::net::SocketAddr>().ok()?.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(other_end: &str, headers: &[(&str, &str)], trusted: &[&str]) -> Client {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        let trusted: Vec<_> = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        Client::seen(Some(other_end.parse().unwrap()), false, &map, &trusted)
+    }
+
+    #[test]
+    fn a_stranger_is_not_believed() {
+        let client = seen(
+            "192.0.2.1",
+            &[("x-forwarded-for", "8.8.8.8"), ("x-forwarded-proto", "https")],
+            &["10.0.0.0/8"],
+        );
+        assert_eq!(client.address, Some("192.0.2.1".parse().unwrap()));
+        assert_eq!((client.forwarded_for.as_deref(), client.tls), (Some("192.0.2.1"), false));
+    }
+
+    #[test]
+    fn a_chain_of_trusted_proxies_is_followed_to_the_first_stranger() {
+        let headers = [
+            ("x-forwarded-for", "1.1.1.1, 203.0.113.7"),
+            ("x-forwarded-for", "10.0.0.9:4711"),
+            ("x-forwarded-proto", "HTTPS"),
+        ];
+        let client = seen("10.0.0.1", &headers, &["10.0.0.0/8"]);
+        assert_eq!(client.address, Some("203.0.113.7".parse().unwrap()));
+        assert!(client.tls && client.behind_trusted);
+        let chain = "1.1.1.1, 203.0.113.7, 10.0.0.9:4711, 10.0.0.1";
+        assert_eq!(client.forwarded_for.as_deref(), Some(chain));
+    }
+
+    #[test]
+    fn what_cannot_be_read_ends_the_chain() {
+        let client =
+            seen("10.0.0.1", &[("x-forwarded-for", "203.0.113.7, unknown, 10.0.0.2")], &["10.0.0.0/8"]);
+        assert_eq!(client.address, Some("10.0.0.2".parse().unwrap()));
+        assert_eq!(seen("10.0.0.1", &[], &["10.0.0.0/8"]).address, Some("10.0.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn addresses_are_read_in_all_their_forms() {
+        for text in ["::1", "[::1]", "[::1]:80"] {
+            assert_eq!(parse(text), Some("::1".parse().unwrap()), "{text}");
+        }
+        assert_eq!(
+            seen("::ffff:10.0.0.1", &[("x-forwarded-for", "8.8.8.8")], &["10.0.0.0/8"]).address,
+            Some("8.8.8.8".parse().unwrap())
+        );
+    }
+}

@@ -1,0 +1,316 @@
+//! Coming up and going down: readiness, signals, drain, and the hand-over to a successor.
+//!
+//! SIGTERM: readiness fails, listeners close, requests in flight may finish, and the process ends as soon as there are
+//! none. SIGINT: at once. SIGQUIT: a successor that waits at `upgrade_socket` gets the listeners; without one nothing
+//! happens. SIGHUP is `reload`'s.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    time::Instant,
+};
+
+use crate::relay::Shared;
+
+/// Pingora gives listeners up this long after it handed them over.
+const OVERLAP: Duration = Duration::from_secs(5);
+/// How often a leaving relay looks whether it may go.
+const TICK: Duration = Duration::from_millis(10);
+/// Requests that were on their way when the listeners closed are seen within this time.
+const LAST_ARRIVALS: Duration = Duration::from_millis(100);
+
+/// Where a relay is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Not listening yet.
+    Starting,
+    /// Serving.
+    Running,
+    /// Finishing what is in flight.
+    Draining,
+    /// The same, while a successor serves.
+    HandingOver,
+}
+
+/// A relay's phase, for all of its parts.
+#[derive(Debug)]
+pub struct Lifecycle {
+    phase: AtomicU8,
+    changed: watch::Sender<()>,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self { phase: AtomicU8::new(Phase::Starting as u8), changed: watch::channel(()).0 }
+    }
+}
+
+impl Lifecycle {
+    /// Where it is now.
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Starting,
+            1 => Phase::Running,
+            2 => Phase::Draining,
+            _ => Phase::HandingOver,
+        }
+    }
+
+    /// Goes on to the next phase; a relay that is leaving does not come back.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.fetch_max(phase as u8, Ordering::Relaxed);
+        self.changed.send_replace(());
+    }
+
+    /// Whether it is about to go.
+    pub fn is_leaving(&self) -> bool {
+        self.phase() > Phase::Running
+    }
+
+    /// Waits until it is about to go.
+    pub async fn leaving(&self) {
+        let mut changed = self.changed.subscribe();
+        while !self.is_leaving() {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl PartialOrd for Phase {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        (*self as u8).partial_cmp(&(*other as u8))
+    }
+}
+
+/// Stops a relay that runs in this process.
+#[derive(Clone)]
+pub struct Stop(watch::Sender<bool>);
+
+impl Stop {
+    /// Lets requests in flight finish, then stops.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// When a relay stops.
+pub enum Until {
+    /// On signals; the process ends with the relay.
+    Signal,
+    /// When the other end says so.
+    Stopped(watch::Receiver<bool>),
+}
+
+impl Until {
+    /// A relay that another part of this process stops.
+    pub fn stopped() -> (Stop, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (Stop(sender), Self::Stopped(receiver))
+    }
+}
+
+/// Tells Pingora when to shut down.
+pub(crate) struct Shutdown {
+    until: tokio::sync::Mutex<Until>,
+    shared: Arc<Shared>,
+}
+
+impl Shutdown {
+    pub(crate) fn new(until: Until, shared: Arc<Shared>) -> Self {
+        Self { until: tokio::sync::Mutex::new(until), shared }
+    }
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Shutdown {
+    async fn recv(&self) -> ShutdownSignal {
+        match &mut *self.until.lock().await {
+            Until::Stopped(stop) => {
+                // An error means that the other end is gone, which is a stop as well.
+                let _ = stop.wait_for(|stop| *stop).await;
+                self.shared.lifecycle.enter(Phase::Draining);
+                drained(&self.shared, self.shared.config.load().timeouts.drain).await;
+                ShutdownSignal::FastShutdown
+            }
+            Until::Signal => match Signals::new() {
+                Ok(signals) => by_signal(&self.shared, signals).await,
+                Err(error) => {
+                    log::error!("signals cannot be handled here: {error}; stopping");
+                    ShutdownSignal::FastShutdown
+                }
+            },
+        }
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+        })
+    }
+}
+
+async fn by_signal(shared: &Arc<Shared>, mut signals: Signals) -> ShutdownSignal {
+    loop {
+        tokio::select! {
+            _ = signals.interrupt.recv() => {
+                shared.lifecycle.enter(Phase::Draining);
+                log::info!("SIGINT: stopping at once");
+                return ShutdownSignal::FastShutdown;
+            }
+            _ = signals.terminate.recv() => {
+                let drain = shared.config.load().timeouts.drain;
+                log::info!("SIGTERM: {} requests in flight may finish, within {drain:?}", shared.in_flight.get());
+                leave(shared, Phase::Draining, LAST_ARRIVALS, signals);
+                return ShutdownSignal::GracefulTerminate;
+            }
+            _ = signals.quit.recv() => match successor(shared.config.load().upgrade_socket.as_deref()) {
+                Ok(()) => {
+                    log::info!("SIGQUIT: a successor takes the listeners over; requests in flight may finish");
+                    leave(shared, Phase::HandingOver, OVERLAP + LAST_ARRIVALS, signals);
+                    return ShutdownSignal::GracefulUpgrade;
+                }
+                Err(why) => log::warn!("SIGQUIT: {why}; this process keeps serving"),
+            }
+        }
+    }
+}
+
+/// Ends the process once nothing is in flight any more, `least` from now or later: Pingora itself would sleep out its
+/// whole grace period.
+fn leave(shared: &Arc<Shared>, phase: Phase, least: Duration, mut signals: Signals) {
+    shared.lifecycle.enter(phase);
+    notify_systemd(&[sd_notify::NotifyState::Stopping], phase == Phase::Draining);
+    let shared = shared.clone();
+    tokio::spawn(async move {
+        let drain = shared.config.load().timeouts.drain;
+        let all_done = async {
+            tokio::time::sleep(least).await;
+            drained(&shared, drain).await
+        };
+        tokio::select! {
+            left = all_done => {
+                if left > 0 {
+                    log::warn!("{left} requests were still in flight after {drain:?}: they are cut");
+                }
+            }
+            _ = signals.interrupt.recv() => log::info!("SIGINT: stopping at once"),
+        }
+        log::info!("mte-relay has stopped");
+        std::process::exit(0);
+    });
+}
+
+/// Waits until nothing is in flight, at most `limit`; how many requests are left.
+async fn drained(shared: &Shared, limit: Duration) -> usize {
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = shared.in_flight.get();
+        if left == 0 || Instant::now() >= deadline {
+            return left;
+        }
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+/// Whether somebody listens at the upgrade socket: only then may Pingora be told to hand over, since it shuts down
+/// whether that succeeds or not.
+fn successor(socket: Option<&Path>) -> Result<(), String> {
+    let Some(socket) = socket else {
+        return Err("there is no `upgrade_socket` in the configuration".into());
+    };
+    let table = std::fs::read_to_string("/proc/net/unix").map_err(|error| error.to_string())?;
+    if listens(&table, socket) {
+        Ok(())
+    } else {
+        Err(format!("no successor waits at {} (start it with `mte-relay run --upgrade`)", socket.display()))
+    }
+}
+
+/// Whether a table like `/proc/net/unix` has a listening socket at this path.
+fn listens(table: &str, socket: &Path) -> bool {
+    const ACCEPTS: &str = "00010000";
+    table.lines().any(|line| {
+        let mut fields = line.split_whitespace();
+        let (flags, path) = (fields.nth(3), fields.nth(3));
+        flags == Some(ACCEPTS) && path.is_some_and(|path| Path::new(path) == socket)
+    })
+}
+
+/// Tells systemd, if it started this process (sd_notify(3)).
+pub(crate) fn notify_systemd(state: &[sd_notify::NotifyState<'_>], condition: bool) {
+    if condition
+        && std::env::var_os("NOTIFY_SOCKET").is_some()
+        && let Err(error) = sd_notify::notify(state)
+    {
+        log::warn!("systemd cannot be notified: {error}");
+    }
+}
+
+/// Says why a successor that nobody hands anything over to comes to its end: Pingora ends the process after six tries, a
+/// second apart.
+pub(crate) fn explain_waiting(socket: PathBuf) -> impl Drop {
+    const PATIENCE: Duration = Duration::from_millis(5_800);
+    log::info!("waiting at {} for the predecessor: send it SIGQUIT within six seconds", socket.display());
+    let (done, waiting) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        if waiting.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            log::error!("nobody handed its listeners over at {}: giving up", socket.display());
+        }
+    });
+    struct Done(Option<std::sync::mpsc::Sender<()>>);
+    impl Drop for Done {
+        fn drop(&mut self) {
+            self.0.take();
+        }
+    }
+    Done(Some(done))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_successor_is_one_that_listens_at_the_very_path() {
+        let table = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 18834 /run/mte-relay/upgrade.sock\n\
+            0000000000000000: 00000003 00000000 00000000 0001 03 18835 /run/other.sock\n";
+        assert!(listens(table, Path::new("/run/mte-relay/upgrade.sock")));
+        assert!(!listens(table, Path::new("/run/other.sock")));
+        assert!(!listens(table, Path::new("/run/mte-relay/upgrade")));
+    }
+
+    #[test]
+    fn a_relay_that_is_leaving_does_not_come_back() {
+        let lifecycle = Lifecycle::default();
+        lifecycle.enter(Phase::Running);
+        assert!(!lifecycle.is_leaving());
+        lifecycle.enter(Phase::Draining);
+        lifecycle.enter(Phase::Running);
+        assert_eq!(lifecycle.phase(), Phase::Draining);
+    }
+}

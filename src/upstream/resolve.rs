@@ -1,0 +1,87 @@
+//! Names to addresses: asynchronously, and again from time to time while requests go on with what is known.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwapOption;
+
+use super::UpstreamUrl;
+
+/// A name that does not resolve.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{host} does not resolve: {error}")]
+pub struct ResolveError {
+    host: String,
+    error: Arc<std::io::Error>,
+}
+
+/// The addresses of one origin.
+#[derive(Debug)]
+pub struct Addresses {
+    url: UpstreamUrl,
+    known: Arc<ArcSwapOption<Resolved>>,
+    resolving: Arc<AtomicBool>,
+    next: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Resolved {
+    addresses: Vec<SocketAddr>,
+    at: Instant,
+}
+
+impl Addresses {
+    /// Nothing is resolved yet.
+    pub fn new(url: UpstreamUrl) -> Self {
+        Self { url, known: Arc::default(), resolving: Arc::default(), next: AtomicUsize::new(0) }
+    }
+
+    /// The next address, in turn. What is older than `refresh` is resolved again in the background.
+    ///
+    /// # Errors
+    /// [`ResolveError`] if the name does not resolve and never did.
+    pub async fn next(&self, refresh: Duration) -> Result<SocketAddr, ResolveError> {
+        if let Some(resolved) = self.known.load().as_ref() {
+            if resolved.at.elapsed() > refresh && !self.resolving.swap(true, Ordering::Relaxed) {
+                self.refresh();
+            }
+            return Ok(self.pick(resolved));
+        }
+        let resolved = Arc::new(resolve(&self.url).await?);
+        let address = self.pick(&resolved);
+        self.known.store(Some(resolved));
+        Ok(address)
+    }
+
+    fn pick(&self, resolved: &Resolved) -> SocketAddr {
+        let index = self.next.fetch_add(1, Ordering::Relaxed) % resolved.addresses.len();
+        resolved.addresses[index]
+    }
+
+    fn refresh(&self) {
+        let (url, known, resolving) = (self.url.clone(), self.known.clone(), self.resolving.clone());
+        tokio::spawn(async move {
+            match resolve(&url).await {
+                Ok(fresh) => known.store(Some(Arc::new(fresh))),
+                Err(error) => log::warn!("{error}; the addresses known so far stay in use"),
+            }
+            resolving.store(false, Ordering::Relaxed);
+        });
+    }
+}
+
+async fn resolve(url: &UpstreamUrl) -> Result<Resolved, ResolveError> {
+    let host = url.host.trim_start_matches('[').trim_end_matches(']');
+    let failed = |error| ResolveError { host: url.host.clone(), error: Arc::new(error) };
+    let addresses: Vec<_> = tokio::net::lookup_host((host, url.port)).await.map_err(failed)?.collect();
+    if addresses.is_empty() {
+        return Err(failed(std::io::Error::other("it has no address")));
+    }
+    Ok(Resolved { addresses, at: Instant::now() })
+}

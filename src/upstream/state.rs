@@ -1,0 +1,235 @@
+//! What is known of a peer's health: from active checks, and from requests. It outlives a reload.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+use crate::config::{EjectionSettings, HealthSettings};
+
+use super::{Addresses, UpstreamUrl};
+
+/// An ejection lasts at most so many times the configured time.
+const LONGEST_EJECTION: u32 = 10;
+
+/// How a peer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// No check says otherwise.
+    Unchecked,
+    /// Its checks succeed.
+    Healthy,
+    /// Its checks fail.
+    Unhealthy,
+    /// Requests to it failed: it is left alone for a while.
+    Ejected,
+}
+
+impl Health {
+    /// Its name in metrics and on the status page.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unchecked => "unchecked",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Ejected => "ejected",
+        }
+    }
+}
+
+/// The lasting state of one peer of one tenant.
+#[derive(Debug)]
+pub struct PeerState {
+    /// Its addresses.
+    pub addresses: Addresses,
+    in_flight: AtomicUsize,
+    checking: AtomicBool,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// What the checks say: `None` before the first.
+    healthy: Option<bool>,
+    /// Checks in a row that contradict `healthy`.
+    streak: u32,
+    last_check: Option<Instant>,
+    /// Failed requests in a row.
+    failures: u32,
+    ejected_until: Option<Instant>,
+    /// Ejections in a row.
+    ejections: u32,
+    /// Why the last check or request failed.
+    why: Option<Arc<str>>,
+}
+
+impl PeerState {
+    /// Nothing is known yet.
+    pub fn new(url: UpstreamUrl) -> Self {
+        Self {
+            addresses: Addresses::new(url),
+            in_flight: AtomicUsize::new(0),
+            checking: AtomicBool::new(false),
+            inner: Mutex::default(),
+        }
+    }
+
+    /// How it stands now.
+    pub fn health(&self) -> Health {
+        let inner = self.inner.lock();
+        if inner.healthy == Some(false) {
+            Health::Unhealthy
+        } else if inner.ejected_until.is_some_and(|until| until > Instant::now()) {
+            Health::Ejected
+        } else if inner.healthy == Some(true) {
+            Health::Healthy
+        } else {
+            Health::Unchecked
+        }
+    }
+
+    /// Why it is unhealthy or ejected.
+    pub fn why(&self) -> Option<Arc<str>> {
+        self.inner.lock().why.clone()
+    }
+
+    /// Requests that it is working on.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more until the guard is dropped.
+    pub fn enter(self: &Arc<Self>) -> InUse {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InUse(self.clone())
+    }
+
+    /// A request got an answer.
+    pub fn succeeded(&self) {
+        let mut inner = self.inner.lock();
+        inner.failures = 0;
+        if inner.ejected_until.is_some_and(|until| until <= Instant::now()) {
+            (inner.ejected_until, inner.ejections) = (None, 0);
+        }
+    }
+
+    /// A request failed; `true` if the peer is ejected for it.
+    pub fn failed(&self, ejection: &EjectionSettings, why: &str) -> bool {
+        let now = Instant::now();
+        let mut inner = self.inner.lock();
+        inner.failures = inner.failures.saturating_add(1);
+        inner.why = Some(why.into());
+        let ejected = inner.ejected_until.is_some_and(|until| until > now);
+        if ejection.failures == 0 || inner.failures < ejection.failures || ejected {
+            return false;
+        }
+        inner.ejections = inner.ejections.saturating_add(1);
+        let times = 1_u32.checked_shl(inner.ejections - 1).unwrap_or(LONGEST_EJECTION).min(LONGEST_EJECTION);
+        inner.ejected_until = Some(now + ejection.time.0 * times);
+        inner.failures = 0;
+        true
+    }
+
+    /// Whether a check is due; the caller makes it then, and tells [`PeerState::checked`].
+    pub fn take_check(&self, interval: Duration) -> bool {
+        let now = Instant::now();
+        let mut inner = self.inner.lock();
+        let due = inner.last_check.is_none_or(|last| now.duration_since(last) >= interval);
+        if !due || self.checking.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        inner.last_check = Some(now);
+        true
+    }
+
+    /// Takes a check's outcome; the new verdict if it changed.
+    pub fn checked(&self, settings: &HealthSettings, outcome: Result<(), String>) -> Option<bool> {
+        self.checking.store(false, Ordering::Relaxed);
+        let mut inner = self.inner.lock();
+        let success = outcome.is_ok();
+        match outcome {
+            Err(why) => inner.why = Some(why.into()),
+            Ok(()) if inner.ejected_until.is_none() => inner.why = None,
+            Ok(()) => {}
+        }
+        if inner.healthy == Some(success) {
+            inner.streak = 0;
+            return None;
+        }
+        inner.streak += 1;
+        let enough = if success { settings.healthy_after } else { settings.unhealthy_after };
+        // The first check decides at once: nobody knows better.
+        if inner.healthy.is_some() && inner.streak < enough {
+            return None;
+        }
+        inner.streak = 0;
+        inner.healthy = Some(success);
+        if success {
+            (inner.failures, inner.ejected_until, inner.ejections) = (0, None, 0);
+        }
+        Some(success)
+    }
+
+    /// Health checks were taken out of the configuration: their verdict goes with them.
+    pub fn forget_checks(&self) {
+        let mut inner = self.inner.lock();
+        (inner.healthy, inner.streak) = (None, 0);
+    }
+}
+
+/// One request at a peer.
+#[derive(Debug)]
+pub struct InUse(Arc<PeerState>);
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Span;
+
+    fn state() -> PeerState {
+        PeerState::new("http://127.0.0.1:1".parse().unwrap())
+    }
+
+    #[test]
+    fn the_first_check_decides_and_later_ones_must_agree_in_a_row() {
+        let (state, settings) = (state(), HealthSettings::default());
+        assert_eq!(state.checked(&settings, Ok(())), Some(true));
+        assert_eq!(state.checked(&settings, Err("refused".into())), None);
+        assert_eq!(state.checked(&settings, Ok(())), None);
+        assert_eq!(state.checked(&settings, Err("refused".into())), None);
+        assert_eq!(state.checked(&settings, Err("refused".into())), Some(false));
+        assert_eq!((state.health(), state.why().as_deref()), (Health::Unhealthy, Some("refused")));
+        assert_eq!(state.checked(&settings, Ok(())), Some(true));
+        assert_eq!((state.health(), state.why()), (Health::Healthy, None));
+    }
+
+    #[test]
+    fn failures_in_a_row_eject_for_a_while_and_a_success_between_them_does_not_count() {
+        let (state, settings) =
+            (state(), EjectionSettings { failures: 2, time: Span(Duration::from_millis(20)) });
+        assert!(!state.failed(&settings, "reset"));
+        state.succeeded();
+        assert!(!state.failed(&settings, "reset"));
+        assert!(state.failed(&settings, "reset"));
+        assert_eq!(state.health(), Health::Ejected);
+        std::thread::sleep(Duration::from_millis(25));
+        assert_eq!(state.health(), Health::Unchecked);
+    }
+
+    #[test]
+    fn ejection_can_be_turned_off() {
+        let (state, settings) = (state(), EjectionSettings { failures: 0, ..EjectionSettings::default() });
+        assert!((0..100).all(|_| !state.failed(&settings, "reset")));
+    }
+}
