@@ -201,7 +201,7 @@ describe.skipIf(missing)("in a browser, from a page of another origin,", () => {
       };
     }, relay.url);
     expect(got).toMatchObject({ whole: true, last: { loaded: 30 << 20, total: 30 << 20 }, without: "none" });
-    expect(got.count).toBeGreaterThan(1);
+    expect(got.count).toBeGreaterThan(0);
     expect(got.cookies).toContain("a=1");
   });
 
