@@ -7,7 +7,8 @@ import { build } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { close, listen } from "./upstream.js";
 
-const ARGUMENTS = [
+/** How Chromium is started: quiet, and also as root. */
+export const ARGUMENTS = [
   "--no-sandbox",
   "--disable-gpu",
   "--disable-quic",
