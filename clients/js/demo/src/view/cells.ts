@@ -246,7 +246,13 @@ export function read(exchange: Exchange) {
       list || text(body),
       exchange.answered && !error ? same(body, exchange.answered.body, "as the upstream sent") : undefined,
       error && !stopped
-        ? h("p", { class: "note" }, "The rest was refused: a part is never taken for the whole.")
+        ? h(
+            "p",
+            { class: "note" },
+            body.length > 0
+              ? "The rest was refused: a part is never taken for the whole."
+              : "Refused: nothing of its body was handed out.",
+          )
         : undefined,
     ],
   );

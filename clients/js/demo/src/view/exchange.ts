@@ -43,7 +43,7 @@ export function exchangeView(exchange: Exchange): Node[] {
   const [title, text] = headline(exchange);
   const outcome = h(
     "div",
-    { class: `outcome ${verdict(exchange)}`, role: "status" },
+    { class: `outcome ${verdict(exchange)}`, role: "status", "data-request": exchange.id },
     h("b", {}, title),
     h("span", { class: "facts" }, `${exchange.method} ${exchange.title}`),
     text !== "" && h("p", {}, text),

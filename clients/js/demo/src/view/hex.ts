@@ -1,7 +1,6 @@
 /** Sealed bytes in hexadecimal, coloured by what they are. */
 
 import { h } from "../dom.js";
-import { size } from "../format.js";
 import { LEGEND, regions } from "../message.js";
 
 /** Bytes that are shown at most. */
@@ -26,7 +25,7 @@ export function hexPart(name: string, sizes: string, bytes: Uint8Array, total: n
       code.append(h("span", { class: kind }, `${text(from, end)} `));
     }
   }
-  if (total > shown.length) code.append(`… ${size(total - shown.length)} more`);
+  if (total > shown.length) code.append("…");
   const label = h("p", {}, h("b", {}, name), h("span", { class: "facts" }, sizes));
   return h("div", { class: "part" }, label, h("div", { class: "body" }, code));
 }
