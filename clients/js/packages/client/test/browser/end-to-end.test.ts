@@ -1,6 +1,7 @@
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type BrowserSession, bundle, chromiumBinary, startBrowser } from "../support/browser.js";
+import { type Certificate, makeCertificate } from "../support/certificate.js";
 import type { PageGlobals } from "../support/page.js";
 import { type RelayProcess, relayBinary, startRelay } from "../support/relay-process.js";
 import { startTamperProxy, type TamperProxy } from "../support/tamper.js";
@@ -8,21 +9,28 @@ import { type Echo, pause, startUpstream, type Upstream } from "../support/upstr
 
 const missing = chromiumBinary() === undefined || relayBinary() === undefined;
 
-describe.skipIf(missing)("in a browser, from a page of another origin,", () => {
+describe.skipIf(missing)("in a browser, over TLS, from a page of another origin,", () => {
+  let certificate: Certificate;
   let upstream: Upstream;
   let relay: RelayProcess;
   let proxy: TamperProxy;
   let browser: BrowserSession;
   let page: Page;
   beforeAll(async () => {
-    browser = await startBrowser({
+    certificate = makeCertificate();
+    const files = {
       "/sw.js": await bundle(new URL("../support/service-worker.ts", import.meta.url)),
       "/worker.js": await bundle(new URL("../support/worker.ts", import.meta.url)),
-    });
+    };
+    browser = await startBrowser(files, certificate);
     upstream = await startUpstream();
-    const corsOrigins = [browser.origin];
-    relay = await startRelay({ upstreamPort: upstream.port, corsOrigins, tenant: ["require_binding: true"] });
-    proxy = await startTamperProxy(relay.port);
+    relay = await startRelay({
+      upstreamPort: upstream.port,
+      corsOrigins: [browser.origin],
+      certificate,
+      tenant: ["require_binding: true"],
+    });
+    proxy = await startTamperProxy(relay.port, true);
     page = await browser.open();
   });
   afterAll(async () => {
@@ -30,6 +38,37 @@ describe.skipIf(missing)("in a browser, from a page of another origin,", () => {
     await proxy?.stop();
     await relay?.stop();
     await upstream?.close();
+    certificate?.remove();
+  });
+
+  it("a stream is uploaded while it is made over HTTP/2, and gathered before over HTTP/1.1", async () => {
+    const upload = (url: string) =>
+      page.evaluate(async (url) => {
+        const { mte } = globalThis as unknown as PageGlobals;
+        let made = 0;
+        let sentBeforeItsEnd = 0;
+        const client = mte.createRelayClient({
+          url,
+          debug: (event) => {
+            if (event.type === "request-chunk" && made < 5) sentBeforeItsEnd++;
+          },
+        });
+        const body = new ReadableStream({
+          async pull(controller) {
+            await new Promise((resolve) => setTimeout(resolve, 30));
+            if (made === 5) controller.close();
+            else controller.enqueue(new TextEncoder().encode(`piece ${made++},`));
+          },
+        });
+        const init = { method: "POST", body, duplex: "half" };
+        const { text } = (await (await client.fetch("/echo", init)).json()) as Echo;
+        return { text, sentBeforeItsEnd };
+      }, url);
+    const text = "piece 0,piece 1,piece 2,piece 3,piece 4,";
+    const streamed = await upload(relay.url);
+    expect(streamed.text).toBe(text);
+    expect(streamed.sentBeforeItsEnd).toBeGreaterThan(1);
+    expect(await upload(proxy.url)).toEqual({ text, sentBeforeItsEnd: 0 });
   });
 
   it("requests of every kind arrive, and their answers too", async () => {
@@ -336,7 +375,7 @@ describe.skipIf(missing)("in a browser, from a page of another origin,", () => {
     expect(blocked).toMatch(/^true: /);
     await other.stop();
     const tab = await browser.browser.newPage();
-    await tab.goto(browser.origin.replace("127.0.0.1", "insecure.test"));
+    await tab.goto(browser.insecureOrigin);
     await tab.waitForFunction(() => "mte" in globalThis);
     const insecure = await tab.evaluate(async (url) => {
       const { mte } = globalThis as unknown as PageGlobals;
