@@ -6,40 +6,58 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from "p
 import { ARGUMENTS, chromiumBinary } from "../../packages/client/test/support/browser.js";
 import { relayBinary } from "../../packages/client/test/support/relay-process.js";
 
-export interface Demo {
+/** The demo, which stays up. */
+export interface DemoProcess {
+  /** Where its page is. */
   url: string;
-  /** The page, once it has paired. */
-  open(options?: BrowserContextOptions): Promise<Page>;
   stop(): Promise<void>;
 }
 
-export async function startDemo(): Promise<Demo> {
+export interface Demo extends DemoProcess {
+  /** The page, once it has paired. */
+  open(options?: BrowserContextOptions): Promise<Page>;
+}
+
+export async function startDemoProcess(): Promise<DemoProcess> {
   const child = spawn(relayBinary()!, ["demo", "--stay"], { stdio: ["ignore", "pipe", "inherit"] });
-  let browser: Browser | undefined;
   const stop = async () => {
-    await browser?.close();
     if (child.exitCode !== null) return;
     const exited = once(child, "exit");
     child.kill("SIGTERM");
     await exited;
   };
   try {
-    const url = await pageUrl(child);
-    browser = await chromium.launch({ executablePath: chromiumBinary()!, headless: true, args: ARGUMENTS });
-    const open = async (options: BrowserContextOptions = {}) => {
-      const context = await browser!.newContext(options);
-      const page = await context.newPage();
-      page.on("pageerror", (error) => console.error("page:", error));
-      page.on("console", (message) => message.type() === "error" && console.error("page:", message.text()));
-      await page.goto(url);
-      await page.getByText("Paired:").waitFor();
-      return page;
-    };
-    return { url, open, stop };
+    return { url: await pageUrl(child), stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+export async function startDemo(): Promise<Demo> {
+  const { url, stop } = await startDemoProcess();
+  let browser: Browser;
+  try {
+    browser = await chromium.launch({ executablePath: chromiumBinary()!, headless: true, args: ARGUMENTS });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    url,
+    async open(options = {}) {
+      const context = await browser.newContext(options);
+      const page = await context.newPage();
+      page.on("pageerror", (error) => console.error("page:", error));
+      await page.goto(url);
+      await page.getByText("Paired:").waitFor();
+      return page;
+    },
+    async stop() {
+      await browser.close();
+      await stop();
+    },
+  };
 }
 
 /** The demo plays its scenes first, and then says where the page is. */
