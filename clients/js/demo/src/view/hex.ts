@@ -4,7 +4,7 @@ import { h } from "../dom.js";
 import { LEGEND, regions } from "../message.js";
 
 /** Bytes that are shown at most. */
-const MOST = 96;
+const MOST = 112;
 
 /** A part that travelled: its name, its sizes, its bytes. `changed`: the byte that somebody changed. */
 export function hexPart(name: string, sizes: string, bytes: Uint8Array, total: number, changed?: number) {
