@@ -28,7 +28,7 @@ describe.skipIf(missing)("in a browser, over TLS, from a page of another origin,
       upstreamPort: upstream.port,
       corsOrigins: [browser.origin],
       certificate,
-      tenant: ["require_binding: true"],
+      tenant: ["require_binding: true", "min_kem: ml-kem-512"],
     });
     proxy = await startTamperProxy(relay.port, true);
     page = await browser.open();
@@ -108,6 +108,87 @@ describe.skipIf(missing)("in a browser, over TLS, from a page of another origin,
         two: "2",
       });
     }
+  });
+
+  it("the options of a client do what they say", async () => {
+    // A reverse proxy in front of the relay that takes a path away.
+    proxy.request = (passing) => {
+      passing.path = passing.path.replace(/^\/under\/a\/path/, "");
+    };
+    const got = await page.evaluate(
+      async ({ url, proxied }) => {
+        const { mte } = globalThis as unknown as PageGlobals;
+        const kems: string[] = [];
+        for (const kem of ["ml-kem-512", "ml-kem-768", "ml-kem-1024", mte.xWing] as const) {
+          const debug: Parameters<typeof mte.createRelayClient>[0]["debug"] = (event) => {
+            if (event.type === "paired") kems.push(`${event.pairs} by ${event.kem}`);
+          };
+          const client = mte.createRelayClient({ url, kem, numberOfPairs: 2, debug });
+          await (await client.fetch("/echo")).json();
+        }
+
+        const first = mte.createRelayClient({ url });
+        await first.pair();
+        const { clientId } = first;
+        const again = mte.createRelayClient({ url, clientId: clientId! });
+        await again.fetch("/echo");
+
+        let pairings = 0;
+        const count = (event: { type: string }) => {
+          if (event.type === "paired") pairings++;
+        };
+        const hasty = mte.createRelayClient({ url, numberOfPairs: 1, pairIdle: 50, debug: count });
+        await hasty.fetch("/echo");
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        await hasty.fetch("/echo");
+
+        const large = { method: "POST", body: mte.pattern(3 << 20) };
+        const ofType = { url, encodeType: "MTE", maxMteBody: 8 << 20 } as const;
+        const thrown = await mte
+          .createRelayClient(ofType)
+          .fetch("/echo", large)
+          .catch((error) => `${error.name} ${error.kind} ${error.status}`);
+        const given = await mte
+          .createRelayClient({ ...ofType, relayErrors: "response" })
+          .fetch("/echo", large);
+        const own = await mte
+          .createRelayClient({ ...ofType, maxMteBody: 1000 })
+          .fetch("/echo", large)
+          .catch((error) => error.kind);
+
+        const sent: string[] = [];
+        const spy: typeof fetch = (input, init) => {
+          sent.push(new URL(String(input)).pathname.slice(0, 24));
+          return fetch(input, init);
+        };
+        const prefixed = mte.createRelayClient({
+          url: `${proxied}/under/a/path`,
+          fetch: spy,
+          numberOfPairs: 1,
+        });
+        const progress: number[] = [];
+        const options = { onDownloadProgress: ({ loaded }: { loaded: number }) => progress.push(loaded) };
+        const through = await (await prefixed.fetch("/bytes?n=200000", {}, options)).arrayBuffer();
+        return {
+          kems,
+          same: again.clientId === clientId,
+          pairings,
+          errors: [thrown, given.status, own],
+          sent,
+          read: [through.byteLength, progress.at(-1)],
+        };
+      },
+      { url: relay.url, proxied: proxy.url },
+    );
+    proxy.request = undefined;
+    expect(got).toEqual({
+      kems: ["2 by ml-kem-512", "2 by ml-kem-768", "2 by ml-kem-1024", "2 by x-wing"],
+      same: true,
+      pairings: 2,
+      errors: ["MteRelayError relay 413", 413, "request"],
+      sent: ["/under/a/path/api/mte-re", "/under/a/path/api/mte-pa", "/under/a/path/AQEAAAAAAA"],
+      read: [200_000, 200_000],
+    });
   });
 
   it("responses have their status, their headers, and a body or none", async () => {
