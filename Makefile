@@ -3,8 +3,8 @@
 .PHONY: run test test-js bench build lint vectors help
 .DEFAULT_GOAL := help
 
-# Named, so that tests fail where these are missing, instead of being skipped.
-JS_ENV = MTE_RELAY_BIN=$(CURDIR)/target/debug/mte-relay CHROMIUM_BIN=$${CHROMIUM_BIN:-$$(command -v chromium)}
+# Named, so that tests fail where these are missing, instead of being skipped. Colours are for terminals.
+JS_ENV = env $$([ -t 2 ] || echo NO_COLOR=1) MTE_RELAY_BIN=$(CURDIR)/target/debug/mte-relay CHROMIUM_BIN=$${CHROMIUM_BIN:-$$(command -v chromium)}
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -28,7 +28,7 @@ test: ## Run everything: formatting, lints, unit, property, vector and end-to-en
 test-js: ## Run the JavaScript packages' tests: lints, Node, Chromium, the demo page, the packed packages
 	@scripts/setup build js
 	cargo build --bin mte-relay --locked
-	cd clients/js && npm run lint && npm run build
+	cd clients/js && npm run lint && npm run build && npm run docs
 	cd clients/js && $(JS_ENV) npm test && $(JS_ENV) npm run test:browser
 	cd clients/js && npm run test:pack && npm run size
 
