@@ -1,10 +1,13 @@
 # `make run` shows the relay at work, `make test` runs every test; both install what they need first.
 
-.PHONY: run test bench build lint vectors help
+.PHONY: run test test-js bench build lint vectors help
 .DEFAULT_GOAL := help
 
+# Named, so that tests fail where these are missing, instead of being skipped. Colours are for terminals.
+JS_ENV = env $$([ -t 2 ] || echo NO_COLOR=1) MTE_RELAY_BIN=$(CURDIR)/target/debug/mte-relay CHROMIUM_BIN=$${CHROMIUM_BIN:-$$(command -v chromium)}
+
 help: ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 run: ## Build the relay and show it at work: two tenants, a client, and what an eavesdropper sees
 	@scripts/setup build
@@ -14,12 +17,20 @@ build: ## Build the relay: target/release/mte-relay
 	@scripts/setup build
 	cargo build --release --bin mte-relay
 
-test: ## Run everything: formatting, lints, unit, property, vector and end-to-end tests, the independent client
+test: ## Run everything: formatting, lints, unit, property, vector and end-to-end tests, the other clients
 	@scripts/setup build test
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo test --workspace --locked
 	MTE_RELAY_BIN=$(CURDIR)/target/debug/mte-relay target/interop-venv/bin/pytest -q tests/interop
+	@$(MAKE) --no-print-directory test-js
+
+test-js: ## Run the JavaScript packages' tests: lints, Node, Chromium, the demo page, the packed packages
+	@scripts/setup build js
+	cargo build --bin mte-relay --locked
+	cd clients/js && npm run lint && npm run build && npm run docs
+	cd clients/js && $(JS_ENV) npm test && $(JS_ENV) npm run test:browser
+	cd clients/js && npm run test:pack && npm run size
 
 bench: ## Measure against a direct upstream, nginx and a plain Pingora proxy, in one run
 	@scripts/setup build bench

@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 /** Tests that drive a Chromium: CHROMIUM_BIN, or /usr/bin/chromium. */
 export default defineConfig({
   test: {
-    include: ["packages/*/test/browser/**/*.test.ts"],
+    include: ["packages/*/test/browser/**/*.test.ts", "demo/test/browser/**/*.test.ts"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     fileParallelism: false,

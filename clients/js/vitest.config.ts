@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 /** Tests that run in Node; those in a browser have vitest.browser.config.ts. */
 export default defineConfig({
   test: {
-    include: ["packages/*/test/**/*.test.ts"],
+    include: ["packages/*/test/**/*.test.ts", "demo/test/**/*.test.ts"],
     exclude: ["**/browser/**", "**/node_modules/**"],
     testTimeout: 20_000,
   },

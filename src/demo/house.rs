@@ -1,4 +1,4 @@
-//! Everything that runs: two upstreams, a relay with two tenants in front of them, and the tap in front of it.
+//! Everything that runs: two upstreams, a relay with its tenants in front of them, and the tap in front of it.
 
 use std::{
     collections::BTreeMap,
@@ -21,6 +21,9 @@ pub(super) const SHOP: &str = "shop.localhost";
 /// The other's.
 pub(super) const BANK: &str = "bank.localhost";
 
+/// The host that the page's requests name: every browser finds it. Behind it is the shop's upstream.
+pub(super) const PAGE: &str = "127.0.0.1";
+
 /// The relay must be there, and gone, within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -28,24 +31,30 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct House {
     pub(super) shop: Upstream,
     pub(super) bank: Upstream,
-    pub(super) tap: Tap,
+    pub(super) tap: Arc<Tap>,
     pub(super) relay: SocketAddr,
+    /// Where the page will be.
+    pub(super) page: TcpListener,
     stop: Stop,
     thread: JoinHandle<()>,
 }
 
 impl House {
-    /// Starts all of it; clients find it at `port`, or a free one.
-    pub(super) async fn start(port: u16) -> Result<Self, Trouble> {
+    /// Starts all of it; clients find it at `port`, browsers the page at `page_port`; 0 takes a free one.
+    pub(super) async fn start(port: u16, page_port: u16) -> Result<Self, Trouble> {
         let (shop, bank) = (Upstream::start().await?, Upstream::start().await?);
         // Free a moment ago; the relay takes no port 0.
         let relay = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let tap = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let tap = Tap::start(tap, relay).await.map_err(|error| {
+        let tap = Arc::new(Tap::start(tap, relay).await.map_err(|error| {
             Trouble::from(format!("cannot listen on {tap}: {error}; choose another --port"))
+        })?);
+        // The relay has to know its origin.
+        let page = TcpListener::bind((Ipv4Addr::LOCALHOST, page_port)).map_err(|error| {
+            Trouble::from(format!("cannot listen on port {page_port}: {error}; choose another --page-port"))
         })?;
 
-        let text = configuration(relay, shop.address, bank.address);
+        let text = configuration(relay, shop.address, bank.address, page.local_addr()?.port());
         // The demo is the same everywhere: nothing is read from the environment.
         let environment = BTreeMap::<&str, &str>::new();
         let config =
@@ -55,7 +64,7 @@ impl House {
         value.check_listeners().map_err(|(address, error)| format!("cannot listen on {address}: {error}"))?;
         let (stop, until) = Until::stopped();
         let thread = std::thread::Builder::new().name("relay".into()).spawn(move || value.run(until))?;
-        let house = Self { shop, bank, tap, relay, stop, thread };
+        let house = Self { shop, bank, tap, relay, page, stop, thread };
         house.wait().await?;
         Ok(house)
     }
@@ -85,7 +94,7 @@ impl House {
     }
 }
 
-fn configuration(relay: SocketAddr, shop: SocketAddr, bank: SocketAddr) -> String {
+fn configuration(relay: SocketAddr, shop: SocketAddr, bank: SocketAddr, page: u16) -> String {
     let secret = || format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
     format!(
         r#"
@@ -102,7 +111,13 @@ domain_map:
     upstream: "http://{bank}"
     client_id_secret: "{}"
     require_binding: true
+  "{PAGE}":
+    upstream: "http://{shop}"
+    client_id_secret: "{}"
+    require_binding: true
+    cors_origins: ["http://127.0.0.1:{page}", "http://localhost:{page}"]
 "#,
+        secret(),
         secret(),
         secret()
     )

@@ -6,12 +6,16 @@
 //! | --- | --- |
 //! | `house` | starts and stops everything |
 //! | `upstream`, `pages` | the servers behind the relay, and large bodies |
-//! | `tap`, `recording`, `wire` | the eavesdropper: forwards, records, searches, reads HTTP |
+//! | `tap`, `recording`, `wire`, `follow` | the eavesdropper: forwards, records, searches, reads HTTP |
+//! | `meddle` | what the eavesdropper does when he does more than listen |
 //! | `scenes` | what is sent, shown and checked |
 //! | `show`, `view` | what stands on the screen |
-//! | `stay` | by hand, afterwards |
+//! | `stay`, `page` | by hand, afterwards: on a terminal, and in a browser |
 
+mod follow;
 mod house;
+mod meddle;
+mod page;
 mod pages;
 mod recording;
 mod scenes;
@@ -39,6 +43,9 @@ pub struct DemoArgs {
     /// Where clients connect, on 127.0.0.1; 0 takes a free port.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     port: u16,
+    /// Where the page is that stays up, on 127.0.0.1; 0 takes a free port.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    page_port: u16,
     /// No colours, not even on a terminal. NO_COLOR does the same.
     #[arg(long)]
     no_color: bool,
@@ -101,7 +108,7 @@ fn demo(args: &DemoArgs) -> Result<bool, Trouble> {
     let screen = Screen::new(args.no_color);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut stage = runtime.block_on(async {
-        let house = House::start(args.port).await?;
+        let house = House::start(args.port, args.page_port).await?;
         introduce(screen, &house);
         Stage::new(screen, house)
     })?;

@@ -18,10 +18,10 @@ pub(super) const PAGE: u64 = 64 << 10;
 pub(super) const MARK: &str = "CONFIDENTIAL LEDGER";
 
 /// A body that went by: its length, its digest and its beginning.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Digested {
     pub(super) len: u64,
-    /// SHA-256, in hexadecimal.
+    /// SHA-256, in hexadecimal; empty while the body is not over.
     pub(super) sha256: String,
     pub(super) start: Bytes,
 }
@@ -58,6 +58,15 @@ impl Digesting {
         self.context.update(bytes);
         let room = KEPT.saturating_sub(self.start.len()).min(bytes.len());
         self.start.extend_from_slice(&bytes[..room]);
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// What went by until now.
+    pub(super) fn so_far(&self) -> Digested {
+        Digested { len: self.len, sha256: String::new(), start: self.start.clone().freeze() }
     }
 
     pub(super) fn finish(self) -> Digested {

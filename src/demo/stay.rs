@@ -8,8 +8,10 @@ use tokio::{
 use super::{
     Trouble,
     house::{BANK, House, SHOP},
+    page,
     show::{Screen, Style, Who, size, spread},
-    upstream::Received,
+    tap::{Direction, Passed, Piece},
+    upstream::{Received, Seen},
     view, wire,
 };
 
@@ -22,7 +24,8 @@ pub(super) async fn stay(screen: Screen, house: &House) -> Result<(), Trouble> {
     house.tap.watch(wire);
     house.shop.watch(upstream.clone());
     house.bank.watch(upstream);
-    suggest(screen, house.tap.address.port());
+    let address = page::serve(house)?;
+    suggest(screen, house.tap.address.port(), &format!("http://{address}/"));
     loop {
         tokio::select! {
             // What went by on the wire comes before what the upstream made of it.
@@ -32,20 +35,24 @@ pub(super) async fn stay(screen: Screen, house: &House) -> Result<(), Trouble> {
                 screen.line("");
                 return Ok(());
             }
-            Some(bytes) = on_the_wire.recv() => show_wire(screen, &bytes),
-            Some(received) = at_the_upstream.recv() => show_received(screen, &received),
+            Some(passed) = on_the_wire.recv() => show_wire(screen, &passed),
+            Some(seen) = at_the_upstream.recv() => show_seen(screen, &seen),
         }
     }
 }
 
-fn suggest(screen: Screen, port: u16) {
+fn suggest(screen: Screen, port: u16, page: &str) {
     let command = |text: String| screen.line(&format!("    {}", screen.paint(Style::Bold, &text)));
     // As it was called, so that the lines can be copied.
     let own = std::env::args().next().unwrap_or_else(|| "mte-relay".into());
     let (shop, bank) = (format!("-H 'host: {SHOP}'"), format!("-H 'host: {BANK}'"));
     let url = format!("http://127.0.0.1:{port}");
     screen.line("");
-    screen.prose("Everything stays up until Ctrl-C. In another terminal, past the eavesdropper:");
+    screen.prose("Everything stays up until Ctrl-C. In a browser, with the eavesdropper looking on:");
+    screen.line("");
+    command(page.into());
+    screen.line("");
+    screen.prose("In another terminal:");
     screen.line("");
     command(format!("{own} request -v {shop} '{url}/accounts/4711?iban=DE89'"));
     command(format!("{own} request -v {bank} --mte -d '4556 7375' {url}/cards"));
@@ -57,10 +64,18 @@ fn suggest(screen: Screen, port: u16) {
     screen.prose("What passes is shown here:");
 }
 
-/// The request that begins with these bytes, if one does.
-fn show_wire(screen: Screen, bytes: &[u8]) {
-    if let Some(message) = wire::message(bytes).filter(|message| message.start.ends_with(" HTTP/1.1")) {
+/// The request that begins, if one does.
+fn show_wire(screen: Screen, passed: &Passed) {
+    if let (Direction::ToRelay, Piece::Head { head, .. }) = (passed.direction, &passed.what)
+        && let Some(message) = wire::message(head)
+    {
         screen.block(Who::Wire, &[view::request_line(&message)]);
+    }
+}
+
+fn show_seen(screen: Screen, seen: &Seen) {
+    if let Seen::Received(received) = seen {
+        show_received(screen, received);
     }
 }
 

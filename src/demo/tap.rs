@@ -1,11 +1,15 @@
 //! The eavesdropper: a TCP tap between client and relay. It sees what a proxy or a content delivery network sees that
-//! ends TLS. It forwards bytes, records them and looks for secrets in all of them; on order it also interferes.
+//! ends TLS. It forwards bytes, records them, looks for secrets in all of them, and tells watchers of every message; on
+//! order it also interferes.
 
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::{
@@ -17,10 +21,21 @@ use tokio::{
     sync::mpsc::UnboundedSender,
 };
 
-use super::{recording::Recording, wire};
+use super::{
+    follow::{Follower, Step},
+    meddle::{self, Fate, Order},
+    recording::Recording,
+    wire,
+};
 
-/// A watcher gets so many bytes at a time: the head of a request.
-const MOST_WATCHED: usize = 16 << 10;
+/// Of each body watchers get so many bytes; of the rest, how many there are.
+const MOST_WATCHED: u64 = 4 << 10;
+/// A request that is sent again comes so much later,
+const REPLAY_PAUSE: Duration = Duration::from_millis(100);
+/// and its answer is waited for so long.
+const REPLAY_PATIENCE: Duration = Duration::from_secs(5);
+/// Of that answer no more is read.
+const MOST_REPLAY_ANSWER: usize = 64 << 10;
 
 /// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,45 +44,60 @@ pub(super) enum Direction {
     ToClient,
 }
 
-/// What the tap does beyond listening; once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    /// Keep the next request, and cut the connection.
-    Withhold,
-    /// Flip one bit in the body of the next response.
-    SpoilResponse,
+/// What watchers are told of a message.
+#[derive(Debug, Clone)]
+pub(super) struct Passed {
+    /// Messages are numbered in the order in which they begin.
+    pub(super) message: u64,
+    pub(super) direction: Direction,
+    pub(super) at: SystemTime,
+    pub(super) what: Piece,
 }
 
-impl Order {
-    fn direction(self) -> Direction {
-        match self {
-            Self::Withhold => Direction::ToRelay,
-            Self::SpoilResponse => Direction::ToClient,
-        }
-    }
+/// What passed of a message, as it came.
+#[derive(Debug, Clone)]
+pub(super) enum Piece {
+    /// It begins. `answers`: the request that it answers.
+    Head { head: Vec<u8>, answers: Option<u64> },
+    /// So much of its body, and the beginning of that where it is also the beginning of the body.
+    Body { len: usize, start: Vec<u8> },
+    /// It is whole.
+    End,
+    /// The tap has interfered. `at`: the byte of the body that it changed.
+    Meddled { order: Order, at: Option<usize> },
+    /// It was sent a second time; what the relay answered then.
+    Replayed { status: u16, body: Vec<u8> },
 }
 
 /// A tap that runs until its runtime ends.
 pub(super) struct Tap {
     pub(super) address: SocketAddr,
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    relay: SocketAddr,
+    messages: AtomicU64,
+    state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     recording: Recording,
     order: Option<Order>,
-    watcher: Option<UnboundedSender<Vec<u8>>>,
+    watchers: Vec<UnboundedSender<Passed>>,
 }
 
-/// What becomes of bytes that fell under an order.
-enum Fate {
-    /// More must come before the order can be carried out.
-    Wait,
-    /// They go on, as they are now.
-    Go,
-    /// They stay here, and the connection ends.
-    Stay,
+impl Shared {
+    /// What it guards is whole after every step.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, message: u64, direction: Direction, what: Piece) {
+        let passed = Passed { message, direction, at: SystemTime::now(), what };
+        self.lock().watchers.retain(|watcher| watcher.send(passed.clone()).is_ok());
+    }
 }
 
 impl Tap {
@@ -75,138 +105,206 @@ impl Tap {
     pub(super) async fn start(address: SocketAddr, relay: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let state = Arc::new(Mutex::new(State::default()));
-        let tapped = Arc::clone(&state);
+        let shared = Arc::new(Shared { relay, messages: AtomicU64::new(0), state: Mutex::default() });
+        let tapped = Arc::clone(&shared);
         tokio::spawn(async move {
             loop {
                 match listener.accept().await {
                     Ok((client, _)) => {
                         // Whatever ends a connection early, the client sees it end.
-                        let state = Arc::clone(&tapped);
+                        let shared = Arc::clone(&tapped);
                         tokio::spawn(async move {
-                            let _ = forward(client, relay, &state).await;
+                            let _ = forward(client, &shared).await;
                         });
                     }
                     // Out of file descriptors, say: it may get better.
-                    Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 }
             }
         });
-        Ok(Self { address, state })
+        Ok(Self { address, shared })
     }
 
     /// Forgets what was recorded, and looks for other secrets from now on.
     pub(super) fn look_for(&self, secrets: &[&str]) {
-        lock(&self.state).recording = Recording::new(secrets);
+        self.shared.lock().recording = Recording::new(secrets);
     }
 
     /// What was recorded since [`look_for`](Self::look_for), which ends with this.
     pub(super) fn take(&self) -> Recording {
-        std::mem::take(&mut lock(&self.state).recording)
+        std::mem::take(&mut self.shared.lock().recording)
     }
 
     /// When the first bytes after `since` went to the client, and how many they were.
     pub(super) fn to_client_after(&self, since: Instant) -> Option<(Instant, usize)> {
-        lock(&self.state).recording.to_client.piece_after(since)
+        self.shared.lock().recording.to_client.piece_after(since)
     }
 
     /// Interferes once.
     pub(super) fn order(&self, order: Order) {
-        lock(&self.state).order = Some(order);
+        self.interfere(Some(order));
     }
 
-    /// Also sends to `watcher` what goes to the relay and may begin a request.
-    pub(super) fn watch(&self, watcher: UnboundedSender<Vec<u8>>) {
-        lock(&self.state).watcher = Some(watcher);
+    /// What to do with the next message that can be interfered with.
+    pub(super) fn interfere(&self, order: Option<Order>) {
+        self.shared.lock().order = order;
+    }
+
+    /// Also tells `watcher` of every message.
+    pub(super) fn watch(&self, watcher: UnboundedSender<Passed>) {
+        self.shared.lock().watchers.push(watcher);
     }
 }
 
-/// What it guards is whole after every step.
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
+/// What both directions of a connection know of its last request.
+#[derive(Default)]
+struct Request {
+    message: Option<u64>,
+    is_head: bool,
+    sealed: bool,
 }
 
-async fn forward(client: TcpStream, relay: SocketAddr, state: &Mutex<State>) -> io::Result<()> {
-    let relay = TcpStream::connect(relay).await?;
+async fn forward(client: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
+    let relay = TcpStream::connect(shared.relay).await?;
     client.set_nodelay(true)?;
     relay.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();
     let (from_relay, to_relay) = relay.into_split();
+    let request = Mutex::new(Request::default());
+    let pump = |direction| Pump { direction, shared, request: &request, message: 0, passed: 0 };
     tokio::try_join!(
-        pump(from_client, to_relay, Direction::ToRelay, state),
-        pump(from_relay, to_client, Direction::ToClient, state),
+        pump(Direction::ToRelay).run(from_client, to_relay),
+        pump(Direction::ToClient).run(from_relay, to_client),
     )?;
     Ok(())
 }
 
-async fn pump(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
+/// One direction of one connection.
+struct Pump<'a> {
     direction: Direction,
-    state: &Mutex<State>,
-) -> io::Result<()> {
-    let mut buffer = vec![0; 64 << 10];
-    let mut held = Vec::new();
-    loop {
-        let read = from.read(&mut buffer).await?;
-        if read == 0 {
-            to.write_all(&held).await?;
-            return to.shutdown().await;
-        }
-        let part = &buffer[..read];
-        let under_order = {
-            let mut state = lock(state);
-            state.recording.push(direction, part);
-            if let (Direction::ToRelay, Some(watcher), b'A'..=b'Z') = (direction, &state.watcher, part[0]) {
-                // Nobody watches any more: no matter.
-                let _ = watcher.send(part[..part.len().min(MOST_WATCHED)].to_vec());
+    shared: &'a Arc<Shared>,
+    request: &'a Mutex<Request>,
+    /// The message that is passing, and how much of its body has.
+    message: u64,
+    passed: u64,
+}
+
+impl Pump<'_> {
+    async fn run(mut self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {
+        let mut follower = Follower::default();
+        let mut buffer = vec![0; 64 << 10];
+        let mut held = Vec::new();
+        loop {
+            let read = from.read(&mut buffer).await?;
+            if read == 0 {
+                follower.close(|step| self.step(step));
+                to.write_all(&held).await?;
+                return to.shutdown().await;
             }
-            state.order.filter(|order| order.direction() == direction)
-        };
-        let Some(order) = under_order else {
-            to.write_all(part).await?;
-            continue;
-        };
-        held.extend_from_slice(part);
-        match carry_out(order, &mut held) {
-            Fate::Wait => continue,
-            Fate::Go => to.write_all(&std::mem::take(&mut held)).await?,
-            Fate::Stay => {}
+            let part = &buffer[..read];
+            let begins = follower.is_between();
+            self.shared.lock().recording.push(self.direction, part);
+            let answers_head = self.direction == Direction::ToClient && self.request().is_head;
+            follower.push(part, answers_head, |step| self.step(step));
+            let due = self.shared.lock().order.filter(|order| order.direction() == self.direction);
+            let order = match due {
+                Some(order) if begins || !held.is_empty() => order,
+                _ => {
+                    to.write_all(&std::mem::take(&mut held)).await?;
+                    to.write_all(part).await?;
+                    continue;
+                }
+            };
+            held.extend_from_slice(part);
+            let sealed = self.request().sealed;
+            let fate = meddle::carry_out(order, &mut held, sealed);
+            if fate == Fate::Wait {
+                continue;
+            }
+            if fate != Fate::Pass {
+                self.shared.lock().order = None;
+                let at = if let Fate::Go(at) = fate { at } else { None };
+                self.shared.tell(self.message, self.direction, Piece::Meddled { order, at });
+            }
+            match fate {
+                Fate::Stay => return Err(io::ErrorKind::ConnectionAborted.into()),
+                Fate::Last => {
+                    to.write_all(&held).await?;
+                    to.shutdown().await?;
+                    return Err(io::ErrorKind::ConnectionAborted.into());
+                }
+                Fate::Twice(copy) => {
+                    tokio::spawn(replay(copy, self.message, Arc::clone(self.shared)));
+                }
+                Fate::Wait | Fate::Pass | Fate::Go(_) => {}
+            }
+            to.write_all(&std::mem::take(&mut held)).await?;
         }
-        lock(state).order = None;
-        if order == Order::Withhold {
-            return Err(io::ErrorKind::ConnectionAborted.into());
+    }
+
+    fn request(&self) -> MutexGuard<'_, Request> {
+        self.request.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what passes, and tells watchers.
+    fn step(&mut self, step: Step<'_>) {
+        let what = match step {
+            Step::Head(head) => {
+                self.message = self.shared.messages.fetch_add(1, Ordering::Relaxed);
+                self.passed = 0;
+                Piece::Head { head: head.to_vec(), answers: self.begin(head) }
+            }
+            Step::Body(data) => {
+                let room = MOST_WATCHED.saturating_sub(self.passed).min(data.len() as u64) as usize;
+                self.passed += data.len() as u64;
+                Piece::Body { len: data.len(), start: data[..room].to_vec() }
+            }
+            Step::End => Piece::End,
+        };
+        self.shared.tell(self.message, self.direction, what);
+    }
+
+    fn begin(&self, head: &[u8]) -> Option<u64> {
+        let mut request = self.request();
+        if self.direction == Direction::ToClient {
+            return request.message;
         }
+        if let Some(message) = wire::message(head) {
+            *request = Request {
+                message: Some(self.message),
+                is_head: message.start.starts_with("HEAD "),
+                sealed: meddle::is_sealed(&message),
+            };
+        }
+        None
     }
 }
 
-fn carry_out(order: Order, held: &mut [u8]) -> Fate {
-    let Some(message) = wire::message(held) else { return Fate::Wait };
-    match order {
-        Order::Withhold if message.whole => Fate::Stay,
-        Order::Withhold => Fate::Wait,
-        Order::SpoilResponse if !message.whole => Fate::Wait,
-        Order::SpoilResponse => {
-            spoil_body(held);
-            Fate::Go
-        }
-    }
+/// Sends a request's bytes again, and tells what the relay answers to them.
+async fn replay(bytes: Vec<u8>, message: u64, shared: Arc<Shared>) {
+    tokio::time::sleep(REPLAY_PAUSE).await;
+    let answer = tokio::time::timeout(REPLAY_PATIENCE, exchange(shared.relay, &bytes)).await;
+    let answer = answer.unwrap_or_else(|_| Ok(Vec::new())).unwrap_or_default();
+    let (status, body) =
+        wire::message(&answer).map_or((0, Vec::new()), |message| (message.status(), message.body));
+    shared.tell(message, Direction::ToRelay, Piece::Replayed { status, body });
 }
 
-/// Flips a bit of the ciphertext in a whole message's body.
-pub(super) fn spoil_body(message: &mut [u8]) {
-    let Some(head) = memchr::memmem::find(message, b"\r\n\r\n").map(|end| end + 4) else { return };
-    let chunked = wire::message(message).is_some_and(|message| message.header("transfer-encoding").is_some());
-    let start =
-        if chunked { wire::chunk(&message[head..]).map_or(head, |(start, _)| head + start) } else { head };
-    if let Some(byte) = message.get_mut(start + mte_codec::HEADER_LEN + mte_codec::HEAD_LEN) {
-        *byte ^= 1;
-    }
+async fn exchange(relay: SocketAddr, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(relay).await?;
+    stream.write_all(bytes).await?;
+    let mut answer = Vec::new();
+    while answer.len() < MOST_REPLAY_ANSWER
+        && !wire::message(&answer).is_some_and(|message| message.whole)
+        && stream.read_buf(&mut answer).await? > 0
+    {}
+    Ok(answer)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::sync::mpsc;
 
     /// A tap in front of a server that answers every connection's bytes with the same bytes.
     async fn echo() -> Tap {
@@ -248,21 +346,89 @@ mod tests {
         let tap = echo().await;
         tap.look_for(&[]);
         tap.order(Order::Withhold);
-        let request = b"POST / HTTP/1.1\r\ncontent-length: 2\r\n\r\nhi";
+        let request = b"POST / HTTP/1.1\r\nx-mte-relay-eh: QQ==\r\ncontent-length: 2\r\n\r\nhi";
         assert!(send(&tap, request).await.map_or(true, |answer| answer.is_empty()));
         assert_eq!(tap.take().to_relay.start, request);
         assert_eq!(send(&tap, request).await.unwrap(), request, "the order counts once");
     }
 
+    /// A sealed message, as request and as response.
+    fn sealed(start: &str, body: &[u8]) -> Vec<u8> {
+        let head = format!(
+            "{start}\r\nx-mte-relay-eh: QQ==\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n",
+            body.len()
+        );
+        [head.as_bytes(), body, b"\r\n0\r\n\r\n"].concat()
+    }
+
+    /// A server that reads a request and gives `answer`, for as many connections as come.
+    async fn answering(answer: Vec<u8>) -> Tap {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let relay = server.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = server.accept().await {
+                let answer = answer.clone();
+                tokio::spawn(async move {
+                    let mut request = Vec::new();
+                    while !wire::message(&request).is_some_and(|message| message.whole) {
+                        stream.read_buf(&mut request).await.unwrap();
+                    }
+                    stream.write_all(&answer).await.unwrap();
+                });
+            }
+        });
+        Tap::start("127.0.0.1:0".parse().unwrap(), relay).await.unwrap()
+    }
+
     #[tokio::test]
     async fn a_spoilt_response_differs_in_one_bit() {
-        let tap = echo().await;
+        let message = sealed("HTTP/1.1 200 OK", &[0x5a; 40]);
+        let tap = answering(message.clone()).await;
         tap.order(Order::SpoilResponse);
-        let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n28\r\n";
-        let message = [&head[..], &[0x5a; 40], b"\r\n0\r\n\r\n"].concat();
-        let answer = send(&tap, &message).await.unwrap();
+        let answer = send(&tap, &sealed("POST / HTTP/1.1", b"request")).await.unwrap();
         let changed: Vec<usize> = (0..message.len()).filter(|at| answer[*at] != message[*at]).collect();
-        assert_eq!(changed, [head.len() + 30]);
+        let body = memchr::memmem::find(&message, b"ZZZZ").unwrap();
+        assert_eq!(changed, [body + 30]);
         assert_eq!(answer[changed[0]] ^ message[changed[0]], 1);
+    }
+
+    #[tokio::test]
+    async fn watchers_learn_of_messages_and_of_what_was_done_to_them() {
+        let tap = answering(sealed("HTTP/1.1 200 OK", b"answer")).await;
+        let (sender, mut watched) = mpsc::unbounded_channel();
+        tap.watch(sender);
+        tap.order(Order::Replay);
+        send(&tap, &sealed("POST / HTTP/1.1", b"request")).await.unwrap();
+        let mut seen = Vec::new();
+        while let Some(passed) = watched.recv().await {
+            let replayed = matches!(passed.what, Piece::Replayed { .. });
+            seen.push(match passed.what {
+                Piece::Head { answers, .. } => format!("{} head {answers:?}", passed.message),
+                Piece::Body { start, .. } => {
+                    format!("{} {}", passed.message, String::from_utf8(start).unwrap())
+                }
+                Piece::End => format!("{} end", passed.message),
+                Piece::Meddled { order, .. } => format!("{} {}", passed.message, order.name()),
+                Piece::Replayed { status, body } => {
+                    format!("{} again: {status} {}", passed.message, String::from_utf8(body).unwrap())
+                }
+            });
+            if replayed {
+                break;
+            }
+        }
+        assert_eq!(
+            seen,
+            [
+                "0 head None",
+                "0 request",
+                "0 end",
+                "0 replay",
+                "1 head Some(0)",
+                "1 answer",
+                "1 end",
+                "0 again: 200 answer"
+            ]
+        );
     }
 }

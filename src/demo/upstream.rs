@@ -32,9 +32,14 @@ pub(super) const TICKS: usize = 5;
 /// The pause between two of them.
 pub(super) const TICK: Duration = Duration::from_millis(150);
 
+/// Of a long body, watchers are told after so many bytes more.
+const PROGRESS: u64 = 1 << 20;
+
 /// One request as it came.
 #[derive(Debug, Clone)]
 pub(super) struct Received {
+    /// Which of this upstream's requests.
+    pub(super) number: u64,
     pub(super) method: Method,
     /// Path and query.
     pub(super) target: String,
@@ -42,15 +47,60 @@ pub(super) struct Received {
     pub(super) body: Digested,
 }
 
-/// What an upstream remembers.
+/// What watchers are told.
+#[derive(Debug, Clone)]
+pub(super) enum Seen {
+    /// A request of which the body is still on its way; what there is of it.
+    Receiving(Received),
+    Received(Received),
+    /// The answer to the request of this number begins.
+    Answering {
+        number: u64,
+        status: StatusCode,
+        kind: String,
+    },
+    /// An event of a stream was sent.
+    Sent {
+        number: u64,
+        text: String,
+    },
+    /// The answer is over, and this was its body.
+    Answered {
+        number: u64,
+        body: Digested,
+    },
+}
+
+/// What an upstream remembers. Once it is watched, it leaves remembering to its watchers.
 #[derive(Default)]
 struct Memory {
+    requests: u64,
     received: Vec<Received>,
     /// The bodies it answered with.
     answered: Vec<Digested>,
     /// When events were sent.
     ticks: Vec<Instant>,
-    watcher: Option<mpsc::UnboundedSender<Received>>,
+    watchers: Vec<mpsc::UnboundedSender<Seen>>,
+}
+
+impl Memory {
+    fn tell(&mut self, seen: &Seen) {
+        self.watchers.retain(|watcher| watcher.send(seen.clone()).is_ok());
+    }
+
+    fn received(&mut self, received: &Received) {
+        self.tell(&Seen::Received(received.clone()));
+        if self.watchers.is_empty() {
+            self.received.push(received.clone());
+        }
+    }
+
+    fn answered(&mut self, number: u64, body: Digested) {
+        self.tell(&Seen::Answered { number, body: body.clone() });
+        if self.watchers.is_empty() {
+            self.answered.push(body);
+        }
+    }
 }
 
 /// A server on a free loopback port, until its runtime ends.
@@ -99,9 +149,9 @@ impl Upstream {
         lock(&self.memory).ticks.get(index).copied()
     }
 
-    /// Also sends what is received to `watcher`.
-    pub(super) fn watch(&self, watcher: mpsc::UnboundedSender<Received>) {
-        lock(&self.memory).watcher = Some(watcher);
+    /// Tells `watcher` of requests and answers from now on, and remembers none.
+    pub(super) fn watch(&self, watcher: mpsc::UnboundedSender<Seen>) {
+        lock(&self.memory).watchers.push(watcher);
     }
 }
 
@@ -114,32 +164,43 @@ type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 async fn answer(request: Request<Incoming>, memory: Arc<Mutex<Memory>>) -> Result<Answer, hyper::Error> {
     let (parts, mut body) = request.into_parts();
-    let mut digesting = Digesting::default();
-    while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame?.into_data() {
-            digesting.push(&data);
-        }
-    }
-    let received = Received {
+    let number = {
+        let mut memory = lock(&memory);
+        memory.requests += 1;
+        memory.requests
+    };
+    let mut received = Received {
+        number,
         target: parts.uri.path_and_query().map_or_else(|| "/".into(), ToString::to_string),
         method: parts.method,
         headers: parts.headers,
-        body: digesting.finish(),
+        body: Digested::default(),
     };
-    {
-        let mut memory = lock(&memory);
-        if let Some(watcher) = &memory.watcher {
-            // Nobody watches any more: no matter.
-            let _ = watcher.send(received.clone());
+    let mut digesting = Digesting::default();
+    let mut due = 0;
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            digesting.push(&data);
+            if digesting.len() > due {
+                received.body = digesting.so_far();
+                lock(&memory).tell(&Seen::Receiving(received.clone()));
+                due = digesting.len() + PROGRESS;
+            }
         }
-        memory.received.push(received.clone());
     }
-    Ok(route(&received, memory))
+    received.body = digesting.finish();
+    lock(&memory).received(&received);
+    let answer = route(&received, Arc::clone(&memory));
+    let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    lock(&memory).tell(&Seen::Answering { number, status: answer.status(), kind: kind.into() });
+    Ok(answer)
 }
 
 fn route(request: &Received, memory: Arc<Mutex<Memory>>) -> Answer {
     let path = request.target.split('?').next().unwrap_or_default();
-    let whole = |status, kind, text: String| whole(status, kind, text, &memory);
+    let number = request.number;
+    let whole = |status, kind, text: String| whole(number, status, kind, text, &memory);
+    let parameter = |name| parameter(&request.target, name);
     match (request.method.as_str(), path) {
         ("GET", "/accounts/4711") => {
             let text = json!({"holder": "Ada Lovelace", "balance": "1250.00 EUR"}).to_string();
@@ -156,14 +217,15 @@ fn route(request: &Received, memory: Arc<Mutex<Memory>>) -> Answer {
             whole(StatusCode::OK, "application/json", text)
         }
         ("GET", "/ledgers/2030") => {
-            let query = request.target.split_once("?pages=").map_or("", |(_, count)| count);
-            let sent = move |digested| lock(&memory).answered.push(digested);
-            let pages = Pages::new(query.parse().unwrap_or(16).min(1 << 20), sent);
+            let sent = move |digested| lock(&memory).answered(number, digested);
+            let pages = Pages::new(parameter("pages").unwrap_or(16).min(1 << 20), sent);
             streamed("application/octet-stream", pages.boxed_unsync())
         }
         ("GET", "/ticker") => {
             let (sender, receiver) = mpsc::channel(1);
-            tokio::spawn(send_ticks(sender, memory));
+            let count = parameter("count").unwrap_or(TICKS as u64);
+            let pause = parameter("pause").map_or(TICK, Duration::from_millis);
+            tokio::spawn(send_ticks(sender, memory, number, count, pause));
             streamed("text/event-stream", Events(receiver).boxed_unsync())
         }
         ("GET", "/public/menu") => {
@@ -177,8 +239,20 @@ fn route(request: &Received, memory: Arc<Mutex<Memory>>) -> Answer {
     }
 }
 
-fn whole(status: StatusCode, kind: &'static str, text: String, memory: &Mutex<Memory>) -> Answer {
-    lock(memory).answered.push(Digested::of(text.as_bytes()));
+/// A number in the query.
+fn parameter(target: &str, name: &str) -> Option<u64> {
+    let mut pairs = target.split_once('?')?.1.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(own, _)| *own == name)?.1.parse().ok()
+}
+
+fn whole(
+    number: u64,
+    status: StatusCode,
+    kind: &'static str,
+    text: String,
+    memory: &Mutex<Memory>,
+) -> Answer {
+    lock(memory).answered(number, Digested::of(text.as_bytes()));
     let mut answer = Response::new(Full::new(Bytes::from(text)).boxed_unsync());
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -191,18 +265,34 @@ fn streamed(kind: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> Answe
     answer
 }
 
-async fn send_ticks(sender: mpsc::Sender<Bytes>, memory: Arc<Mutex<Memory>>) {
+async fn send_ticks(
+    sender: mpsc::Sender<Bytes>,
+    memory: Arc<Mutex<Memory>>,
+    number: u64,
+    count: u64,
+    pause: Duration,
+) {
     lock(&memory).ticks.clear();
-    for index in 0..TICKS {
+    let mut digesting = Digesting::default();
+    for index in 0..count {
         if index > 0 {
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(pause).await;
         }
-        lock(&memory).ticks.push(Instant::now());
-        let event = format!("data: plum cake {}.40 EUR\n\n", 3 + index);
-        if sender.send(event.into()).await.is_err() {
-            return;
+        let text = format!("plum cake {}.40 EUR", 3 + index % 9);
+        let event = Bytes::from(format!("data: {text}\nid: {index}\n\n"));
+        digesting.push(&event);
+        {
+            let mut memory = lock(&memory);
+            if memory.ticks.len() < TICKS {
+                memory.ticks.push(Instant::now());
+            }
+            memory.tell(&Seen::Sent { number, text });
+        }
+        if sender.send(event).await.is_err() {
+            break;
         }
     }
+    lock(&memory).tell(&Seen::Answered { number, body: digesting.finish() });
 }
 
 /// A body of pieces that come when they come.

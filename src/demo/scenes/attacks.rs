@@ -10,8 +10,8 @@ use super::{Stage, Tenant, exchanges::raw};
 use crate::demo::{
     Trouble,
     house::{BANK, SHOP},
+    meddle::{Order, spoil_body},
     show::{Style, WIDTH, shorten},
-    tap::{Order, spoil_body},
     wire,
 };
 

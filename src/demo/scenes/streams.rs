@@ -113,7 +113,7 @@ pub(super) async fn events(stage: &mut Stage) -> Result<(), Trouble> {
         });
         let text = String::from_utf8_lossy(&event).into_owned();
         let line = columns(
-            &shorten(text.trim_end(), 26),
+            &shorten(text.lines().next().unwrap_or_default(), 26),
             &format!("{:.3} s", sent.saturating_duration_since(begun).as_secs_f64()),
             &wire,
             &format!("+{} ms", millis(opened.saturating_duration_since(sent))),

@@ -1,6 +1,8 @@
 /**
  * An adapter for axios: `axios.create({ adapter: relayAdapter(axios, relay.fetch) })`. With axios 1.12 and later its own
  * fetch adapter does as well: `axios.create({ adapter: "fetch", env: { fetch: relay.fetch } })`.
+ *
+ * @module @mte-relay/client/axios
  */
 
 import type { MteOptions, Progress } from "./options.js";

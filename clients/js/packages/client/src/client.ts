@@ -128,7 +128,7 @@ class Client {
     if (body.kind !== "stream") return outgoing;
     // What the connection can do shows in the pairing.
     if (rules.uploads === "auto") await orAborted(this.pair(), outgoing.signal);
-    if (streamsUploads(this.relay.base, rules)) return outgoing;
+    if (await orAborted(streamsUploads(this.relay, rules), outgoing.signal)) return outgoing;
     return { ...outgoing, body: await gather(body.stream) };
   }
 }

@@ -10,7 +10,7 @@
  * console.log(response.status, await response.json());
  * ```
  *
- * @packageDocumentation
+ * @module @mte-relay/client
  */
 
 export type { EncodeType, KemName, Resend } from "@mte-relay/core";

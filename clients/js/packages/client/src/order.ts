@@ -10,6 +10,8 @@ export interface Relay {
   base: string;
   rules: ClientRules;
   pool: Pool;
+  /** Whether a browser streams uploads to it, where that had to be tried. */
+  streams?: Promise<boolean> | undefined;
 }
 
 /** One request on its way, with its rules. */

@@ -27,7 +27,7 @@ async function wireBody(relay: Relay, order: Order, head: SealedHead): Promise<W
   const { exchange, outgoing, rules } = order;
   const { debug } = relay.rules;
   if (outgoing.body === undefined) return undefined;
-  const asStream = outgoing.body.kind !== "bytes" && streamsUploads(relay.base, rules);
+  const asStream = outgoing.body.kind !== "bytes" && (await streamsUploads(relay, rules));
   return sealBody(head, messageType(rules.encodeType), outgoing.body, asStream, {
     chunk: debug && ((plain, wire, last) => debug({ type: "request-chunk", exchange, plain, wire, last })),
     // Of other bodies the transport knows how much was sent.

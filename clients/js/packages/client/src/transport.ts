@@ -3,9 +3,10 @@
  * progress of an upload, which fetch does not tell.
  */
 
-import { ROUTE_PAIR } from "@mte-relay/core";
+import { ROUTE_ECHO, ROUTE_PAIR } from "@mte-relay/core";
 import type { HeaderList } from "./observe.js";
 import type { RequestRules } from "./options.js";
+import type { Relay } from "./order.js";
 import type { WireBody } from "./request/upload.js";
 
 /** A request as it goes over the wire. */
@@ -68,16 +69,42 @@ function xhrResponse(xhr: XMLHttpRequest): Response {
   return new Response(body, { status: xhr.status, statusText: xhr.statusText, headers });
 }
 
-/** Whether a body is sent while it is sealed, to the relay at `base`, which was paired with before. */
-export function streamsUploads(base: string, { uploads }: RequestRules): boolean {
+/** Whether a body is sent while it is sealed, to a relay that was paired with before. */
+export async function streamsUploads(relay: Relay, { uploads }: RequestRules): Promise<boolean> {
   if (uploads !== "auto") return uploads === "stream";
   if (!inBrowser()) return true;
-  // Browsers stream uploads over HTTP/2 and up, and say so of a request only if the server lets them.
-  if (!streamsRequests()) return false;
-  const entry = performance.getEntriesByName(base + ROUTE_PAIR).at(-1) as
+  // Browsers stream uploads over HTTP/2 and up, which needs TLS.
+  if (!relay.base.startsWith("https:") || !streamsRequests()) return false;
+  const entry = performance.getEntriesByName(relay.base + ROUTE_PAIR).at(-1) as
     | PerformanceResourceTiming
     | undefined;
-  return entry?.nextHopProtocol === "h2" || entry?.nextHopProtocol === "h3";
+  // To a page of another origin they do not say what the connection speaks: then it is tried.
+  const protocol = entry?.nextHopProtocol;
+  if (protocol) return protocol === "h2" || protocol === "h3";
+  relay.streams ??= tryStream(relay);
+  const streams = await relay.streams;
+  // It may have failed for another reason.
+  if (!streams) relay.streams = undefined;
+  return streams;
+}
+
+/** Whether a stream gets through: browsers send none over HTTP/1.1. What it is answered does not matter. */
+async function tryStream({ base, rules }: Relay): Promise<boolean> {
+  const body = new ReadableStream({ start: (controller) => controller.close() });
+  const init = {
+    method: "POST",
+    body,
+    duplex: "half",
+    cache: "no-store",
+    credentials: rules.credentials,
+  } as const;
+  try {
+    const response = await (rules.fetch ?? globalThis.fetch)(base + ROUTE_ECHO, init);
+    void response.body?.cancel().catch(() => {});
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function inBrowser(): boolean {

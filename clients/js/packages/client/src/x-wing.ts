@@ -1,6 +1,8 @@
 /**
  * X-Wing (X25519 and ML-KEM-768, draft-connolly-cfrg-xwing-kem-06), an entry of its own because it brings elliptic
  * curves along: `createRelayClient({ url, kem: xWing })`.
+ *
+ * @module @mte-relay/client/x-wing
  */
 
 import { ml_kem768_x25519 } from "@noble/post-quantum/hybrid.js";

@@ -6,6 +6,7 @@ export const OCTET_STREAM = "application/octet-stream";
 
 export const ROUTE_HELLO = "/api/mte-relay";
 export const ROUTE_PAIR = "/api/mte-pair";
+export const ROUTE_ECHO = "/api/mte-echo";
 
 /** Message types (docs/codec.md, section 4). */
 export const MKE = 1;

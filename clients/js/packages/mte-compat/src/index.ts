@@ -1,6 +1,8 @@
 /**
  * A drop-in for the closed module that JavaScript clients of MTE Relay version 4 import, on the open codec
  * (docs/codec.md). Everything is synchronous but `MteWasm.instantiate`.
+ *
+ * @module @mte-relay/mte-compat
  */
 
 export { MteBase } from "./base.js";

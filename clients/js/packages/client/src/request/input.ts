@@ -38,8 +38,10 @@ export async function readInput(
   init: RequestInit | undefined,
   base: string | undefined,
 ): Promise<Outgoing> {
-  const given = isRequest(input) ? input : undefined;
-  const url = new URL(given ? given.url : String(input), base);
+  // fetch(url, request) takes all but the URL from the request.
+  if (init instanceof Request) return readInput(new Request(absolute(input, base), init), undefined, base);
+  const given = input instanceof Request ? input : undefined;
+  const url = absolute(input, base);
   const source = init?.body;
   const streamed = isStream(source) ? source : undefined;
   // A stream stays out of the Request: there it could not be had back everywhere. The empty bytes keep the check that
@@ -49,10 +51,6 @@ export async function readInput(
   const request = new Request(given ?? url, { ...rest, signal: null });
   if (request.integrity) throw refused("integrity is not supported: bodies are authenticated anyway");
   if (request.mode === "no-cors") throw refused('mode "no-cors" hides the response: it cannot be opened');
-  const kept = given ? Object.fromEntries(KEPT_FIELDS.map((field) => [field, given[field]])) : {};
-  const outer: Record<string, unknown> = { ...kept, ...init };
-  for (const field of OWN_FIELDS) delete outer[field];
-  if (outer.mode === "navigate") delete outer.mode;
   return {
     method: request.method,
     url,
@@ -60,8 +58,21 @@ export async function readInput(
     body: streamed ? { kind: "stream", stream: asStream(streamed) } : await readBody(request, source),
     redirect: request.redirect,
     signal: (init?.signal === undefined ? given?.signal : init.signal) ?? new AbortController().signal,
-    init: outer as RequestInit,
+    init: outerInit(given, init),
   };
+}
+
+function absolute(input: RequestInfo | URL, base: string | undefined): URL {
+  return new URL(input instanceof Request ? input.url : String(input), base);
+}
+
+/** What is left for the platform's fetch. */
+function outerInit(given: Request | undefined, init: RequestInit | undefined): RequestInit {
+  const kept = given ? Object.fromEntries(KEPT_FIELDS.map((field) => [field, given[field]])) : {};
+  const outer: Record<string, unknown> = { ...kept, ...init };
+  for (const field of OWN_FIELDS) delete outer[field];
+  if (outer.mode === "navigate") delete outer.mode;
+  return outer as RequestInit;
 }
 
 async function readBody(request: Request, source: unknown): Promise<Body | undefined> {
@@ -101,10 +112,6 @@ function asStream(source: StreamLike): ReadableStream<unknown> {
     },
     { highWaterMark: 0 },
   );
-}
-
-function isRequest(input: RequestInfo | URL): input is Request {
-  return input instanceof Request;
 }
 
 function refused(reason: string): MteRelayError {

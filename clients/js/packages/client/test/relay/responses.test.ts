@@ -61,6 +61,24 @@ describeWithRelay("a response through the relay itself", {}, (session) => {
     expect(times.at(-1)! - times[0]!).toBeGreaterThan(150);
   });
 
+  it("of 256 MiB takes little memory, also if it is read slowly at first", async () => {
+    const length = 256 << 20;
+    const response = await session.client.fetch(`/bytes?n=${length}`);
+    const held = () => process.memoryUsage().arrayBuffers;
+    const before = held();
+    // Nothing is read meanwhile: nothing may pile up.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    let most = held();
+    let read = 0;
+    for await (const piece of response.body as unknown as AsyncIterable<Uint8Array>) {
+      read += piece.length;
+      most = Math.max(most, held());
+    }
+    expect(read).toBe(length);
+    // What the garbage collector has not come to yet, the upstream's in this process included.
+    expect(most - before).toBeLessThan(128 << 20);
+  });
+
   it("that the upstream cuts is an error and never a shorter body", async () => {
     const response = await session.client.fetch("/cut");
     await expect(response.text()).rejects.toBeInstanceOf(TypeError);

@@ -1,13 +1,16 @@
 /** A headless Chromium, and a server for the page that the tests run in. */
 
-import { existsSync } from "node:fs";
-import { createServer } from "node:http";
+import { existsSync, readFileSync } from "node:fs";
+import { createServer, type RequestListener } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright-core";
+import type { Certificate } from "./certificate.js";
 import { close, listen } from "./upstream.js";
 
-const ARGUMENTS = [
+/** How Chromium is started: quiet, and also as root. */
+export const ARGUMENTS = [
   "--no-sandbox",
   "--disable-gpu",
   "--disable-quic",
@@ -34,30 +37,40 @@ export function chromiumBinary(): string | undefined {
 
 export interface BrowserSession {
   browser: Browser;
-  /** The origin of the page: not the relay's. */
+  /** The origin of the page: not the relay's. Of `https:` if there is a certificate. */
   origin: string;
+  /** An origin of the same page that is no secure context. */
+  insecureOrigin: string;
   /** A page that has `globalThis.mte`: everything that support/page.ts exports. `url`: of the page, if not the server's. */
   open(url?: string): Promise<Page>;
   stop(): Promise<void>;
 }
 
 /** Starts Chromium and the page's server. `files`: further files of the server, by path. */
-export async function startBrowser(files: Record<string, string> = {}): Promise<BrowserSession> {
+export async function startBrowser(
+  files: Record<string, string> = {},
+  certificate?: Certificate,
+): Promise<BrowserSession> {
+  const executablePath = chromiumBinary();
+  if (executablePath === undefined) throw new Error("no Chromium: install it, or set CHROMIUM_BIN");
   const script = await bundle(new URL("./page.ts", import.meta.url));
   const served: Record<string, string> = { "/page.js": script, ...files };
-  const server = createServer((request, response) => {
+  const serve: RequestListener = (request, response) => {
     const file = served[(request.url ?? "").replace(/\?.*/, "")];
     const type = file === undefined ? "text/html" : "text/javascript";
     response.writeHead(200, { "content-type": `${type}; charset=utf-8`, "cache-control": "no-store" });
     response.end(file ?? PAGE);
-  });
-  const origin = `http://127.0.0.1:${await listen(server)}`;
-  const executablePath = chromiumBinary();
-  if (executablePath === undefined) throw new Error("no Chromium: install it, or set CHROMIUM_BIN");
-  const browser = await chromium.launch({ executablePath, headless: true, args: ARGUMENTS });
+  };
+  const plain = createServer(serve);
+  const port = await listen(plain);
+  const tls = certificate && createTlsServer(tlsFiles(certificate), serve);
+  const origin = tls ? `https://localhost:${await listen(tls)}` : `http://127.0.0.1:${port}`;
+  const args = certificate ? [...ARGUMENTS, certificate.chromiumArgument] : ARGUMENTS;
+  const browser = await chromium.launch({ executablePath, headless: true, args });
   return {
     browser,
     origin,
+    insecureOrigin: `http://insecure.test:${port}`,
     async open(url = origin) {
       const context = await browser.newContext();
       const opened = await context.newPage();
@@ -68,9 +81,14 @@ export async function startBrowser(files: Record<string, string> = {}): Promise<
     },
     async stop() {
       await browser.close();
-      await close(server);
+      await close(plain);
+      if (tls) await close(tls);
     },
   };
+}
+
+function tlsFiles({ certificateFile, keyFile }: Certificate) {
+  return { cert: readFileSync(certificateFile), key: readFileSync(keyFile) };
 }
 
 /** The page's side of a test: a module under support/, as text. */

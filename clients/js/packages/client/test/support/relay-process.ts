@@ -4,9 +4,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { get } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Certificate } from "./certificate.js";
 import { close, listen, pause } from "./upstream.js";
 
 const root = fileURLToPath(new URL("../../../../../../", import.meta.url));
@@ -23,6 +25,8 @@ export function relayBinary(): string | undefined {
 export interface RelayOptions {
   upstreamPort: number;
   corsOrigins?: string[];
+  /** Listens with TLS. */
+  certificate?: Certificate;
   /** Further settings of the tenant, as YAML lines. */
   tenant?: string[];
   /** Further settings of the relay, as YAML lines. */
@@ -55,7 +59,11 @@ export async function startRelay(options: RelayOptions): Promise<RelayProcess> {
         log = (log + data).slice(-(1 << 20));
       });
     }
-    await ready(port, () => (child.exitCode === null ? undefined : log));
+    const answers = options.certificate ? answersTls : answersPlain;
+    await ready(
+      () => answers(port),
+      () => (child.exitCode === null ? undefined : log),
+    );
   };
   const end = async () => {
     if (child.exitCode !== null) return;
@@ -65,7 +73,7 @@ export async function startRelay(options: RelayOptions): Promise<RelayProcess> {
   };
   await start();
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: options.certificate ? `https://localhost:${port}` : `http://127.0.0.1:${port}`,
     port,
     log: () => log,
     async restart() {
@@ -79,10 +87,13 @@ export async function startRelay(options: RelayOptions): Promise<RelayProcess> {
   };
 }
 
-function yaml(port: number, { upstreamPort, corsOrigins, tenant = [], top = [] }: RelayOptions): string {
+function yaml(port: number, options: RelayOptions): string {
+  const { upstreamPort, corsOrigins, certificate, tenant = [], top = [] } = options;
+  const files = (of: Certificate) => `certificate_file: ${of.certificateFile}, key_file: ${of.keyFile}`;
   return [
     "listeners:",
     `  - address: 127.0.0.1:${port}`,
+    ...(certificate ? ["    tls: true"] : []),
     "threads: 1",
     "log: {level: info, format: json}",
     ...top,
@@ -91,23 +102,36 @@ function yaml(port: number, { upstreamPort, corsOrigins, tenant = [], top = [] }
     `    upstream: http://127.0.0.1:${upstreamPort}`,
     "    client_id_secret: a-secret-of-a-test-with-more-than-32-characters",
     ...(corsOrigins ? [`    cors_origins: ${JSON.stringify(corsOrigins)}`] : []),
+    ...(certificate ? [`    tls: {${files(certificate)}}`] : []),
     ...tenant.map((line) => `    ${line}`),
     "",
   ].join("\n");
 }
 
-async function ready(port: number, failed: () => string | undefined): Promise<void> {
+async function ready(answers: () => Promise<boolean>, failed: () => string | undefined): Promise<void> {
   for (let attempt = 0; attempt < 200; attempt++) {
     const log = failed();
     if (log !== undefined) throw new Error(`the relay ended: ${log}`);
-    try {
-      if ((await fetch(`http://127.0.0.1:${port}/api/mte-echo`)).ok) return;
-    } catch {
-      // Not yet.
-    }
+    if (await answers().catch(() => false)) return;
     await pause(50);
   }
   throw new Error("the relay does not answer");
+}
+
+async function answersPlain(port: number): Promise<boolean> {
+  return (await fetch(`http://127.0.0.1:${port}/api/mte-echo`)).ok;
+}
+
+function answersTls(port: number): Promise<boolean> {
+  const target = { host: "127.0.0.1", servername: "localhost", port, path: "/api/mte-echo" };
+  return new Promise((resolve, reject) => {
+    // Whether the certificate is good is for the browser to say.
+    const request = get({ ...target, rejectUnauthorized: false, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    request.on("error", reject);
+  });
 }
 
 export async function freePort(): Promise<number> {

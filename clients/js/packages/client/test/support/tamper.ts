@@ -1,6 +1,7 @@
 /** Somebody in the middle: an HTTP proxy in front of the relay that changes what it is told to. */
 
 import { createServer, request as httpRequest, type IncomingHttpHeaders } from "node:http";
+import { request as httpsRequest } from "node:https";
 import { close, listen } from "./upstream.js";
 
 /** A message as it passes. */
@@ -25,7 +26,8 @@ export interface TamperProxy {
   stop(): Promise<void>;
 }
 
-export async function startTamperProxy(relayPort: number): Promise<TamperProxy> {
+/** Starts it; `tls`: the relay listens with TLS, which ends here, as it does at a content delivery network. */
+export async function startTamperProxy(relayPort: number, tls = false): Promise<TamperProxy> {
   const proxy: TamperProxy = {
     url: "",
     request: undefined,
@@ -47,8 +49,10 @@ export async function startTamperProxy(relayPort: number): Promise<TamperProxy> 
       headers["content-length"] = String(passing.body.length);
     }
     const { method, path } = passing;
-    const onward = httpRequest(
-      { host: "127.0.0.1", port: relayPort, method, path, headers },
+    const send = tls ? httpsRequest : httpRequest;
+    const name = tls ? { servername: "localhost", rejectUnauthorized: false } : {};
+    const onward = send(
+      { host: "127.0.0.1", port: relayPort, method, path, headers, ...name },
       async (response) => {
         try {
           const answer = await gather(response, { status: response.statusCode! });

@@ -166,6 +166,16 @@ describe("a request", () => {
       "2",
     ]);
     expect(request.bodyUsed).toBe(true);
+    await client.fetch(
+      "/other",
+      new Request(relay.url, { method: "PATCH", body: "kept", headers: { "x-c": "3" } }),
+    );
+    expect([last().method, last().url, text(), last().headers.get("x-c")]).toEqual([
+      "PATCH",
+      "/other",
+      "kept",
+      "3",
+    ]);
     await client.fetch(new URL("/u", relay.url));
     expect(last().url).toBe("/u");
   });

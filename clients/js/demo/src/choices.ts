@@ -1,0 +1,58 @@
+/** How requests are sealed, and what somebody does to them on the way, as the person at the page chose. */
+
+import type { MteOptions } from "@mte-relay/client";
+import { byId, h } from "./dom.js";
+
+const ORDERS: [name: string, text: string][] = [
+  ["none", "only listens"],
+  ["spoil-request", "flips a bit of the request"],
+  ["replay", "sends the request twice"],
+  ["spoil-response", "flips a bit of the answer"],
+  ["cut-response", "cuts the answer short"],
+  ["forge-status", "forges the status"],
+];
+
+export interface Choices {
+  /** What the eavesdropper shall do; `none` for nothing. */
+  order(): string;
+  /** How to seal. */
+  options(): MteOptions;
+}
+
+/** Draws the choices. */
+export function choices(): Choices {
+  const type = h("select", { id: "encode-type" });
+  type.append(
+    h("option", { value: "MKE" }, "MKE: for anything, streamed"),
+    h("option", { value: "MTE" }, "MTE: for short secrets, lengths in steps of 64"),
+  );
+  const url = tick("seal-url", "seal path and query");
+  const headers = tick("seal-headers", "seal all headers");
+  byId("sealing").append(h("label", {}, "Encode type", type), url.label, headers.label);
+
+  const radios = ORDERS.map(([name, text], index) => {
+    const input = h("input", { type: "radio", name: "order", value: name, checked: index === 0 });
+    return { input, label: h("label", {}, input, text) };
+  });
+  const group = h("div", { class: "choices", role: "radiogroup", "aria-label": "On the way, somebody" });
+  group.append(...radios.map(({ label }) => label));
+  byId("meddling").append(group);
+
+  const order = () => radios.find(({ input }) => input.checked)?.input.value ?? "none";
+  return {
+    order,
+    options: () => ({
+      encodeType: type.value === "MTE" ? "MTE" : "MKE",
+      encodeUrl: url.input.checked,
+      encodeHeaders: headers.input.checked,
+      // Sealed anew and sent again, a request would get through, and there would be nothing to see.
+      resend: order() === "none" ? "always" : "never",
+    }),
+  };
+}
+
+/** A box to tick, ticked. */
+export function tick(id: string, text: string, checked = true) {
+  const input = h("input", { type: "checkbox", id, checked });
+  return { input, label: h("label", { class: "tick" }, input, text) };
+}

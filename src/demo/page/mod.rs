@@ -1,0 +1,188 @@
+//! The page that stays up with the demo: a person sends requests from a browser, through the eavesdropper and the relay, and
+//! sees what became of them. Its sources are in `clients/js/demo`; the script among them is built, and kept in the
+//! repository, so that building the relay takes no Node.
+//!
+//! | route | what it is |
+//! | --- | --- |
+//! | `GET /`, `/style.css`, `/app.js` | the page |
+//! | `GET /setup` | where the relay is |
+//! | `GET /watch` | server-sent events: what passes the eavesdropper, and what the upstream sees |
+//! | `POST /order?do=NAME` | what the eavesdropper shall do to the next message; `none` takes it back |
+
+mod news;
+
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{
+    Method, Request, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue},
+};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use hyper::{
+    body::{Body, Frame, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::{
+    net::TcpListener,
+    sync::{broadcast, mpsc},
+};
+
+use super::{
+    house::{self, House},
+    meddle::Order,
+    tap::Tap,
+};
+
+const PAGE: &str = include_str!("../../../clients/js/demo/index.html");
+const STYLE: &str = include_str!("../../../clients/js/demo/style.css");
+const SCRIPT: &str = include_str!("../../../clients/js/demo/built/app.js");
+
+/// News that a browser has not read yet; beyond it, it misses some.
+const BACKLOG: usize = 4096;
+
+/// What the page's server knows.
+struct Desk {
+    tap: Arc<Tap>,
+    page: SocketAddr,
+    news: broadcast::Sender<Bytes>,
+}
+
+/// Serves the page until the runtime ends; gives its address.
+pub(super) fn serve(house: &House) -> io::Result<SocketAddr> {
+    let listener = house.page.try_clone()?;
+    listener.set_nonblocking(true)?;
+    let page = listener.local_addr()?;
+    let listener = TcpListener::from_std(listener)?;
+    let (news, _) = broadcast::channel(BACKLOG);
+    let (wire, on_the_wire) = mpsc::unbounded_channel();
+    let (upstream, at_the_upstream) = mpsc::unbounded_channel();
+    house.tap.watch(wire);
+    house.shop.watch(upstream);
+    tokio::spawn(news::gather(on_the_wire, at_the_upstream, news.clone()));
+    let desk = Arc::new(Desk { tap: Arc::clone(&house.tap), page, news });
+    tokio::spawn(async move {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                continue;
+            };
+            let _ = stream.set_nodelay(true);
+            let desk = Arc::clone(&desk);
+            let service = service_fn(move |request| {
+                let answer = answer(&desk, &request);
+                async { Ok::<_, Infallible>(answer) }
+            });
+            tokio::spawn(async move {
+                // A browser may leave at any time.
+                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    Ok(page)
+}
+
+type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+fn answer(desk: &Desk, request: &Request<Incoming>) -> Answer {
+    // A name of somebody else's that leads here must not make his page one of this origin.
+    let port = desk.page.port();
+    let own = [format!("127.0.0.1:{port}"), format!("localhost:{port}")];
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    if !host.is_some_and(|host| own.iter().any(|own| own == host)) {
+        return whole(StatusCode::MISDIRECTED_REQUEST, "text/plain", "no such host\n");
+    }
+    match (request.method(), request.uri().path()) {
+        (&Method::GET, "/") => {
+            let mut answer = whole(StatusCode::OK, "text/html; charset=utf-8", PAGE);
+            let policy = format!(
+                "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; base-uri 'none'; \
+                 form-action 'none'; frame-ancestors 'none'; connect-src 'self' {}",
+                relay(desk)
+            );
+            if let Ok(policy) = HeaderValue::from_str(&policy) {
+                answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+            }
+            answer
+        }
+        (&Method::GET, "/style.css") => whole(StatusCode::OK, "text/css; charset=utf-8", STYLE),
+        (&Method::GET, "/app.js") => whole(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT),
+        (&Method::GET, "/setup") => {
+            let setup = json!({"relay": relay(desk), "version": env!("CARGO_PKG_VERSION")}).to_string();
+            whole(StatusCode::OK, "application/json", setup)
+        }
+        (&Method::GET, "/watch") => watch(desk),
+        (&Method::POST, "/order") => order(desk, request.uri().query().unwrap_or_default()),
+        _ => whole(StatusCode::NOT_FOUND, "text/plain", "there is nothing here\n"),
+    }
+}
+
+/// Where the page's requests go: past the eavesdropper.
+fn relay(desk: &Desk) -> String {
+    format!("http://{}:{}", house::PAGE, desk.tap.address.port())
+}
+
+fn order(desk: &Desk, query: &str) -> Answer {
+    let name = query.strip_prefix("do=").unwrap_or_default();
+    let named = Order::NAMED.iter().find(|(own, _)| *own == name).map(|(_, order)| *order);
+    if named.is_none() && name != "none" {
+        return whole(StatusCode::BAD_REQUEST, "text/plain", "there is no such order\n");
+    }
+    desk.tap.interfere(named);
+    whole(StatusCode::NO_CONTENT, "text/plain", "")
+}
+
+fn watch(desk: &Desk) -> Answer {
+    let (sender, receiver) = mpsc::channel(16);
+    let mut news = desk.news.subscribe();
+    tokio::spawn(async move {
+        // At once, so that the page knows that it misses nothing from now on.
+        let mut next = Bytes::from_static(b": from here on\n\n");
+        while sender.send(next).await.is_ok() {
+            next = loop {
+                match news.recv().await {
+                    Ok(one) => break one,
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return,
+                }
+            };
+        }
+    });
+    let mut answer = Response::new(News(receiver).boxed_unsync());
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+fn whole(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(text.into()).boxed_unsync());
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// A body of events that come when they come.
+struct News(mpsc::Receiver<Bytes>);
+
+impl Body for News {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
