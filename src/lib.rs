@@ -13,6 +13,7 @@ pub mod control;
 pub mod domains;
 pub mod edge;
 pub mod gateway;
+pub mod handover;
 pub mod lifecycle;
 pub mod pairs;
 pub mod pool;

@@ -1,11 +1,11 @@
 //! Coming up and going down: readiness, signals, drain, and the hand-over to a successor.
 //!
 //! SIGTERM: readiness fails, listeners close, requests in flight may finish, and the process ends as soon as there are
-//! none. SIGINT: at once. SIGQUIT: a successor that waits at `upgrade_socket` gets the listeners; without one nothing
-//! happens. SIGHUP is `reload`'s.
+//! none. SIGINT: at once. SIGQUIT: a successor that waits at `upgrade_socket` gets the listeners (see `handover`), and this
+//! process leaves as on SIGTERM; without one nothing happens. SIGHUP is `reload`'s.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -21,10 +21,11 @@ use tokio::{
     time::Instant,
 };
 
-use crate::relay::Shared;
+use crate::{handover, relay::Shared};
 
-/// Pingora gives listeners up this long after it handed them over.
-const OVERLAP: Duration = Duration::from_secs(5);
+/// Connections that are open when the listeners are given up may send one more request within this time; it is answered
+/// with `connection: close`. Closing them at once would cut requests that are on their way.
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 /// How often a leaving relay looks whether it may go.
 const TICK: Duration = Duration::from_millis(10);
 /// Requests that were on their way when the listeners closed are seen within this time.
@@ -187,16 +188,27 @@ async fn by_signal(shared: &Arc<Shared>, mut signals: Signals) -> ShutdownSignal
                 leave(shared, Phase::Draining, LAST_ARRIVALS, signals);
                 return ShutdownSignal::GracefulTerminate;
             }
-            _ = signals.quit.recv() => match successor(shared.config.load().upgrade_socket.as_deref()) {
+            _ = signals.quit.recv() => match hand_over(shared).await {
                 Ok(()) => {
-                    log::info!("SIGQUIT: a successor takes the listeners over; requests in flight may finish");
-                    leave(shared, Phase::HandingOver, OVERLAP + LAST_ARRIVALS, signals);
-                    return ShutdownSignal::GracefulUpgrade;
+                    log::info!("SIGQUIT: a successor has the listeners; requests in flight may finish");
+                    leave(shared, Phase::HandingOver, LINGER + LAST_ARRIVALS, signals);
+                    return ShutdownSignal::GracefulTerminate;
                 }
                 Err(why) => log::warn!("SIGQUIT: {why}; this process keeps serving"),
             }
         }
     }
+}
+
+async fn hand_over(shared: &Arc<Shared>) -> Result<(), String> {
+    let config = shared.config.load_full();
+    let Some(socket) = config.upgrade_socket.clone() else {
+        return Err("there is no `upgrade_socket` in the configuration".into());
+    };
+    // The listeners of the start: a reload does not change them.
+    let listeners = shared.listeners.clone();
+    let sent = tokio::task::spawn_blocking(move || handover::send(&socket, &listeners)).await;
+    sent.map_err(|error| error.to_string())?
 }
 
 /// Ends the process once nothing is in flight any more, `least` from now or later: Pingora itself would sleep out its
@@ -236,30 +248,6 @@ async fn drained(shared: &Shared, limit: Duration) -> usize {
     }
 }
 
-/// Whether somebody listens at the upgrade socket: only then may Pingora be told to hand over, since it shuts down
-/// whether that succeeds or not.
-fn successor(socket: Option<&Path>) -> Result<(), String> {
-    let Some(socket) = socket else {
-        return Err("there is no `upgrade_socket` in the configuration".into());
-    };
-    let table = std::fs::read_to_string("/proc/net/unix").map_err(|error| error.to_string())?;
-    if listens(&table, socket) {
-        Ok(())
-    } else {
-        Err(format!("no successor waits at {} (start it with `mte-relay run --upgrade`)", socket.display()))
-    }
-}
-
-/// Whether a table like `/proc/net/unix` has a listening socket at this path.
-fn listens(table: &str, socket: &Path) -> bool {
-    const ACCEPTS: &str = "00010000";
-    table.lines().any(|line| {
-        let mut fields = line.split_whitespace();
-        let (flags, path) = (fields.nth(3), fields.nth(3));
-        flags == Some(ACCEPTS) && path.is_some_and(|path| Path::new(path) == socket)
-    })
-}
-
 /// Tells systemd, if it started this process (sd_notify(3)).
 pub(crate) fn notify_systemd(state: &[sd_notify::NotifyState<'_>], condition: bool) {
     if condition
@@ -293,16 +281,6 @@ pub(crate) fn explain_waiting(socket: PathBuf) -> impl Drop {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_successor_is_one_that_listens_at_the_very_path() {
-        let table = "Num       RefCount Protocol Flags    Type St Inode Path\n\
-            0000000000000000: 00000002 00000000 00010000 0001 01 18834 /run/mte-relay/upgrade.sock\n\
-            0000000000000000: 00000003 00000000 00000000 0001 03 18835 /run/other.sock\n";
-        assert!(listens(table, Path::new("/run/mte-relay/upgrade.sock")));
-        assert!(!listens(table, Path::new("/run/other.sock")));
-        assert!(!listens(table, Path::new("/run/mte-relay/upgrade")));
-    }
 
     #[test]
     fn a_relay_that_is_leaving_does_not_come_back() {

@@ -44,6 +44,8 @@ const LISTENER_TICK: Duration = Duration::from_millis(10);
 pub struct Shared {
     /// The configuration; a request keeps the one it began with.
     pub config: ArcSwap<Config>,
+    /// Where it listens: what the configuration said at the start.
+    pub listeners: Vec<Listener>,
     /// The pairs.
     pub pairs: MemoryStore,
     /// The codec pool.
@@ -78,6 +80,7 @@ impl Relay {
         let pairs = MemoryStore::new(config.pairs);
         pairs.set_tenants(&config.domains);
         let shared = Shared {
+            listeners: config.listeners.clone(),
             pairs,
             pool: Arc::new(CodecPool::new(config.pool_size, metrics.pool.clone())),
             pairing_rate: KeyedRate::default(),
@@ -150,7 +153,7 @@ impl Relay {
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(config.timeouts.idle);
         gateway.server_options = Some(options);
-        let edge = Edge::new(gateway, self.shared.clone(), config.listeners.clone());
+        let edge = Edge::new(gateway, self.shared.clone());
         let mut service = Service::new("gateway".into(), edge);
         for Listener { address, .. } in &config.listeners {
             let buffer = L4BufferSettings::default().write(WRITE_BUFFER);

@@ -18,7 +18,10 @@ pub(super) async fn server_name(stream: &mut TcpStream) -> Result<Option<String>
         let mut part = [0; 2_048];
         let read = stream.read(&mut part).await.map_err(|error| error.to_string())?;
         if read == 0 {
-            return Err("the client went away before it said hello".into());
+            let silent = seen.is_empty();
+            return Err(
+                if silent { super::SILENT } else { "the client went away before it said hello" }.into()
+            );
         }
         seen.extend_from_slice(&part[..read]);
         let mut rest = &part[..read];

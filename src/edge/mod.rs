@@ -34,6 +34,7 @@ use crate::{
     config::{Config, Listener},
     domains::{Tenant, TenantId},
     gateway::Gateway,
+    lifecycle::LINGER,
     relay::Shared,
 };
 
@@ -52,6 +53,9 @@ pub fn connection(session: &Session) -> Option<&Connection> {
     digest.user_data.as_ref()?.downcast_ref()
 }
 
+/// A client that connects and goes away without a word.
+const SILENT: &str = "";
+
 /// Why a connection did not come to its first request.
 struct Refused {
     cause: &'static str,
@@ -68,24 +72,23 @@ impl Refused {
 pub struct Edge {
     gateway: Arc<HttpProxy<Gateway>>,
     shared: Arc<Shared>,
-    listeners: Vec<Listener>,
 }
 
 impl Edge {
-    /// A front door behind these listeners.
-    pub fn new(gateway: HttpProxy<Gateway>, shared: Arc<Shared>, listeners: Vec<Listener>) -> Self {
-        Self { gateway: Arc::new(gateway), shared, listeners }
+    /// A front door before this gateway.
+    pub fn new(gateway: HttpProxy<Gateway>, shared: Arc<Shared>) -> Self {
+        Self { gateway: Arc::new(gateway), shared }
     }
 
     /// The listener that a connection came to. One on every address is known by its port.
     fn listener(&self, local: Option<SocketAddr>) -> Option<&Listener> {
         let local = local?;
-        let exact = self.listeners.iter().find(|listener| listener.address == local);
+        let exact = self.shared.listeners.iter().find(|listener| listener.address == local);
         exact.or_else(|| {
             let any = |listener: &&Listener| {
                 listener.address.port() == local.port() && listener.address.ip().is_unspecified()
             };
-            self.listeners.iter().find(any)
+            self.shared.listeners.iter().find(any)
         })
     }
 
@@ -114,7 +117,9 @@ impl Edge {
             let stream: Stream = if listener.tls {
                 let made = self.handshake(tcp, &config).await;
                 let result = if made.is_ok() { "ok" } else { "failed" };
-                self.shared.metrics.handshakes.with_label_values(&[result]).inc();
+                if !matches!(&made, Err(why) if why == SILENT) {
+                    self.shared.metrics.handshakes.with_label_values(&[result]).inc();
+                }
                 let (stream, made_for) = made.map_err(Refused::new("tls"))?;
                 tenant = Some(made_for);
                 stream
@@ -127,6 +132,8 @@ impl Edge {
         let report = Report { metrics: self.shared.metrics.clone(), client };
         let stream = match outcome {
             Ok(Ok(stream)) => stream,
+            // Load balancers look whether a port is open: that is nothing to report.
+            Ok(Err(Refused { why, .. })) if why == SILENT => return None,
             Ok(Err(Refused { cause, why })) => {
                 report.refused(cause, &why);
                 return None;
@@ -190,7 +197,13 @@ impl ServerApp for Edge {
         self.gateway.process_new(stream, shutdown).await
     }
 
+    /// The listeners are closed. What their connections still send within a moment is answered; those that stay silent
+    /// are closed then.
     async fn cleanup(&self) {
+        let end = tokio::time::Instant::now() + LINGER;
+        while self.shared.metrics.connections.get() > 0 && tokio::time::Instant::now() < end {
+            tokio::time::sleep(LINGER / 50).await;
+        }
         self.gateway.cleanup().await;
     }
 }

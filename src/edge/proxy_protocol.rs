@@ -24,7 +24,13 @@ pub(super) async fn read(stream: &mut TcpStream) -> Result<Addresses, String> {
         let mut part = [0; 512];
         let read = stream.read(&mut part).await.map_err(|error| error.to_string())?;
         if read == 0 {
-            return Err("the client went away before its PROXY header was whole".into());
+            let silent = seen.is_empty();
+            return Err(if silent {
+                super::SILENT
+            } else {
+                "the client went away before its PROXY header was whole"
+            }
+            .into());
         }
         seen.extend_from_slice(&part[..read]);
         match parse(&seen)? {

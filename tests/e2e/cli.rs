@@ -1,83 +1,14 @@
 //! The binary: its commands, exit codes and signals.
 
 use std::{
-    io::Read,
     net::SocketAddr,
     path::Path,
-    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
 use mte_client::RelayClient;
 
-use crate::harness::{HOST, Pattern, Relay, Setup, Upstream, channel, free_port, run};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_mte-relay");
-
-/// The binary, without any of this process's environment.
-fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(BINARY);
-    command.args(arguments).env_clear().envs(environment.iter().copied());
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// A relay as a process of its own.
-struct Process(Child);
-
-impl Process {
-    fn start(arguments: &[&str], environment: &[(&str, &str)], port: u16) -> Self {
-        let mut process = Self(command(arguments, environment).spawn().unwrap());
-        let end = Instant::now() + Duration::from_secs(10);
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            if process.0.try_wait().unwrap().is_some() || Instant::now() > end {
-                panic!("the relay does not listen: {:?}", process.finish());
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        process
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.0.id().to_string()).status();
-        assert!(status.unwrap().success());
-    }
-
-    /// Waits for its end: the exit code, and what it wrote.
-    fn finish(&mut self) -> (Option<i32>, String) {
-        let end = Instant::now() + Duration::from_secs(10);
-        let status = loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                break status;
-            }
-            if Instant::now() > end {
-                let _ = self.0.kill();
-                panic!("the relay does not end");
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        let mut text = String::new();
-        self.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
-        self.0.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-        (status.code(), text)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Runs the binary to its end.
-async fn output(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
-    let mut command = command(arguments, environment);
-    let Output { status, stdout, stderr } =
-        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code().expect("an exit code"), text(stdout), text(stderr))
-}
+use crate::harness::{HOST, Pattern, Process, Relay, Setup, Upstream, channel, free_port, output, run};
 
 fn client(port: u16) -> RelayClient {
     RelayClient::builder(format!("http://127.0.0.1:{port}")).host(HOST).pairs(1).build().unwrap()

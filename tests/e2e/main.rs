@@ -9,6 +9,7 @@
 //! | `tls` | TLS listeners |
 //! | `config` | configurations, and TLS towards upstreams |
 //! | `cli` | the binary |
+//! | `operations` | what operators do and see: reload, hand-over, admin listener, logs, metrics |
 //! | `memory` | what a streamed body costs; needs a release build |
 //!
 //! What the protocol itself refuses is tested in `tests/interop`, by another implementation of it.
@@ -19,6 +20,7 @@ mod config;
 mod failures;
 mod harness;
 mod memory;
+mod operations;
 mod routing;
 mod streaming;
 mod tls;

@@ -17,7 +17,11 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use mte_codec::{EncodeType, KemId};
-use mte_protocol::{names::X_MTE_RELAY_EH, status::code_means_pair_anew};
+use mte_protocol::{
+    control_client_id,
+    names::{X_MTE_RELAY, X_MTE_RELAY_EH},
+    status::code_means_pair_anew,
+};
 
 use crate::{
     Body, Builder, Error, Observer, Resend,
@@ -274,6 +278,10 @@ impl Inner {
         }
         let opened = head.opener.open_head(parts.status, &parts.headers).inspect_err(|_| tell(None))?;
         tell(Some(Opened { sealed: &opened.sealed, part: opened.part }));
+        let signed = parts.headers.get(X_MTE_RELAY).and_then(|value| control_client_id(value.to_str().ok()?));
+        if let Some(signed) = signed.filter(|signed| pair.take_signature(signed)) {
+            self.pool.take_signature(signed);
+        }
         parts.headers = opened.headers;
         parts.extensions.clear();
         Ok(Response::from_parts(parts, download::open_body(incoming, opened.body, watch)))

@@ -105,13 +105,23 @@ impl Pool {
                 }
             }
             566 => {
-                if state.client_id.as_deref() == Some(pair.client_id()) {
+                let refused = pair.client_id();
+                if state.client_id.as_deref() == Some(&refused) {
                     state.client_id = None;
                 }
-                state.pairs.retain(|(_, one)| one.client_id() != pair.client_id());
+                state.pairs.retain(|(_, one)| one.client_id() != refused);
             }
             _ => state.pairs.retain(|(_, one)| !Arc::ptr_eq(one, pair)),
         }
+    }
+
+    /// Goes on under the id of a response, which is this client's, signed anew, for its other pairs as well.
+    pub(crate) fn take_signature(&self, signed: &str) {
+        let mut state = self.state();
+        for (_, pair) in &state.pairs {
+            pair.take_signature(signed);
+        }
+        state.client_id = Some(signed.to_owned());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -2,6 +2,7 @@
 //! and clients that write bytes.
 
 mod body;
+mod process;
 mod relay;
 mod session;
 mod tls;
@@ -16,6 +17,7 @@ use std::{
 
 pub use self::{
     body::{Digest, Pattern, channel, digest},
+    process::{Process, output},
     relay::{Relay, Setup},
     session::{HOST, Session, pairing},
     tls::Authority,

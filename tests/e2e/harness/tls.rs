@@ -32,7 +32,9 @@ impl Authority {
     /// A certificate for `name`, and its key.
     pub fn issue(&self, name: &str) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        // Not the authority's own: OpenSSL takes a certificate whose subject is its issuer for a self-signed one.
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
 

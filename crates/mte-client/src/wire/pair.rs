@@ -79,7 +79,7 @@ impl Offer {
             )?;
             pairs.push(Arc::new(Pair {
                 id: request.pair_id,
-                client_id: Arc::clone(&client_id),
+                client_id: Mutex::new(Arc::clone(&client_id)),
                 kem: self.kem,
                 sending: Mutex::new(Sending {
                     encoder: EncoderState::new(c2s),
@@ -124,7 +124,7 @@ fn random_id() -> String {
 /// A pair: two one-way directions with a relay. It may have many requests in flight.
 pub struct Pair {
     id: String,
-    client_id: Arc<str>,
+    client_id: Mutex<Arc<str>>,
     kem: KemId,
     sending: Mutex<Sending>,
     receiving: Mutex<DecoderState>,
@@ -145,8 +145,20 @@ impl Pair {
     }
 
     /// The signed client id that the pair belongs to.
-    pub fn client_id(&self) -> &str {
-        &self.client_id
+    pub fn client_id(&self) -> Arc<str> {
+        Arc::clone(&lock(&self.client_id))
+    }
+
+    /// Takes the id of a response over if it is the same client's, signed anew: the relay's secret is being rotated
+    /// (docs/protocol.md, section 1). Whether it did.
+    pub fn take_signature(&self, signed: &str) -> bool {
+        let mut own = lock(&self.client_id);
+        let same = signed.split('.').next() == own.split('.').next();
+        let news = same && **own != *signed;
+        if news {
+            *own = signed.into();
+        }
+        news
     }
 
     /// The key encapsulation it was made with.

@@ -189,8 +189,9 @@ pub fn seal_head(
         false => None,
     };
 
+    let client_id = pair.client_id();
     let relay_header = RelayHeader {
-        client_id: pair.client_id(),
+        client_id: &client_id,
         pair_id: pair.id(),
         encode_type: options.encode_type,
         url_encoded: options.encode_url,

@@ -1,6 +1,6 @@
 /** What a request is answered: a response to open, or an error of the relay in the clear. */
 
-import { X_MTE_RELAY, X_MTE_RELAY_EH } from "@mte-relay/core";
+import { controlClientId, X_MTE_RELAY, X_MTE_RELAY_EH } from "@mte-relay/core";
 import type { MteRelayError } from "./errors.js";
 import type { Order, Relay } from "./order.js";
 import type { SealedHead } from "./request/head.js";
@@ -39,6 +39,7 @@ export async function receive(
     throw error;
   }
   tellResponse(relay, order, outer, opened);
+  relay.pool.takeSignature(controlClientId(outer.headers.get(X_MTE_RELAY)));
   return openedResponse(relay, order, head, outer, opened);
 }
 

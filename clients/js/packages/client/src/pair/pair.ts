@@ -38,7 +38,7 @@ export class Pair {
     /** Its name, as it stands in `x-mte-relay`. */
     readonly id: string,
     /** The signed client id that it belongs to. */
-    readonly clientId: string,
+    public clientId: string,
     readonly encoder: Encoder,
     readonly decoder: Decoder,
   ) {}

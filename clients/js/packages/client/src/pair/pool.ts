@@ -69,6 +69,17 @@ export class Pool {
     }
   }
 
+  /**
+   * Goes on under the id of a response if it is this client's, signed anew: the relay's secret is being rotated
+   * (docs/protocol.md, section 1).
+   */
+  takeSignature(signed: string | undefined): void {
+    const [client] = signed?.split(".", 1) ?? [];
+    if (signed === undefined || signed === this.clientId || client !== this.clientId?.split(".", 1)[0]) return;
+    this.clientId = signed;
+    for (const { pair } of this.#pairs) if (pair.clientId.split(".", 1)[0] === client) pair.clientId = signed;
+  }
+
   /** How many pairs there are. */
   get size(): number {
     return this.#pairs.length;

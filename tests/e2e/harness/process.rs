@@ -1,0 +1,120 @@
+//! The binary as a process of its own.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, Output, Stdio},
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_mte-relay");
+
+/// The binary, without any of this process's environment.
+fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.args(arguments).env_clear().envs(environment.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs the binary to its end: the exit code, what it wrote to stdout and to stderr.
+pub async fn output(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
+    let mut command = command(arguments, environment);
+    let Output { status, stdout, stderr } =
+        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().expect("an exit code"), text(stdout), text(stderr))
+}
+
+/// A relay as a process of its own. What it writes is read all the time, so that it never waits for its reader.
+pub struct Process {
+    child: Child,
+    output: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Process {
+    /// Starts it and waits until it listens on `port`.
+    pub fn start(arguments: &[&str], environment: &[(&str, &str)], port: u16) -> Self {
+        let mut process = Self::spawn(arguments, environment);
+        let end = Instant::now() + Duration::from_secs(10);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if process.child.try_wait().unwrap().is_some() || Instant::now() > end {
+                panic!("the relay does not listen: {:?}", process.finish());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        process
+    }
+
+    /// Starts it.
+    pub fn spawn(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut child = command(arguments, environment).spawn().unwrap();
+        let output = Arc::new(Mutex::new(String::new()));
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        let readers = streams.map(|stream| {
+            let output = output.clone();
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(stream);
+                let mut line = String::new();
+                while lines.read_line(&mut line).is_ok_and(|read| read > 0) {
+                    output.lock().push_str(&std::mem::take(&mut line));
+                }
+            })
+        });
+        Self { child, output, readers: readers.into() }
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// What it has written so far.
+    pub fn output(&self) -> String {
+        self.output.lock().clone()
+    }
+
+    /// Its log so far, if it writes JSON.
+    pub fn log(&self) -> Vec<serde_json::Value> {
+        let output = self.output();
+        output
+            .lines()
+            .filter(|line| line.starts_with('{'))
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end: the exit code, and what it wrote.
+    pub fn finish(&mut self) -> (Option<i32>, String) {
+        let end = Instant::now() + Duration::from_secs(20);
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > end {
+                let _ = self.child.kill();
+                panic!("the relay does not end: {}", self.output());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        self.readers.drain(..).for_each(|reader| reader.join().unwrap());
+        (status.code(), self.output())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,234 @@
+//! What operators do and see: reload, hand-over, the admin listener, logs and metrics, with the real binary.
+
+mod admin;
+mod handover;
+mod logs;
+mod reload;
+mod tools;
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use mte_client::RelayClient;
+use tokio::task::JoinHandle;
+
+use crate::harness::{Authority, HOST, Message, Process, Upstream, Wire, free_port};
+
+const SECRET: &str = "a secret of tests, as long as it ought to be";
+const TOKEN: &str = "the admin token of tests";
+
+/// A relay as operators have it: a file, a process, an admin listener, and a TLS listener beside the plain one.
+struct Site {
+    folder: tempfile::TempDir,
+    upstream: Upstream,
+    authority: Authority,
+    port: u16,
+    tls: u16,
+    admin: u16,
+    /// Lines of the tenant, beside its upstream and secret.
+    tenant: String,
+    /// Lines at the top.
+    top: String,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let site = Self {
+            folder: tempfile::tempdir().unwrap(),
+            upstream: Upstream::standard().await,
+            authority: Authority::new(),
+            port: free_port(),
+            tls: free_port(),
+            admin: free_port(),
+            tenant: format!("client_id_secret: {SECRET}"),
+            top: String::new(),
+        };
+        site.issue();
+        site.write("");
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Issues a certificate for the tenant; the name of its file and its key's is `tenant`.
+    fn issue(&self) -> Vec<u8> {
+        let (certificate, key) = self.authority.issue(HOST);
+        // The key first: whoever looks in between finds no pair, and tries again.
+        std::fs::write(self.path("tenant.key"), key.serialize_pem()).unwrap();
+        std::fs::write(self.path("tenant.crt"), certificate.pem()).unwrap();
+        certificate.der().to_vec()
+    }
+
+    fn text(&self, more: &str) -> String {
+        let Self { port, tls, admin, tenant, top, .. } = self;
+        format!(
+            "listeners: [{{address: '127.0.0.1:{port}'}}, {{address: '127.0.0.1:{tls}', tls: true}}]\n\
+             admin: {{address: '127.0.0.1:{admin}', token: {TOKEN}}}\nthreads: 2\nlog: {{format: json}}\n\
+             upgrade_socket: upgrade.sock\n{top}\ndomain_map:\n  {HOST}:\n    upstream: '{}'\n    \
+             tls: {{certificate_file: tenant.crt, key_file: tenant.key}}\n    {tenant}\n{more}",
+            self.upstream.url()
+        )
+    }
+
+    /// Writes the file, with lines at its end, as an editor would: a new file in place of the old one.
+    fn write(&self, more: &str) {
+        self.replace(&self.text(more));
+    }
+
+    fn replace(&self, text: &str) {
+        std::fs::write(self.path("relay.yaml.new"), text).unwrap();
+        std::fs::rename(self.path("relay.yaml.new"), self.path("relay.yaml")).unwrap();
+    }
+
+    fn file(&self) -> String {
+        self.path("relay.yaml").display().to_string()
+    }
+
+    async fn start(&self) -> Process {
+        let (file, port) = (self.file(), self.port);
+        let process =
+            tokio::task::spawn_blocking(move || Process::start(&["run", "--config", &file], &[], port));
+        let process = process.await.unwrap();
+        self.until("it is ready", async || {
+            self.get("/readyz").await.is_some_and(|answer| answer.status() == 200)
+        })
+        .await;
+        process
+    }
+
+    fn client(&self) -> RelayClient {
+        RelayClient::builder(format!("http://127.0.0.1:{}", self.port))
+            .host(HOST)
+            .pairs(2)
+            .timeout(Duration::from_secs(10))
+            .build()
+            .unwrap()
+    }
+
+    fn tls_client(&self, http2: bool) -> RelayClient {
+        RelayClient::builder(format!("https://{HOST}"))
+            .connect_to(SocketAddr::from(([127, 0, 0, 1], self.tls)))
+            .root_certificates(vec![self.authority.root()])
+            .http2(http2)
+            .pairs(2)
+            .timeout(Duration::from_secs(10))
+            .build()
+            .unwrap()
+    }
+
+    /// Asks the admin listener; `None` if it is not there.
+    async fn admin(&self, method: &str, path: &str, more: &str, body: &str) -> Option<Message> {
+        tokio::net::TcpStream::connect(("127.0.0.1", self.admin)).await.ok()?;
+        let mut wire = Wire::connect(SocketAddr::from(([127, 0, 0, 1], self.admin))).await;
+        let length = body.len();
+        wire.send(format!(
+            "{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\ncontent-length: {length}\r\n{more}\r\n{body}"
+        ))
+        .await;
+        wire.response(false).await.ok()
+    }
+
+    async fn get(&self, path: &str) -> Option<Message> {
+        self.admin("GET", path, "", "").await
+    }
+
+    async fn text_of(&self, path: &str) -> String {
+        String::from_utf8(self.get(path).await.expect("an answer").body.to_vec()).unwrap()
+    }
+
+    async fn json_of(&self, path: &str) -> serde_json::Value {
+        serde_json::from_str(&self.text_of(path).await).unwrap()
+    }
+
+    /// A metric's value, by its name with its labels.
+    async fn metric(&self, series: &str) -> f64 {
+        let text = self.text_of("/metrics").await;
+        let line =
+            text.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
+    }
+
+    /// Waits until something holds.
+    async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
+        let end = tokio::time::Instant::now() + Duration::from_secs(20);
+        while !holds().await {
+            assert!(tokio::time::Instant::now() < end, "not in time: {what}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Encrypted requests without a pause, until it is stopped.
+struct Load {
+    stop: Arc<AtomicBool>,
+    done: Arc<AtomicUsize>,
+    tasks: Vec<JoinHandle<Vec<String>>>,
+}
+
+impl Load {
+    fn start(clients: Vec<RelayClient>) -> Self {
+        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let tasks = clients.into_iter().enumerate().map(|(index, client)| {
+            let (stop, done) = (stop.clone(), done.clone());
+            tokio::spawn(async move {
+                let mut failures = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    if let Err(failure) = one(&client, done.fetch_add(1, Ordering::Relaxed)).await {
+                        failures.push(format!("client {index}: {failure}"));
+                    }
+                }
+                failures
+            })
+        });
+        Self { tasks: tasks.collect(), stop, done }
+    }
+
+    /// Requests so far.
+    fn done(&self) -> usize {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// Waits for so many more requests.
+    async fn more(&self, count: usize) {
+        let goal = self.done() + count;
+        while self.done() < goal {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Stops; none may have failed.
+    async fn finish(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            assert_eq!(task.await.unwrap(), Vec::<String>::new());
+        }
+        self.done.load(Ordering::Relaxed)
+    }
+}
+
+/// One request of several kinds.
+async fn one(client: &RelayClient, number: usize) -> Result<(), String> {
+    let response = match number % 3 {
+        0 => client.get("/bytes/100").await,
+        1 => client.post("/", "a body").await,
+        _ => client.get("/stream/100000").await,
+    };
+    let response = response.map_err(|error| error.report())?;
+    let status = response.status();
+    let body = response.into_body().bytes(1 << 20).await.map_err(|error| error.report())?;
+    let len = [100, 8, 100_000][number % 3];
+    if status == 200 && body.len() == len {
+        Ok(())
+    } else {
+        Err(format!("{status} with {} bytes", body.len()))
+    }
+}

@@ -1,0 +1,227 @@
+//! A running relay takes a new configuration, or keeps the old one.
+
+use std::time::Duration;
+
+use super::{Load, SECRET, Site};
+use crate::harness::{HOST, Process, run};
+
+/// Asks for a reload and waits until it has been tried.
+async fn reload(site: &Site, process: &Process) {
+    let tried = async || {
+        site.metric("mte_relay_reloads_total{result=\"ok\"}").await
+            + site.metric("mte_relay_reloads_total{result=\"failed\"}").await
+    };
+    let before = tried().await;
+    process.signal("HUP");
+    site.until("the reload is tried", async || tried().await > before).await;
+}
+
+#[test]
+fn a_hundred_reloads_half_of_them_broken_fail_no_request_and_lose_no_pair() {
+    run(async {
+        let mut site = Site::new().await;
+        site.top = "reload: {watch: false}".into();
+        site.write("");
+        let process = site.start().await;
+        let mut clients = vec![site.client(), site.client()];
+        clients.extend([site.tls_client(false), site.tls_client(true)]);
+        for client in &clients {
+            client.pair().await.unwrap();
+        }
+        let pairs = format!("mte_relay_pairs{{tenant=\"{HOST}\"}}");
+        let created = format!("mte_relay_pair_events_total{{event=\"created\",tenant=\"{HOST}\"}}");
+        let (pairs_before, created_before) = (site.metric(&pairs).await, site.metric(&created).await);
+        let load = Load::start(clients);
+        for round in 0..50 {
+            let other = format!(
+                "  'other{round}.test': {{upstream: 'http://127.0.0.1:9', client_id_secret: '{SECRET}'}}\n"
+            );
+            site.write(&other);
+            reload(&site, &process).await;
+            site.write("  'broken.test': {upstream: 'ftp://x'}\n");
+            reload(&site, &process).await;
+            load.more(4).await;
+        }
+        let done = load.finish().await;
+        assert!(done > 200, "only {done} requests: no load");
+        assert_eq!(site.metric("mte_relay_reloads_total{result=\"ok\"}").await, 50.0);
+        assert_eq!(site.metric("mte_relay_reloads_total{result=\"failed\"}").await, 50.0);
+        assert_eq!(site.metric(&pairs).await, pairs_before, "no pair is lost");
+        assert_eq!(site.metric(&created).await, created_before, "nobody had to pair anew");
+        assert!(!site.text_of("/metrics").await.contains("broken.test"), "a broken file leaves no series");
+    });
+}
+
+#[test]
+fn a_broken_file_changes_nothing_and_shows_in_log_metric_and_readiness() {
+    run(async {
+        let site = Site::new().await;
+        let process = site.start().await;
+        site.write("  'broken.test': {upstream: 'ftp://x'}\n");
+        reload(&site, &process).await;
+        assert_eq!(site.metric("mte_relay_last_reload_successful").await, 0.0);
+        let ready = site.json_of("/readyz").await;
+        assert_eq!(ready["ready"], true, "it serves as before");
+        assert_eq!(ready["reload"]["ok"], false);
+        let error = ready["reload"]["error"].as_str().unwrap();
+        assert!(error.contains("domain_map.broken.test.upstream") && error.contains("http://"), "{error}");
+        assert_eq!(site.client().get("/").await.unwrap().status(), 200);
+        let log = process.log();
+        let told = |line: &serde_json::Value| {
+            line["level"] == "error" && line["message"].as_str().unwrap().contains("broken.test")
+        };
+        assert!(log.iter().any(told), "{log:?}");
+        site.write("");
+        reload(&site, &process).await;
+        assert_eq!(site.metric("mte_relay_last_reload_successful").await, 1.0);
+        assert_eq!(site.json_of("/readyz").await["reload"]["ok"], true);
+    });
+}
+
+#[test]
+fn what_changes_at_run_time_is_used_at_once_and_what_needs_a_restart_says_so() {
+    run(async {
+        let mut site = Site::new().await;
+        let process = site.start().await;
+        let client = site.client();
+        assert_eq!(client.get("/").await.unwrap().status(), 200);
+        site.tenant =
+            format!("client_id_secret: {SECRET}\n    mte_routes: [/only]\n    headers: {{x-tenant: new}}");
+        site.top = "log: {level: debug}\npool_size: 7".into();
+        let text = site.text("").replace("log: {format: json}\n", "");
+        site.replace(&text.replace("level: debug", "level: debug, format: json"));
+        reload(&site, &process).await;
+        assert_eq!(client.get("/").await.unwrap_err().relay_status(), Some(404));
+        let response = client.get("/only").await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["x-tenant"]),
+            (200, &"new".parse().unwrap())
+        );
+        assert_eq!(site.text_of("/log-level").await, "debug\n");
+        let restart = |line: &serde_json::Value| {
+            line["message"]
+                .as_str()
+                .is_some_and(|message| message.contains("restart") && message.contains("pool_size"))
+        };
+        assert!(process.log().iter().any(restart), "{}", process.output());
+    });
+}
+
+#[test]
+fn a_removed_tenant_is_gone_with_its_pairs_and_a_new_one_is_served() {
+    run(async {
+        let mut site = Site::new().await;
+        let process = site.start().await;
+        let client = site.client();
+        client.pair().await.unwrap();
+        let text = site.text("").replace(&format!("  {HOST}:"), "  new.test:");
+        site.replace(&text);
+        reload(&site, &process).await;
+        assert!(client.get("/").await.is_err(), "421");
+        assert!(!site.text_of("/metrics").await.contains(&format!("mte_relay_pairs{{tenant=\"{HOST}\"}}")));
+        site.tenant.push_str("\n    preserve_host: true");
+        site.write("");
+        reload(&site, &process).await;
+        assert_eq!(client.get("/").await.unwrap().status(), 200, "it pairs anew by itself");
+    });
+}
+
+#[test]
+fn a_secret_is_rotated_without_anybody_pairing_anew() {
+    run(async {
+        let mut site = Site::new().await;
+        let process = site.start().await;
+        let client = site.client();
+        client.get("/").await.unwrap();
+        let before = client.client_id().unwrap();
+        let created = format!("mte_relay_pair_events_total{{event=\"created\",tenant=\"{HOST}\"}}");
+        let made = site.metric(&created).await;
+        site.tenant = format!(
+            "client_id_secret: the new secret, as long as it ought to be\n    client_id_secret_previous: {SECRET}"
+        );
+        site.write("");
+        reload(&site, &process).await;
+        for _ in 0..3 {
+            assert_eq!(client.get("/").await.unwrap().status(), 200);
+        }
+        let after = client.client_id().unwrap();
+        assert_eq!(before.split('.').next(), after.split('.').next(), "the same client");
+        assert_ne!(before, after, "signed anew");
+        site.tenant = "client_id_secret: the new secret, as long as it ought to be".into();
+        site.write("");
+        reload(&site, &process).await;
+        assert_eq!(client.get("/").await.unwrap().status(), 200);
+        assert_eq!(site.metric(&created).await, made, "no pair was made");
+    });
+}
+
+#[test]
+fn changed_files_are_noticed_kubernetes_symbolic_links_included() {
+    run(async {
+        let site = Site::new().await;
+        // As the kubelet mounts a ConfigMap: relay.yaml -> ..data/relay.yaml, ..data -> a folder that is swapped.
+        let mount = site.path("mount");
+        let version = |name: &str, text: &str| {
+            let folder = mount.join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("relay.yaml"), text).unwrap();
+            std::os::unix::fs::symlink(name, mount.join("..data_tmp")).unwrap();
+            std::fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
+        };
+        let absolute = |text: String| {
+            let folder = site.folder.path().display();
+            text.replace("tenant.crt", &format!("{folder}/tenant.crt"))
+                .replace("tenant.key", &format!("{folder}/tenant.key"))
+        };
+        version("..1", &absolute(site.text("")));
+        std::os::unix::fs::symlink("..data/relay.yaml", mount.join("relay.yaml")).unwrap();
+        let (file, port) = (mount.join("relay.yaml").display().to_string(), site.port);
+        let _process = Process::start(&["run", "--config", &file], &[], port);
+        site.until("it is ready", async || {
+            site.get("/readyz").await.is_some_and(|ready| ready.status() == 200)
+        })
+        .await;
+        version("..2", &absolute(site.text("  'second.test': {upstream: 'http://127.0.0.1:9'}\n")));
+        site.until("the swap is noticed", async || site.text_of("/config").await.contains("second.test"))
+            .await;
+        // A file that the configuration names.
+        let reloads = site.metric("mte_relay_reloads_total{result=\"ok\"}").await;
+        site.issue();
+        let more = async || site.metric("mte_relay_reloads_total{result=\"ok\"}").await > reloads;
+        site.until("the certificate is noticed", more).await;
+    });
+}
+
+#[test]
+fn a_certificate_is_swapped_under_load_and_open_connections_stay() {
+    run(async {
+        let site = Site::new().await;
+        let process = site.start().await;
+        let load = Load::start(vec![site.tls_client(false), site.tls_client(true), site.tls_client(true)]);
+        load.more(10).await;
+        let connections = site.metric("mte_relay_connections").await;
+        for _ in 0..5 {
+            let expected = site.issue();
+            // The watcher may have seen the files between the two writes; a reload now is of both.
+            reload(&site, &process).await;
+            assert_eq!(site.certificate().await, expected);
+            load.more(10).await;
+        }
+        assert!(site.metric("mte_relay_connections").await >= connections, "no connection was closed");
+        load.finish().await;
+    });
+}
+
+impl Site {
+    /// The certificate that a new connection is shown.
+    async fn certificate(&self) -> Vec<u8> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.authority.root()).unwrap();
+        let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", self.tls)).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+        let connecting = connector.connect(HOST.try_into().unwrap(), stream);
+        let stream = tokio::time::timeout(Duration::from_secs(10), connecting).await.unwrap().unwrap();
+        stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+    }
+}
