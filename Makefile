@@ -21,7 +21,7 @@ test: ## Run everything: formatting, lints, unit, property, vector and end-to-en
 	@scripts/setup build test
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo test --workspace --locked
+	MTE_RELAY_STATUS_PAGE=1 cargo test --workspace --locked
 	MTE_RELAY_BIN=$(CURDIR)/target/debug/mte-relay target/interop-venv/bin/pytest -q tests/interop
 	@$(MAKE) --no-print-directory test-js
 

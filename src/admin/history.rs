@@ -81,7 +81,8 @@ fn push(ring: &mut Ring, value: Option<f64>) {
     if ring.len() == KEPT {
         ring.pop_front();
     }
-    ring.push_back(value.map(|value| value as f32));
+    // Three decimals are what anybody can see.
+    ring.push_back(value.map(|value| ((value * 1e3).round() / 1e3) as f32));
 }
 
 impl Series {
@@ -195,49 +196,83 @@ fn process() -> Option<(f64, f64)> {
     Some((cpu, (stat.rss * procfs::page_size()) as f64))
 }
 
-fn upstream(tenant: &Tenant) -> Vec<Value> {
+/// A peer, as the page shows it.
+#[derive(Serialize)]
+struct ShownPeer<'a> {
+    url: &'a str,
+    state: &'static str,
+    in_flight: usize,
+    why: Option<String>,
+}
+
+/// A tenant, as the page shows it.
+#[derive(Serialize)]
+struct ShownTenant<'a> {
+    name: &'a str,
+    upstream: Vec<ShownPeer<'a>>,
+    #[serde(flatten)]
+    series: &'a Series,
+}
+
+/// What the page draws. Written without a detour over `serde_json::Value`, which would make doubles of the samples, with
+/// digits that nobody measured.
+#[derive(Serialize)]
+struct Shown<'a> {
+    relay: Value,
+    interval_seconds: u64,
+    reload: Option<super::ready::LastReload>,
+    process: &'a Process,
+    samples: Samples<'a>,
+    total: &'a Series,
+    tenants: Vec<ShownTenant<'a>>,
+    tenants_left_out: usize,
+}
+
+#[derive(Serialize)]
+struct Samples<'a> {
+    at: &'a VecDeque<f64>,
+}
+
+fn peers(tenant: &Tenant) -> Vec<ShownPeer<'_>> {
     let peers = tenant.upstream.peers.iter().map(|peer| {
         let health = peer.state.health();
-        let why = peer.state.why().filter(|_| matches!(health, Health::Unhealthy | Health::Ejected));
-        json!({
-            "url": peer.origin,
-            "state": health.name(),
-            "in_flight": peer.state.in_flight(),
-            "why": why.as_deref(),
-        })
+        let why = peer.state.why().filter(|_| is_out(health)).map(|why| why.to_string());
+        ShownPeer { url: &peer.origin, state: health.name(), in_flight: peer.state.in_flight(), why }
     });
     peers.collect()
 }
 
-/// What the page draws.
+fn is_out(health: Health) -> bool {
+    matches!(health, Health::Unhealthy | Health::Ejected)
+}
+
+/// What the page draws, as JSON.
 pub(super) fn status_json(shared: &Shared) -> Vec<u8> {
     let readiness = readiness(shared);
     let config = shared.config.load();
     let history = &shared.history;
     let inner = history.inner.lock();
-    let traffic = |tenant: &Tenant| -> f32 {
-        inner
-            .tenants
-            .get(&tenant.name)
-            .map_or(0.0, |series| series.requests_per_second.iter().flatten().sum())
+    // Those with an upstream that is out come first: they must not be missing. Then the busiest.
+    let rank = |tenant: &Tenant| {
+        let out = tenant.upstream.peers.iter().any(|peer| is_out(peer.state.health()));
+        let rates = inner.tenants.get(&tenant.name).map(|series| &series.requests_per_second);
+        (out, rates.map_or(0.0, |rates| rates.iter().flatten().sum::<f32>()))
     };
-    let mut tenants: Vec<_> = config.domains.tenants().collect();
-    tenants.sort_by(|a, b| traffic(b).total_cmp(&traffic(a)).then_with(|| a.name.cmp(&b.name)));
+    let mut tenants: Vec<_> = config.domains.tenants().map(|tenant| (rank(tenant), tenant)).collect();
+    tenants.sort_by(|((a_out, a), a_tenant), ((b_out, b), b_tenant)| {
+        b_out.cmp(a_out).then(b.total_cmp(a)).then_with(|| a_tenant.name.cmp(&b_tenant.name))
+    });
     let left_out = tenants.len().saturating_sub(MOST_TENANTS);
     tenants.truncate(MOST_TENANTS);
     // A tenant that came since the last sample has no series yet, and the page wants them all of one length.
     let empty = Series::starting_at(inner.at.len());
-    let tenants: Vec<_> = tenants
-        .into_iter()
-        .map(|tenant| {
-            let mut shown = json!(inner.tenants.get(&tenant.name).unwrap_or(&empty));
-            shown["name"] = json!(&*tenant.name);
-            shown["upstream"] = json!(upstream(tenant));
-            shown
-        })
-        .collect();
-    let shown = json!({
-        "relay": {
+    let tenants = tenants.iter().map(|(_, tenant)| ShownTenant {
+        name: &tenant.name,
+        upstream: peers(tenant),
+        series: inner.tenants.get(&tenant.name).unwrap_or(&empty),
+    });
+    let shown = Shown {
+        relay: json!({
             "version": env!("CARGO_PKG_VERSION"),
             "codec": CODEC,
             "started": seconds(history.started),
@@ -245,14 +280,14 @@ pub(super) fn status_json(shared: &Shared) -> Vec<u8> {
             "ready": readiness.ready,
             "draining": readiness.draining,
             "not_ready_because": readiness.not_ready_because,
-        },
-        "interval_seconds": INTERVAL.as_secs(),
-        "reload": readiness.reload,
-        "process": inner.process,
-        "samples": { "at": inner.at },
-        "total": inner.total,
-        "tenants": tenants,
-        "tenants_left_out": left_out,
-    });
+        }),
+        interval_seconds: INTERVAL.as_secs(),
+        reload: readiness.reload,
+        process: &inner.process,
+        samples: Samples { at: &inner.at },
+        total: &inner.total,
+        tenants: tenants.collect(),
+        tenants_left_out: left_out,
+    };
     serde_json::to_vec(&shown).unwrap_or_default()
 }
