@@ -37,6 +37,8 @@ pub fn init(log: &config::Log) {
     for module in ["pingora", "pingora_core", "pingora_proxy", "pingora_pool", "h2", "rustls", "notify"] {
         builder.filter_module(module, log::LevelFilter::Off);
     }
+    // But this one nobody else knows: connections that cannot be accepted, for want of file descriptors most likely.
+    builder.filter_module("pingora_core::services::listening", log::LevelFilter::Error);
     if json {
         builder.format(line::json);
     } else {

@@ -75,7 +75,8 @@ export class Pool {
    */
   takeSignature(signed: string | undefined): void {
     const [client] = signed?.split(".", 1) ?? [];
-    if (signed === undefined || signed === this.clientId || client !== this.clientId?.split(".", 1)[0]) return;
+    if (signed === undefined || signed === this.clientId || client !== this.clientId?.split(".", 1)[0])
+      return;
     this.clientId = signed;
     for (const { pair } of this.#pairs) if (pair.clientId.split(".", 1)[0] === client) pair.clientId = signed;
   }

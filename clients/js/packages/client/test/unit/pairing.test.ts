@@ -43,6 +43,23 @@ describe("pairing", () => {
     expect(used.slice(0, 5)).toEqual(used.slice(5));
   });
 
+  it("goes on under an id that the relay signs anew, and under no other client's", async () => {
+    const relayed = client();
+    await (await relayed.fetch("/")).text();
+    const sign = (id: string) => {
+      for (const pair of relay.pairs.values()) pair.clientId = id;
+    };
+    sign("client-1.anew");
+    await (await relayed.fetch("/")).text();
+    expect(relayed.clientId).toBe("client-1.anew");
+    await (await relayed.fetch("/")).text();
+    expect(relay.requests.at(-1)!.relayHeader.clientId).toBe("client-1.anew");
+    sign("somebody-else.sig");
+    await (await relayed.fetch("/")).text();
+    expect(relayed.clientId).toBe("client-1.anew");
+    expect(relay.pairings.length).toBe(1);
+  });
+
   it("shares its failure with all who wait for it, and is tried again by the next", async () => {
     relay.pairingAnswer = () => 503;
     const { fetch } = client();
