@@ -78,6 +78,8 @@ fn frame(request: &mut RequestHeader, length: Option<u64>, no_body: bool) -> Res
             request.insert_header(header::CONTENT_LENGTH, "0")?;
         }
         None if no_body => {}
+        // HTTP/2 frames bodies by itself and forbids this field.
+        None if request.version == http::Version::HTTP_2 => {}
         None => request.insert_header(header::TRANSFER_ENCODING, "chunked")?,
     }
     Ok(())

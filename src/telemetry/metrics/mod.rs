@@ -3,16 +3,20 @@
 //! Labels are configured names only: tenants by their key in the domain map, never anything that a client sent. What a
 //! request counts is resolved once per tenant, so that counting is an atomic addition.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+mod buckets;
+mod tenant;
+
+use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     core::Collector,
+};
+
+pub use self::{
+    buckets::Buckets,
+    tenant::{Finished, Operation, RouteLabel, TenantMetrics, Totals},
 };
 
 /// Seconds, for whole requests and upstreams.
@@ -27,52 +31,6 @@ const OVERHEADS: [f64; 14] = [
 
 /// The label of what belongs to no tenant.
 pub const NO_TENANT: &str = "-";
-
-/// Ways through the relay, as labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RouteLabel {
-    /// Hello, echo, the list of statuses, preflights.
-    Control,
-    /// Pairing.
-    Pairing,
-    /// Proxied as it is.
-    PassThrough,
-    /// Opened, proxied, sealed.
-    Encrypted,
-    /// Refused before a route could be told.
-    None,
-}
-
-impl RouteLabel {
-    const ALL: [Self; 5] = [Self::Control, Self::Pairing, Self::PassThrough, Self::Encrypted, Self::None];
-
-    /// The label's value.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Control => "control",
-            Self::Pairing => "pairing",
-            Self::PassThrough => "pass_through",
-            Self::Encrypted => "encrypted",
-            Self::None => "none",
-        }
-    }
-}
-
-/// Status classes, as labels; the first is for requests that ended without a status.
-const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
-
-fn class(status: u16) -> usize {
-    usize::from(status / 100).min(5)
-}
-
-/// Codec operations, as labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// A message was opened.
-    Open,
-    /// A message was sealed.
-    Seal,
-}
 
 /// Everything that is counted.
 pub struct Metrics {
@@ -451,258 +409,10 @@ fn series(family: &impl Collector, tenant: &str) -> Vec<HashMap<&'static str, St
     all
 }
 
-/// What is counted of one tenant.
-pub struct TenantMetrics {
-    name: Arc<str>,
-    requests: [[OnceLock<IntCounter>; 6]; 5],
-    requests_family: IntCounterVec,
-    duration: [Histogram; 5],
-    upstream_duration: Histogram,
-    overhead: Histogram,
-    /// Plain and encoded, of requests and of responses.
-    bytes: [[IntCounter; 2]; 2],
-    opened: IntCounter,
-    sealed: IntCounter,
-    failures: IntCounterVec,
-    /// Pairs that live now.
-    pub pairs: IntGauge,
-    /// Pairs made.
-    pub pairs_created: IntCounter,
-    /// Pairs dropped because of their age.
-    pub pairs_expired: IntCounter,
-    /// Pairs dropped to make room.
-    pub pairs_evicted: IntCounter,
-    pairing_refused: IntCounterVec,
-    connections_new: IntCounter,
-    connections_reused: IntCounter,
-    upstream_failures: IntCounterVec,
-    retries: IntCounter,
-    ejections: IntCounter,
-}
-
-impl std::fmt::Debug for TenantMetrics {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("TenantMetrics").field(&self.name).finish()
-    }
-}
-
-/// A finished request.
-#[derive(Debug)]
-pub struct Finished {
-    /// Which way it went.
-    pub route: RouteLabel,
-    /// The status it was answered with; 0: none.
-    pub status: u16,
-    /// From its head to its end.
-    pub total: Duration,
-    /// Until the upstream's head, if one came.
-    pub upstream: Option<Duration>,
-    /// The relay's own part of the time until the response's head.
-    pub overhead: Option<Duration>,
-    /// Plain and encoded bytes of the request.
-    pub request: [u64; 2],
-    /// Plain and encoded bytes of the response.
-    pub response: [u64; 2],
-}
-
-impl TenantMetrics {
-    fn new(families: &Families, name: Arc<str>) -> Self {
-        let tenant = &*name;
-        let bytes = |direction: &str| {
-            ["plain", "encoded"].map(|form| families.bytes.with_label_values(&[tenant, direction, form]))
-        };
-        let event = |event: &str| families.pair_events.with_label_values(&[tenant, event]);
-        let connections = |kind: &str| families.upstream_connections.with_label_values(&[tenant, kind]);
-        Self {
-            requests: Default::default(),
-            requests_family: families.requests.clone(),
-            duration: RouteLabel::ALL
-                .map(|route| families.duration.with_label_values(&[tenant, route.name()])),
-            upstream_duration: families.upstream_duration.with_label_values(&[tenant]),
-            overhead: families.overhead.with_label_values(&[tenant]),
-            bytes: [bytes("request"), bytes("response")],
-            opened: families.operations.with_label_values(&[tenant, "open"]),
-            sealed: families.operations.with_label_values(&[tenant, "seal"]),
-            failures: families.failures.clone(),
-            pairs: families.pairs.with_label_values(&[tenant]),
-            pairs_created: event("created"),
-            pairs_expired: event("expired"),
-            pairs_evicted: event("evicted"),
-            pairing_refused: families.pairing_refused.clone(),
-            connections_new: connections("new"),
-            connections_reused: connections("reused"),
-            upstream_failures: families.upstream_failures.clone(),
-            retries: families.upstream_retries.with_label_values(&[tenant]),
-            ejections: families.peer_ejections.with_label_values(&[tenant]),
-            name,
-        }
-    }
-
-    /// Counts a finished request.
-    pub fn finished(&self, request: &Finished) {
-        let (route, class) = (request.route as usize, class(request.status));
-        let labels = [&*self.name, request.route.name(), CLASSES[class]];
-        let counter = &self.requests[route][class];
-        counter.get_or_init(|| self.requests_family.with_label_values(&labels)).inc();
-        self.duration[route].observe(request.total.as_secs_f64());
-        if let Some(upstream) = request.upstream {
-            self.upstream_duration.observe(upstream.as_secs_f64());
-        }
-        if let Some(overhead) = request.overhead {
-            self.overhead.observe(overhead.as_secs_f64());
-        }
-        for (counters, bytes) in self.bytes.iter().zip([request.request, request.response]) {
-            counters.iter().zip(bytes).for_each(|(counter, bytes)| counter.inc_by(bytes));
-        }
-    }
-
-    /// Counts messages.
-    pub fn codec(&self, operation: Operation, messages: u64) {
-        match operation {
-            Operation::Open => self.opened.inc_by(messages),
-            Operation::Seal => self.sealed.inc_by(messages),
-        }
-    }
-
-    /// Counts a request that did not decode.
-    pub fn codec_failed(&self, cause: &'static str) {
-        self.failures.with_label_values(&[&*self.name, cause]).inc();
-    }
-
-    /// Counts a pairing request that was refused.
-    pub fn pairing_refused(&self, cause: &'static str) {
-        self.pairing_refused.with_label_values(&[&*self.name, cause]).inc();
-    }
-
-    /// Counts a connection that a request goes over.
-    pub fn connected(&self, reused: bool) {
-        if reused { self.connections_reused.inc() } else { self.connections_new.inc() }
-    }
-
-    /// Counts an attempt at an upstream that failed.
-    pub fn upstream_failed(&self, cause: &'static str, ejected: bool) {
-        self.upstream_failures.with_label_values(&[&*self.name, cause]).inc();
-        if ejected {
-            self.ejections.inc();
-        }
-    }
-
-    /// Counts an attempt after the first.
-    pub fn retried(&self) {
-        self.retries.inc();
-    }
-
-    /// What the status page samples, all since the start.
-    pub fn totals(&self) -> Totals {
-        let count = |classes: std::ops::Range<usize>| {
-            let routes = self.requests.iter();
-            routes
-                .flat_map(|route| &route[classes.clone()])
-                .filter_map(OnceLock::get)
-                .map(IntCounter::get)
-                .sum()
-        };
-        let sum = |counters: &[IntCounter; 2]| counters[0].get().max(counters[1].get());
-        Totals {
-            requests: count(0..6),
-            refused: count(4..5),
-            errors: count(5..6) + count(0..1),
-            duration: Buckets::sum(self.duration[RouteLabel::PassThrough as usize..].iter().take(2)),
-            overhead: Buckets::sum(std::iter::once(&self.overhead)),
-            received: sum(&self.bytes[0]),
-            sent: sum(&self.bytes[1]),
-            pairs: self.pairs.get(),
-            created: self.pairs_created.get(),
-        }
-    }
-}
-
-/// A tenant's counts since the start.
-#[derive(Debug, Clone, Default)]
-pub struct Totals {
-    /// Requests.
-    pub requests: u64,
-    /// Those answered with 4xx.
-    pub refused: u64,
-    /// Those answered with 5xx, or not at all.
-    pub errors: u64,
-    /// Durations of proxied requests.
-    pub duration: Buckets,
-    /// The relay's own part.
-    pub overhead: Buckets,
-    /// Request bytes.
-    pub received: u64,
-    /// Response bytes.
-    pub sent: u64,
-    /// Pairs that live now.
-    pub pairs: i64,
-    /// Pairs made.
-    pub created: u64,
-}
-
-/// A histogram's buckets: upper bounds and counts up to there.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Buckets(Vec<(f64, u64)>);
-
-impl Buckets {
-    fn sum<'a>(histograms: impl Iterator<Item = &'a Histogram>) -> Self {
-        let mut sum: Vec<(f64, u64)> = Vec::new();
-        for histogram in histograms {
-            let families = histogram.collect();
-            let Some(metric) = families.first().and_then(|family| family.get_metric().first()) else {
-                continue;
-            };
-            for (index, bucket) in metric.get_histogram().get_bucket().iter().enumerate() {
-                match sum.get_mut(index) {
-                    Some(known) => known.1 += bucket.cumulative_count(),
-                    None => sum.push((bucket.upper_bound(), bucket.cumulative_count())),
-                }
-            }
-            let all = metric.get_histogram().get_sample_count();
-            match sum.iter_mut().find(|(bound, _)| bound.is_infinite()) {
-                Some(known) => known.1 += all,
-                None => sum.push((f64::INFINITY, all)),
-            }
-        }
-        Self(sum)
-    }
-
-    /// Adds another's counts.
-    pub fn add(&mut self, other: &Self) {
-        if self.0.is_empty() {
-            self.0.clone_from(&other.0);
-        } else {
-            self.0.iter_mut().zip(&other.0).for_each(|(own, other)| own.1 += other.1);
-        }
-    }
-
-    /// The quantile, in seconds, of what was observed since `before`; `None` if nothing was. Within a bucket it is
-    /// interpolated; above the last bound it is that bound.
-    pub fn quantile_since(&self, before: &Self, quantile: f64) -> Option<f64> {
-        let count = |index: usize| {
-            let was = before.0.get(index).map_or(0, |(_, count)| *count);
-            self.0[index].1.saturating_sub(was)
-        };
-        let total = self.0.len().checked_sub(1).map(count).filter(|total| *total > 0)?;
-        let wanted = quantile * total as f64;
-        let (mut lower, mut below) = (0.0, 0);
-        for index in 0..self.0.len() {
-            let (bound, up_to) = (self.0[index].0, count(index));
-            if up_to as f64 >= wanted {
-                if bound.is_infinite() {
-                    return Some(lower);
-                }
-                let inside = (up_to - below).max(1) as f64;
-                return Some(lower + (bound - lower) * (wanted - below as f64) / inside);
-            }
-            (lower, below) = (if bound.is_finite() { bound } else { lower }, up_to);
-        }
-        Some(lower)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn request(status: u16, millis: u64) -> Finished {
@@ -748,17 +458,5 @@ mod tests {
         let text = metrics.text();
         assert!(!text.contains("gone.test"), "{text}");
         assert!(text.contains("mte_relay_codec_failures_total{cause=\"replayed\",tenant=\"stays.test\"} 1"));
-    }
-
-    #[test]
-    fn quantiles_are_of_what_came_since() {
-        let metrics = Metrics::default();
-        let tenant = metrics.tenant("t");
-        (0..100).for_each(|_| tenant.finished(&request(200, 700)));
-        let before = tenant.totals().duration;
-        assert_eq!(before.quantile_since(&before, 0.5), None);
-        (0..100).for_each(|_| tenant.finished(&request(200, 4)));
-        let median = tenant.totals().duration.quantile_since(&before, 0.5).unwrap();
-        assert!((0.0025..=0.005).contains(&median), "{median}");
     }
 }
