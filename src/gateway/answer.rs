@@ -16,6 +16,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Answers a failure, unless a response is under way already; it is logged once, here.
 pub(super) async fn fail(session: &mut Session, ctx: &mut RequestContext, failure: Failure) {
+    let head = session.as_downstream().response_written();
+    let answered = head.is_some_and(|head| !head.status.is_informational());
+    let what = if answered { "response broken off" } else { "request refused" };
     log::log!(
         failure.level(),
         request_id = ctx.request_id.as_str(),
@@ -23,9 +26,9 @@ pub(super) async fn fail(session: &mut Session, ctx: &mut RequestContext, failur
         tenant = ctx.tenant.as_ref().map(|tenant| &*tenant.name),
         status = failure.status(),
         cause = failure.cause();
-        "request refused: {failure}"
+        "{what}: {failure}"
     );
-    if session.as_downstream().response_written().is_none_or(|head| head.status.is_informational()) {
+    if !answered {
         let body = failure.to_json(&ctx.request_id);
         if let Err(error) = write_failure(session, ctx, &failure, body.into()).await {
             log::debug!(request_id = ctx.request_id.as_str(); "the client did not take the answer: {error}");

@@ -6,7 +6,10 @@ use pingora_core::{Error, ErrorSource};
 use pingora_proxy::Session;
 
 use super::{Finished, NO_TENANT};
-use crate::{gateway::RequestContext, relay::Shared};
+use crate::{
+    gateway::{RequestContext, error::Failure},
+    relay::Shared,
+};
 
 /// Counts a finished request and writes its line.
 pub fn finished(shared: &Shared, session: &Session, error: Option<&Error>, ctx: &RequestContext) {
@@ -67,14 +70,17 @@ pub fn finished(shared: &Shared, session: &Session, error: Option<&Error>, ctx: 
         peer = ctx.upstream_peer().map(|peer| peer.origin.as_str()),
         connection = ctx.peer.as_ref().and_then(|peer| peer.reused).map(|reused| if reused { "reused" } else { "new" }),
         attempts = Some(ctx.attempts).filter(|attempts| *attempts > 1),
-        closed = closed(error, ctx);
+        closed = closed(error, ctx, status);
         "request"
     );
 }
 
 /// Why a request ended.
-fn closed(error: Option<&Error>, ctx: &RequestContext) -> &'static str {
+fn closed(error: Option<&Error>, ctx: &RequestContext, status: u16) -> &'static str {
     match (&ctx.failure, error.map(Error::esource)) {
+        // The head of the response was out.
+        (Some(Failure::BadGateway(_)), _) if status != 502 => "upstream_closed",
+        (Some(Failure::GatewayTimeout(_)), _) if status != 504 => "upstream_timeout",
         (Some(failure), _) => failure.cause(),
         (None, None) => "complete",
         (None, Some(ErrorSource::Downstream)) => "client_closed",

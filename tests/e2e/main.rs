@@ -5,6 +5,7 @@
 //! | `streaming` | bodies: their sizes, lengths, rhythm and ends |
 //! | `routing` | where requests go, what is forwarded, CORS |
 //! | `failures` | upstreams and clients that misbehave, and limits |
+//! | `upstreams` | several peers, how they are chosen, their health, HTTP/2 |
 //! | `concurrency` | many requests at once |
 //! | `tls` | TLS listeners |
 //! | `config` | configurations, and TLS towards upstreams |
@@ -24,3 +25,4 @@ mod operations;
 mod routing;
 mod streaming;
 mod tls;
+mod upstreams;

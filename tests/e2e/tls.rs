@@ -28,13 +28,8 @@ impl House {
         for (host, more) in
             [("shop.test", String::new()), ("bank.test", format!(", client_ca_file: {}", path("ca.crt")))]
         {
-            let (certificate, key) = authority.issue(host);
-            std::fs::write(path(&format!("{host}.crt")), certificate.pem()).unwrap();
-            std::fs::write(path(&format!("{host}.key")), key.serialize_pem()).unwrap();
-            let (crt, key) = (path(&format!("{host}.crt")), path(&format!("{host}.key")));
-            let tls = format!(
-                "pass_through_routes: [/plain]\ntls: {{certificate_file: {crt}, key_file: {key}{more}}}"
-            );
+            let certificate = authority.issue_into(files.path(), host);
+            let tls = format!("pass_through_routes: [/plain]\ntls: {{{certificate}{more}}}");
             setup = setup.tenant(host, &upstream.url(), &tls);
         }
         setup = setup.tenant("open.test", &upstream.url(), "");

@@ -21,7 +21,7 @@ pub use self::{
     relay::{Relay, Setup},
     session::{HOST, Session, pairing},
     tls::Authority,
-    upstream::{Seen, Upstream, reply},
+    upstream::{Reply, Seen, Transport, Upstream, reply},
     wire::{End, Message, Wire},
 };
 

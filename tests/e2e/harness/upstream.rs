@@ -13,16 +13,20 @@ use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::{
     body::{Body, Incoming},
-    server::conn::http1,
     service::service_fn,
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
 use mte_client::BoxError;
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
+use tokio_rustls::TlsAcceptor;
 
 use super::{Authority, Digest, Pattern, Wire, digest};
 
@@ -38,9 +42,21 @@ where
     Response::new(body.map_err(Into::into).boxed_unsync())
 }
 
+/// How an upstream can be reached.
+#[derive(Clone)]
+pub enum Transport {
+    /// Cleartext: HTTP/1.1, or HTTP/2 if the first bytes say so.
+    Plain,
+    /// TLS, with what ALPN chose.
+    Tls(TlsAcceptor),
+}
+
 /// A request that arrived whole.
 #[derive(Debug, Clone)]
 pub struct Seen {
+    /// The number of the connection it came on.
+    pub connection: usize,
+    pub version: http::Version,
     pub method: String,
     pub target: String,
     pub headers: HeaderMap,
@@ -66,6 +82,8 @@ pub struct Upstream {
     pub address: SocketAddr,
     scheme: &'static str,
     state: Arc<State>,
+    /// Ends its listener and every connection when told.
+    closing: watch::Sender<bool>,
 }
 
 impl Upstream {
@@ -84,34 +102,55 @@ impl Upstream {
         F: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Reply, BoxError>> + Send + 'static,
     {
-        let handler = Arc::new(handler);
-        Self::accept("http", move |stream, _, state| {
-            let handler = handler.clone();
-            serve_connection(stream, move |request| {
-                state.begun.fetch_add(1, Ordering::SeqCst);
-                handler(request)
-            })
-        })
-        .await
+        Self::serve_over(Transport::Plain, handler).await
+    }
+
+    /// The same over any transport; over HTTP/2 an error resets the stream.
+    pub async fn serve_over<F, R>(transport: Transport, handler: F) -> Self
+    where
+        F: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Reply, BoxError>> + Send + 'static,
+    {
+        Self::http(transport, move |request, _, _| handler(request)).await
     }
 
     /// Answers by the path: `/bytes/N` and `/stream/N` with N bytes, of known and of unknown length; `/status/N`
     /// with that status; anything else with the method, the target and the body's length.
     pub async fn standard() -> Self {
-        Self::accept("http", |stream, _, state| {
-            serve_connection(stream, move |request| standard(request, state.clone()))
-        })
-        .await
+        Self::standard_over(Transport::Plain).await
     }
 
-    /// The same over TLS.
+    /// The same over any transport.
+    pub async fn standard_over(transport: Transport) -> Self {
+        Self::http(transport, standard).await
+    }
+
+    /// The same over TLS, without HTTP/2.
     pub async fn tls(authority: &Authority, name: &str) -> Self {
-        let acceptor = authority.acceptor(name);
-        Self::accept("https", move |stream, _, state| {
-            let acceptor = acceptor.clone();
+        Self::standard_over(Transport::Tls(authority.acceptor(name, &["http/1.1"]))).await
+    }
+
+    async fn http<F, R>(transport: Transport, handler: F) -> Self
+    where
+        F: Fn(Request<Incoming>, usize, Arc<State>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Reply, BoxError>> + Send + 'static,
+    {
+        let handler = Arc::new(handler);
+        let scheme = if matches!(transport, Transport::Plain) { "http" } else { "https" };
+        Self::accept(scheme, move |stream, index, state| {
+            let (transport, handler) = (transport.clone(), handler.clone());
+            let answer = move |request| {
+                state.begun.fetch_add(1, Ordering::SeqCst);
+                handler(request, index, state.clone())
+            };
             async move {
-                if let Ok(stream) = acceptor.accept(stream).await {
-                    serve_connection(stream, move |request| standard(request, state.clone())).await;
+                match transport {
+                    Transport::Plain => serve_connection(stream, answer).await,
+                    Transport::Tls(acceptor) => {
+                        if let Ok(stream) = acceptor.accept(stream).await {
+                            serve_connection(stream, answer).await;
+                        }
+                    }
                 }
             }
         })
@@ -126,20 +165,32 @@ impl Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State::default());
-        let upstream = Self { address, scheme, state: state.clone() };
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                stream.set_nodelay(true).unwrap();
-                let index = state.accepted.fetch_add(1, Ordering::SeqCst);
-                state.open.fetch_add(1, Ordering::SeqCst);
-                let (running, state) = (connection(stream, index, state.clone()), state.clone());
-                tokio::spawn(async move {
-                    running.await;
-                    state.open.fetch_sub(1, Ordering::SeqCst);
-                });
+        let (closing, closed) = watch::channel(false);
+        let upstream = Self { address, scheme, state: state.clone(), closing };
+        let accepting = {
+            let closed = closed.clone();
+            async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    stream.set_nodelay(true).unwrap();
+                    let index = state.accepted.fetch_add(1, Ordering::SeqCst);
+                    state.open.fetch_add(1, Ordering::SeqCst);
+                    let (running, state) = (connection(stream, index, state.clone()), state.clone());
+                    let closed = closed.clone();
+                    tokio::spawn(async move {
+                        until_closed(closed, running).await;
+                        state.open.fetch_sub(1, Ordering::SeqCst);
+                    });
+                }
             }
-        });
+        };
+        tokio::spawn(until_closed(closed, accepting));
         upstream
+    }
+
+    /// Stops listening and breaks every connection off.
+    pub async fn close(&self) {
+        self.closing.send_replace(true);
+        self.closing.closed().await;
     }
 
     /// As a tenant's `upstream` has it.
@@ -173,23 +224,51 @@ impl Upstream {
     }
 }
 
+/// Runs until it ends or the upstream is closed; an upstream that is merely dropped goes on as long as the runtime.
+async fn until_closed(mut closed: watch::Receiver<bool>, running: impl Future<Output = ()>) {
+    let told = async {
+        if closed.wait_for(|closed| *closed).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = running => {}
+        () = told => {}
+    }
+}
+
 async fn serve_connection<S, F, R>(stream: S, handler: F)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    F: Fn(Request<Incoming>) -> R,
-    R: Future<Output = Result<Reply, BoxError>>,
+    F: Fn(Request<Incoming>) -> R + Send + 'static,
+    R: Future<Output = Result<Reply, BoxError>> + Send + 'static,
 {
+    let builder = auto::Builder::new(TokioExecutor::new());
     // How a connection ends is a matter of each test.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(handler)).await;
+    let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service_fn(handler)).await;
 }
 
-async fn standard(request: Request<Incoming>, state: Arc<State>) -> Result<Reply, BoxError> {
-    state.begun.fetch_add(1, Ordering::SeqCst);
-    let (parts, body) = request.into_parts();
+async fn standard(
+    request: Request<Incoming>,
+    connection: usize,
+    state: Arc<State>,
+) -> Result<Reply, BoxError> {
+    let (mut parts, body) = request.into_parts();
     let body = digest(body).await?;
+    let target = match parts.version {
+        // HTTP/2 sends scheme and authority apart from the target.
+        http::Version::HTTP_2 => {
+            let authority = parts.uri.authority().ok_or("no authority")?;
+            parts.headers.insert("host", authority.as_str().parse()?);
+            parts.uri.path_and_query().ok_or("no path")?.to_string()
+        }
+        _ => parts.uri.to_string(),
+    };
     let seen = Seen {
+        connection,
+        version: parts.version,
         method: parts.method.to_string(),
-        target: parts.uri.to_string(),
+        target,
         headers: parts.headers,
         body: body.clone(),
     };
@@ -197,7 +276,7 @@ async fn standard(request: Request<Incoming>, state: Arc<State>) -> Result<Reply
     state.seen.lock().push(seen);
     let mut segments = parts.uri.path().split('/').skip(1);
     let (what, number) = (segments.next(), segments.next().and_then(|text| text.parse().ok()));
-    Ok(match (what, number) {
+    let reply = match (what, number) {
         (Some("bytes"), Some(len)) => reply(Pattern::known(len)),
         (Some("stream"), Some(len)) => reply(Pattern::unknown(len)),
         (Some("status"), Some(code)) => {
@@ -206,5 +285,16 @@ async fn standard(request: Request<Incoming>, state: Arc<State>) -> Result<Reply
             reply
         }
         _ => reply(http_body_util::Full::from(summary)),
-    })
+    };
+    if parts.method != http::Method::HEAD {
+        return Ok(reply);
+    }
+    // Over HTTP/2 it is not hyper that leaves the body out.
+    let length = reply.body().size_hint().exact();
+    let mut reply =
+        reply.map(|_| http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync());
+    if let Some(length) = length {
+        reply.headers_mut().insert("content-length", length.into());
+    }
+    Ok(reply)
 }

@@ -5,6 +5,7 @@ mod handover;
 mod logs;
 mod reload;
 mod tools;
+mod upstreams;
 
 use std::{
     net::SocketAddr,
