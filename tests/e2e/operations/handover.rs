@@ -2,40 +2,62 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use mte_client::{Body, BoxError, Error};
+use tokio::{sync::mpsc, task::JoinHandle};
+
 use super::{Load, Site};
 use crate::harness::{Process, channel, run};
 
+type Sender = mpsc::Sender<Result<Bytes, BoxError>>;
+
 #[test]
 fn a_successor_takes_over_without_a_failed_request() {
-    run(async {
-        let site = Site::new().await;
-        let mut old = site.start().await;
-        let clients = vec![site.client(), site.client(), site.tls_client(false), site.tls_client(true)];
-        let load = Load::start(clients);
-        load.more(50).await;
-        let new = Process::spawn(&["run", "--config", &site.file(), "--upgrade"], &[]);
-        let waits = async || new.output().contains("waiting at");
-        site.until("the successor waits", waits).await;
-        // It says so just before it makes the socket.
-        site.until("the socket is there", async || site.path("upgrade.sock").exists()).await;
-        old.signal("QUIT");
-        let taken = async || {
-            site.get("/readyz").await.is_some_and(|answer| answer.status() == 200)
-                && site
-                    .metric(
-                        "mte_relay_requests_total{route=\"encrypted\",status=\"2xx\",tenant=\"tenant.test\"}",
-                    )
-                    .await
-                    > 50.0
-                && new.output().contains("mte_relay::access")
-        };
-        site.until("the successor serves", taken).await;
-        let (code, text) = tokio::task::spawn_blocking(move || old.finish()).await.unwrap();
-        assert_eq!(code, Some(0), "{text}");
-        assert!(text.contains("a successor has the listeners") && text.contains("has stopped"), "{text}");
-        load.more(50).await;
-        load.finish().await;
-    });
+    run(async { a_hand_over(Site::new().await).await });
+}
+
+#[test]
+fn a_successor_takes_over_without_a_failed_request_to_an_http2_upstream() {
+    run(async { a_hand_over(Site::http2().await).await });
+}
+
+async fn a_hand_over(site: Site) {
+    let mut old = site.start().await;
+    let clients = vec![site.client(), site.client(), site.tls_client(false), site.tls_client(true)];
+    let load = Load::start(clients);
+    load.more(50).await;
+    let new = Process::spawn(&["run", "--config", &site.file(), "--upgrade"], &[]);
+    let waits = async || new.output().contains("waiting at");
+    site.until("the successor waits", waits).await;
+    // It says so just before it makes the socket.
+    site.until("the socket is there", async || site.path("upgrade.sock").exists()).await;
+    old.signal("QUIT");
+    let taken = async || {
+        site.get("/readyz").await.is_some_and(|answer| answer.status() == 200)
+            && site
+                .metric("mte_relay_requests_total{route=\"encrypted\",status=\"2xx\",tenant=\"tenant.test\"}")
+                .await
+                > 50.0
+            && new.output().contains("mte_relay::access")
+    };
+    site.until("the successor serves", taken).await;
+    let (code, text) = tokio::task::spawn_blocking(move || old.finish()).await.unwrap();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("a successor has the listeners") && text.contains("has stopped"), "{text}");
+    load.more(50).await;
+    load.finish().await;
+}
+
+/// A request that is under way until the sender is dropped.
+async fn in_flight(site: &Site) -> (Sender, JoinHandle<Result<http::Response<Body>, Error>>) {
+    let (sender, body) = channel();
+    let client = site.client();
+    client.pair().await.unwrap();
+    let request = tokio::spawn(async move { client.post("/", Body::wrap(body)).await });
+    sender.send(Ok("half".into())).await.unwrap();
+    let counted = async || site.metric("mte_relay_requests_in_flight").await == 1.0;
+    site.until("it is in flight", counted).await;
+    (sender, request)
 }
 
 #[test]
@@ -69,15 +91,7 @@ fn on_sigterm_readiness_fails_requests_in_flight_finish_and_the_process_ends_at_
     run(async {
         let site = Site::new().await;
         let mut process = site.start().await;
-        let (sender, body) = channel();
-        let client = site.client();
-        client.pair().await.unwrap();
-        let request = tokio::spawn(async move {
-            client.send(http::Request::post("/").body(mte_client::Body::wrap(body)).unwrap()).await
-        });
-        sender.send(Ok("half".into())).await.unwrap();
-        site.until("it is in flight", async || site.metric("mte_relay_requests_in_flight").await == 1.0)
-            .await;
+        let (sender, request) = in_flight(&site).await;
         process.signal("TERM");
         let failing = async || site.get("/readyz").await.is_some_and(|answer| answer.status() == 503);
         site.until("readiness fails", failing).await;
@@ -105,15 +119,7 @@ fn requests_that_outlast_the_drain_are_cut_and_counted_in_the_log() {
         site.top = "timeouts: {drain: 500ms}".into();
         site.write("");
         let mut process = site.start().await;
-        let (sender, body) = channel();
-        let client = site.client();
-        client.pair().await.unwrap();
-        let request = tokio::spawn(async move {
-            client.send(http::Request::post("/").body(mte_client::Body::wrap(body)).unwrap()).await
-        });
-        sender.send(Ok("half".into())).await.unwrap();
-        site.until("it is in flight", async || site.metric("mte_relay_requests_in_flight").await == 1.0)
-            .await;
+        let (sender, request) = in_flight(&site).await;
         process.signal("TERM");
         let (code, text) = tokio::task::spawn_blocking(move || process.finish()).await.unwrap();
         assert_eq!(code, Some(0), "{text}");

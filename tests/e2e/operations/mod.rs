@@ -20,7 +20,7 @@ use std::{
 use mte_client::RelayClient;
 use tokio::task::JoinHandle;
 
-use crate::harness::{Authority, HOST, Message, Process, Upstream, Wire, free_port};
+use crate::harness::{Authority, HOST, Message, Process, Transport, Upstream, Wire, free_port};
 
 const SECRET: &str = "a secret of tests, as long as it ought to be";
 const TOKEN: &str = "the admin token of tests";
@@ -41,14 +41,26 @@ struct Site {
 
 impl Site {
     async fn new() -> Self {
+        Self::with(Authority::new(), Upstream::standard().await, "")
+    }
+
+    /// With an upstream that speaks HTTP/2.
+    async fn http2() -> Self {
+        let authority = Authority::new();
+        let acceptor = authority.acceptor("localhost", &["h2"]);
+        let upstream = Upstream::standard_over(Transport::Tls(acceptor)).await;
+        Self::with(authority, upstream, "\n    upstream_tls: {verify: false}")
+    }
+
+    fn with(authority: Authority, upstream: Upstream, tenant: &str) -> Self {
         let site = Self {
             folder: tempfile::tempdir().unwrap(),
-            upstream: Upstream::standard().await,
-            authority: Authority::new(),
+            upstream,
+            authority,
             port: free_port(),
             tls: free_port(),
             admin: free_port(),
-            tenant: format!("client_id_secret: {SECRET}"),
+            tenant: format!("client_id_secret: {SECRET}{tenant}"),
             top: String::new(),
         };
         site.issue();

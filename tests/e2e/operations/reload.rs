@@ -1,6 +1,6 @@
 //! A running relay takes a new configuration, or keeps the old one.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use super::{Load, SECRET, Site};
 use crate::harness::{HOST, Process, run};
@@ -18,38 +18,44 @@ async fn reload(site: &Site, process: &Process) {
 
 #[test]
 fn a_hundred_reloads_half_of_them_broken_fail_no_request_and_lose_no_pair() {
-    run(async {
-        let mut site = Site::new().await;
-        site.top = "reload: {watch: false}".into();
-        site.write("");
-        let process = site.start().await;
-        let mut clients = vec![site.client(), site.client()];
-        clients.extend([site.tls_client(false), site.tls_client(true)]);
-        for client in &clients {
-            client.pair().await.unwrap();
-        }
-        let pairs = format!("mte_relay_pairs{{tenant=\"{HOST}\"}}");
-        let created = format!("mte_relay_pair_events_total{{event=\"created\",tenant=\"{HOST}\"}}");
-        let (pairs_before, created_before) = (site.metric(&pairs).await, site.metric(&created).await);
-        let load = Load::start(clients);
-        for round in 0..50 {
-            let other = format!(
-                "  'other{round}.test': {{upstream: 'http://127.0.0.1:9', client_id_secret: '{SECRET}'}}\n"
-            );
-            site.write(&other);
-            reload(&site, &process).await;
-            site.write("  'broken.test': {upstream: 'ftp://x'}\n");
-            reload(&site, &process).await;
-            load.more(4).await;
-        }
-        let done = load.finish().await;
-        assert!(done > 200, "only {done} requests: no load");
-        assert_eq!(site.metric("mte_relay_reloads_total{result=\"ok\"}").await, 50.0);
-        assert_eq!(site.metric("mte_relay_reloads_total{result=\"failed\"}").await, 50.0);
-        assert_eq!(site.metric(&pairs).await, pairs_before, "no pair is lost");
-        assert_eq!(site.metric(&created).await, created_before, "nobody had to pair anew");
-        assert!(!site.text_of("/metrics").await.contains("broken.test"), "a broken file leaves no series");
-    });
+    run(async { a_hundred_reloads(Site::new().await).await });
+}
+
+#[test]
+fn a_hundred_reloads_fail_no_request_to_an_http2_upstream() {
+    run(async { a_hundred_reloads(Site::http2().await).await });
+}
+
+async fn a_hundred_reloads(mut site: Site) {
+    site.top = "reload: {watch: false}".into();
+    site.write("");
+    let process = site.start().await;
+    let mut clients = vec![site.client(), site.client()];
+    clients.extend([site.tls_client(false), site.tls_client(true)]);
+    for client in &clients {
+        client.pair().await.unwrap();
+    }
+    let pairs = format!("mte_relay_pairs{{tenant=\"{HOST}\"}}");
+    let created = format!("mte_relay_pair_events_total{{event=\"created\",tenant=\"{HOST}\"}}");
+    let (pairs_before, created_before) = (site.metric(&pairs).await, site.metric(&created).await);
+    let load = Load::start(clients);
+    for round in 0..50 {
+        let other = format!(
+            "  'other{round}.test': {{upstream: 'http://127.0.0.1:9', client_id_secret: '{SECRET}'}}\n"
+        );
+        site.write(&other);
+        reload(&site, &process).await;
+        site.write("  'broken.test': {upstream: 'ftp://x'}\n");
+        reload(&site, &process).await;
+        load.more(4).await;
+    }
+    let done = load.finish().await;
+    assert!(done > 200, "only {done} requests: no load");
+    assert_eq!(site.metric("mte_relay_reloads_total{result=\"ok\"}").await, 50.0);
+    assert_eq!(site.metric("mte_relay_reloads_total{result=\"failed\"}").await, 50.0);
+    assert_eq!(site.metric(&pairs).await, pairs_before, "no pair is lost");
+    assert_eq!(site.metric(&created).await, created_before, "nobody had to pair anew");
+    assert!(!site.text_of("/metrics").await.contains("broken.test"), "a broken file leaves no series");
 }
 
 #[test]
@@ -215,13 +221,8 @@ fn a_certificate_is_swapped_under_load_and_open_connections_stay() {
 impl Site {
     /// The certificate that a new connection is shown.
     async fn certificate(&self) -> Vec<u8> {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(self.authority.root()).unwrap();
-        let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        let stream = tokio::net::TcpStream::connect(("127.0.0.1", self.tls)).await.unwrap();
-        let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
-        let connecting = connector.connect(HOST.try_into().unwrap(), stream);
-        let stream = tokio::time::timeout(Duration::from_secs(10), connecting).await.unwrap().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], self.tls));
+        let stream = self.authority.connect(address, HOST).await;
         stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
     }
 }
