@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use mte_client::RelayClient;
+use mte_client::{Builder, RelayClient};
 use tokio::task::JoinHandle;
 
 use crate::harness::{Authority, HOST, Message, Process, Transport, Upstream, Wire, free_port};
@@ -119,23 +119,24 @@ impl Site {
     }
 
     fn client(&self) -> RelayClient {
-        RelayClient::builder(format!("http://127.0.0.1:{}", self.port))
-            .host(HOST)
-            .pairs(2)
-            .timeout(Duration::from_secs(10))
-            .build()
-            .unwrap()
+        self.builder(HOST).build().unwrap()
     }
 
     fn tls_client(&self, http2: bool) -> RelayClient {
-        RelayClient::builder(format!("https://{HOST}"))
+        self.tls_builder(HOST).http2(http2).build().unwrap()
+    }
+
+    fn builder(&self, host: &str) -> Builder {
+        let builder = RelayClient::builder(format!("http://127.0.0.1:{}", self.port)).host(host);
+        builder.pairs(2).timeout(Duration::from_secs(10))
+    }
+
+    fn tls_builder(&self, host: &str) -> Builder {
+        RelayClient::builder(format!("https://{host}"))
             .connect_to(SocketAddr::from(([127, 0, 0, 1], self.tls)))
             .root_certificates(vec![self.authority.root()])
-            .http2(http2)
             .pairs(2)
             .timeout(Duration::from_secs(10))
-            .build()
-            .unwrap()
     }
 
     /// Asks the admin listener; `None` if it is not there.

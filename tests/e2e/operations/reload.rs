@@ -1,6 +1,6 @@
 //! A running relay takes a new configuration, or keeps the old one.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use super::{Load, SECRET, Site};
 use crate::harness::{HOST, Process, run};

@@ -2,11 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use http::Request;
-use mte_client::{Body, RelayClient};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use mte_client::BoxError;
+use serde_json::Value;
 
-use super::Site;
-use crate::harness::{Upstream, Wire, free_port};
+use super::{SECRET, Site};
+use crate::harness::{Authority, Process, Reply, Transport, Upstream, Wire, free_port, reply};
 
 /// What an upstream does, what a request gets, and what the log says of it.
 struct Case {
@@ -44,6 +48,16 @@ where
         }
     };
     (host, Upstream::raw(script).await)
+}
+
+/// An upstream that answers over HTTP/2 like this.
+async fn over_http2<F, R>(host: &'static str, answer: F) -> (&'static str, Upstream)
+where
+    F: Fn() -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Reply, BoxError>> + Send + 'static,
+{
+    let transport = Transport::Tls(Authority::new().acceptor("localhost", &["h2"]));
+    (host, Upstream::serve_over(transport, move |_| answer()).await)
 }
 
 async fn cases() -> Vec<Case> {
@@ -87,6 +101,23 @@ async fn cases() -> Vec<Case> {
         }
     })
     .await;
+    let resets2 = over_http2("resets-h2.test", async || Err("reset".into())).await;
+    let hangs2 = over_http2("hangs-h2.test", async || std::future::pending().await).await;
+    let (piece, broken) = (|| Ok(Frame::data(Bytes::from("hello"))), || Err(BoxError::from("broken off")));
+    let cuts2 = over_http2("cuts-h2.test", move || {
+        let end = futures_util::stream::once(async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            broken()
+        });
+        let pieces = futures_util::stream::iter([piece()]).chain(end);
+        async { Ok(reply(StreamBody::new(pieces))) }
+    })
+    .await;
+    let stalls2 = over_http2("stalls-h2.test", move || {
+        let pieces = futures_util::stream::iter([piece()]).chain(futures_util::stream::pending());
+        async { Ok(reply(StreamBody::new(pieces))) }
+    })
+    .await;
     vec![
         refusing,
         Case::new(resets, 502, "bad_gateway", "ReadError"),
@@ -97,6 +128,10 @@ async fn cases() -> Vec<Case> {
         Case::new(cuts, 0, "upstream_closed", "ConnectionClosed"),
         Case::new(stalls, 0, "upstream_timeout", "ReadTimedout"),
         Case::new(slow, 200, "complete", ""),
+        Case::new(resets2, 502, "bad_gateway", "H2Error"),
+        Case::new(hangs2, 504, "gateway_timeout", "ReadTimedout"),
+        Case::new(cuts2, 0, "upstream_closed", "ReadError"),
+        Case::new(stalls2, 0, "upstream_timeout", "ReadTimedout"),
     ]
 }
 
@@ -106,62 +141,55 @@ fn an_upstream_that_fails_gets_the_right_status_in_bounded_time_and_one_line() {
         let mut site = Site::new().await;
         site.top = "timeouts: {connect: 1s, read: 1s}\n".into();
         let cases = cases().await;
-        let tenants = cases.iter().map(|case| {
+        let tenants = cases.iter().map(|Case { host, upstream, .. }| {
+            let certificate = site.authority.issue_into(site.folder.path(), host);
             format!(
-                "  {}:\n    upstream: '{}'\n    client_id_secret: {}\n",
-                case.host,
-                case.upstream,
-                super::SECRET
+                "  {host}: {{upstream: '{upstream}', client_id_secret: '{SECRET}', tls: {{{certificate}}}, \
+                 upstream_tls: {{verify: false}}}}\n"
             )
         });
         site.write(&tenants.collect::<String>());
         let process = site.start().await;
-        for case in &cases {
-            let client = RelayClient::builder(format!("http://127.0.0.1:{}", site.port))
-                .host(case.host)
-                .pairs(1)
-                .timeout(Duration::from_secs(20))
-                .build()
-                .unwrap();
-            client.pair().await.unwrap();
-            let id = format!("request-{}", case.host);
-            let request = Request::post("/").header("x-request-id", &id).body(Body::from("a body")).unwrap();
-            let began = Instant::now();
-            let got = match client.send(request).await {
-                Ok(response) => {
-                    let status = response.status().as_u16();
-                    response.into_body().bytes(1_000).await.map_or(0, |_| status)
-                }
-                Err(error) => {
-                    error.relay_status().unwrap_or_else(|| panic!("{}: {}", case.host, error.report()))
-                }
-            };
-            assert_eq!(got, case.status, "{}", case.host);
-            assert!(began.elapsed() < Duration::from_secs(8), "{}: {:?}", case.host, began.elapsed());
-        }
-        let access = |case: &Case| {
-            let of_case = process.log().into_iter();
-            let mut lines =
-                of_case.filter(|line| line["tenant"] == case.host && line["route"] == "encrypted");
-            (lines.next(), lines.next())
-        };
-        site.until("every request has its line", async || cases.iter().all(|case| access(case).0.is_some()))
-            .await;
-        for case in &cases {
-            let (Some(line), None) = access(case) else { panic!("{}: not one access line", case.host) };
-            assert_eq!(line["closed"], case.closed, "{line}");
-            let id = line["request_id"].as_str().unwrap();
-            let all = process.log();
-            let others: Vec<_> =
-                all.iter().filter(|other| other["request_id"] == id && **other != line).collect();
-            match (case.line, &others[..]) {
-                ("", []) => {}
-                (why, [one]) if !why.is_empty() => {
-                    assert_eq!(one["level"], "warning", "{one}");
-                    assert!(one["message"].as_str().unwrap().contains(why), "{}: {one}", case.host);
-                }
-                _ => panic!("{}: {others:#?}", case.host),
+        for http2 in [false, true] {
+            for case in &cases {
+                check(&site, case, http2, &process).await;
             }
         }
     });
+}
+
+/// One request over HTTP/1.1 in the clear or over HTTP/2 with TLS.
+async fn check(site: &Site, case: &Case, http2: bool, process: &Process) {
+    let what = format!("{}, client http2 {http2}", case.host);
+    let builder = if http2 { site.tls_builder(case.host).http2(true) } else { site.builder(case.host) };
+    let client = builder.timeout(Duration::from_secs(20)).build().unwrap();
+    client.pair().await.unwrap();
+    let before = process.log().len();
+    let began = Instant::now();
+    let got = match client.post("/", "a body").await {
+        Ok(response) => {
+            let status = response.status().as_u16();
+            response.into_body().bytes(1_000).await.map_or(0, |_| status)
+        }
+        Err(error) => error.relay_status().unwrap_or_else(|| panic!("{what}: {}", error.report())),
+    };
+    assert_eq!(got, case.status, "{what}");
+    assert!(began.elapsed() < Duration::from_secs(8), "{what}: {:?}", began.elapsed());
+
+    let lines = || process.log().split_off(before);
+    let is_access = |line: &Value| line["target"] == "mte_relay::access" && line["route"] == "encrypted";
+    site.until("the request has its line", async || lines().iter().any(is_access)).await;
+    let (access, others): (Vec<_>, Vec<_>) =
+        lines().into_iter().filter(|line| line["tenant"] == case.host).partition(is_access);
+    let [access] = &access[..] else { panic!("{what}: {access:#?}") };
+    assert_eq!(access["closed"], case.closed, "{what}: {access}");
+    match (case.line, &others[..]) {
+        ("", []) => {}
+        (why, [one]) if !why.is_empty() => {
+            assert_eq!(one["level"], "warning", "{what}: {one}");
+            assert_eq!(one["request_id"], access["request_id"], "{what}");
+            assert!(one["message"].as_str().unwrap().contains(why), "{what}: {one}");
+        }
+        _ => panic!("{what}: {others:#?}"),
+    }
 }
