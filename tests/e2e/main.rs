@@ -9,6 +9,7 @@
 //! | `tls` | TLS listeners |
 //! | `config` | configurations, and TLS towards upstreams |
 //! | `cli` | the binary |
+//! | `docs` | what the documentation says of metrics, logs and settings |
 //! | `operations` | what operators do and see: reload, hand-over, admin listener, logs, metrics |
 //! | `memory` | what a streamed body costs; needs a release build |
 //!
@@ -17,6 +18,7 @@
 mod cli;
 mod concurrency;
 mod config;
+mod docs;
 mod failures;
 mod harness;
 mod memory;
