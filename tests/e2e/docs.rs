@@ -1,12 +1,15 @@
 //! The documentation says what the relay does: every metric, log field, cause and setting is in `docs/operations.md` or
 //! `conf/full.yaml`, and no metric is there that does not exist.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use mte_relay::config::Settings;
 use serde_json::Value;
 
-use crate::harness::{HOST, Relay, Setup, Upstream, run};
+use crate::harness::{HOST, Setup, Upstream, Wire, eventually, free_port, run};
 
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 const FULL: &str = include_str!("../../conf/full.yaml");
@@ -79,38 +82,39 @@ fn labels(source: &str) -> BTreeSet<&str> {
     literals.filter(label).collect()
 }
 
-/// A relay to which everything happened that has a metric of its own.
-async fn relay() -> Relay {
+/// The metrics of a relay to which everything happened that has a metric of its own, as its admin listener tells them.
+async fn exported() -> BTreeMap<String, String> {
     let upstream = Upstream::standard().await;
+    let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let relay = Setup::default()
+        .top(&format!("admin: {{address: '{admin}'}}"))
         .tenant(HOST, &upstream.url(), "")
         .tenant("dead.test", "http://127.0.0.1:1", "pass_through_routes: [/plain]")
         .start()
         .await;
-    let host = HOST;
     relay.client().get("/").await.unwrap();
-    relay.ask(&format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n")).await;
-    relay.ask(&format!("POST /api/mte-pair HTTP/1.1\r\nhost: {host}\r\ncontent-length: 2\r\n\r\n[]")).await;
-    assert_eq!(relay.ask("GET /plain HTTP/1.1\r\nhost: dead.test\r\n\r\n").await.status(), 502);
-    relay.ask("this is no HTTP\r\n\r\n").await;
-    relay
-}
-
-/// What the relay exports. The peers' own metrics are set when somebody asks.
-fn exported(relay: &Relay) -> BTreeMap<String, String> {
-    relay.shared.metrics.set_peers([(HOST, "http://127.0.0.1:1", true, 0)].into_iter());
-    families(&relay.shared.metrics.text())
+    let nothing_sealed = relay.ask(&format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
+    assert_eq!(nothing_sealed.status(), 569);
+    let no_pairs = format!("POST /api/mte-pair HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 2\r\n\r\n[]");
+    assert_eq!(relay.ask(&no_pairs).await.status(), 400);
+    let no_upstream = relay.ask("GET /plain HTTP/1.1\r\nhost: dead.test\r\n\r\n").await;
+    assert_eq!(no_upstream.status(), 502);
+    assert_eq!(relay.ask("this is no HTTP\r\n\r\n").await.status(), 400);
+    eventually("the refused connection is counted", || {
+        relay.shared.metrics.text().contains("mte_relay_malformed_total{")
+    })
+    .await;
+    eventually("the admin listener is there", || std::net::TcpStream::connect(admin).is_ok()).await;
+    let mut wire = Wire::connect(admin).await;
+    wire.send("GET /metrics HTTP/1.1\r\nhost: admin\r\n\r\n").await;
+    let answer = wire.response(false).await.unwrap();
+    families(std::str::from_utf8(&answer.body).unwrap())
 }
 
 #[test]
 fn every_metric_is_documented_with_its_type_and_every_documented_one_exists() {
     run(async {
-        let relay = relay().await;
-        crate::harness::eventually("the refused connection is counted", || {
-            relay.shared.metrics.text().contains("mte_relay_malformed_total{")
-        })
-        .await;
-        let exported = exported(&relay);
+        let exported = exported().await;
         let rows: BTreeMap<_, _> = section("## Metrics")
             .lines()
             .filter_map(|line| {
@@ -134,7 +138,7 @@ fn every_metric_is_documented_with_its_type_and_every_documented_one_exists() {
 #[test]
 fn the_alert_rules_parse_and_use_metrics_that_exist() {
     run(async {
-        let exported = exported(&relay().await);
+        let exported = exported().await;
         let rules: Value = serde_yaml::from_str(block(section("### Alerts"), "yaml")).expect("YAML");
         let rules = rules["groups"][0]["rules"].as_array().expect("rules");
         assert!(rules.len() > 5);
