@@ -10,6 +10,7 @@
 //! | `tls` | TLS listeners |
 //! | `config` | configurations, and TLS towards upstreams |
 //! | `cli` | the binary |
+//! | `docs` | what the documentation says of metrics, logs and settings |
 //! | `operations` | what operators do and see: reload, hand-over, admin listener, logs, metrics |
 //! | `memory` | what a streamed body costs; needs a release build |
 //!
@@ -18,6 +19,7 @@
 mod cli;
 mod concurrency;
 mod config;
+mod docs;
 mod failures;
 mod harness;
 mod memory;
