@@ -101,8 +101,7 @@ fn serve(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
         codec = telemetry::CODEC,
         threads = config.threads,
         tenants = config.domains.tenants().count();
-        "mte-relay listens on {}",
-        config.listeners.iter().map(|listener| listener.address.to_string()).collect::<Vec<_>>().join(", ")
+        "mte-relay starts"
     );
     // The settings as they take effect: secrets print masked.
     let settings = serde_json::to_string(&config.settings).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Rate limits per key: so many per second, with a burst of twice that.
+//! Rate limits per key: so many per second, with a burst of [`BURST`] times that.
 
 use std::{
     hash::Hash,
@@ -12,6 +12,9 @@ use std::{
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
 use parking_lot::Mutex;
+
+/// So many seconds' allowance may be used at once.
+pub const BURST: u32 = 2;
 
 /// Keys that have their whole allowance back are forgotten after so many checks.
 const SWEEP_EVERY: u64 = 1_024;
@@ -59,7 +62,7 @@ impl<K: Hash + Eq + Clone> KeyedRate<K> {
         match &*current {
             Some((known, limiter)) if *known == rate.get() => limiter.clone(),
             _ => {
-                let burst = NonZeroU32::new(rate.get().saturating_mul(2)).unwrap_or(rate);
+                let burst = NonZeroU32::new(rate.get().saturating_mul(BURST)).unwrap_or(rate);
                 let limiter = Arc::new(RateLimiter::keyed(Quota::per_second(rate).allow_burst(burst)));
                 *current = Some((rate.get(), limiter.clone()));
                 limiter

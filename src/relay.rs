@@ -134,8 +134,8 @@ impl Relay {
         let signals = matches!(until, Until::Signal);
         let mut conf = ServerConf {
             threads: config.threads,
-            // The wait for requests in flight is ours (see `lifecycle`); this only keeps Pingora from ending before it.
-            grace_period_seconds: Some(if signals { config.timeouts.drain.as_secs() + 60 } else { 0 }),
+            // The wait for requests in flight, and the end after it, are ours (see `lifecycle`): Pingora's never comes.
+            grace_period_seconds: Some(if signals { u64::from(u32::MAX) } else { 0 }),
             graceful_shutdown_timeout_seconds: Some(1),
             upstream_keepalive_pool_size: 512,
             ..ServerConf::default()
@@ -226,6 +226,8 @@ async fn announce(shared: &Shared, signals: bool) {
         }
     }
     shared.lifecycle.enter(Phase::Running);
+    let addresses = config.listeners.iter().map(|listener| listener.address.to_string());
+    log::info!("mte-relay listens on {}", addresses.collect::<Vec<_>>().join(", "));
     let main = sd_notify::NotifyState::MainPid(std::process::id());
     lifecycle::notify_systemd(&[sd_notify::NotifyState::Ready, main], signals);
     std::future::pending().await

@@ -17,18 +17,18 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Answers a failure, unless a response is under way already; it is logged once, here.
 pub(super) async fn fail(session: &mut Session, ctx: &mut RequestContext, failure: Failure) {
     let head = session.as_downstream().response_written();
-    let answered = head.is_some_and(|head| !head.status.is_informational());
-    let what = if answered { "response broken off" } else { "request refused" };
+    let sent = head.map(|head| head.status).filter(|status| !status.is_informational());
+    let what = if sent.is_some() { "response broken off" } else { "request refused" };
     log::log!(
         failure.level(),
         request_id = ctx.request_id.as_str(),
         trace_id = ctx.trace.as_ref().map(crate::telemetry::TraceId::as_str),
         tenant = ctx.tenant.as_ref().map(|tenant| &*tenant.name),
-        status = failure.status(),
+        status = sent.map_or(failure.status(), |sent| sent.as_u16()),
         cause = failure.cause();
         "{what}: {failure}"
     );
-    if !answered {
+    if sent.is_none() {
         let body = failure.to_json(&ctx.request_id);
         if let Err(error) = write_failure(session, ctx, &failure, body.into()).await {
             log::debug!(request_id = ctx.request_id.as_str(); "the client did not take the answer: {error}");

@@ -87,6 +87,12 @@ pub enum Failure {
     /// The upstream took too long.
     #[error("upstream timed out: {0}")]
     GatewayTimeout(String),
+    /// The client's connection failed while it was served.
+    #[error("client: {0}")]
+    ClientClosed(String),
+    /// The client did not take its response in time.
+    #[error("client timed out while taking its response: {0}")]
+    ClientTimeout(String),
     /// The client took too long to send its request.
     #[error("client timed out while sending its body")]
     RequestTimeout,
@@ -127,6 +133,8 @@ impl Failure {
             Self::BadGateway(_) => "bad_gateway",
             Self::GatewayTimeout(_) => "gateway_timeout",
             Self::RequestTimeout => "request_timeout",
+            Self::ClientClosed(_) => "client_closed",
+            Self::ClientTimeout(_) => "client_timeout",
             Self::Internal(_) => "internal",
         }
     }
@@ -140,7 +148,11 @@ impl Failure {
     pub fn status(&self) -> u16 {
         match self {
             Self::UnknownHost(_) | Self::Misdirected(_) => 421,
-            Self::BadRequest(_) | Self::BadPairing(_) | Self::LateBody(_) => 400,
+            Self::BadRequest(_)
+            | Self::BadPairing(_)
+            | Self::LateBody(_)
+            | Self::ClientClosed(_)
+            | Self::ClientTimeout(_) => 400,
             Self::NotFound => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::RequestTimeout => 408,
@@ -167,6 +179,7 @@ impl Failure {
             Self::NotFound => "no such route".into(),
             Self::MethodNotAllowed(allowed) => format!("method not allowed here: use {allowed}").into(),
             Self::RequestTimeout => "the request body did not arrive in time".into(),
+            Self::ClientClosed(_) | Self::ClientTimeout(_) => "the client's connection failed".into(),
             Self::PairExists(index) => {
                 format!("pair {index} has the id of a live pair: choose another pairId").into()
             }

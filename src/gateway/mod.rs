@@ -179,7 +179,8 @@ fn classify(error: &Error) -> Failure {
         ) => Failure::GatewayTimeout(text),
         (ErrorSource::Upstream, _) => Failure::BadGateway(text),
         (ErrorSource::Downstream, ErrorType::ReadTimedout) => Failure::RequestTimeout,
-        (ErrorSource::Downstream, _) => Failure::BadRequest("the client's connection failed".into()),
+        (ErrorSource::Downstream, ErrorType::WriteTimedout) => Failure::ClientTimeout(text),
+        (ErrorSource::Downstream, _) => Failure::ClientClosed(text),
         _ => Failure::Internal(text),
     }
 }

@@ -15,8 +15,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Checks every peer that is to be checked, until the future is dropped.
 pub async fn run(shared: Arc<Shared>) {
-    // A connector of its own: a check makes a new connection, as a client of the upstream would.
-    let connector = Arc::new(Connector::new(None));
+    // A connector of its own: a check makes a new connection, as a client of the upstream would. It reads the system's
+    // certificates, which takes a while: only if there is something to check.
+    let mut connector = None;
     let mut ticks = tokio::time::interval(TICK);
     loop {
         ticks.tick().await;
@@ -24,6 +25,7 @@ pub async fn run(shared: Arc<Shared>) {
             let Some(settings) = &tenant.upstream.health else { continue };
             for (index, peer) in tenant.upstream.peers.iter().enumerate() {
                 if peer.state.take_check(settings.interval.0) {
+                    let connector = connector.get_or_insert_with(|| Arc::new(Connector::new(None)));
                     tokio::spawn(check(connector.clone(), tenant.clone(), index));
                 }
             }

@@ -33,7 +33,7 @@ fn run_serves_a_file_until_it_is_told_to_stop() {
             relay.signal(signal);
             let (code, text) = relay.finish();
             assert_eq!(code, Some(0), "{signal}: {text}");
-            assert!(text.contains("listens on") && text.contains("has stopped"), "{text}");
+            assert!(text.contains("mte-relay starts") && text.contains("has stopped"), "{text}");
         }
     });
 }

@@ -257,6 +257,34 @@ fn environment_variables_that_make_no_sense_are_refused_by_name() {
 }
 
 #[test]
+fn what_is_taken_and_hardly_meant_earns_a_warning() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("upgrade.sock").display().to_string();
+    for (line, words, mode) in [
+        (
+            "pairs: {max_per_request: 300, max_per_client: 400}\nlimits: {pairs_per_second: 100}",
+            "always refused",
+            0o700,
+        ),
+        ("pairs: {max_per_request: 100, max_per_client: 50}", "one request can exceed that", 0o700),
+        (&format!("upgrade_socket: '{socket}'"), "use one with mode 0700", 0o711),
+        (&format!("upgrade_socket: '{socket}'"), "", 0o700),
+        ("pairs: {max_per_request: 200}\nlimits: {pairs_per_second: 100}", "", 0o700),
+    ] {
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        let warnings = accepted(&format!("{TENANT}{line}\n"), &[]).warnings;
+        match words {
+            "" => assert_eq!(warnings, Vec::<String>::new(), "{line}"),
+            words => assert!(warnings.len() == 1 && warnings[0].contains(words), "{line}: {warnings:?}"),
+        }
+    }
+    let map = r#"{"a": {"upstream": "http://a", "client_id_secret": "0123456789abcdef0123456789abcdef", "min_kem": "ml-kem-512"}}"#;
+    let warnings = accepted("pairs: {min_kem: ml-kem-768}", &[("DOMAIN_MAP", map)]).warnings;
+    assert!(warnings[0].contains("holds for every tenant"), "{warnings:?}");
+}
+
+#[test]
 fn names_in_the_file_are_replaced_from_the_environment() {
     let text = "pool_size: ${SIZE}\ndomain_map: {'${HOSTNAME}': {upstream: 'http://${BACKEND}:80'}}";
     let variables = [("SIZE", "9"), ("HOSTNAME", "a.test"), ("BACKEND", "one")];

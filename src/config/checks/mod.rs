@@ -2,7 +2,7 @@
 
 mod tenant;
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 use ipnet::IpNet;
 
@@ -12,7 +12,10 @@ use super::{
     secret::Secret,
     settings::{AdminSettings, LogSettings, Settings},
 };
-use crate::domains::{Domains, HostPattern};
+use crate::{
+    domains::{Domains, HostPattern},
+    rate,
+};
 
 /// Methods that a browser may call by default (docs/protocol.md, section 6).
 pub(super) const DEFAULT_METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
@@ -36,6 +39,20 @@ pub(super) fn check(
             problems.add(name, "must be at least 1");
         }
     }
+    let (per_request, rate) = (settings.pairs.max_per_request, u64::from(settings.limits.pairs_per_second));
+    if rate > 0 && per_request as u64 > rate * u64::from(rate::BURST) {
+        problems.warn(format!(
+            "pairs.max_per_request ({per_request}) is more than limits.pairs_per_second ever lets through at once ({rate} \
+             times {}): such requests are always refused",
+            rate::BURST
+        ));
+    }
+    if per_request > settings.pairs.max_per_client {
+        problems.warn(format!(
+            "pairs.max_per_request ({per_request}) is more than pairs.max_per_client ({}): one request can exceed that",
+            settings.pairs.max_per_client
+        ));
+    }
     let timeouts = Timeouts {
         connect: settings.timeouts.connect.0,
         read: settings.timeouts.read.0,
@@ -53,10 +70,17 @@ pub(super) fn check(
         );
     }
     let domains = domains(&settings, base, carried, &timeouts, problems);
+    let upgrade_socket = settings.upgrade_socket.as_ref().map(|path| base.join(path));
+    if let Some(folder) = upgrade_socket.as_deref().and_then(Path::parent).filter(|folder| is_open(folder)) {
+        problems.warn(format!(
+            "upgrade_socket: others can enter its folder {}, and hand listeners to a successor: use one with mode 0700",
+            folder.display()
+        ));
+    }
     Config {
         listeners,
         admin,
-        upgrade_socket: settings.upgrade_socket.as_ref().map(|path| base.join(path)),
+        upgrade_socket,
         threads: match settings.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
@@ -160,6 +184,11 @@ fn networks(written: &[String], problems: &mut Problems) -> Vec<IpNet> {
         }
     }
     networks
+}
+
+/// Whether others than its owner can reach what is in a folder.
+fn is_open(folder: &Path) -> bool {
+    folder.metadata().is_ok_and(|folder| folder.permissions().mode() & 0o011 != 0)
 }
 
 fn listeners(settings: &Settings, problems: &mut Problems) -> Vec<Listener> {

@@ -54,8 +54,14 @@ impl At<'_> {
         timeouts: &Timeouts,
     ) -> Option<Tenant> {
         let min_kem = written.min_kem.as_deref().map_or(least, |name| {
-            let own = parse_kem(name, &self.place("min_kem"), self.problems);
-            if own.rank() >= least.rank() { own } else { least }
+            let place = self.place("min_kem");
+            let own = parse_kem(name, &place, self.problems);
+            if own.rank() >= least.rank() {
+                return own;
+            }
+            self.problems
+                .warn(format!("{place} ({name}) is below pairs.min_kem, which holds for every tenant"));
+            least
         });
         // Everything is looked at before anything is given up, so that all problems are told at once.
         let upstream = self.upstream(written, dns_refresh, timeouts);

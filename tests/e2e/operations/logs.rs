@@ -98,12 +98,34 @@ fn a_refused_request_says_why_in_the_log_and_not_to_the_client() {
 }
 
 #[test]
+fn a_client_that_goes_away_is_told_from_an_upstream_that_does() {
+    run(async {
+        let site = Site::new().await;
+        let process = site.start().await;
+        for client in [site.client(), site.tls_client(false), site.tls_client(true)] {
+            let before = process.log().len();
+            let mut body = client.get("/stream/1000000000").await.unwrap().into_body();
+            body.data().await.unwrap().unwrap();
+            drop((body, client));
+            let lines = || process.log().split_off(before);
+            let done = async || access(&lines()).iter().any(|line| line["route"] == "encrypted");
+            site.until("its line is written", done).await;
+            let line = access(&lines()).pop().unwrap();
+            assert_eq!((&line["status"], &line["closed"]), (&200.into(), &"client_closed".into()), "{line}");
+            let other = lines().into_iter().find(|line| line["cause"] == "client_closed").expect("its line");
+            assert_eq!((&other["status"], &other["level"]), (&200.into(), &"info".into()), "{other}");
+            assert!(other["message"].as_str().unwrap().starts_with("response broken off"), "{other}");
+        }
+    });
+}
+
+#[test]
 fn the_start_tells_versions_and_effective_settings() {
     run(async {
         let site = Site::new().await;
         let process = site.start().await;
         let log = process.log();
-        let start = log.iter().find(|line| line["message"].as_str().unwrap().contains("listens on")).unwrap();
+        let start = log.iter().find(|line| line["message"].as_str().unwrap().contains("starts")).unwrap();
         assert_eq!(
             (&start["version"], &start["codec"]),
             (&env!("CARGO_PKG_VERSION").into(), &"mte-open/1".into())
