@@ -3,6 +3,7 @@
 mod admin;
 mod handover;
 mod logs;
+mod metrics;
 mod reload;
 mod tools;
 mod upstreams;
