@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | `streaming` | bodies: their sizes, lengths, rhythm and ends |
 //! | `routing` | where requests go, what is forwarded, CORS |
+//! | `smuggling` | requests that two readers could take for different ones |
+//! | `edge` | what happens before a request: deadlines, PROXY headers, who is believed, rates |
 //! | `failures` | upstreams and clients that misbehave, and limits |
 //! | `concurrency` | many requests at once |
 //! | `tls` | TLS listeners |
@@ -22,5 +24,6 @@ mod harness;
 mod memory;
 mod operations;
 mod routing;
+mod smuggling;
 mod streaming;
 mod tls;

@@ -1,0 +1,163 @@
+//! Requests, byte by byte, that two readers could take for different ones. Each is refused before anything reaches the
+//! upstream, or arrives there as exactly the requests it is meant to be, without what was doubtful about it.
+//!
+//! | module | what it is about |
+//! | --- | --- |
+//! | `recorder` | the upstream, which keeps every byte |
+//! | `framing` | where a body ends, in HTTP/1.1 |
+//! | `heads` | request lines and header fields, in HTTP/1.1 |
+//! | `http2` | frames and header lists |
+
+mod framing;
+mod heads;
+mod recorder;
+
+use std::time::Duration;
+
+use self::recorder::{Recorded, Recorder, Rest};
+use crate::harness::{HOST, Relay, Setup, eventually};
+
+/// How long it is waited for more after an answer.
+const QUIET: Duration = Duration::from_millis(60);
+
+/// What must come of it.
+enum Expect {
+    /// Nothing reaches the upstream; the answer, if there is one, is of class 400.
+    Refused,
+    /// Nothing reaches the upstream, the answer is the relay's own.
+    Answered(u16),
+    /// The body goes wrong on its way: what reaches the upstream is the beginning of a request, on a connection that is
+    /// closed then.
+    Cut,
+    /// These reach the upstream, by method, target and body.
+    Seen(&'static [(&'static str, &'static str, &'static str)]),
+}
+
+/// One line of a table.
+struct Row {
+    name: &'static str,
+    bytes: Vec<u8>,
+    expect: Expect,
+}
+
+fn row(name: &'static str, bytes: impl Into<Vec<u8>>, expect: Expect) -> Row {
+    Row { name, bytes: bytes.into(), expect }
+}
+
+/// A relay before a recorder.
+struct Bench {
+    relay: Relay,
+    recorder: Recorder,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let recorder = Recorder::new().await;
+        let relay = Setup::default()
+            .top("timeouts: {read: 2s, headers: 2s}\nlimits: {max_header_bytes: 32KiB}")
+            .tenant(HOST, &recorder.upstream.url(), "pass_through_routes: ['/open', '/open/*', '/second']")
+            .start()
+            .await;
+        Self { relay, recorder }
+    }
+
+    /// Everything counted: requests, and what was refused before it was one.
+    fn counted(&self) -> f64 {
+        let text = self.relay.shared.metrics.text();
+        let families = ["mte_relay_requests_total", "mte_relay_malformed_total"];
+        let lines = text.lines().filter(|line| families.iter().any(|family| line.starts_with(family)));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// All rows, each on a connection of its own, with a good request after it. Every row that fails is named.
+    async fn run(&self, rows: Vec<Row>) {
+        assert!(!rows.is_empty());
+        let mut failures = Vec::new();
+        for Row { name, bytes, expect } in rows {
+            if let Err(failure) = self.trial(&bytes, expect).await {
+                failures.push(format!("{name}: {failure}"));
+            }
+        }
+        assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+        self.relay.deserted().await;
+    }
+
+    async fn trial(&self, bytes: &[u8], expect: Expect) -> Result<(), String> {
+        let (before, counted) = (self.recorder.requests().len(), self.counted());
+        let answers = self.exchange(bytes).await;
+        let good = format!("POST /open/good HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 4\r\n\r\ngood");
+        let after = self.relay.ask(&good).await;
+        if after.status() != 200 {
+            return Err(format!("the next good request is answered with {}", after.status()));
+        }
+        self.check_rest(matches!(expect, Expect::Cut)).await?;
+        let mut seen = self.recorder.requests().split_off(before);
+        let is_good = |request: &Recorded| request.target == "/open/good" && request.body == b"good";
+        let position = seen.iter().rposition(is_good).ok_or("the good request did not arrive")?;
+        seen.remove(position);
+        let text = |part: &[u8]| String::from_utf8_lossy(part).into_owned();
+        let seen: Vec<_> =
+            seen.into_iter().map(|request| (request.method, request.target, text(&request.body))).collect();
+        let (wanted, statuses): (&[_], Box<dyn Fn(&u16) -> bool>) = match &expect {
+            Expect::Refused | Expect::Cut => (&[], Box::new(|status| (400..500).contains(status))),
+            Expect::Answered(only) => (&[], Box::new(move |status| status == only)),
+            Expect::Seen(wanted) => (wanted, Box::new(|status| *status == 200)),
+        };
+        let same = |(seen, wanted): (&(String, String, String), &(&str, &str, &str))| {
+            (&*seen.0, &*seen.1, &*seen.2) == *wanted
+        };
+        if seen.len() != wanted.len() || !seen.iter().zip(wanted).all(same) {
+            return Err(format!("the upstream got {seen:?}; answers: {answers:?}"));
+        }
+        let expected = match expect {
+            Expect::Refused | Expect::Cut => answers.len() <= 1,
+            Expect::Answered(_) => answers.len() == 1,
+            Expect::Seen(wanted) => answers.len() == wanted.len(),
+        };
+        if !expected || !answers.iter().all(statuses) {
+            return Err(format!("answered with {answers:?}"));
+        }
+        // The good request is one; at least one more was counted.
+        eventually("it is counted", || self.counted() >= counted + 2.0).await;
+        Ok(())
+    }
+
+    /// Whatever the upstream has beside whole requests must be the beginning of one, and only where one is cut.
+    async fn check_rest(&self, cut: bool) -> Result<(), String> {
+        let fine = |rest: &Rest| cut && rest.fault.is_none();
+        if let Some(rest) = self.recorder.rest().iter().find(|rest| !fine(rest)) {
+            let failure =
+                format!("the upstream got no request ({:?}): {}", rest.fault, rest.bytes.escape_ascii());
+            self.recorder.forget_rest();
+            return Err(failure);
+        }
+        let closed = || self.recorder.rest().iter().all(|rest| rest.closed);
+        eventually("the connection of a cut request is closed", closed).await;
+        self.recorder.forget_rest();
+        Ok(())
+    }
+
+    /// Sends the bytes; the statuses of the answers until the relay closes the connection, or is quiet after an answer.
+    async fn exchange(&self, bytes: &[u8]) -> Vec<u16> {
+        let mut wire = self.relay.wire().await;
+        wire.send(bytes).await;
+        let mut statuses = Vec::new();
+        let bodiless = bytes.starts_with(b"HEAD");
+        loop {
+            let response = wire.response(bodiless);
+            let response = if statuses.is_empty() {
+                response.await
+            } else {
+                match tokio::time::timeout(QUIET, response).await {
+                    Ok(response) => response,
+                    Err(_) => return statuses,
+                }
+            };
+            match response {
+                Ok(response) if response.status() < 200 => {}
+                Ok(response) => statuses.push(response.status()),
+                Err(_) => return statuses,
+            }
+        }
+    }
+}
