@@ -152,6 +152,8 @@ impl Relay {
         let mut gateway = http_proxy(&server.configuration, Gateway::new(self.shared.clone()));
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(config.timeouts.idle);
+        // The gateway refuses the method itself, and logs and counts that as it does all else.
+        options.allow_connect_method_proxying = true;
         gateway.server_options = Some(options);
         let edge = Edge::new(gateway, self.shared.clone());
         let mut service = Service::new("gateway".into(), edge);

@@ -150,7 +150,6 @@ impl Drop for Watched {
             0 => self
                 .report
                 .refused("incomplete", &format!("the connection ended after {seen} bytes of a head")),
-            405 => self.report.refused("method", "CONNECT, answered with 405"),
             status => self.report.refused("malformed", &format!("not HTTP/1.1, answered with {status}")),
         }
     }

@@ -13,6 +13,7 @@ mod forward;
 mod request;
 mod response;
 mod route;
+mod strict;
 mod upstream;
 
 use std::{
@@ -84,6 +85,7 @@ impl Gateway {
     /// Everything up to the upstream; `Ok(true)` if the request was answered here. Each way is boxed: a future is
     /// as large as its largest way, and Pingora moves it for every request.
     async fn receive(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool, Failure> {
+        strict::check(session)?;
         let request = session.as_downstream().req_header();
         ctx.host = host(request)?;
         // Known first, so that whatever is answered carries the tenant's CORS headers.

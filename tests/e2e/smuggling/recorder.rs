@@ -141,6 +141,10 @@ fn request(bytes: &[u8]) -> Read<Recorded> {
         headers.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.as_str()).collect::<Vec<_>>()
     };
     require(all("host").len() == 1, "not one Host")?;
+    require(
+        all("http2-settings").is_empty() && !all("upgrade").concat().contains("h2"),
+        "an upgrade to HTTP/2",
+    )?;
     let body = match (&all("content-length")[..], &all("transfer-encoding")[..]) {
         ([], []) => Some((Vec::new(), 0)),
         ([length], []) => {
@@ -196,6 +200,7 @@ fn the_recorder_takes_nothing_that_can_be_read_in_two_ways() {
         good.replace("host: ", "x: a\nb: c\r\nhost: "),
         good.replace("host: ", "x: a\r\n b\r\nhost: "),
         good.replace("host", "x"),
+        good.replace("host", "upgrade: h2c\r\nhost"),
         format!("{chunked}0x2\r\nok\r\n0\r\n\r\n"),
         format!("{chunked}2;a=b\r\nok\r\n0\r\n\r\n"),
         format!("{chunked}2\r\nokay0\r\n\r\n"),
