@@ -29,7 +29,7 @@ use pingora_core::{
 use pingora_http::ResponseHeader;
 use pingora_proxy::{HttpProxy, Session};
 
-use self::watch::{Head, Report, Watched};
+use self::watch::{Head, Limits, Report, Watched};
 use crate::{
     config::{Config, Listener},
     domains::{Tenant, TenantId},
@@ -144,12 +144,13 @@ impl Edge {
                 return None;
             }
         };
+        let limits = Limits { idle: config.timeouts.idle, head: limit };
         let head = Arc::new(Head::default());
         // Pingora carries what is known of a connection in the digest of a CONNECT proxy, which is not there otherwise.
         let response = ResponseHeader::build_no_case(200, None).ok()?;
         let known = Connection { tenant, head: head.clone() };
         let proxy_digest = ProxyDigest::new(Box::new(response), Some(Box::new(known)));
-        Some(Box::new(Watched::new(stream, head, proxy_digest, socket_digest, limit, report)))
+        Some(Box::new(Watched::new(stream, head, proxy_digest, socket_digest, limits, report)))
     }
 
     async fn handshake(&self, mut tcp: TcpStream, config: &Config) -> Result<(Stream, TenantId), String> {

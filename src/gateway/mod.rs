@@ -210,6 +210,9 @@ impl ProxyHttp for Gateway {
         let downstream = session.as_downstream_mut();
         downstream.set_read_timeout(Some(timeouts.read));
         downstream.set_write_timeout(Some(timeouts.write));
+        if downstream.get_keepalive().is_some() {
+            downstream.set_keepalive(Some(timeouts.idle.as_secs().max(1)));
+        }
         if self.shared.lifecycle.is_leaving() {
             // Clients that know do not send their next request to a relay that is about to go.
             downstream.set_keepalive(None);

@@ -1,13 +1,14 @@
 //! Certificates, for upstreams and for listeners.
 
-use std::sync::Arc;
+use std::{io, path::Path, sync::Arc};
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+    ClientConfig, RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
 };
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
 /// A certificate authority nobody else knows.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -50,5 +51,38 @@ impl Authority {
                 .with_single_cert(vec![certificate.der().clone()], key)
                 .unwrap();
         TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// Issues a certificate for `name` into a folder; the tenant's line that names the files. `more` are settings beside.
+    pub fn settings(&self, folder: &Path, name: &str, more: &str) -> String {
+        let (certificate, key) = self.issue(name);
+        let [crt, pem] = ["crt", "key"].map(|ending| folder.join(format!("{name}.{ending}")));
+        std::fs::write(&crt, certificate.pem()).unwrap();
+        std::fs::write(&pem, key.serialize_pem()).unwrap();
+        format!("tls: {{certificate_file: {}, key_file: {}{more}}}", crt.display(), pem.display())
+    }
+
+    /// Makes a client's handshake over a connection: asks for `name`, speaks HTTP/2 or HTTP/1.1, and shows a certificate
+    /// of this authority or none.
+    pub async fn handshake(
+        &self,
+        stream: TcpStream,
+        name: &str,
+        certificate: bool,
+        http2: bool,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.root()).unwrap();
+        let builder = ClientConfig::builder().with_root_certificates(roots);
+        let mut config = if certificate {
+            let (own, key) = self.issue("client.test");
+            let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+            builder.with_client_auth_cert(vec![own.der().clone()], key).unwrap()
+        } else {
+            builder.with_no_client_auth()
+        };
+        config.alpn_protocols = vec![if http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 }

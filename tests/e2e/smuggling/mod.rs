@@ -6,19 +6,23 @@
 //! | `recorder` | the upstream, which keeps every byte |
 //! | `framing` | where a body ends, in HTTP/1.1 |
 //! | `heads` | request lines and header fields, in HTTP/1.1 |
-//! | `http2` | frames and header lists |
+//! | `http2` | header lists and frames, in HTTP/2; `http2::wire` writes them |
 
 mod framing;
 mod heads;
+mod http2;
 mod recorder;
 
 use std::time::Duration;
 
-use self::recorder::{Recorded, Recorder, Rest};
-use crate::harness::{HOST, Relay, Setup, eventually};
+use self::recorder::{Recorder, Rest};
+use crate::harness::{Authority, HOST, Relay, Setup, eventually};
 
 /// How long it is waited for more after an answer.
 const QUIET: Duration = Duration::from_millis(60);
+
+/// The target of a good request, whose body is `good`.
+const GOOD: &str = "/open/good";
 
 /// What must come of it.
 enum Expect {
@@ -48,17 +52,22 @@ fn row(name: &'static str, bytes: impl Into<Vec<u8>>, expect: Expect) -> Row {
 struct Bench {
     relay: Relay,
     recorder: Recorder,
+    authority: Authority,
+    _files: tempfile::TempDir,
 }
 
 impl Bench {
     async fn new() -> Self {
         let recorder = Recorder::new().await;
+        let (authority, files) = (Authority::new(), tempfile::tempdir().unwrap());
+        let tls = authority.settings(files.path(), HOST, "");
+        let routes = format!("pass_through_routes: ['/open', '/open/*', '/second']\n{tls}");
         let relay = Setup::default()
             .top("timeouts: {read: 2s, headers: 2s}\nlimits: {max_header_bytes: 32KiB}")
-            .tenant(HOST, &recorder.upstream.url(), "pass_through_routes: ['/open', '/open/*', '/second']")
+            .tenant(HOST, &recorder.upstream.url(), &routes)
             .start()
             .await;
-        Self { relay, recorder }
+        Self { relay, recorder, authority, _files: files }
     }
 
     /// Everything counted: requests, and what was refused before it was one.
@@ -74,7 +83,7 @@ impl Bench {
         assert!(!rows.is_empty());
         let mut failures = Vec::new();
         for Row { name, bytes, expect } in rows {
-            if let Err(failure) = self.trial(&bytes, expect).await {
+            if let Err(failure) = self.trial(expect, self.exchange(&bytes)).await {
                 failures.push(format!("{name}: {failure}"));
             }
         }
@@ -82,19 +91,25 @@ impl Bench {
         self.relay.deserted().await;
     }
 
-    async fn trial(&self, bytes: &[u8], expect: Expect) -> Result<(), String> {
+    async fn trial(
+        &self,
+        expect: Expect,
+        exchange: impl Future<Output = Result<Vec<u16>, String>>,
+    ) -> Result<(), String> {
         let (before, counted) = (self.recorder.requests().len(), self.counted());
-        let answers = self.exchange(bytes).await;
-        let good = format!("POST /open/good HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 4\r\n\r\ngood");
+        let answers = exchange.await?;
+        let good = format!("POST {GOOD} HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 4\r\n\r\ngood");
         let after = self.relay.ask(&good).await;
         if after.status() != 200 {
             return Err(format!("the next good request is answered with {}", after.status()));
         }
         self.check_rest(matches!(expect, Expect::Cut)).await?;
         let mut seen = self.recorder.requests().split_off(before);
-        let is_good = |request: &Recorded| request.target == "/open/good" && request.body == b"good";
-        let position = seen.iter().rposition(is_good).ok_or("the good request did not arrive")?;
-        seen.remove(position);
+        let all = seen.len();
+        seen.retain(|request| request.target != GOOD || request.body != b"good");
+        if seen.len() == all {
+            return Err("the good request did not arrive".into());
+        }
         let text = |part: &[u8]| String::from_utf8_lossy(part).into_owned();
         let seen: Vec<_> =
             seen.into_iter().map(|request| (request.method, request.target, text(&request.body))).collect();
@@ -140,7 +155,7 @@ impl Bench {
     }
 
     /// Sends the bytes; the statuses of the answers until the relay closes the connection, or is quiet after an answer.
-    async fn exchange(&self, bytes: &[u8]) -> Vec<u16> {
+    async fn exchange(&self, bytes: &[u8]) -> Result<Vec<u16>, String> {
         let mut wire = self.relay.wire().await;
         wire.send(bytes).await;
         let mut statuses = Vec::new();
@@ -152,13 +167,13 @@ impl Bench {
             } else {
                 match tokio::time::timeout(QUIET, response).await {
                     Ok(response) => response,
-                    Err(_) => return statuses,
+                    Err(_) => return Ok(statuses),
                 }
             };
             match response {
                 Ok(response) if response.status() < 200 => {}
                 Ok(response) => statuses.push(response.status()),
-                Err(_) => return statuses,
+                Err(_) => return Ok(statuses),
             }
         }
     }
