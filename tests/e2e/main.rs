@@ -19,6 +19,7 @@
 mod cli;
 mod concurrency;
 mod config;
+mod edge;
 mod failures;
 mod harness;
 mod memory;
