@@ -44,12 +44,7 @@ pub fn prepare(
         remove(request, |name| {
             hop::never_forwarded(name) && !hop::is_hop_by_hop(name) && name != "content-length"
         });
-        // An upstream that takes this up speaks with the client alone from then on, past every check here.
-        request.remove_header("http2-settings");
-        if request.headers.get_all(header::UPGRADE).iter().any(is_http2) {
-            request.remove_header(&header::UPGRADE);
-            request.remove_header(&header::CONNECTION);
-        }
+        // In absolute form so far.
         if !request.raw_path().starts_with(b"/") {
             let target = request.uri.path_and_query().cloned();
             request.set_uri(target.unwrap_or_else(|| PathAndQuery::from_static("/")).into());
@@ -69,10 +64,6 @@ pub fn prepare(
         request.insert_header(name.clone(), value.clone())?;
     }
     Ok(())
-}
-
-fn is_http2(upgrade: &HeaderValue) -> bool {
-    upgrade.as_bytes().split(|b| *b == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(b"h2c"))
 }
 
 fn remove(request: &mut RequestHeader, unwanted: impl Fn(&str) -> bool) {
