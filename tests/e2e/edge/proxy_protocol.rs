@@ -109,7 +109,7 @@ fn what_is_no_header_ends_the_connection_and_is_counted() {
             ("a command that is none", v2(0x22, 0x11, FOUR)),
             ("a family of version 2 that is none", v2(0x21, 0x51, FOUR)),
             ("addresses cut short", v2(0x21, 0x11, &FOUR[..4])),
-            ("a length beyond reason", v2(0x21, 0x11, &[&FOUR[..], &[0; 60_000]].concat())),
+            ("a length beyond reason", v2(0x21, 0x11, &[FOUR, &[0; 60_000]].concat())),
         ];
         for (name, header) in rows {
             for tls in [false, true] {

@@ -15,7 +15,7 @@ mod recorder;
 
 use std::time::Duration;
 
-use self::recorder::{Recorder, Rest};
+use self::recorder::{Recorded, Recorder, Rest};
 use crate::harness::{Authority, HOST, Relay, Setup, eventually};
 
 /// How long it is waited for more after an answer.
@@ -35,6 +35,27 @@ enum Expect {
     Cut,
     /// These reach the upstream, by method, target and body.
     Seen(&'static [(&'static str, &'static str, &'static str)]),
+}
+
+impl Expect {
+    fn seen(&self) -> &'static [(&'static str, &'static str, &'static str)] {
+        match self {
+            Self::Seen(requests) => requests,
+            _ => &[],
+        }
+    }
+
+    fn allows(&self, answers: &[u16]) -> bool {
+        match (self, answers) {
+            (Self::Refused | Self::Cut, []) => true,
+            (Self::Refused, [status]) => (400..500).contains(status),
+            // Client and upstream may have been silent for as long as each other.
+            (Self::Cut, [status]) => (400..500).contains(status) || *status == 504,
+            (Self::Answered(only), [status]) => only == status,
+            (Self::Seen(requests), _) => answers == vec![200; requests.len()],
+            _ => false,
+        }
+    }
 }
 
 /// One line of a table.
@@ -83,7 +104,7 @@ impl Bench {
         assert!(!rows.is_empty());
         let mut failures = Vec::new();
         for Row { name, bytes, expect } in rows {
-            if let Err(failure) = self.trial(expect, self.exchange(&bytes)).await {
+            if let Err(failure) = self.trial(name, expect, self.exchange(&bytes)).await {
                 failures.push(format!("{name}: {failure}"));
             }
         }
@@ -93,6 +114,7 @@ impl Bench {
 
     async fn trial(
         &self,
+        name: &str,
         expect: Expect,
         exchange: impl Future<Output = Result<Vec<u16>, String>>,
     ) -> Result<(), String> {
@@ -103,7 +125,7 @@ impl Bench {
         if after.status() != 200 {
             return Err(format!("the next good request is answered with {}", after.status()));
         }
-        self.check_rest(matches!(expect, Expect::Cut)).await?;
+        self.check_rest(name, matches!(expect, Expect::Cut)).await?;
         let mut seen = self.recorder.requests().split_off(before);
         let all = seen.len();
         seen.retain(|request| request.target != GOOD || request.body != b"good");
@@ -111,37 +133,23 @@ impl Bench {
         if good == 0 {
             return Err("the good request did not arrive".into());
         }
-        let text = |part: &[u8]| String::from_utf8_lossy(part).into_owned();
-        let seen: Vec<_> =
-            seen.into_iter().map(|request| (request.method, request.target, text(&request.body))).collect();
-        let (wanted, statuses): (&[_], Box<dyn Fn(&u16) -> bool>) = match &expect {
-            Expect::Refused => (&[], Box::new(|status| (400..500).contains(status))),
-            // Client and upstream may have been silent for as long as each other.
-            Expect::Cut => (&[], Box::new(|status| (400..500).contains(status) || *status == 504)),
-            Expect::Answered(only) => (&[], Box::new(move |status| status == only)),
-            Expect::Seen(wanted) => (wanted, Box::new(|status| *status == 200)),
-        };
-        let same = |(seen, wanted): (&(String, String, String), &(&str, &str, &str))| {
-            (&*seen.0, &*seen.1, &*seen.2) == *wanted
+        let wanted = expect.seen();
+        let same = |(seen, wanted): (&Recorded, &(&str, &str, &str))| {
+            (&*seen.method, &*seen.target, &*String::from_utf8_lossy(&seen.body)) == *wanted
         };
         if seen.len() != wanted.len() || !seen.iter().zip(wanted).all(same) {
             return Err(format!("the upstream got {seen:?}; answers: {answers:?}"));
         }
-        let expected = match expect {
-            Expect::Refused | Expect::Cut => answers.len() <= 1,
-            Expect::Answered(_) => answers.len() == 1,
-            Expect::Seen(wanted) => answers.len() == wanted.len(),
-        };
-        if !expected || !answers.iter().all(statuses) {
+        if !expect.allows(&answers) {
             return Err(format!("answered with {answers:?}"));
         }
         // What was tried is counted as well, whoever answered it.
-        eventually("it is counted", || self.counted() >= counted + good as f64 + 1.0).await;
+        eventually(&format!("{name}: it is counted"), || self.counted() >= counted + good as f64 + 1.0).await;
         Ok(())
     }
 
     /// Whatever the upstream has beside whole requests must be the beginning of one, and only where one is cut.
-    async fn check_rest(&self, cut: bool) -> Result<(), String> {
+    async fn check_rest(&self, name: &str, cut: bool) -> Result<(), String> {
         let fine = |rest: &Rest| cut && rest.fault.is_none();
         if let Some(rest) = self.recorder.rest().iter().find(|rest| !fine(rest)) {
             let failure =
@@ -150,7 +158,7 @@ impl Bench {
             return Err(failure);
         }
         let closed = || self.recorder.rest().iter().all(|rest| rest.closed);
-        eventually("the connection of a cut request is closed", closed).await;
+        eventually(&format!("{name}: its connection to the upstream is closed"), closed).await;
         self.recorder.forget_rest();
         Ok(())
     }

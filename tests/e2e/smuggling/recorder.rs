@@ -21,7 +21,6 @@ pub struct Recorded {
 struct Connection {
     bytes: Vec<u8>,
     read: usize,
-    requests: Vec<Recorded>,
     fault: Option<&'static str>,
     closed: bool,
 }
@@ -35,40 +34,52 @@ pub struct Rest {
     pub closed: bool,
 }
 
+/// Everything that came, the requests in the order in which they became whole.
+#[derive(Default)]
+struct Record {
+    connections: Vec<Connection>,
+    requests: Vec<Recorded>,
+}
+
 /// The upstream.
 pub struct Recorder {
     pub upstream: Upstream,
-    connections: Arc<Mutex<Vec<Connection>>>,
+    record: Arc<Mutex<Record>>,
 }
 
 impl Recorder {
     pub async fn new() -> Self {
-        let connections = Arc::new(Mutex::new(Vec::<Connection>::new()));
-        let record = connections.clone();
+        let record = Arc::new(Mutex::new(Record::default()));
+        let shared = record.clone();
         let upstream = Upstream::raw(move |mut wire: Wire, _| {
-            let record = record.clone();
+            let record = shared.clone();
             async move {
                 let index = {
-                    let mut all = record.lock();
-                    all.push(Connection::default());
-                    all.len() - 1
+                    let connections = &mut record.lock().connections;
+                    connections.push(Connection::default());
+                    connections.len() - 1
                 };
                 while let Some(part) = wire.some().await {
-                    let arrived = record.lock()[index].receive(&part);
+                    let arrived = {
+                        let Record { connections, requests } = &mut *record.lock();
+                        let before = requests.len();
+                        connections[index].receive(&part, requests);
+                        requests.len() - before
+                    };
                     for _ in 0..arrived {
                         wire.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
                     }
                 }
-                record.lock()[index].closed = true;
+                record.lock().connections[index].closed = true;
             }
         })
         .await;
-        Self { upstream, connections }
+        Self { upstream, record }
     }
 
     /// Every request so far, of whatever connection.
     pub fn requests(&self) -> Vec<Recorded> {
-        self.connections.lock().iter().flat_map(|connection| connection.requests.clone()).collect()
+        self.record.lock().requests.clone()
     }
 
     /// All bytes so far that are not a whole request, of each connection.
@@ -77,33 +88,31 @@ impl Recorder {
             let (bytes, closed) = (connection.bytes[connection.read..].to_vec(), connection.closed);
             (!bytes.is_empty()).then_some(Rest { bytes, fault: connection.fault, closed })
         };
-        self.connections.lock().iter().filter_map(rest).collect()
+        self.record.lock().connections.iter().filter_map(rest).collect()
     }
 
     /// Lets the rest be: what comes after it is looked at by itself.
     pub fn forget_rest(&self) {
-        for connection in &mut *self.connections.lock() {
+        for connection in &mut self.record.lock().connections {
             (connection.read, connection.fault) = (connection.bytes.len(), None);
         }
     }
 }
 
 impl Connection {
-    /// How many requests have become whole.
-    fn receive(&mut self, part: &[u8]) -> usize {
+    /// Adds the requests that have become whole.
+    fn receive(&mut self, part: &[u8], requests: &mut Vec<Recorded>) {
         self.bytes.extend_from_slice(part);
-        let before = self.requests.len();
         while self.fault.is_none() {
             match request(&self.bytes[self.read..]) {
                 Ok(Some((request, len))) => {
                     self.read += len;
-                    self.requests.push(request);
+                    requests.push(request);
                 }
                 Ok(None) => break,
                 Err(fault) => self.fault = Some(fault),
             }
         }
-        self.requests.len() - before
     }
 }
 

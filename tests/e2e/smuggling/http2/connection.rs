@@ -109,7 +109,7 @@ fn another_preface_ends_its_connection() {
                 Ok(Vec::new())
             };
             bench
-                .trial(Expect::Refused, exchange)
+                .trial("another preface", Expect::Refused, exchange)
                 .await
                 .unwrap_or_else(|failure| panic!("{bytes:?}: {failure}"));
         }

@@ -63,7 +63,7 @@ async fn run(rows: Vec<Row>) {
     let bench = Bench::new().await;
     let mut failures = Vec::new();
     for Row { name, bytes, expect, after } in rows {
-        if let Err(failure) = bench.trial(expect, exchange(&bench, &bytes, after)).await {
+        if let Err(failure) = bench.trial(name, expect, exchange(&bench, &bytes, after)).await {
             failures.push(format!("{name}: {failure}"));
         }
     }
