@@ -23,7 +23,7 @@ const SIX: &[u8] =
     b"\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x12\x67\x01\xbb";
 
 async fn door(trusted: &str) -> Door {
-    let top = format!("trusted_proxies: [{trusted}]\ntimeouts: {{headers: 3s}}");
+    let top = format!("trusted_proxies: [{trusted}]\ntimeouts: {{headers: 100s}}");
     Door::new(Setup::default().top(&top).listeners("proxy_protocol: true")).await
 }
 
