@@ -9,7 +9,10 @@ use parking_lot::Mutex;
 use pingora_core::{
     apps::HttpServerOptions,
     listeners::ListenerConfig,
-    protocols::l4::stream::L4BufferSettings,
+    protocols::{
+        http::v2::server::{H2Options, default_h2_options},
+        l4::stream::L4BufferSettings,
+    },
     server::{RunArgs, Server, ShutdownWatch, configuration::Opt, configuration::ServerConf},
     services::{
         background::{BackgroundService, background_service},
@@ -152,7 +155,10 @@ impl Relay {
         let mut gateway = http_proxy(&server.configuration, Gateway::new(self.shared.clone()));
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(config.timeouts.idle);
+        // The gateway refuses the method itself, and logs and counts that as it does all else.
+        options.allow_connect_method_proxying = true;
         gateway.server_options = Some(options);
+        gateway.h2_options = Some(http2(&config));
         let edge = Edge::new(gateway, self.shared.clone());
         let mut service = Service::new("gateway".into(), edge);
         for Listener { address, .. } in &config.listeners {
@@ -168,6 +174,15 @@ impl Relay {
         let shutdown = Shutdown::new(until, self.shared);
         server.run(RunArgs { shutdown_signal: Box::new(shutdown) });
     }
+}
+
+/// Leaves `max_header_bytes` to the gateway, which logs what it refuses: HTTP/2 counts 32 bytes more for every field.
+fn http2(config: &Config) -> H2Options {
+    const FIELDS: usize = 512;
+    let most = config.limits.max_header_bytes.saturating_add(FIELDS * 32);
+    let mut options = default_h2_options();
+    options.max_header_list_size(u32::try_from(most).unwrap_or(u32::MAX));
+    options
 }
 
 /// Everything beside the requests, on a thread of its own: metrics and health are answered while workers are busy.

@@ -274,6 +274,10 @@ impl Config {
             ("pool_size", self.pool_size != old.pool_size),
             ("log.format", self.log.json != old.log.json),
             ("timeouts.idle (of HTTP/2 clients)", self.timeouts.idle != old.timeouts.idle),
+            (
+                "limits.max_header_bytes (of HTTP/2 clients)",
+                self.limits.max_header_bytes > old.limits.max_header_bytes,
+            ),
         ];
         differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }

@@ -1,67 +1,213 @@
-//! HTTP/2 frames on their way to a client, read just far enough to see the ones that refuse something (RFC 9113,
-//! sections 6.4 and 6.8): RST_STREAM and GOAWAY with a code that blames the client.
+//! HTTP/2 frames on their way from a client and to it, read just far enough to see a head that does not end, and what is
+//! refused without the gateway (RFC 9113, sections 4.1, 6.4 and 6.8): RST_STREAM and GOAWAY with a code that blames the
+//! client, and responses that are nothing but a status.
 
 const FRAME_HEADER: usize = 9;
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
 
-/// Looks for refusals in a stream of frames, cut anywhere.
+/// What a client's connection begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A response head that has more than its status is longer: it has the request's id.
+const MOST_STATUS: usize = 8;
+
+/// Streams that are remembered: more than a connection has at a time. Of those that the client resets nothing is seen.
+const MOST_RESPONDING: usize = 256;
+
+/// The beginning of a frame.
+struct Frame<'a> {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+    /// Bytes of the whole payload.
+    len: usize,
+    /// Its first bytes: as many as there are, of those that are kept of its kind.
+    payload: &'a [u8],
+}
+
+/// Finds frames in a stream of them, cut anywhere.
 #[derive(Debug, Default)]
-pub(super) struct Refusals {
-    /// A frame's header, and of the two kinds above the first eight bytes of what follows.
+struct Frames {
     start: Vec<u8>,
     /// Bytes of the frame that are of no interest.
     skip: usize,
 }
 
-impl Refusals {
-    /// What the next bytes refuse, if they do; of several, the last.
-    pub(super) fn find(&mut self, mut part: &[u8]) -> Option<&'static str> {
-        let mut found = None;
+impl Frames {
+    /// Shows `see` the frames that these bytes begin, or of which enough has come now; `kept` is how much of a payload is
+    /// kept by a frame's kind.
+    fn read(&mut self, mut part: &[u8], kept: fn(u8) -> usize, mut see: impl FnMut(Frame<'_>)) {
         loop {
             let skipped = self.skip.min(part.len());
             self.skip -= skipped;
             part = &part[skipped..];
             if part.is_empty() {
-                return found;
+                return;
             }
-            let wanted = self.wanted();
+            let wanted = self.wanted(kept);
             let taken = (wanted - self.start.len()).min(part.len());
             self.start.extend_from_slice(&part[..taken]);
             part = &part[taken..];
-            if self.start.len() == self.wanted() {
-                found = self.verdict().or(found);
-                self.skip = self.payload() - (self.start.len() - FRAME_HEADER);
+            if self.start.len() == self.wanted(kept)
+                && let &[a, b, c, kind, flags, s, t, u, v, ref payload @ ..] = &self.start[..]
+            {
+                let len = u32::from_be_bytes([0, a, b, c]) as usize;
+                let stream = u32::from_be_bytes([s & 0x7f, t, u, v]);
+                see(Frame { kind, flags, stream, len, payload });
+                self.skip = len - payload.len();
                 self.start.clear();
             }
         }
     }
 
-    fn payload(&self) -> usize {
-        self.start.first_chunk::<3>().map_or(0, |&[a, b, c]| u32::from_be_bytes([0, a, b, c]) as usize)
-    }
-
-    /// How much of this frame is to be looked at.
-    fn wanted(&self) -> usize {
-        let more = match self.start.get(3) {
-            Some(&RST_STREAM) => 4,
-            Some(&GOAWAY) => 8,
+    /// How much of this frame is to be looked at, header included.
+    fn wanted(&self, kept: fn(u8) -> usize) -> usize {
+        let payload = match self.start.get(..4) {
+            Some(&[a, b, c, kind]) => kept(kind).min(u32::from_be_bytes([0, a, b, c]) as usize),
             _ => 0,
         };
-        FRAME_HEADER + more.min(self.payload())
+        FRAME_HEADER + payload
     }
 
-    fn verdict(&self) -> Option<&'static str> {
-        let code = u32::from_be_bytes(*self.start.get(FRAME_HEADER..)?.last_chunk::<4>()?);
-        match code {
-            1 => Some("a protocol error"),
-            3 => Some("a flow control error"),
-            5 => Some("a frame on a closed stream"),
-            6 => Some("a frame of a wrong size"),
-            9 => Some("header fields that do not decompress"),
-            11 => Some("too much of something (ENHANCE_YOUR_CALM)"),
-            _ => None,
+    /// Whether a frame has begun and is not whole; of its kind, if that has come.
+    fn begun(&self) -> Option<u8> {
+        self.start.get(3).copied()
+    }
+}
+
+/// Looks for heads in what a client sends.
+#[derive(Debug)]
+pub(super) struct Heads {
+    /// What is still to come of the preface.
+    preface: &'static [u8],
+    frames: Frames,
+    /// A head has begun, and its last frame has not.
+    open: bool,
+    /// The last frame of a head has begun.
+    ending: bool,
+    ended: u64,
+}
+
+impl Default for Heads {
+    fn default() -> Self {
+        // The preface and the frame behind it are as good as a head.
+        Self { preface: PREFACE, frames: Frames::default(), open: true, ending: false, ended: 0 }
+    }
+}
+
+impl Heads {
+    /// What has come from the client.
+    ///
+    /// # Errors
+    /// It does not begin with the preface.
+    pub(super) fn read(&mut self, part: &[u8]) -> Result<(), &'static str> {
+        let (preface, part) = part.split_at(self.preface.len().min(part.len()));
+        let (expected, rest) = self.preface.split_at(preface.len());
+        self.preface = rest;
+        if preface != expected {
+            return Err("another protocol than HTTP/2, which was agreed");
         }
+        let Self { frames, open, ending, ended, .. } = self;
+        frames.read(
+            part,
+            |_| 0,
+            |frame| {
+                *ended += u64::from(std::mem::take(ending));
+                let first = *ended == 0;
+                match frame.kind {
+                    _ if first => (*open, *ending) = (false, true),
+                    HEADERS | CONTINUATION => {
+                        *ending = frame.flags & END_HEADERS != 0;
+                        *open = !*ending;
+                    }
+                    _ => {}
+                }
+            },
+        );
+        if frames.skip == 0 {
+            *ended += u64::from(std::mem::take(ending));
+        }
+        Ok(())
+    }
+
+    /// How many heads came before, if one has begun and is not whole.
+    pub(super) fn awaited(&self) -> Option<u64> {
+        let begun = matches!(self.frames.begun(), Some(HEADERS | CONTINUATION));
+        (self.open || self.ending || begun).then_some(self.ended)
+    }
+}
+
+/// Looks for refusals in what is sent to a client.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    frames: Frames,
+    /// Streams with a response head and no end yet: what comes then are trailers.
+    responding: Vec<u32>,
+}
+
+impl Refusals {
+    /// What the next bytes refuse, if they do; of several, the last.
+    pub(super) fn find(&mut self, part: &[u8]) -> Option<&'static str> {
+        let Self { frames, responding } = self;
+        let mut found = None;
+        let kept = |kind| match kind {
+            RST_STREAM => 4,
+            GOAWAY => 8,
+            HEADERS => MOST_STATUS,
+            _ => 0,
+        };
+        frames.read(part, kept, |frame| {
+            let ends = matches!(frame.kind, DATA | HEADERS) && frame.flags & END_STREAM != 0;
+            let known = responding.iter().position(|stream| *stream == frame.stream);
+            match frame.kind {
+                RST_STREAM | GOAWAY => found = blames(frame.payload).or(found),
+                HEADERS if known.is_none() && ends && frame.len <= MOST_STATUS => {
+                    found = Some(status_only(frame.payload));
+                }
+                HEADERS if known.is_none() && !ends => {
+                    if responding.len() == MOST_RESPONDING {
+                        responding.remove(0);
+                    }
+                    responding.push(frame.stream);
+                }
+                _ => {}
+            }
+            if let Some(known) = known
+                && (ends || frame.kind == RST_STREAM)
+            {
+                responding.remove(known);
+            }
+        });
+        found
+    }
+}
+
+/// A response that is nothing but a status, compressed: 400 has a place in the static table, which no other has that is
+/// sent like this.
+fn status_only(head: &[u8]) -> &'static str {
+    const BAD_REQUEST: u8 = 0x8c;
+    if head.ends_with(&[BAD_REQUEST]) {
+        "an ambiguous host or target, answered with 400"
+    } else {
+        "too many or too large header fields, answered with 431"
+    }
+}
+
+fn blames(payload: &[u8]) -> Option<&'static str> {
+    match u32::from_be_bytes(*payload.last_chunk()?) {
+        1 => Some("a protocol error"),
+        3 => Some("a flow control error"),
+        5 => Some("a frame on a closed stream"),
+        6 => Some("a frame of a wrong size"),
+        9 => Some("header fields that do not decompress"),
+        11 => Some("too much of something (ENHANCE_YOUR_CALM)"),
+        _ => None,
     }
 }
 
@@ -70,8 +216,12 @@ mod tests {
     use super::*;
 
     fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+        flagged(kind, 0, payload)
+    }
+
+    fn flagged(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
         let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-        frame.extend([kind, 0, 0, 0, 0, 1]);
+        frame.extend([kind, flags, 0, 0, 0, 1]);
         frame.extend_from_slice(payload);
         frame
     }
@@ -98,5 +248,44 @@ mod tests {
             Some("too much of something (ENHANCE_YOUR_CALM)")
         );
         assert_eq!(refusals.find(&frame(RST_STREAM, &[0, 0, 0, 1])), Some("a protocol error"));
+    }
+
+    #[test]
+    fn a_status_alone_is_a_refusal_and_trailers_are_none() {
+        let (bad, large) = (flagged(HEADERS, 5, &[0x8c]), flagged(HEADERS, 5, &[0x48, 0x82, 0x64, 0x02]));
+        assert!(Refusals::default().find(&bad).unwrap().contains("400"));
+        assert!(Refusals::default().find(&large).unwrap().contains("431"));
+        assert_eq!(Refusals::default().find(&flagged(HEADERS, 5, &[0x8c; 20])), None);
+        let mut refusals = Refusals::default();
+        let response = [flagged(HEADERS, 4, &[0x88; 20]), frame(DATA, b"x"), flagged(HEADERS, 5, &[0xbe])];
+        assert_eq!(refusals.find(&response.concat()), None);
+        assert!(refusals.responding.is_empty());
+        assert!(refusals.find(&flagged(HEADERS, 5, &[0xbe])).is_some());
+    }
+
+    #[test]
+    fn a_head_is_awaited_from_its_first_frame_to_the_end_of_its_last() {
+        let preface = [PREFACE, &frame(4, &[0; 6])].concat();
+        let head = [flagged(HEADERS, 0, &[1; 10]), flagged(CONTINUATION, END_HEADERS, &[2; 5])].concat();
+        let mut heads = Heads::default();
+        for byte in &preface {
+            assert_eq!(heads.awaited(), Some(0));
+            heads.read(&[*byte]).unwrap();
+        }
+        assert_eq!(heads.awaited(), None);
+        for count in 1..3 {
+            heads.read(&frame(DATA, b"some data")[..12]).unwrap();
+            assert_eq!(heads.awaited(), None, "of data it does not matter when they come");
+            heads.read(&frame(DATA, b"some data")[12..]).unwrap();
+            heads.read(&head[..4]).unwrap();
+            for byte in &head[4..] {
+                assert_eq!(heads.awaited(), Some(count));
+                heads.read(&[*byte]).unwrap();
+            }
+            assert_eq!(heads.awaited(), None);
+        }
+        heads.read(&[&head[..], &head[..20]].concat()).unwrap();
+        assert!(Heads::default().read(b"GET / HTTP/1.1").is_err());
+        assert_eq!(heads.awaited(), Some(4), "the next one has begun with the last one's end");
     }
 }

@@ -2,7 +2,6 @@
 
 use pingora_core::protocols::l4::stream::Stream as TcpStream;
 use rustls::server::Acceptor as ClientHelloReader;
-use tokio::io::AsyncReadExt;
 
 /// A client's first message is never larger in earnest.
 const MOST_HELLO: usize = 16 << 10;
@@ -16,13 +15,7 @@ pub(super) async fn server_name(stream: &mut TcpStream) -> Result<Option<String>
     let mut reader = ClientHelloReader::default();
     loop {
         let mut part = [0; 2_048];
-        let read = stream.read(&mut part).await.map_err(|error| error.to_string())?;
-        if read == 0 {
-            let silent = seen.is_empty();
-            return Err(
-                if silent { super::SILENT } else { "the client went away before it said hello" }.into()
-            );
-        }
+        let read = super::more(stream, &mut part, &seen, "the client went away before it said hello").await?;
         seen.extend_from_slice(&part[..read]);
         let mut rest = &part[..read];
         while !rest.is_empty() {

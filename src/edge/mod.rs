@@ -28,8 +28,9 @@ use pingora_core::{
 };
 use pingora_http::ResponseHeader;
 use pingora_proxy::{HttpProxy, Session};
+use tokio::io::AsyncReadExt;
 
-use self::watch::{Head, Report, Watched};
+use self::watch::{Head, Limits, Report, Watched};
 use crate::{
     config::{Config, Listener},
     domains::{Tenant, TenantId},
@@ -55,6 +56,22 @@ pub fn connection(session: &Session) -> Option<&Connection> {
 
 /// A client that connects and goes away without a word.
 const SILENT: &str = "";
+
+/// Reads on; `seen` is what has come before, `cut` what to say of an end here.
+async fn more(
+    stream: &mut TcpStream,
+    part: &mut [u8],
+    seen: &[u8],
+    cut: &'static str,
+) -> Result<usize, String> {
+    match stream.read(part).await {
+        // Some who look whether a port is open close their connection with a reset.
+        Ok(0) | Err(_) if seen.is_empty() => Err(SILENT.into()),
+        Ok(0) => Err(cut.into()),
+        Ok(read) => Ok(read),
+        Err(error) => Err(error.to_string()),
+    }
+}
 
 /// Why a connection did not come to its first request.
 struct Refused {
@@ -104,6 +121,7 @@ impl Edge {
         let limit = config.timeouts.headers;
         let mut socket_digest = None;
         let mut tenant = None;
+        let mut late = if listener.proxy_protocol { "proxy_header" } else { "tls" };
 
         let before_http = async {
             if listener.proxy_protocol {
@@ -114,6 +132,7 @@ impl Edge {
                     socket_digest = Some(Arc::new(named_digest(&tcp, source, destination)));
                 }
             }
+            late = "tls";
             let stream: Stream = if listener.tls {
                 let made = self.handshake(tcp, &config).await;
                 let result = if made.is_ok() { "ok" } else { "failed" };
@@ -139,17 +158,17 @@ impl Edge {
                 return None;
             }
             Err(_) => {
-                let cause = if listener.tls { "tls" } else { "proxy_header" };
-                report.refused(cause, &format!("nothing whole within {limit:?}"));
+                report.refused(late, &format!("nothing whole within {limit:?}"));
                 return None;
             }
         };
+        let limits = Limits { idle: config.timeouts.idle, head: limit };
         let head = Arc::new(Head::default());
         // Pingora carries what is known of a connection in the digest of a CONNECT proxy, which is not there otherwise.
         let response = ResponseHeader::build_no_case(200, None).ok()?;
         let known = Connection { tenant, head: head.clone() };
         let proxy_digest = ProxyDigest::new(Box::new(response), Some(Box::new(known)));
-        Some(Box::new(Watched::new(stream, head, proxy_digest, socket_digest, limit, report)))
+        Some(Box::new(Watched::new(stream, head, proxy_digest, socket_digest, limits, report)))
     }
 
     async fn handshake(&self, mut tcp: TcpStream, config: &Config) -> Result<(Stream, TenantId), String> {
@@ -169,6 +188,8 @@ async fn believed(
     other_end: Option<SocketAddr>,
     config: &Config,
 ) -> Result<proxy_protocol::Addresses, String> {
+    // Read first: somebody who only looks whether the port is open is not refused anything.
+    let named = proxy_protocol::read(tcp).await?;
     let trusted = &config.trusted_proxies;
     let may = |address: SocketAddr| {
         let ip = address.ip().to_canonical();
@@ -177,7 +198,7 @@ async fn believed(
     if !trusted.is_empty() && !other_end.is_some_and(may) {
         return Err("a PROXY header is believed from trusted_proxies only".into());
     }
-    proxy_protocol::read(tcp).await
+    Ok(named)
 }
 
 /// The socket's digest with the addresses that a PROXY header names.

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use pingora_core::protocols::l4::stream::Stream as TcpStream;
 use ppp::{HeaderResult, PartialResult, v1, v2};
-use tokio::io::AsyncReadExt;
 
 /// Version 1 has at most so many bytes.
 const MOST_LINE: usize = 107;
@@ -22,16 +21,8 @@ pub(super) async fn read(stream: &mut TcpStream) -> Result<Addresses, String> {
     let mut seen = Vec::new();
     loop {
         let mut part = [0; 512];
-        let read = stream.read(&mut part).await.map_err(|error| error.to_string())?;
-        if read == 0 {
-            let silent = seen.is_empty();
-            return Err(if silent {
-                super::SILENT
-            } else {
-                "the client went away before its PROXY header was whole"
-            }
-            .into());
-        }
+        let cut = "the client went away before its PROXY header was whole";
+        let read = super::more(stream, &mut part, &seen, cut).await?;
         seen.extend_from_slice(&part[..read]);
         match parse(&seen)? {
             Some((len, addresses)) => {
@@ -63,9 +54,14 @@ fn parse(seen: &[u8]) -> Result<Option<(usize, Addresses)>, String> {
             None => return Err("not a PROXY header: its line has no end".into()),
         }
     }
+    let whole_line = header.starts_with(b"PROXY ") && header.ends_with(b"\n");
     let header = HeaderResult::parse(header);
     if header.is_incomplete() {
-        return Ok(None);
+        return if whole_line {
+            Err("not a PROXY header: a part of its line is missing".into())
+        } else {
+            Ok(None)
+        };
     }
     let wrong = |error: &dyn std::fmt::Display| format!("not a PROXY header: {error}");
     Ok(Some(match header {
@@ -144,6 +140,7 @@ mod tests {
             &b"GET / HTTP/1.1\r\n"[..],
             b"\x16\x03\x01\x02\x00\x01",
             b"PROXY TCP4 1.2.3.4 5.6.7.8 99999 1\r\n",
+            b"PROXY TCP4\r\n",
             b"PROXY TCP9 1.2.3.4 5.6.7.8 1 1\r\n",
         ] {
             assert!(parse(wrong).is_err(), "{wrong:?}");

@@ -2,7 +2,7 @@
 //!
 //! Pingora has no deadline for a request's whole head, and answers what it cannot parse by itself, without a hook or a log
 //! line. This stream lies between it and the connection: it ends a head that takes too long, and when a connection ends
-//! without a request in it, it says so. Of HTTP/2 it reads the frames that refuse something.
+//! without a request in it, it says so. Of HTTP/2 it reads as much of the frames as that needs.
 
 use std::{
     io::{self, IoSlice},
@@ -28,7 +28,7 @@ use tokio::{
     time::Sleep,
 };
 
-use super::frames::Refusals;
+use super::frames::{Heads, Refusals};
 use crate::telemetry::Metrics;
 
 /// A connection's request heads: shared between the stream and the gateway.
@@ -79,13 +79,33 @@ pub(super) struct Watched {
     head: Arc<Head>,
     proxy_digest: Arc<ProxyDigest>,
     socket_digest: Option<Arc<SocketDigest>>,
-    /// For one whole head, from its first byte.
-    limit: Duration,
+    limits: Limits,
+    due: Due,
     deadline: Option<Pin<Box<Sleep>>>,
     timed_out: bool,
-    /// Of an HTTP/2 connection; its heads have no deadline of their own.
-    refusals: Option<Refusals>,
+    /// Nothing has come yet.
+    silent: bool,
+    /// What passes on an HTTP/2 connection.
+    http2: Option<(Heads, Refusals)>,
     report: Report,
+}
+
+/// How long a client may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// For the first byte of the first head. Between requests it is Pingora that waits.
+    pub(super) idle: Duration,
+    /// For one whole head, from its first byte; with HTTP/2, for the connection's preface as well.
+    pub(super) head: Duration,
+}
+
+/// What a client owes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    FirstByte,
+    /// The rest of a head: the connection's so-manieth, where they can follow at once.
+    Head(u64),
 }
 
 impl std::fmt::Debug for Watched {
@@ -100,7 +120,7 @@ impl Watched {
         head: Arc<Head>,
         proxy_digest: ProxyDigest,
         socket_digest: Option<Arc<SocketDigest>>,
-        limit: Duration,
+        limits: Limits,
         report: Report,
     ) -> Self {
         let http2 = matches!(inner.selected_alpn_proto(), Some(ALPN::H2));
@@ -110,17 +130,44 @@ impl Watched {
             head,
             proxy_digest: Arc::new(proxy_digest),
             socket_digest,
-            limit,
+            limits,
+            due: Due::Nothing,
             deadline: None,
             timed_out: false,
-            refusals: http2.then(Refusals::default),
+            silent: true,
+            http2: http2.then(Default::default),
             report,
         }
     }
 
+    fn due(&self) -> Due {
+        match &self.http2 {
+            Some((heads, _)) => heads.awaited().map_or(Due::Nothing, Due::Head),
+            None if !self.head.is_awaited() => Due::Nothing,
+            None if self.silent => Due::FirstByte,
+            None if self.head.seen.load(Ordering::Relaxed) > 0 => Due::Head(0),
+            None => Due::Nothing,
+        }
+    }
+
+    /// Ready once the client has taken too long.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let due = self.due();
+        if due != self.due {
+            let limit = match due {
+                Due::Nothing => None,
+                Due::FirstByte => Some(self.limits.idle),
+                Due::Head(_) => Some(self.limits.head),
+            };
+            self.due = due;
+            self.deadline = limit.map(|limit| Box::pin(tokio::time::sleep(limit)));
+        }
+        self.deadline.as_mut().map_or(Poll::Pending, |deadline| deadline.as_mut().poll(cx))
+    }
+
     /// What is written, and by whom: while a head is awaited, only Pingora itself writes.
     fn written(&mut self, part: &[u8]) {
-        if let Some(refusals) = &mut self.refusals {
+        if let Some((_, refusals)) = &mut self.http2 {
             if let Some(what) = refusals.find(part) {
                 self.report.refused("http2", what);
             }
@@ -138,19 +185,18 @@ impl Drop for Watched {
         self.report.metrics.connections.dec();
         let (seen, status) =
             (self.head.seen.load(Ordering::Relaxed), self.head.answered.load(Ordering::Relaxed));
-        if seen == ARRIVED || seen == 0 || self.refusals.is_some() {
+        if self.timed_out {
+            let limit = self.limits.head;
+            self.report.refused("header_timeout", &format!("no whole head within {limit:?}"));
+            return;
+        }
+        if seen == ARRIVED || seen == 0 || self.http2.is_some() {
             return;
         }
         match status {
-            _ if self.timed_out => {
-                let limit = self.limit;
-                self.report
-                    .refused("header_timeout", &format!("{seen} bytes and no whole head within {limit:?}"));
-            }
             0 => self
                 .report
                 .refused("incomplete", &format!("the connection ended after {seen} bytes of a head")),
-            405 => self.report.refused("method", "CONNECT, answered with 405"),
             status => self.report.refused("malformed", &format!("not HTTP/1.1, answered with {status}")),
         }
     }
@@ -163,22 +209,20 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.refusals.is_some() || !this.head.is_awaited() {
-            this.deadline = None;
-            return Pin::new(&mut this.inner).poll_read(cx, buffer);
-        }
-        if let Some(deadline) = &mut this.deadline
-            && deadline.as_mut().poll(cx).is_ready()
-        {
-            this.timed_out = true;
+        if this.poll_deadline(cx).is_ready() {
+            this.timed_out = matches!(this.due, Due::Head(_));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
-        let read = (buffer.filled().len() - before) as u64;
-        if read > 0 {
-            this.head.seen.fetch_add(read, Ordering::Relaxed);
-            this.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(this.limit)));
+        let read = &buffer.filled()[before..];
+        this.silent &= read.is_empty();
+        if let Some((heads, _)) = &mut this.http2 {
+            if let Err(what) = heads.read(read) {
+                this.report.refused("http2", what);
+            }
+        } else if this.head.is_awaited() {
+            this.head.seen.fetch_add(read.len() as u64, Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
     }

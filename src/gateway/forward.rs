@@ -1,6 +1,6 @@
 //! The plain request that goes to the upstream (docs/protocol.md, section 3, "Not forwarded").
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header, uri::PathAndQuery};
 use mte_protocol::hop;
 use pingora_core::{ErrorType, OrErr, Result};
 use pingora_http::RequestHeader;
@@ -44,6 +44,11 @@ pub fn prepare(
         remove(request, |name| {
             hop::never_forwarded(name) && !hop::is_hop_by_hop(name) && name != "content-length"
         });
+        // In absolute form so far.
+        if !request.raw_path().starts_with(b"/") {
+            let target = request.uri.path_and_query().cloned();
+            request.set_uri(target.unwrap_or_else(|| PathAndQuery::from_static("/")).into());
+        }
     }
 
     let host = if tenant.preserve_host { HeaderValue::from_str(&ctx.host).ok() } else { None };

@@ -13,6 +13,7 @@ mod forward;
 mod request;
 mod response;
 mod route;
+mod strict;
 mod upstream;
 
 use std::{
@@ -84,6 +85,7 @@ impl Gateway {
     /// Everything up to the upstream; `Ok(true)` if the request was answered here. Each way is boxed: a future is
     /// as large as its largest way, and Pingora moves it for every request.
     async fn receive(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool, Failure> {
+        strict::check(session)?;
         let request = session.as_downstream().req_header();
         ctx.host = host(request)?;
         // Known first, so that whatever is answered carries the tenant's CORS headers.
@@ -209,6 +211,9 @@ impl ProxyHttp for Gateway {
         let downstream = session.as_downstream_mut();
         downstream.set_read_timeout(Some(timeouts.read));
         downstream.set_write_timeout(Some(timeouts.write));
+        if downstream.get_keepalive().is_some() {
+            downstream.set_keepalive(Some(timeouts.idle.as_secs().max(1)));
+        }
         if self.shared.lifecycle.is_leaving() {
             // Clients that know do not send their next request to a relay that is about to go.
             downstream.set_keepalive(None);

@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | `streaming` | bodies: their sizes, lengths, rhythm and ends |
 //! | `routing` | where requests go, what is forwarded, CORS |
+//! | `smuggling` | requests that two readers could take for different ones |
+//! | `edge` | what happens before a request: deadlines, PROXY headers, who is believed, rates |
 //! | `failures` | upstreams and clients that misbehave, and limits |
 //! | `upstreams` | several peers, how they are chosen, their health, HTTP/2 |
 //! | `concurrency` | many requests at once |
@@ -20,11 +22,13 @@ mod cli;
 mod concurrency;
 mod config;
 mod docs;
+mod edge;
 mod failures;
 mod harness;
 mod memory;
 mod operations;
 mod routing;
+mod smuggling;
 mod streaming;
 mod tls;
 mod upstreams;

@@ -1,12 +1,9 @@
 //! TLS listeners: the tenant is chosen by the name that the client asks for, and served over no other connection.
 
-use std::sync::Arc;
-
 use hyper_util::rt::TokioIo;
 use mte_client::RelayClient;
-use rustls::{ClientConfig, RootCertStore, pki_types::PrivateKeyDer, pki_types::ServerName};
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::client::TlsStream;
 
 use crate::harness::{Authority, Relay, Setup, Upstream, run};
 
@@ -22,15 +19,14 @@ impl House {
         let upstream = Upstream::standard().await;
         let authority = Authority::new();
         let files = tempfile::tempdir().unwrap();
-        let path = |name: &str| files.path().join(name).display().to_string();
-        std::fs::write(path("ca.crt"), authority.pem()).unwrap();
+        let ca = files.path().join("ca.crt");
+        std::fs::write(&ca, authority.pem()).unwrap();
         let mut setup = Setup::default();
         for (host, more) in
-            [("shop.test", String::new()), ("bank.test", format!(", client_ca_file: {}", path("ca.crt")))]
+            [("shop.test", String::new()), ("bank.test", format!(", client_ca_file: {}", ca.display()))]
         {
-            let certificate = authority.issue_into(files.path(), host);
-            let tls = format!("pass_through_routes: [/plain]\ntls: {{{certificate}{more}}}");
-            setup = setup.tenant(host, &upstream.url(), &tls);
+            let tls = authority.settings(files.path(), host, &more);
+            setup = setup.tenant(host, &upstream.url(), &format!("pass_through_routes: [/plain]\n{tls}"));
         }
         setup = setup.tenant("open.test", &upstream.url(), "");
         // The upstream lives as long as the runtime.
@@ -55,20 +51,8 @@ impl House {
         certificate: bool,
         http2: bool,
     ) -> std::io::Result<TlsStream<TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.authority.root()).unwrap();
-        let builder = ClientConfig::builder().with_root_certificates(roots);
-        let mut config = if certificate {
-            let (own, key) = self.authority.issue("client.test");
-            let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-            builder.with_client_auth_cert(vec![own.der().clone()], key).unwrap()
-        } else {
-            builder.with_no_client_auth()
-        };
-        config.alpn_protocols = vec![if http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
         let stream = TcpStream::connect(self.relay.tls.unwrap()).await?;
-        let name = ServerName::try_from(name.to_owned()).unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+        self.authority.handshake(stream, name, certificate, http2).await
     }
 
     /// The status of `GET /plain` for `host` over such a connection; an error if the connection is refused.

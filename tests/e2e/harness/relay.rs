@@ -17,6 +17,7 @@ use super::{HOST, Upstream, Wire, connections, eventually, free_port};
 pub struct Setup {
     top: String,
     tenants: String,
+    listeners: String,
 }
 
 impl Setup {
@@ -24,6 +25,12 @@ impl Setup {
     pub fn top(mut self, lines: &str) -> Self {
         self.top.push_str(lines);
         self.top.push('\n');
+        self
+    }
+
+    /// Adds settings of every listener: `key: value`, with a comma between them.
+    pub fn listeners(mut self, settings: &str) -> Self {
+        self.listeners = format!(", {settings}");
         self
     }
 
@@ -40,9 +47,10 @@ impl Setup {
 
     /// The file that a relay on `port` would have, with a TLS listener beside it where a tenant has a certificate.
     pub fn text(&self, port: u16) -> String {
-        let mut text = format!("listeners:\n  - address: 127.0.0.1:{port}\n");
+        let more = &self.listeners;
+        let mut text = format!("listeners:\n  - {{address: \"127.0.0.1:{port}\"{more}}}\n");
         if self.tenants.contains("tls: {certificate") {
-            text.push_str(&format!("  - {{address: \"127.0.0.1:{}\", tls: true}}\n", free_port()));
+            text.push_str(&format!("  - {{address: \"127.0.0.1:{}\", tls: true{more}}}\n", free_port()));
         }
         text.push_str("threads: 2\n");
         if !self.top.contains("admin:") {

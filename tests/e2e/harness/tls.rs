@@ -1,6 +1,6 @@
 //! Certificates, for upstreams and for listeners.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
@@ -39,15 +39,6 @@ impl Authority {
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
 
-    /// Writes a certificate for `name` and its key into `folder`: what a tenant's `tls` says to use them.
-    pub fn issue_into(&self, folder: &Path, name: &str) -> String {
-        let (certificate, key) = self.issue(name);
-        let path = |kind: &str| folder.join(format!("{name}.{kind}"));
-        std::fs::write(path("crt"), certificate.pem()).unwrap();
-        std::fs::write(path("key"), key.serialize_pem()).unwrap();
-        format!("certificate_file: {}, key_file: {}", path("crt").display(), path("key").display())
-    }
-
     /// Accepts connections with a certificate for `name`, and chooses the first of these protocols that is offered.
     pub fn acceptor(&self, name: &str, protocols: &[&str]) -> TlsAcceptor {
         let (certificate, key) = self.issue(name);
@@ -63,14 +54,42 @@ impl Authority {
         TlsAcceptor::from(Arc::new(config))
     }
 
-    /// A connection to `address` that asks for `name`, trusts this authority, and speaks HTTP/1.1.
-    pub async fn connect(&self, address: SocketAddr, name: &str) -> TlsStream<TcpStream> {
+    /// Issues a certificate for `name` into a folder; the tenant's line that names the files. `more` are settings beside.
+    pub fn settings(&self, folder: &Path, name: &str, more: &str) -> String {
+        let (certificate, key) = self.issue(name);
+        let [crt, pem] = ["crt", "key"].map(|ending| folder.join(format!("{name}.{ending}")));
+        std::fs::write(&crt, certificate.pem()).unwrap();
+        std::fs::write(&pem, key.serialize_pem()).unwrap();
+        format!("tls: {{certificate_file: {}, key_file: {}{more}}}", crt.display(), pem.display())
+    }
+
+    /// Makes a client's handshake over a connection: asks for `name`, speaks HTTP/2 or HTTP/1.1, and shows a certificate
+    /// of this authority or none.
+    pub async fn handshake(
+        &self,
+        stream: TcpStream,
+        name: &str,
+        certificate: bool,
+        http2: bool,
+    ) -> io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.root()).unwrap();
-        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let stream = TcpStream::connect(address).await.unwrap();
+        let builder = ClientConfig::builder().with_root_certificates(roots);
+        let mut config = if certificate {
+            let (own, key) = self.issue("client.test");
+            let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+            builder.with_client_auth_cert(vec![own.der().clone()], key).unwrap()
+        } else {
+            builder.with_no_client_auth()
+        };
+        config.alpn_protocols = vec![if http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
         let name = ServerName::try_from(name.to_owned()).unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    }
+
+    /// A connection to `address` with a handshake for `name`, to speak HTTP/1.1 on.
+    pub async fn connect(&self, address: SocketAddr, name: &str) -> TlsStream<TcpStream> {
+        let stream = TcpStream::connect(address).await.unwrap();
+        self.handshake(stream, name, false, false).await.unwrap()
     }
 }

@@ -142,9 +142,9 @@ fn an_upstream_that_fails_gets_the_right_status_in_bounded_time_and_one_line() {
         site.top = "timeouts: {connect: 1s, read: 1s}\n".into();
         let cases = cases().await;
         let tenants = cases.iter().map(|Case { host, upstream, .. }| {
-            let certificate = site.authority.issue_into(site.folder.path(), host);
+            let tls = site.authority.settings(site.folder.path(), host, "");
             format!(
-                "  {host}: {{upstream: '{upstream}', client_id_secret: '{SECRET}', tls: {{{certificate}}}, \
+                "  {host}: {{upstream: '{upstream}', client_id_secret: '{SECRET}', {tls}, \
                  upstream_tls: {{verify: false}}}}\n"
             )
         });

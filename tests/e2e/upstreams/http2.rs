@@ -76,10 +76,10 @@ impl Bridge {
 
     async fn new(link: Link, authority: Authority, upstream: Upstream) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let certificate = authority.issue_into(folder.path(), HOST);
+        let tls = authority.settings(folder.path(), HOST, "");
         let http2 = if link == Link::Http2 { "always" } else { "auto" };
         let tenant = format!(
-            "tls: {{{certificate}}}\nupstream_tls: {{verify: false, http2: {http2}}}\npass_through_routes: ['/open/*']"
+            "{tls}\nupstream_tls: {{verify: false, http2: {http2}}}\npass_through_routes: ['/open/*']"
         );
         let setup = Setup::default().top("timeouts: {read: 2s}").tenant(HOST, &upstream.url(), &tenant);
         Self { relay: setup.start().await, upstream, authority, _folder: folder }
