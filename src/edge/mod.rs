@@ -42,10 +42,19 @@ use crate::{
 /// What is known of a connection before its first request.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    /// The tenant under whose configuration a TLS handshake was made.
-    pub tenant: Option<TenantId>,
+    /// What its TLS handshake was made for, if there was one.
+    pub made_for: Option<MadeFor>,
     /// Its request heads.
     pub head: Arc<Head>,
+}
+
+/// What a TLS handshake was made for.
+#[derive(Debug, Clone, Copy)]
+pub struct MadeFor {
+    /// The tenant under whose configuration it was made.
+    pub tenant: TenantId,
+    /// Whether the client had to show a certificate.
+    pub certified: bool,
 }
 
 /// The connection that a request came over.
@@ -120,7 +129,7 @@ impl Edge {
         let listener = *self.listener(local)?;
         let limit = config.timeouts.headers;
         let mut socket_digest = None;
-        let mut tenant = None;
+        let mut made_for = None;
         let mut late = if listener.proxy_protocol { "proxy_header" } else { "tls" };
 
         let before_http = async {
@@ -139,8 +148,8 @@ impl Edge {
                 if !matches!(&made, Err(why) if why == SILENT) {
                     self.shared.metrics.handshakes.with_label_values(&[result]).inc();
                 }
-                let (stream, made_for) = made.map_err(Refused::new("tls"))?;
-                tenant = Some(made_for);
+                let (stream, what) = made.map_err(Refused::new("tls"))?;
+                made_for = Some(what);
                 stream
             } else {
                 Box::new(tcp)
@@ -166,19 +175,19 @@ impl Edge {
         let head = Arc::new(Head::default());
         // Pingora carries what is known of a connection in the digest of a CONNECT proxy, which is not there otherwise.
         let response = ResponseHeader::build_no_case(200, None).ok()?;
-        let known = Connection { tenant, head: head.clone() };
+        let known = Connection { made_for, head: head.clone() };
         let proxy_digest = ProxyDigest::new(Box::new(response), Some(Box::new(known)));
         Some(Box::new(Watched::new(stream, head, proxy_digest, socket_digest, limits, report)))
     }
 
-    async fn handshake(&self, mut tcp: TcpStream, config: &Config) -> Result<(Stream, TenantId), String> {
+    async fn handshake(&self, mut tcp: TcpStream, config: &Config) -> Result<(Stream, MadeFor), String> {
         let name = hello::server_name(&mut tcp).await?;
         let tenant = config.domains.find(name.as_deref().unwrap_or_default());
         let (tenant, tls) = tenant
             .and_then(|tenant: &Arc<Tenant>| Some((tenant, tenant.tls.as_ref()?)))
             .ok_or_else(|| format!("no certificate for {name:?}"))?;
         let stream = tls.acceptor.tls_handshake(tcp).await.map_err(|error| error.to_string())?;
-        Ok((Box::new(stream), tenant.id))
+        Ok((Box::new(stream), MadeFor { tenant: tenant.id, certified: tls.client_certificates }))
     }
 }
 

@@ -143,8 +143,8 @@ fn host(request: &RequestHeader) -> Result<String, Failure> {
 /// certificates is served over no other.
 fn check_connection(session: &Session, tenant: &crate::domains::Tenant, host: &str) -> Result<(), Failure> {
     let strict = tenant.tls.as_ref().is_some_and(|tls| tls.client_certificates);
-    let fits = match crate::edge::connection(session).and_then(|connection| connection.tenant) {
-        Some(made_for) => made_for == tenant.id,
+    let fits = match crate::edge::connection(session).and_then(|connection| connection.made_for) {
+        Some(made_for) => made_for.tenant == tenant.id && (made_for.certified || !strict),
         None => !strict,
     };
     if fits { Ok(()) } else { Err(Failure::Misdirected(host.to_owned())) }

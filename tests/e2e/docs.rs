@@ -199,7 +199,7 @@ fn every_cause_is_documented() {
         ("gateway/error.rs", include_str!("../../src/gateway/error.rs"), 25),
         ("gateway/upstream.rs", include_str!("../../src/gateway/upstream.rs"), 9),
         ("edge/mod.rs", include_str!("../../src/edge/mod.rs"), 2),
-        ("edge/watch.rs", include_str!("../../src/edge/watch.rs"), 5),
+        ("edge/watch.rs", include_str!("../../src/edge/watch.rs"), 4),
         ("telemetry/access.rs", include_str!("../../src/telemetry/access.rs"), 4),
         ("telemetry/metrics/tenant.rs", include_str!("../../src/telemetry/metrics/tenant.rs"), 10),
     ] {

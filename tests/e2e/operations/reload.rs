@@ -218,6 +218,36 @@ fn a_certificate_is_swapped_under_load_and_open_connections_stay() {
     });
 }
 
+#[test]
+fn a_connection_from_before_client_certificates_were_asked_for_is_served_no_more() {
+    run(async {
+        let mut site = Site::new().await;
+        site.tenant.push_str("\n    pass_through_routes: [/plain]");
+        site.write("");
+        std::fs::write(site.path("ca.crt"), site.authority.pem()).unwrap();
+        let process = site.start().await;
+        let stream = site.authority.connect(SocketAddr::from(([127, 0, 0, 1], site.tls)), HOST).await;
+        let stream = hyper_util::rt::TokioIo::new(stream);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let mut status = async || {
+            let request = http::Request::get("/plain").header("host", HOST).body(String::new()).unwrap();
+            let response = sender.send_request(request).await.unwrap();
+            let status = response.status();
+            http_body_util::BodyExt::collect(response.into_body()).await.unwrap();
+            status
+        };
+        assert_eq!(status().await, 200);
+        reload(&site, &process).await;
+        assert_eq!(status().await, 200, "a reload that changes nothing closes nothing");
+        let asks =
+            site.text("").replace("key_file: tenant.key", "key_file: tenant.key, client_ca_file: ca.crt");
+        site.replace(&asks);
+        reload(&site, &process).await;
+        assert_eq!(status().await, 421);
+    });
+}
+
 impl Site {
     /// The certificate that a new connection is shown.
     async fn certificate(&self) -> Vec<u8> {
