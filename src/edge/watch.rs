@@ -104,7 +104,7 @@ pub(super) struct Limits {
 enum Due {
     Nothing,
     FirstByte,
-    /// The rest of a head: the connection's so-manieth, where they can follow at once.
+    /// The rest of a head; its number on the connection, where one can follow the other at once.
     Head(u64),
 }
 

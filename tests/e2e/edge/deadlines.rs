@@ -139,3 +139,22 @@ fn a_connection_without_requests_is_closed_after_the_idle_timeout() {
         assert_eq!(door.all_malformed(), 0.0, "that is no fault");
     });
 }
+
+#[test]
+fn a_connection_with_requests_now_and_then_outlives_the_deadline_of_a_head() {
+    run(async {
+        let door = strict().await;
+        let paths = ["/api/mte-echo/x", "/open/a"];
+        for path in paths {
+            let mut wire = door.relay.wire().await;
+            // Longer than one head may take in all; pauses shorter and longer than that.
+            for pause in [300, 300, 300, 300, 1_200, 300] {
+                wire.send(format!("GET {path} HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
+                let answer = wire.response(false).await.unwrap_or_else(|error| panic!("{path}: {error}"));
+                assert_eq!(answer.status(), 200, "{path}");
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+        }
+        assert_eq!(door.malformed("header_timeout"), 0);
+    });
+}
