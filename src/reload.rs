@@ -4,18 +4,16 @@
 //! it (pairs, health, metrics, sessions of TLS) is carried over; see `config::Carried`.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use futures_util::{FutureExt, StreamExt};
+use inotify::{EventStream, Inotify, WatchDescriptor, WatchMask};
 use parking_lot::Mutex;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::mpsc,
-};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     config::{Config, Files, Problems, Source},
@@ -100,8 +98,7 @@ impl Reloader {
     /// Reloads on SIGHUP (if `signals`), and when a file changes (if the configuration says so), until dropped.
     pub async fn run(self: Arc<Self>, signals: bool) {
         let mut hangup = signals.then(|| signal(SignalKind::hangup()).ok()).flatten();
-        let (changed, mut changes) = mpsc::channel(1);
-        let mut watch = Watch::new(changed);
+        let mut watch = Watch::new();
         let mut poll = tokio::time::interval(POLL);
         loop {
             watch.follow(&self.files.lock(), self.shared.config.load().watch);
@@ -110,9 +107,9 @@ impl Reloader {
                     log::info!("SIGHUP: reading the configuration again");
                     true
                 }
-                Some(()) = changes.recv() => {
+                () = watch.changed() => {
                     tokio::time::sleep(SETTLE).await;
-                    while changes.try_recv().is_ok() {}
+                    watch.forget();
                     false
                 }
                 _ = poll.tick() => false,
@@ -166,27 +163,31 @@ pub(crate) fn seconds(time: SystemTime) -> f64 {
 
 /// Watches the folders of files: a file that is replaced, and Kubernetes' swap of a symbolic link, are seen there.
 struct Watch {
-    watcher: Option<RecommendedWatcher>,
-    folders: HashSet<PathBuf>,
+    events: Option<EventStream<[u8; 4_096]>>,
+    folders: HashMap<PathBuf, WatchDescriptor>,
 }
 
 impl Watch {
-    fn new(changed: mpsc::Sender<()>) -> Self {
-        let tell = move |event: notify::Result<notify::Event>| {
-            // A full channel has the news already. Being read is no change.
-            if event.is_ok_and(|event| !event.kind.is_access()) {
-                let _ = changed.try_send(());
-            }
-        };
-        let watcher = notify::recommended_watcher(tell).inspect_err(|error| {
+    /// What changes a file or what its name points at. Not every write: a log in the same folder is written all the time.
+    const CHANGES: WatchMask = WatchMask::CLOSE_WRITE
+        .union(WatchMask::MOVE)
+        .union(WatchMask::CREATE)
+        .union(WatchMask::DELETE)
+        .union(WatchMask::ATTRIB)
+        .union(WatchMask::DELETE_SELF)
+        .union(WatchMask::MOVE_SELF);
+
+    fn new() -> Self {
+        let events = Inotify::init().and_then(|inotify| inotify.into_event_stream([0; 4_096]));
+        let events = events.inspect_err(|error| {
             log::warn!("files cannot be watched: {error}; changes are seen every {POLL:?}")
         });
-        Self { watcher: watcher.ok(), folders: HashSet::new() }
+        Self { events: events.ok(), folders: HashMap::new() }
     }
 
-    /// Follows the files of now.
+    /// Follows the files of now; a folder that was replaced is another one, though its name is the same.
     fn follow(&mut self, files: &Files, watch: bool) {
-        let Some(watcher) = &mut self.watcher else { return };
+        let Some(events) = &self.events else { return };
         let mut wanted = HashSet::new();
         if watch {
             for path in files.paths() {
@@ -198,14 +199,30 @@ impl Watch {
                 }
             }
         }
-        for gone in self.folders.difference(&wanted) {
-            let _ = watcher.unwatch(gone);
+        let mut watches = events.watches();
+        for (_, gone) in self.folders.extract_if(|folder, _| !wanted.contains(folder)) {
+            // An error means that the folder is gone, and the watch with it.
+            let _ = watches.remove(gone);
         }
-        let watched = |folder: &PathBuf| {
-            let known = self.folders.contains(folder);
-            known || watcher.watch(folder, RecursiveMode::NonRecursive).is_ok()
-        };
-        wanted.retain(watched);
-        self.folders = wanted;
+        for folder in wanted {
+            if let Ok(watch) = watches.add(&folder, Self::CHANGES) {
+                self.folders.insert(folder, watch);
+            }
+        }
+    }
+
+    /// Waits until something happens in one of the folders.
+    async fn changed(&mut self) {
+        let Some(events) = &mut self.events else { return std::future::pending().await };
+        if let Some(Ok(_)) = events.next().await {
+            return;
+        }
+        log::warn!("files are watched no more; changes are seen every {POLL:?}");
+        self.events = None;
+    }
+
+    /// Forgets what has happened so far.
+    fn forget(&mut self) {
+        while let Some(Some(Some(Ok(_)))) = self.events.as_mut().map(|events| events.next().now_or_never()) {}
     }
 }

@@ -34,13 +34,14 @@ pub fn init(log: &config::Log) {
     builder.filter_level(log::LevelFilter::Trace).target(env_logger::Target::Stdout);
     // Pingora's own lines are about its inner workings, and its errors are about clients and upstreams: what matters of
     // them is logged here, once and with the request's id.
-    for module in ["pingora", "pingora_core", "pingora_proxy", "pingora_pool", "h2", "rustls", "notify"] {
+    for module in ["pingora", "pingora_core", "pingora_proxy", "pingora_pool", "h2", "rustls"] {
         builder.filter_module(module, log::LevelFilter::Off);
     }
     // But this one nobody else knows: connections that cannot be accepted, for want of file descriptors most likely.
     builder.filter_module("pingora_core::services::listening", log::LevelFilter::Error);
     if json {
-        builder.format(line::json);
+        // There are no colours in it to be looked for and taken out.
+        builder.write_style(env_logger::WriteStyle::Always).format(line::json);
     } else {
         builder.format(line::pretty);
     }
