@@ -7,7 +7,7 @@ use mte_relay::{
     config::{Carried, Config, HealthSettings},
     upstream::health,
 };
-use pingora_core::connectors::http::Connector;
+use pingora_core::connectors::http::v2::Connector;
 
 use crate::cli::{exit, explain, source};
 

@@ -112,8 +112,7 @@ impl FromStr for HostPattern {
             Some(rest) if rest.starts_with('.') => (true, &rest[1..]),
             _ => (false, text.as_str()),
         };
-        let valid = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_' | b':' | b'[' | b']');
-        if host.is_empty() || !host.bytes().all(valid) || host.contains("..") {
+        if !is_host(host) || host.contains("..") {
             return Err(format!(
                 "{text:?} is not a host: write api.example.com, *.example.com (one label) or * (any other host)"
             ));
@@ -162,6 +161,13 @@ impl Domains {
     pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
         self.exact.values().chain(self.wildcard.values()).chain(&self.default)
     }
+}
+
+/// Whether a text can be a host with or without a port: it stands in names of other requests then, and in links.
+pub fn is_host(text: &str) -> bool {
+    let valid = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_' | b':' | b'[' | b']');
+    let port = &text[without_port(text).len()..];
+    !text.is_empty() && text.bytes().all(valid) && port.bytes().skip(1).all(|digit| digit.is_ascii_digit())
 }
 
 /// A host without its port; an IPv6 literal keeps its brackets.

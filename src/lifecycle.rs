@@ -30,6 +30,8 @@ pub(crate) const LINGER: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(10);
 /// Requests that were on their way when the listeners closed are seen within this time.
 const LAST_ARRIVALS: Duration = Duration::from_millis(100);
+/// What was answered may take this long to be written.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Where a relay is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,11 +203,10 @@ async fn by_signal(shared: &Arc<Shared>, mut signals: Signals) -> ShutdownSignal
 }
 
 async fn hand_over(shared: &Arc<Shared>) -> Result<(), String> {
-    let config = shared.config.load_full();
-    let Some(socket) = config.upgrade_socket.clone() else {
+    let Some(socket) = shared.upgrade_socket.clone() else {
         return Err("there is no `upgrade_socket` in the configuration".into());
     };
-    // The listeners of the start: a reload does not change them.
+    // As at the start: a reload changes neither.
     let listeners = shared.listeners.clone();
     let sent = tokio::task::spawn_blocking(move || handover::send(&socket, &listeners)).await;
     sent.map_err(|error| error.to_string())?
@@ -227,6 +228,8 @@ fn leave(shared: &Arc<Shared>, phase: Phase, least: Duration, mut signals: Signa
             left = all_done => {
                 if left > 0 {
                     log::warn!("{left} requests were still in flight after {drain:?}: they are cut");
+                } else {
+                    written(&shared, drain.min(LAST_WORDS)).await;
                 }
             }
             _ = signals.interrupt.recv() => log::info!("SIGINT: stopping at once"),
@@ -244,6 +247,15 @@ async fn drained(shared: &Shared, limit: Duration) -> usize {
         if left == 0 || Instant::now() >= deadline {
             return left;
         }
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+/// Waits until every connection is closed, at most `limit`: over HTTP/2 a request ends when its response is handed to the
+/// connection, which may not have written it yet.
+async fn written(shared: &Shared, limit: Duration) {
+    let deadline = Instant::now() + limit;
+    while shared.metrics.connections.get() > 0 && Instant::now() < deadline {
         tokio::time::sleep(TICK).await;
     }
 }

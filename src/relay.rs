@@ -1,7 +1,12 @@
 //! One relay, as a value: built from a configuration, run until it is told to stop. Two of them can live in
 //! one process; nothing is global.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -49,6 +54,8 @@ pub struct Shared {
     pub config: ArcSwap<Config>,
     /// Where it listens: what the configuration said at the start.
     pub listeners: Vec<Listener>,
+    /// Where a successor takes them over: likewise.
+    pub upgrade_socket: Option<PathBuf>,
     /// The pairs.
     pub pairs: MemoryStore,
     /// The codec pool.
@@ -84,6 +91,7 @@ impl Relay {
         pairs.set_tenants(&config.domains);
         let shared = Shared {
             listeners: config.listeners.clone(),
+            upgrade_socket: config.upgrade_socket.clone(),
             pairs,
             pool: Arc::new(CodecPool::new(config.pool_size, metrics.pool.clone())),
             pairing_rate: KeyedRate::default(),

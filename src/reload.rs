@@ -101,7 +101,10 @@ impl Reloader {
         let mut watch = Watch::new();
         let mut poll = tokio::time::interval(POLL);
         loop {
-            watch.follow(&self.files.lock(), self.shared.config.load().watch);
+            // A reload that was asked for elsewhere may be reading files: nothing else here waits for that.
+            if let Some(files) = self.files.try_lock() {
+                watch.follow(&files, self.shared.config.load().watch);
+            }
             let asked = tokio::select! {
                 Some(()) = async { hangup.as_mut()?.recv().await } => {
                     log::info!("SIGHUP: reading the configuration again");
@@ -144,11 +147,12 @@ fn adopt(shared: &Shared, config: Config) {
     shared.pairs.set_limits(config.pairs);
     shared.pairs.set_tenants(&config.domains);
     let stays: HashSet<_> = config.domains.tenants().map(|tenant| tenant.id).collect();
+    let config = Arc::new(config);
+    shared.config.store(config.clone());
+    // Now no new check of theirs begins.
     for tenant in config.domains.tenants().filter(|tenant| tenant.upstream.health.is_none()) {
         tenant.upstream.peers.iter().for_each(|peer| peer.state.forget_checks());
     }
-    let config = Arc::new(config);
-    shared.config.store(config.clone());
     config.carried.retain(&config.domains);
     for gone in old.domains.tenants().filter(|tenant| !stays.contains(&tenant.id)) {
         log::info!(tenant = &*gone.name; "tenant removed; its pairs go with it");

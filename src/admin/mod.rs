@@ -17,7 +17,13 @@ mod history;
 mod ready;
 mod routes;
 
-use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -111,8 +117,10 @@ async fn over_tcp(
 }
 
 async fn over_socket(path: &Path, shared: &Arc<Shared>, reloader: &Option<Arc<Reloader>>) {
-    // What an earlier process left behind is nobody's.
-    let _ = std::fs::remove_file(path);
+    // What an earlier process left behind is nobody's; anything but a socket is somebody's.
+    if path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket()) {
+        let _ = std::fs::remove_file(path);
+    }
     let listener = UnixListener::bind(path).and_then(|listener| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         Ok(listener)

@@ -151,9 +151,12 @@ async fn set_level(request: Request<Incoming>) -> Answer {
     let body = body.to_bytes();
     match config::parse_level(String::from_utf8_lossy(&body).trim()) {
         Ok(level) => {
-            telemetry::set_level(level);
             let name = level_name(level);
+            // Under the more talkative of the two levels.
+            let more = level.max(log::max_level());
+            telemetry::set_level(more);
             log::info!("log level set to {name} by the admin listener, until the next change or restart");
+            telemetry::set_level(level);
             ok(TEXT, format!("{name}\n"))
         }
         Err(error) => problem(StatusCode::BAD_REQUEST, &error),

@@ -1,6 +1,8 @@
 //! Pairing: one KEM exchange per direction of every pair (docs/protocol.md, section 2; docs/codec.md,
 //! sections 2 and 3). The answer leaves only after the state is stored.
 
+use std::time::Duration;
+
 use mte_codec::{
     EpochSecret, KemError, KemId, kem,
     schedule::{RootInputs, root},
@@ -13,7 +15,7 @@ use pingora_proxy::Session;
 
 use crate::{
     domains::Tenant,
-    gateway::{RequestContext, error::Failure, unreadable},
+    gateway::{RequestContext, error::Failure, read_body_part},
     pairs::{NewPair, Owner, PairStore},
     relay::Shared,
 };
@@ -32,7 +34,7 @@ pub(super) async fn pair(
     shared: &Shared,
 ) -> Result<Vec<u8>, Failure> {
     let max = ctx.config.pairs.max_per_request;
-    let body = read_body(session, max.saturating_mul(BODY_PER_PAIR)).await?;
+    let body = read_body(session, max.saturating_mul(BODY_PER_PAIR), ctx.config.timeouts.read).await?;
     let requests = parse_request(&body, max).map_err(Failure::BadPairing)?;
     if let Some(address) = ctx.from.address {
         let (rate, count) = (ctx.config.limits.pairs_per_second, requests.len() as u32);
@@ -54,15 +56,11 @@ pub(super) async fn pair(
     Ok(write_response(&responses))
 }
 
-async fn read_body(session: &mut Session, limit: usize) -> Result<Vec<u8>, Failure> {
+async fn read_body(session: &mut Session, limit: usize, patience: Duration) -> Result<Vec<u8>, Failure> {
     crate::gateway::expect_continue(session).await?;
     let mut body = Vec::new();
     loop {
-        let part = match session.as_downstream_mut().read_request_body().await {
-            Ok(part) => part,
-            Err(error) => return Err(unreadable(session, &error)),
-        };
-        let Some(part) = part else { return Ok(body) };
+        let Some(part) = read_body_part(session, patience).await? else { return Ok(body) };
         if body.len() + part.len() > limit {
             return Err(Failure::TooLarge { what: "the pairing request", limit: limit as u64 });
         }

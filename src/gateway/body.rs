@@ -78,6 +78,8 @@ pub struct FirstPart {
     /// Read, but not used yet: the first bytes, which told that there is a body.
     held: Vec<Bytes>,
     max: Option<u64>,
+    /// How long the client is waited for, each time.
+    patience: Duration,
     /// How long the client was waited for.
     pub waited: Duration,
 }
@@ -87,7 +89,7 @@ impl FirstPart {
     ///
     /// # Errors
     /// [`Failure::TooLarge`] for a body whose stated length is above the limit.
-    pub fn new(session: &mut Session, limits: &Limits) -> Result<Self, Failure> {
+    pub fn new(session: &mut Session, limits: &Limits, patience: Duration) -> Result<Self, Failure> {
         let request = session.as_downstream().req_header();
         // Pingora drops a content-length that stands beside transfer-encoding.
         let length = request.headers.get(header::CONTENT_LENGTH);
@@ -108,6 +110,7 @@ impl FirstPart {
             done,
             held: Vec::new(),
             max,
+            patience,
             waited: Duration::ZERO,
         })
     }
@@ -149,12 +152,9 @@ impl FirstPart {
                 self.buffered = Some(0);
             }
             let began = Instant::now();
-            let bytes = downstream.read_request_body().await;
+            let bytes = super::read_body_part(session, self.patience).await;
             self.waited += began.elapsed();
-            let bytes = match bytes {
-                Ok(bytes) => bytes,
-                Err(error) => return Err(super::unreadable(session, &error)),
-            };
+            let bytes = bytes?;
             let len = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
             self.read += len;
             if let Some(buffered) = &mut self.buffered {

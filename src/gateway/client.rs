@@ -47,8 +47,9 @@ impl Client {
             return Self { address: other_end, tls, behind_trusted: false, forwarded_for };
         }
         let mut chain = String::new();
-        for value in headers.get_all(&X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
-            chain.push_str(value);
+        for value in &headers.get_all(&X_FORWARDED_FOR) {
+            // What is no text makes its own entry unreadable, not those beside it.
+            chain.push_str(&String::from_utf8_lossy(value.as_bytes()));
             chain.push_str(", ");
         }
         let mut client = address;
@@ -143,5 +144,13 @@ mod tests {
             seen("::ffff:10.0.0.1", &[("x-forwarded-for", "8.8.8.8")], &["10.0.0.0/8"]).address,
             Some("8.8.8.8".parse().unwrap())
         );
+    }
+
+    #[test]
+    fn an_entry_that_is_no_text_hides_nobody_beside_it() {
+        let mut headers = HeaderMap::new();
+        headers.insert(X_FORWARDED_FOR.clone(), http::HeaderValue::from_bytes(b"\xff, 203.0.113.7").unwrap());
+        let client = Client::seen("10.0.0.1".parse().ok(), false, &headers, &["10.0.0.0/8".parse().unwrap()]);
+        assert_eq!(client.address, "203.0.113.7".parse().ok());
     }
 }

@@ -11,6 +11,8 @@ use crate::{domains::Tenant, upstream::Peer};
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// What proxies say of the client beside these: a trusted one's is passed on, anybody else's is not.
+const CLAIMS: [&str; 3] = ["forwarded", "x-real-ip", "x-forwarded-port"];
 /// The request's id, sent upstream and back.
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -30,7 +32,8 @@ pub fn prepare(
         let target =
             exchange.target.parse().or_err(ErrorType::InternalError, "the checked target is no URI")?;
         request.set_uri(target);
-        for (name, value) in exchange.headers.iter().filter(|(name, _)| !hop::never_forwarded(name)) {
+        let mine = |name: &str| !hop::never_forwarded(name) && !CLAIMS.contains(&name);
+        for (name, value) in exchange.headers.iter().filter(|(name, _)| mine(name)) {
             let name = HeaderName::from_bytes(name.as_bytes());
             let value = HeaderValue::from_bytes(value);
             if let (Ok(name), Ok(value)) = (name, value) {
@@ -56,6 +59,9 @@ pub fn prepare(
     match &ctx.from.forwarded_for {
         Some(chain) => request.insert_header(&X_FORWARDED_FOR, chain.as_str())?,
         None => drop(request.remove_header(&X_FORWARDED_FOR)),
+    }
+    if !ctx.from.behind_trusted {
+        CLAIMS.iter().for_each(|name| drop(request.remove_header(*name)));
     }
     request.insert_header(&X_FORWARDED_HOST, ctx.host.as_str())?;
     request.insert_header(&X_FORWARDED_PROTO, HeaderValue::from_static(ctx.from.scheme()))?;

@@ -98,7 +98,10 @@ impl Gateway {
             && !tenant.pass_through.matches(path)
         {
             ctx.route = RouteLabel::Control;
-            let answer = cors::preflight(&tenant.cors, request);
+            let answer = cors::preflight(&tenant.cors, request).and_then(|mut answer| {
+                answer.insert_header(&forward::X_REQUEST_ID, ctx.request_id.as_str())?;
+                Ok(answer)
+            });
             return Box::pin(send(session, answer, Bytes::new())).await;
         }
         let control = Route::control(&request.method, path)?;
@@ -132,11 +135,15 @@ impl Gateway {
 
 /// The inbound host.
 fn host(request: &RequestHeader) -> Result<String, Failure> {
-    if let Some(authority) = request.uri.authority() {
-        return Ok(authority.as_str().to_owned());
+    let host = match request.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => request::single(request, "host")?
+            .ok_or_else(|| Failure::BadRequest("the request has no Host".into()))?,
+    };
+    if !crate::domains::is_host(host) {
+        return Err(Failure::BadRequest("the Host is no host name with or without a port".into()));
     }
-    let host = request::single(request, "host")?;
-    host.map(str::to_owned).ok_or_else(|| Failure::BadRequest("the request has no Host".into()))
+    Ok(host.to_owned())
 }
 
 /// A connection serves the tenant that its handshake was made for, and a tenant that asks for client
@@ -157,9 +164,25 @@ fn check_header_size(request: &RequestHeader, max: usize) -> Result<(), Failure>
     if size > max { Err(Failure::HeadersTooLarge { size, limit: max }) } else { Ok(()) }
 }
 
+/// The next part of a request's body. Pingora's own time limit does not hold for HTTP/2.
+///
+/// # Errors
+/// 408 after `limit`, 400 for what cannot be read.
+pub async fn read_body_part(session: &mut Session, limit: Duration) -> Result<Option<Bytes>, Failure> {
+    let downstream = session.as_downstream_mut();
+    match tokio::time::timeout(limit, downstream.read_request_body()).await {
+        Ok(Ok(part)) => Ok(part),
+        Ok(Err(error)) => Err(unreadable(session, &error)),
+        Err(_) => {
+            session.as_downstream_mut().set_keepalive(None);
+            Err(Failure::RequestTimeout)
+        }
+    }
+}
+
 /// Why a request body cannot be read. Where its framing is lost, nothing that follows on the connection can be
 /// told apart from it: the connection is closed.
-pub fn unreadable(session: &mut Session, error: &Error) -> Failure {
+fn unreadable(session: &mut Session, error: &Error) -> Failure {
     session.as_downstream_mut().set_keepalive(None);
     match error.etype() {
         ErrorType::ReadTimedout => Failure::RequestTimeout,
@@ -172,9 +195,11 @@ fn classify(error: &Error) -> Failure {
     if let Some(failure) = error.root_cause().downcast_ref::<Failure>() {
         return failure.clone();
     }
-    let text = error.to_string();
+    let text = crate::upstream::describe(error);
     match (error.esource(), error.etype()) {
-        (_, ErrorType::HTTPStatus(status)) if *status < 500 => Failure::BadRequest(text.into()),
+        (_, ErrorType::HTTPStatus(status)) if *status < 500 => {
+            Failure::BadRequest("the request cannot be served".into())
+        }
         (
             ErrorSource::Upstream,
             ErrorType::ReadTimedout | ErrorType::ConnectTimedout | ErrorType::WriteTimedout,

@@ -106,7 +106,7 @@ pub async fn open(
     }
     let snapshot = store.begin(owner, &pair_id).await?;
 
-    let mut first_part = FirstPart::new(session, &ctx.config.limits)?;
+    let mut first_part = FirstPart::new(session, &ctx.config.limits, ctx.config.timeouts.read)?;
     expect_continue(session).await?;
     let has_body = first_part.is_present(session).await?;
     let (has_url, has_headers) = (url.is_some(), sealed.is_some());

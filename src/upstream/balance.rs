@@ -40,15 +40,17 @@ impl Balancer {
         let fits = |index: &usize| ranks[*index] == Some(rank);
         match self.balance {
             Balance::RoundRobin => {
-                let start = self.next.fetch_add(1, Ordering::Relaxed);
-                let turns = (0..self.turns.len()).map(|step| self.turns[(start + step) % self.turns.len()]);
-                turns.into_iter().find(fits)
+                // Only the turns of peers that fit count, so that all of them share what the others cannot take.
+                let count = self.turns.iter().filter(|index| fits(index)).count();
+                let turn = self.next.fetch_add(1, Ordering::Relaxed).checked_rem(count)?;
+                self.turns.iter().copied().filter(fits).nth(turn)
             }
             Balance::LeastConnections => {
                 // Ties go in turn, so that idle peers share the work.
-                let start = self.next.fetch_add(1, Ordering::Relaxed);
-                let order = (0..peers.len()).map(|step| (start + step) % peers.len()).filter(fits);
-                order.min_by(|a, b| load(&peers[*a]).total_cmp(&load(&peers[*b])))
+                let loads = || (0..peers.len()).filter(fits).map(|index| (index, load(&peers[index])));
+                let least = loads().map(|(_, load)| load).min_by(f64::total_cmp)?;
+                let idlest = || loads().filter(|(_, load)| *load <= least).map(|(index, _)| index);
+                idlest().nth(self.next.fetch_add(1, Ordering::Relaxed).checked_rem(idlest().count())?)
             }
             Balance::ConsistentHash => (0..peers.len())
                 .filter(fits)
@@ -99,7 +101,7 @@ mod tests {
     };
 
     fn unhealthy(peer: &Peer) {
-        peer.state.checked(&HealthSettings::default(), Err("down".into()));
+        peer.state.checked(0, &HealthSettings::default(), Err("down".into()));
     }
 
     #[test]
@@ -159,6 +161,18 @@ mod tests {
         for (client, was) in before.iter().enumerate() {
             let now = balancer.choose(&all, &(client as i32), &[]).unwrap();
             assert!(if *was == 2 { now != 2 } else { now == *was });
+        }
+    }
+
+    #[test]
+    fn all_others_share_what_a_lost_peer_cannot_take() {
+        for balance in [Balance::RoundRobin, Balance::LeastConnections] {
+            let peers = peers(&[1, 1, 1, 1]);
+            let balancer = Balancer::new(balance, &[1, 1, 1, 1]);
+            unhealthy(&peers[1]);
+            let mut counts = [0; 4];
+            (0..300).for_each(|_| counts[balancer.choose(&peers, &"", &[]).unwrap()] += 1);
+            assert_eq!(counts, [100, 0, 100, 100], "{balance:?}");
         }
     }
 }

@@ -5,10 +5,12 @@
 //! | `url` | an origin as it is written |
 //! | `resolve` | names to addresses |
 //! | `state` | what is known of a peer's health; it outlives a reload |
+//! | `describe` | Pingora's errors in words |
 //! | `balance` | which peer a request goes to |
 //! | `health` | active checks |
 
 mod balance;
+mod describe;
 pub mod health;
 mod resolve;
 mod state;
@@ -31,6 +33,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use self::balance::Balancer;
 pub use self::{
+    describe::describe,
     resolve::{Addresses, ResolveError},
     state::{Health, InUse, PeerState},
     url::UpstreamUrl,
@@ -140,7 +143,8 @@ impl Upstream {
     /// [`ResolveError`] if the name does not resolve and never did.
     pub async fn connection(&self, index: usize, upgrades: bool) -> Result<Box<HttpPeer>, ResolveError> {
         let peer = &self.peers[index];
-        let address = peer.state.addresses.next(self.dns_refresh).await?;
+        let limit = self.options.total_connection_timeout.unwrap_or(Duration::MAX);
+        let address = peer.state.addresses.next(self.dns_refresh, limit).await?;
         let mut connection = HttpPeer::new(address, peer.url.tls, peer.sni.clone());
         connection.group_key = peer.group_key;
         connection.options = self.options.clone();

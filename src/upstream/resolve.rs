@@ -27,6 +27,8 @@ pub struct Addresses {
     url: UpstreamUrl,
     known: Arc<ArcSwapOption<Resolved>>,
     resolving: Arc<AtomicBool>,
+    /// Of the requests that come before anything is known, one asks and the others wait for it.
+    first: tokio::sync::Mutex<()>,
     next: AtomicUsize,
 }
 
@@ -39,24 +41,42 @@ struct Resolved {
 impl Addresses {
     /// Nothing is resolved yet.
     pub fn new(url: UpstreamUrl) -> Self {
-        Self { url, known: Arc::default(), resolving: Arc::default(), next: AtomicUsize::new(0) }
+        Self {
+            url,
+            known: Arc::default(),
+            resolving: Arc::default(),
+            first: tokio::sync::Mutex::default(),
+            next: AtomicUsize::new(0),
+        }
     }
 
     /// The next address, in turn. What is older than `refresh` is resolved again in the background.
     ///
     /// # Errors
-    /// [`ResolveError`] if the name does not resolve and never did.
-    pub async fn next(&self, refresh: Duration) -> Result<SocketAddr, ResolveError> {
+    /// [`ResolveError`] if the name does not resolve within `limit` and never did.
+    pub async fn next(&self, refresh: Duration, limit: Duration) -> Result<SocketAddr, ResolveError> {
         if let Some(resolved) = self.known.load().as_ref() {
             if resolved.at.elapsed() > refresh && !self.resolving.swap(true, Ordering::Relaxed) {
                 self.refresh();
             }
             return Ok(self.pick(resolved));
         }
+        let late = |_| ResolveError {
+            host: self.url.host.clone(),
+            error: Arc::new(std::io::Error::other(format!("no answer within {limit:?}"))),
+        };
+        let resolved = tokio::time::timeout(limit, self.first()).await.map_err(late)??;
+        Ok(self.pick(&resolved))
+    }
+
+    async fn first(&self) -> Result<Arc<Resolved>, ResolveError> {
+        let _asking = self.first.lock().await;
+        if let Some(resolved) = self.known.load_full() {
+            return Ok(resolved);
+        }
         let resolved = Arc::new(resolve(&self.url).await?);
-        let address = self.pick(&resolved);
-        self.known.store(Some(resolved));
-        Ok(address)
+        self.known.store(Some(resolved.clone()));
+        Ok(resolved)
     }
 
     fn pick(&self, resolved: &Resolved) -> SocketAddr {
@@ -69,7 +89,14 @@ impl Addresses {
         tokio::spawn(async move {
             match resolve(&url).await {
                 Ok(fresh) => known.store(Some(Arc::new(fresh))),
-                Err(error) => log::warn!("{error}; the addresses known so far stay in use"),
+                Err(error) => {
+                    log::warn!("{error}; the addresses known so far stay in use");
+                    // Until it is time to ask again.
+                    known.rcu(|old| {
+                        let addresses = old.as_ref()?.addresses.clone();
+                        Some(Arc::new(Resolved { addresses, at: Instant::now() }))
+                    });
+                }
             }
             resolving.store(false, Ordering::Relaxed);
         });

@@ -66,6 +66,8 @@ struct Inner {
     ejections: u32,
     /// Why the last check or request failed.
     why: Option<Arc<str>>,
+    /// Checks of an earlier one say nothing any more.
+    generation: u64,
 }
 
 impl PeerState {
@@ -135,22 +137,30 @@ impl PeerState {
         true
     }
 
-    /// Whether a check is due; the caller makes it then, and tells [`PeerState::checked`].
-    pub fn take_check(&self, interval: Duration) -> bool {
+    /// Whether a check is due; the caller makes it then, and tells [`PeerState::checked`] with the generation.
+    pub fn take_check(&self, interval: Duration) -> Option<u64> {
         let now = Instant::now();
         let mut inner = self.inner.lock();
         let due = inner.last_check.is_none_or(|last| now.duration_since(last) >= interval);
         if !due || self.checking.swap(true, Ordering::Relaxed) {
-            return false;
+            return None;
         }
         inner.last_check = Some(now);
-        true
+        Some(inner.generation)
     }
 
     /// Takes a check's outcome; the new verdict if it changed.
-    pub fn checked(&self, settings: &HealthSettings, outcome: Result<(), String>) -> Option<bool> {
+    pub fn checked(
+        &self,
+        generation: u64,
+        settings: &HealthSettings,
+        outcome: Result<(), String>,
+    ) -> Option<bool> {
         self.checking.store(false, Ordering::Relaxed);
         let mut inner = self.inner.lock();
+        if inner.generation != generation {
+            return None;
+        }
         let success = outcome.is_ok();
         match outcome {
             Err(why) => inner.why = Some(why.into()),
@@ -175,10 +185,11 @@ impl PeerState {
         Some(success)
     }
 
-    /// Health checks were taken out of the configuration: their verdict goes with them.
+    /// Health checks were taken out of the configuration: their verdict goes with them, and that of one under way.
     pub fn forget_checks(&self) {
         let mut inner = self.inner.lock();
         (inner.healthy, inner.streak) = (None, 0);
+        inner.generation += 1;
     }
 }
 
@@ -204,13 +215,13 @@ mod tests {
     #[test]
     fn the_first_check_decides_and_later_ones_must_agree_in_a_row() {
         let (state, settings) = (state(), HealthSettings::default());
-        assert_eq!(state.checked(&settings, Ok(())), Some(true));
-        assert_eq!(state.checked(&settings, Err("refused".into())), None);
-        assert_eq!(state.checked(&settings, Ok(())), None);
-        assert_eq!(state.checked(&settings, Err("refused".into())), None);
-        assert_eq!(state.checked(&settings, Err("refused".into())), Some(false));
+        assert_eq!(state.checked(0, &settings, Ok(())), Some(true));
+        assert_eq!(state.checked(0, &settings, Err("refused".into())), None);
+        assert_eq!(state.checked(0, &settings, Ok(())), None);
+        assert_eq!(state.checked(0, &settings, Err("refused".into())), None);
+        assert_eq!(state.checked(0, &settings, Err("refused".into())), Some(false));
         assert_eq!((state.health(), state.why().as_deref()), (Health::Unhealthy, Some("refused")));
-        assert_eq!(state.checked(&settings, Ok(())), Some(true));
+        assert_eq!(state.checked(0, &settings, Ok(())), Some(true));
         assert_eq!((state.health(), state.why()), (Health::Healthy, None));
     }
 
@@ -231,5 +242,17 @@ mod tests {
     fn ejection_can_be_turned_off() {
         let (state, settings) = (state(), EjectionSettings { failures: 0, ..EjectionSettings::default() });
         assert!((0..100).all(|_| !state.failed(&settings, "reset")));
+    }
+
+    #[test]
+    fn a_check_that_was_under_way_when_checks_were_taken_out_says_nothing() {
+        let state = PeerState::new("http://127.0.0.1:9000".parse().unwrap());
+        let settings = HealthSettings::default();
+        let generation = state.take_check(Duration::ZERO).unwrap();
+        state.forget_checks();
+        assert_eq!(state.checked(generation, &settings, Err("no answer".into())), None);
+        assert_eq!(state.health(), Health::Unchecked);
+        let generation = state.take_check(Duration::ZERO).expect("the next check is not held up");
+        assert_eq!(state.checked(generation, &settings, Err("no answer".into())), Some(false));
     }
 }

@@ -27,7 +27,7 @@ impl FromStr for UpstreamUrl {
         };
         let authority = uri.authority().ok_or_else(|| format!("{text:?} has no host"))?;
         if authority.as_str().contains('@') {
-            return Err(format!("{text:?} has a user name: send credentials with `headers` instead"));
+            return Err(format!("{text:?} has a user name: an upstream is scheme, host and port"));
         }
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(format!(

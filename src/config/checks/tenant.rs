@@ -19,6 +19,9 @@ use crate::{
     upstream::{PeerState, Upstream, UpstreamOptions, UpstreamUrl},
 };
 
+/// Header fields that are hardly meant for everybody.
+const CREDENTIALS: [&str; 5] =
+    ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token"];
 /// A secret shorter than this earns a warning.
 const GOOD_SECRET_LEN: usize = 32;
 
@@ -194,6 +197,10 @@ impl At<'_> {
     }
 
     fn tls(&mut self, files: &TlsSettings) -> Option<TenantTls> {
+        if matches!(self.host.parse(), Ok(crate::domains::HostPattern::Exact(host)) if host.contains(':')) {
+            let place = self.place("tls");
+            self.problems.warn(format!("{place} is of no use: TLS clients name a host without its port"));
+        }
         let chain = self.read("tls.certificate_file", &files.certificate_file);
         let key = self.read("tls.key_file", &files.key_file);
         let client_ca = match &files.client_ca_file {
@@ -202,7 +209,9 @@ impl At<'_> {
         };
         let (chain, key) = (chain?, key?);
         let client_ca = client_ca.as_ref().map(|pem| pem.as_slice());
-        let files = carried::digest(&[&chain, &key, client_ca.unwrap_or_default()]);
+        // Whether there are authorities counts, not only which: an empty file asks for certificates of nobody.
+        let asks = [u8::from(client_ca.is_some())];
+        let files = carried::digest(&[&chain, &key, &asks, client_ca.unwrap_or_default()]);
         match self.carried.tls(self.host, files, || TenantTls::new(&chain, &key, client_ca)) {
             Ok(tls) => Some(tls),
             Err(error) => {
@@ -307,7 +316,15 @@ impl At<'_> {
                 (Ok(name), Ok(_)) if mte_protocol::hop::never_forwarded(name.as_str()) => {
                     self.problem("headers", format!("{name} is set by the relay itself"));
                 }
-                (Ok(name), Ok(value)) => headers.push((name, value)),
+                (Ok(name), Ok(value)) => {
+                    if CREDENTIALS.contains(&name.as_str()) {
+                        let place = self.place("headers");
+                        self.problems.warn(format!(
+                            "{place}: {name} goes to every client as well, not to the upstream alone"
+                        ));
+                    }
+                    headers.push((name, value));
+                }
                 _ => self.problem("headers", format!("{name:?} is not a header field with a valid value")),
             }
         }

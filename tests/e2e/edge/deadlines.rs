@@ -158,3 +158,35 @@ fn a_connection_with_requests_now_and_then_outlives_the_deadline_of_a_head() {
         assert_eq!(door.malformed("header_timeout"), 0);
     });
 }
+
+#[test]
+fn what_follows_an_answer_that_came_early_is_no_head() {
+    run(async {
+        let upstream = crate::harness::Upstream::raw(|mut wire: crate::harness::Wire, _| async move {
+            while let Ok(head) = wire.head().await {
+                wire.send("HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n").await;
+                if head.header("content-length").is_some() {
+                    while wire.some().await.is_some() {}
+                }
+            }
+        })
+        .await;
+        let setup = Setup::default().top("timeouts: {headers: 800ms}");
+        let relay = setup.tenant(HOST, &upstream.url(), "pass_through_routes: [/open/*]").start().await;
+        let mut wire = relay.wire().await;
+        wire.send(format!("POST /open/a HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 30000\r\n\r\n")).await;
+        assert_eq!(wire.response(false).await.unwrap().status(), 413);
+        // Slower than a head may be.
+        for _ in 0..30 {
+            wire.send(vec![b'x'; 1_000]).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        wire.send(format!("GET /open/b HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
+        // The connection may have served its last request.
+        let next = wire.response(false).await.map_or(413, |answer| answer.status());
+        assert_eq!(next, 413);
+        drop(wire);
+        relay.deserted().await;
+        assert!(!relay.shared.metrics.text().contains("malformed_total{"), "nothing was malformed");
+    });
+}

@@ -50,6 +50,25 @@ fn what_others_say_of_themselves_is_not() {
     });
 }
 
+#[test]
+fn what_else_proxies_say_of_clients_is_passed_on_from_trusted_ones_only() {
+    run(async {
+        for (trusted, passed) in [(PROXY, true), ("trusted_proxies: [10.0.0.0/8]", false)] {
+            let door = Door::new(Setup::default().top(trusted)).await;
+            forwarded(&door, "forwarded: for=1.2.3.4\r\nx-real-ip: 1.2.3.4\r\nx-forwarded-port: 1\r\n").await;
+            let names = ["forwarded", "x-real-ip", "x-forwarded-port"];
+            assert!(
+                names.iter().all(|name| door.upstream.last().header(name).is_some() == passed),
+                "{trusted}"
+            );
+            // Sealed, it is the client that says so, whoever carried it.
+            let request = Request::get("/").header("x-real-ip", "1.2.3.4").body(mte_client::Body::empty());
+            door.relay.client().send(request.unwrap()).await.unwrap();
+            assert_eq!(door.upstream.last().header("x-real-ip"), None, "{trusted}");
+        }
+    });
+}
+
 /// Pairs for `client`, as a proxy would for its own.
 async fn pair(relay: &Relay, client: &str, offer: &Offer) -> u16 {
     let request = pairing(HOST, "", offer);

@@ -248,6 +248,21 @@ fn a_connection_from_before_client_certificates_were_asked_for_is_served_no_more
     });
 }
 
+#[test]
+fn client_certificates_of_nobody_are_a_broken_file_and_not_none() {
+    run(async {
+        let site = Site::new().await;
+        let process = site.start().await;
+        std::fs::write(site.path("ca.crt"), "").unwrap();
+        site.replace(
+            &site.text("").replace("key_file: tenant.key", "key_file: tenant.key, client_ca_file: ca.crt"),
+        );
+        reload(&site, &process).await;
+        assert!(site.metric("mte_relay_reloads_total{result=\"failed\"}").await >= 1.0);
+        assert_eq!(site.metric("mte_relay_reloads_total{result=\"ok\"}").await, 0.0);
+    });
+}
+
 impl Site {
     /// The certificate that a new connection is shown.
     async fn certificate(&self) -> Vec<u8> {

@@ -65,6 +65,31 @@ fn a_request_with_no_host_or_two_is_400() {
 }
 
 #[test]
+fn a_host_that_is_none_is_400_and_matches_no_wildcard() {
+    run(async {
+        let upstream = Upstream::standard().await;
+        let setup =
+            Setup::default().tenant("*.example.test", &upstream.url(), "pass_through_routes: [/open]");
+        let relay = setup.start().await;
+        for (host, status) in [
+            ("a.example.test", 200),
+            ("a.example.test:8080", 200),
+            ("A.EXAMPLE.test", 200),
+            ("a.b.example.test", 421),
+            ("3221226219/x.example.test", 400),
+            ("[2001:db8::1]/x.example.test", 400),
+            ("a.example.test:80x", 400),
+            ("a b.example.test", 400),
+            ("a?.example.test", 400),
+        ] {
+            let answer = relay.ask(&format!("GET /open HTTP/1.1\r\nhost: {host}\r\n\r\n")).await;
+            assert_eq!(answer.status(), status, "{host}");
+        }
+        assert_eq!(upstream.seen().len(), 3);
+    });
+}
+
+#[test]
 fn the_echo_route_says_the_text_and_the_time() {
     run(async {
         let relay = Relay::of(&Upstream::standard().await).await;

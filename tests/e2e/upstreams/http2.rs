@@ -339,6 +339,31 @@ fn an_http2_upstream_that_refuses_or_hangs_is_502_or_504_and_others_on_the_conne
 }
 
 #[test]
+fn a_client_that_stops_sending_over_http2_is_answered_after_the_read_timeout() {
+    run(async {
+        for link in [Link::Plain, Link::Http2Tls] {
+            let bridge = Bridge::standard(link).await;
+            let client = bridge.client(true, EncodeType::Mke);
+            client.pair().await.unwrap();
+            // Nothing of the body, and a part of it that the upstream has got already.
+            for beginning in [0, 200_000] {
+                let (pieces, body) = channel();
+                if beginning > 0 {
+                    pieces.send(Ok(Pattern::bytes(beginning))).await.unwrap();
+                }
+                let began = std::time::Instant::now();
+                let error = client.post("/", Body::wrap(body)).await.unwrap_err();
+                let status = error.relay_status();
+                assert!(matches!(status, Some(408 | 504)), "{link:?}, {beginning}: {}", error.report());
+                assert!(began.elapsed() < Duration::from_secs(8), "{link:?}: {:?}", began.elapsed());
+                drop(pieces);
+            }
+            bridge.relay.settled().await;
+        }
+    });
+}
+
+#[test]
 fn concurrent_requests_share_an_http2_connection() {
     run(async {
         for link in HTTP2_LINKS {

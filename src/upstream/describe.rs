@@ -1,0 +1,60 @@
+//! Pingora's errors in words, without what an upstream sent: that could be anybody's cookie.
+
+use pingora_core::{BError, Error};
+
+/// What stands in front of a buffer's content in the context of an error.
+const CONTENT: &str = "buf:";
+/// Characters of a description; an upstream's certificate, for one, may name anything.
+const MOST: usize = 500;
+
+/// An error with its contexts and causes.
+pub fn describe(error: &Error) -> String {
+    let mut text = String::new();
+    add(&mut text, error);
+    if let Some((end, _)) = text.char_indices().nth(MOST) {
+        text.truncate(end);
+    }
+    text
+}
+
+fn add(text: &mut String, error: &Error) {
+    text.push_str(error.esource().as_str());
+    text.push(' ');
+    text.push_str(error.etype().as_str());
+    if let Some(context) = error.context.as_ref().map(|context| context.as_str())
+        && !context.trim_start().starts_with(CONTENT)
+        && !context.is_empty()
+    {
+        text.push_str(": ");
+        text.push_str(context);
+    }
+    let Some(cause) = &error.cause else { return };
+    text.push_str("; ");
+    if let Some(inner) = cause.downcast_ref::<BError>() {
+        add(text, inner);
+    } else if let Some(inner) = cause.downcast_ref::<Error>() {
+        add(text, inner);
+    } else {
+        text.push_str(&cause.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pingora_core::ErrorType;
+
+    use super::*;
+
+    #[test]
+    fn what_an_upstream_sent_is_left_out_and_the_reason_is_not() {
+        let inner =
+            Error::explain(ErrorType::InvalidHTTPHeader, "buf: HTTP/1.1 200 OK\\r\\nset-cookie: secret");
+        let error = inner.into_up().more_context("peer 192.0.2.1:80");
+        assert_eq!(
+            describe(&error),
+            "Upstream InvalidHTTPHeader: peer 192.0.2.1:80; Upstream InvalidHTTPHeader"
+        );
+        let long = Error::explain(ErrorType::ConnectError, "x".repeat(2 * MOST));
+        assert_eq!(describe(&long).len(), MOST);
+    }
+}
