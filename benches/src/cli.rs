@@ -62,6 +62,9 @@ pub(crate) struct Options {
     /// Write all figures to this file, round by round
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// The relay's log level: what a line for every request costs
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["info", "warning", "off"])]
+    pub(crate) log_level: String,
     /// Let the proxies share all CPUs with the load
     #[arg(long)]
     pub(crate) no_pin: bool,

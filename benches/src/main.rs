@@ -102,7 +102,7 @@ fn bench(options: &Options) -> Result<()> {
             biased;
             reason = interrupted() => Err(reason),
             outcome = async {
-                let targets = Targets::start(&mut fleet, &scenarios)?;
+                let targets = Targets::start(&mut fleet, &scenarios, &options.log_level)?;
                 match options.hold {
                     Some(_) => hold(options, scenarios[0], &targets).await,
                     None => measure(options, cpus, &fleet, &scenarios, targets).await,

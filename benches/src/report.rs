@@ -97,7 +97,7 @@ impl Report {
              of its CPU time; of plain Pingora: the same as a share of plain Pingora's, which the goals are about. Medians\n\
              of {rounds} rounds of {seconds} s (in brackets: where half of them lie), {connections} connections, {cpus} CPUs,\n\
              {seats}.\n\
-             Every proxy has one worker thread; the relay logs at its default level, to a file.\n"
+             Every proxy has one worker thread; the relay logs to a file (--log-level).\n"
         );
         for notice in notices {
             let _ = writeln!(out, "{}", paint.bold(&format!("Note: {notice}.")));

@@ -32,7 +32,7 @@ pub(crate) struct Targets {
 
 impl Targets {
     /// Starts the upstream and the proxies.
-    pub(crate) fn start(fleet: &mut Fleet, scenarios: &[Scenario]) -> Result<Self> {
+    pub(crate) fn start(fleet: &mut Fleet, scenarios: &[Scenario], log_level: &str) -> Result<Self> {
         let needed = |targets: &[Target]| scenarios.iter().any(|one| targets.contains(&one.target));
         let upstream = free_address()?;
         let own = std::env::current_exe()?;
@@ -61,7 +61,7 @@ impl Targets {
         }
         if needed(&[Target::PassThrough, Target::Mke]) {
             let program = relay_beside(&own)?;
-            targets.relay = Some(relay(fleet, &program, upstream)?);
+            targets.relay = Some(relay(fleet, &program, upstream, log_level)?);
         }
         Ok(targets)
     }
@@ -144,14 +144,15 @@ http {{
 }
 
 /// One worker; everything else as an operator who knows no better would run it, but for the limit on pairing, which
-/// protects against exactly what is measured here. The log has its default level and goes to a file.
-fn relay(fleet: &mut Fleet, program: &Path, upstream: SocketAddr) -> Result<Running> {
+/// protects against exactly what is measured here. The log goes to a file.
+fn relay(fleet: &mut Fleet, program: &Path, upstream: SocketAddr, log_level: &str) -> Result<Running> {
     let address = free_address()?;
     let config = format!(
         "\
 listeners:
   - address: {address}
 threads: 1
+log: {{level: {log_level}}}
 limits:
   pairs_per_second: 0
 domain_map:

@@ -11,6 +11,9 @@ use crate::{
     relay::Shared,
 };
 
+/// The target of these lines.
+pub(super) const TARGET: &str = "mte_relay::access";
+
 /// Counts a finished request and writes its line.
 pub fn finished(shared: &Shared, session: &Session, error: Option<&Error>, ctx: &RequestContext) {
     let downstream = session.as_downstream();
@@ -40,14 +43,14 @@ pub fn finished(shared: &Shared, session: &Session, error: Option<&Error>, ctx: 
         Some(tenant) => tenant.metrics.finished(&finished),
         None => shared.metrics.nobody().finished(&finished),
     }
-    if !log::log_enabled!(target: "mte_relay::access", log::Level::Info) {
+    if !log::log_enabled!(target: TARGET, log::Level::Info) {
         return;
     }
     let header = downstream.req_header();
     let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
     let encrypted = ctx.exchange.as_ref();
     log::info!(
-        target: "mte_relay::access",
+        target: TARGET,
         request_id = ctx.request_id.as_str(),
         trace_id = ctx.trace.as_ref().map(super::TraceId::as_str),
         tenant = ctx.tenant.as_ref().map_or(NO_TENANT, |tenant| &*tenant.name),

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use env_logger::fmt::{Formatter, style};
 use log::kv::{Key, Value, VisitSource};
 
+use super::{access, output};
+
 fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
@@ -30,6 +32,7 @@ pub(super) fn json(out: &mut Formatter, record: &log::Record<'_>) -> io::Result<
     string(&mut line, record.args())?;
     record.key_values().visit(&mut Fields(&mut line)).map_err(io::Error::other)?;
     line.extend_from_slice(b"}\n");
+    output::may_wait(record.target() == access::TARGET);
     out.write_all(&line)
 }
 

@@ -3,6 +3,7 @@
 //! | module | what it is about |
 //! | --- | --- |
 //! | `line` | how a log line looks: one JSON object, or for people |
+//! | `output` | where JSON lines go |
 //! | `access` | the one line a request |
 //! | `ids` | request ids, and the trace that a request belongs to |
 //! | `metrics` | what is counted |
@@ -11,6 +12,7 @@ mod access;
 mod ids;
 mod line;
 mod metrics;
+mod output;
 
 use std::io::IsTerminal;
 
@@ -42,6 +44,7 @@ pub fn init(log: &config::Log) {
     if json {
         // There are no colours in it to be looked for and taken out.
         builder.write_style(env_logger::WriteStyle::Always).format(line::json);
+        builder.target(env_logger::Target::Pipe(Box::new(output::Output::start())));
     } else {
         builder.format(line::pretty);
     }

@@ -138,6 +138,28 @@ fn the_start_tells_versions_and_effective_settings() {
 }
 
 #[test]
+fn an_end_by_signal_loses_no_line() {
+    run(async {
+        for signal in ["TERM", "INT"] {
+            let site = Site::new().await;
+            let mut process = site.start().await;
+            let client = site.client();
+            for _ in 0..100 {
+                assert_eq!(client.get("/").await.unwrap().status(), 200);
+            }
+            process.signal(signal);
+            let (code, text) = tokio::task::spawn_blocking(move || process.finish()).await.unwrap();
+            assert_eq!(code, Some(0));
+            assert_eq!(text.matches("\"route\":\"encrypted\"").count(), 100, "{signal}");
+            assert!(
+                text.trim_end().ends_with("\"message\":\"mte-relay has stopped\"}"),
+                "{signal}: the last line"
+            );
+        }
+    });
+}
+
+#[test]
 fn off_is_off() {
     run(async {
         let site = Site::new().await;
