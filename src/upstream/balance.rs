@@ -47,10 +47,13 @@ impl Balancer {
             }
             Balance::LeastConnections => {
                 // Ties go in turn, so that idle peers share the work.
-                let loads = || (0..peers.len()).filter(fits).map(|index| (index, load(&peers[index])));
-                let least = loads().map(|(_, load)| load).min_by(f64::total_cmp)?;
-                let idlest = || loads().filter(|(_, load)| *load <= least).map(|(index, _)| index);
-                idlest().nth(self.next.fetch_add(1, Ordering::Relaxed).checked_rem(idlest().count())?)
+                // Looked at once: other requests come and go meanwhile.
+                let mut idlest: Vec<_> =
+                    (0..peers.len()).filter(fits).map(|index| (index, load(&peers[index]))).collect();
+                let least = idlest.iter().map(|(_, load)| *load).min_by(f64::total_cmp)?;
+                idlest.retain(|(_, load)| *load <= least);
+                let turn = self.next.fetch_add(1, Ordering::Relaxed).checked_rem(idlest.len())?;
+                idlest.get(turn).map(|(index, _)| *index)
             }
             Balance::ConsistentHash => (0..peers.len())
                 .filter(fits)
@@ -174,5 +177,21 @@ mod tests {
             (0..300).for_each(|_| counts[balancer.choose(&peers, &"", &[]).unwrap()] += 1);
             assert_eq!(counts, [100, 0, 100, 100], "{balance:?}");
         }
+    }
+
+    #[test]
+    fn there_is_a_least_busy_peer_while_others_come_and_go() {
+        let peers = peers(&[1, 1, 1]);
+        let balancer = Balancer::new(Balance::LeastConnections, &[1, 1, 1]);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        let index = balancer.choose(&peers, &"", &[]).expect("a peer");
+                        drop(peers[index].state.enter());
+                    }
+                });
+            }
+        });
     }
 }
