@@ -241,21 +241,20 @@ fn leave(shared: &Arc<Shared>, phase: Phase, least: Duration, mut signals: Signa
 
 /// Waits until nothing is in flight, at most `limit`; how many requests are left.
 async fn drained(shared: &Shared, limit: Duration) -> usize {
-    let deadline = Instant::now() + limit;
-    loop {
-        let left = shared.in_flight.get();
-        if left == 0 || Instant::now() >= deadline {
-            return left;
-        }
-        tokio::time::sleep(TICK).await;
-    }
+    wait(limit, || shared.in_flight.get() == 0).await;
+    shared.in_flight.get()
 }
 
 /// Waits until every connection is closed, at most `limit`: over HTTP/2 a request ends when its response is handed to the
 /// connection, which may not have written it yet.
 async fn written(shared: &Shared, limit: Duration) {
+    wait(limit, || shared.metrics.connections.get() == 0).await;
+}
+
+/// Waits until something holds, at most `limit`.
+async fn wait(limit: Duration, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + limit;
-    while shared.metrics.connections.get() > 0 && Instant::now() < deadline {
+    while !holds() && Instant::now() < deadline {
         tokio::time::sleep(TICK).await;
     }
 }

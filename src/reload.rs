@@ -227,6 +227,7 @@ impl Watch {
 
     /// Forgets what has happened so far.
     fn forget(&mut self) {
-        while let Some(Some(Some(Ok(_)))) = self.events.as_mut().map(|events| events.next().now_or_never()) {}
+        let Some(events) = &mut self.events else { return };
+        while let Some(Some(Ok(_))) = events.next().now_or_never() {}
     }
 }

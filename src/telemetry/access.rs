@@ -82,8 +82,8 @@ pub fn finished(shared: &Shared, session: &Session, error: Option<&Error>, ctx: 
 fn closed(error: Option<&Error>, ctx: &RequestContext, status: u16) -> &'static str {
     match (&ctx.failure, error.map(Error::esource)) {
         // The head of the response was out.
-        (Some(Failure::BadGateway(_)), _) if status != 502 => "upstream_closed",
-        (Some(Failure::GatewayTimeout(_)), _) if status != 504 => "upstream_timeout",
+        (Some(failure @ Failure::BadGateway(_)), _) if status != failure.status() => "upstream_closed",
+        (Some(failure @ Failure::GatewayTimeout(_)), _) if status != failure.status() => "upstream_timeout",
         (Some(failure), _) => failure.cause(),
         (None, None) => "complete",
         (None, Some(ErrorSource::Downstream)) => "client_closed",

@@ -21,6 +21,12 @@ pub struct ResolveError {
     error: Arc<std::io::Error>,
 }
 
+impl ResolveError {
+    fn new(url: &UpstreamUrl, error: std::io::Error) -> Self {
+        Self { host: url.host.clone(), error: Arc::new(error) }
+    }
+}
+
 /// The addresses of one origin.
 #[derive(Debug)]
 pub struct Addresses {
@@ -61,10 +67,8 @@ impl Addresses {
             }
             return Ok(self.pick(resolved));
         }
-        let late = |_| ResolveError {
-            host: self.url.host.clone(),
-            error: Arc::new(std::io::Error::other(format!("no answer within {limit:?}"))),
-        };
+        let late =
+            |_| ResolveError::new(&self.url, std::io::Error::other(format!("no answer within {limit:?}")));
         let resolved = tokio::time::timeout(limit, self.first()).await.map_err(late)??;
         Ok(self.pick(&resolved))
     }
@@ -105,7 +109,7 @@ impl Addresses {
 
 async fn resolve(url: &UpstreamUrl) -> Result<Resolved, ResolveError> {
     let host = url.host.trim_start_matches('[').trim_end_matches(']');
-    let failed = |error| ResolveError { host: url.host.clone(), error: Arc::new(error) };
+    let failed = |error| ResolveError::new(url, error);
     let addresses: Vec<_> = tokio::net::lookup_host((host, url.port)).await.map_err(failed)?.collect();
     if addresses.is_empty() {
         return Err(failed(std::io::Error::other("it has no address")));

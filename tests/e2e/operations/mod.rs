@@ -142,8 +142,8 @@ impl Site {
 
     /// Asks the admin listener; `None` if it is not there.
     async fn admin(&self, method: &str, path: &str, more: &str, body: &str) -> Option<Message> {
-        tokio::net::TcpStream::connect(("127.0.0.1", self.admin)).await.ok()?;
-        let mut wire = Wire::connect(SocketAddr::from(([127, 0, 0, 1], self.admin))).await;
+        // Once: in a hand-over, whoever answers now may be gone in a moment.
+        let mut wire = Wire::new(tokio::net::TcpStream::connect(("127.0.0.1", self.admin)).await.ok()?);
         let length = body.len();
         wire.send(format!(
             "{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\ncontent-length: {length}\r\n{more}\r\n{body}"

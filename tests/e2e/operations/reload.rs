@@ -240,8 +240,7 @@ fn a_connection_from_before_client_certificates_were_asked_for_is_served_no_more
         assert_eq!(status().await, 200);
         reload(&site, &process).await;
         assert_eq!(status().await, 200, "a reload that changes nothing closes nothing");
-        let asks =
-            site.text("").replace("key_file: tenant.key", "key_file: tenant.key, client_ca_file: ca.crt");
+        let asks = site.text_with_client_ca();
         site.replace(&asks);
         reload(&site, &process).await;
         assert_eq!(status().await, 421);
@@ -254,9 +253,7 @@ fn client_certificates_of_nobody_are_a_broken_file_and_not_none() {
         let site = Site::new().await;
         let process = site.start().await;
         std::fs::write(site.path("ca.crt"), "").unwrap();
-        site.replace(
-            &site.text("").replace("key_file: tenant.key", "key_file: tenant.key, client_ca_file: ca.crt"),
-        );
+        site.replace(&site.text_with_client_ca());
         reload(&site, &process).await;
         assert!(site.metric("mte_relay_reloads_total{result=\"failed\"}").await >= 1.0);
         assert_eq!(site.metric("mte_relay_reloads_total{result=\"ok\"}").await, 0.0);
@@ -264,6 +261,11 @@ fn client_certificates_of_nobody_are_a_broken_file_and_not_none() {
 }
 
 impl Site {
+    /// The file, with a tenant that asks its clients for certificates.
+    fn text_with_client_ca(&self) -> String {
+        self.text("").replace("key_file: tenant.key", "key_file: tenant.key, client_ca_file: ca.crt")
+    }
+
     /// The certificate that a new connection is shown.
     async fn certificate(&self) -> Vec<u8> {
         let address = SocketAddr::from(([127, 0, 0, 1], self.tls));
