@@ -27,7 +27,7 @@ pub use mte_codec::EncodeType;
 pub use pairing::{Nonce, PairRequest, PairResponse, PairingError};
 pub use relay_header::{RelayHeader, RelayHeaderError, control_client_id, valid_opaque};
 pub use routes::{RouteError, RoutePattern, RouteSet};
-pub use sealed_headers::{SealedHeaders, SealedHeadersError, SealedHeadersWriter};
+pub use sealed_headers::{ResponseHeaders, SealedHeaders, SealedHeadersError, SealedHeadersWriter};
 pub use status::{ErrorBody, Status};
 pub use target::{TargetError, origin_form};
 pub use text::TextError;
