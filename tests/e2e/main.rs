@@ -3,6 +3,7 @@
 //! | module | what it is about |
 //! | --- | --- |
 //! | `streaming` | bodies: their sizes, lengths, rhythm and ends |
+//! | `responses` | what a client is sent: framing, sealing, decoding, tunnels |
 //! | `routing` | where requests go, what is forwarded, CORS |
 //! | `smuggling` | requests that two readers could take for different ones |
 //! | `edge` | what happens before a request: deadlines, PROXY headers, who is believed, rates |
@@ -27,6 +28,7 @@ mod failures;
 mod harness;
 mod memory;
 mod operations;
+mod responses;
 mod routing;
 mod smuggling;
 mod streaming;
