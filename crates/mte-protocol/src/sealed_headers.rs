@@ -5,6 +5,7 @@
 //! never headers: they bind the sealed part to what travels in the clear, and whoever reads a map asks for
 //! them by name.
 
+mod response_headers;
 mod write;
 
 use std::borrow::Cow;
@@ -13,12 +14,15 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use thiserror::Error;
 
+pub use response_headers::ResponseHeaders;
 pub use write::SealedHeadersWriter;
 
 /// Binds a request's method.
 pub const METHOD: &str = ":method";
 /// Binds a request's authority: lower-case host, default port left out.
 pub const AUTHORITY: &str = ":authority";
+/// Names the response headers that the client wants sealed.
+pub const RESPONSE_HEADERS: &str = ":response-headers";
 /// Binds a response's status.
 pub const STATUS: &str = ":status";
 /// Binds a response to its request, by the number of the request's first message.
@@ -56,7 +60,7 @@ pub enum SealedHeadersError {
     /// A value with a control character other than a tab.
     #[error("the value of {0} has a control character")]
     Value(String),
-    /// A name that begins with `:` and is not one of the four.
+    /// A name that begins with `:` and is not one of these.
     #[error("an unknown binding")]
     UnknownBinding,
     /// A binding whose value cannot be one.
@@ -140,6 +144,11 @@ impl SealedHeaders {
         self.text(AUTHORITY)
     }
 
+    /// Which response headers the client wants sealed.
+    pub fn response_headers(&self) -> ResponseHeaders {
+        self.text(RESPONSE_HEADERS).and_then(ResponseHeaders::parse).unwrap_or_default()
+    }
+
     /// The response's status, if it is bound: three digits, 100 to 999.
     pub fn status(&self) -> Option<u16> {
         self.text(STATUS)?.parse().ok()
@@ -186,6 +195,10 @@ impl SealedHeaders {
                     (STATUS, value.len() == 3 && value[0] != b'0' && value.iter().all(u8::is_ascii_digit))
                 }
                 b":request" => (REQUEST, is_canonical_number(value)),
+                b":response-headers" => {
+                    let text = std::str::from_utf8(value).ok();
+                    (RESPONSE_HEADERS, text.and_then(ResponseHeaders::parse).is_some())
+                }
                 [b':', ..] => return Err(SealedHeadersError::UnknownBinding),
                 _ => continue,
             };

@@ -11,7 +11,7 @@ export const RESPONSE_HEADERS = ":response-headers";
 /** What {@link RESPONSE_HEADERS} asks for: every header that can be sealed, or names in lower case. */
 export type ResponseHeaders = "*" | readonly string[];
 
-/** They describe the plaintext body, so they are sealed whatever the request asks for. */
+/** They describe the plaintext body, or tell caches what to do with it, so they are sealed whatever the request asks for. */
 const DESCRIBE_THE_BODY: readonly string[] = [
   "accept-ranges",
   "age",
@@ -24,11 +24,15 @@ const DESCRIBE_THE_BODY: readonly string[] = [
   "content-range",
   "content-type",
   "digest",
+  "edge-control",
   "etag",
   "expires",
   "last-modified",
+  "pragma",
   "repr-digest",
+  "surrogate-control",
   "vary",
+  "x-accel-expires",
 ];
 
 /** Browsers and proxies act on these, so they are never sealed. */
@@ -45,7 +49,7 @@ const STAY_CLEAR: readonly string[] = [
 
 /** Whether a response header, named in lower case, is sealed whatever the request asks for. */
 export function describesBody(name: string): boolean {
-  return DESCRIBE_THE_BODY.includes(name);
+  return DESCRIBE_THE_BODY.includes(name) || name.endsWith("-cache-control");
 }
 
 /** Whether a response header, named in lower case, is never sealed. */
