@@ -4,14 +4,14 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Uri, header::HeaderName, uri::Authority};
 use mte_codec::{EncodeType, KemId};
-use mte_protocol::{ResponseHeaders, hop, response_fields::stays_clear, valid_opaque};
+use mte_protocol::{hop, response_fields::stays_clear, valid_opaque};
 use rustls::pki_types::CertificateDer;
 
 use crate::{
     Error, Observer, RelayClient,
     client::{Relay, Rules},
     connect::{self, Connector, Plan},
-    wire::{EncodeHeaders, Options},
+    wire::{EncodeHeaders, Options, ResponseHeaders},
 };
 
 /// Which requests may be sent a second time after the relay asked for a new pairing (docs/protocol.md, section 5).
@@ -82,9 +82,8 @@ impl Builder {
         self
     }
 
-    /// Which response headers come back sealed; by default all but those that browsers and proxies act on. Headers that
-    /// describe the body (`content-type`, `etag`, `cache-control` ...) always do. Of what is sealed, a header in the clear
-    /// never counts.
+    /// Which response headers come back sealed; by default all but those that browsers and proxies act on. Of what is
+    /// sealed, a header in the clear never counts.
     pub fn response_headers(mut self, wanted: ResponseHeaders) -> Self {
         self.options.response_headers = wanted;
         self
@@ -180,8 +179,12 @@ impl Builder {
                 "header {name} belongs to the connection: it cannot be sealed"
             )));
         }
-        if let ResponseHeaders::Named(names) = &self.options.response_headers {
-            names.iter().try_for_each(|name| check_wanted(name))?;
+        if let ResponseHeaders::Only(names) = &self.options.response_headers
+            && let Some(name) = names.iter().map(HeaderName::as_str).find(|name| never_comes_sealed(name))
+        {
+            return Err(Error::Setting(format!(
+                "response header {name} stays in the clear, since browsers or proxies act on it"
+            )));
         }
         let connector =
             Connector::new(Plan { dial, roots: self.roots, http2: self.http2, timeout: self.timeout })?;
@@ -240,18 +243,8 @@ pub(crate) fn normal(authority: &Authority, https: bool) -> String {
     }
 }
 
-/// Checks a name of [`Builder::response_headers`].
-fn check_wanted(name: &str) -> Result<(), Error> {
-    let reason = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        "write it in lower case"
-    } else if HeaderName::from_bytes(name.as_bytes()).is_err() {
-        "it is not a header name"
-    } else if stays_clear(name) || hop::is_hop_by_hop(name) {
-        "it stays in the clear, since browsers or proxies act on it"
-    } else {
-        return Ok(());
-    };
-    Err(Error::Setting(format!("response header {name:?} cannot be sealed: {reason}")))
+fn never_comes_sealed(name: &str) -> bool {
+    stays_clear(name) || hop::is_hop_by_hop(name)
 }
 
 fn never_sealed(name: &HeaderName) -> bool {

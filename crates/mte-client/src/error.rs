@@ -159,7 +159,9 @@ pub enum NotRepeated {
     #[error("it was not sent again: resending is off; {FIND_OUT}")]
     Off,
     /// Its method is not idempotent, and [`Resend::Idempotent`](crate::Resend::Idempotent) holds.
-    #[error("it was not sent again: {0} is not idempotent; {FIND_OUT}, or allow resending always if it may take effect twice")]
+    #[error(
+        "it was not sent again: {0} is not idempotent; {FIND_OUT}, or allow resending always if it may take effect twice"
+    )]
     Method(http::Method),
     /// Its body is a stream.
     #[error("it was not sent again: its body is a stream; {FIND_OUT}, or hold the body in memory")]

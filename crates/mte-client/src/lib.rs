@@ -62,7 +62,6 @@ pub use builder::{Builder, Resend};
 pub use client::RelayClient;
 pub use error::{BoxError, Error, NotRepeated, ResponseError};
 pub use mte_codec::{EncodeType, KemId};
-pub use mte_protocol::ResponseHeaders;
 pub use observer::Observer;
 pub use rustls::pki_types::CertificateDer;
-pub use wire::EncodeHeaders;
+pub use wire::{EncodeHeaders, ResponseHeaders};

@@ -13,9 +13,10 @@ use mte_codec::{
     seal,
 };
 use mte_protocol::{
-    ClientId, ClientIdSecret, Nonce, PairResponse, RelayHeader, ResponseHeaders, SealedHeaders,
-    SealedHeadersWriter, origin_form, pairing,
+    ClientId, ClientIdSecret, Nonce, PairResponse, RelayHeader, SealedHeaders, SealedHeadersWriter,
+    origin_form, pairing,
     response_fields::{describes_body, stays_clear},
+    sealed_headers::RESPONSE_HEADERS,
     text,
 };
 use rand::Rng;
@@ -283,12 +284,9 @@ impl Relay {
 impl Opened {
     /// Whether a response header is sealed (docs/protocol.md, section 4).
     fn seals(&self, name: &str) -> bool {
-        let wanted = match self.sealed.response_headers() {
-            ResponseHeaders::All => true,
-            ResponseHeaders::Named(names) => names.iter().any(|one| one == name),
-            ResponseHeaders::Unstated => false,
-        };
-        !stays_clear(name) && (wanted || describes_body(name) || self.sealed.get(name).is_some())
+        let wanted = self.sealed.get(RESPONSE_HEADERS).unwrap_or_default();
+        let listed = wanted == b"*" || wanted.split(|byte| *byte == b',').any(|one| one == name.as_bytes());
+        !stays_clear(name) && (listed || describes_body(name) || self.sealed.get(name).is_some())
     }
 
     /// Opens a whole body; its number must follow.

@@ -104,7 +104,8 @@ async fn only_requests_of_idempotent_methods_are_sent_again() {
         assert_eq!((error.relay_status(), error.code()), (Some(560), "not-repeated"));
         assert_eq!(note(&error), &NotRepeated::Method(method.parse().unwrap()));
         let text = error.to_string();
-        for part in [method, "is not idempotent", "find out whether it took effect", "allow resending always"] {
+        for part in [method, "is not idempotent", "find out whether it took effect", "allow resending always"]
+        {
             assert!(text.contains(part), "{text}");
         }
         assert_eq!(server.counts().2, before + 1);

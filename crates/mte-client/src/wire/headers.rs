@@ -6,10 +6,12 @@ use http::{
     header::{CONNECTION, CONTENT_LENGTH},
 };
 use mte_protocol::{
-    ResponseHeaders, SealedHeaders, hop,
+    SealedHeaders, hop,
     names::{X_MTE_RELAY, X_MTE_RELAY_EH},
     response_fields::{describes_body, stays_clear},
 };
+
+use super::ResponseHeaders;
 
 /// What decides which clear headers count.
 pub(super) struct ClearPart<'a> {
@@ -65,8 +67,7 @@ impl ClearPart<'_> {
         }
         let named = match self.response_headers {
             ResponseHeaders::All => return false,
-            ResponseHeaders::Named(names) => names.iter().any(|one| one == text),
-            ResponseHeaders::Unstated => false,
+            ResponseHeaders::Only(names) => names.contains(name),
         };
         // The outer length is the ciphertext's; without a body (HEAD, 304) it is the upstream's.
         let of_ciphertext = name == CONTENT_LENGTH && self.has_body;

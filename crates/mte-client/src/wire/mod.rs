@@ -29,7 +29,9 @@ mod response_body;
 
 use pair::Ticket;
 pub use pair::{Offer, Pair};
-pub use request::{BodyPlan, EncodeHeaders, Options, SealedHead, SealedRequest, seal, seal_head};
+pub use request::{
+    BodyPlan, EncodeHeaders, Options, ResponseHeaders, SealedHead, SealedRequest, seal, seal_head,
+};
 pub use response::{OpenedHead, ResponseOpener, relay_error};
 pub use response_body::{BodyOpener, OpenedFrame};
 

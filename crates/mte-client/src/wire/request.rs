@@ -10,8 +10,9 @@ use http::{
 };
 use mte_codec::{EncodeType, Place, Slot, direction::Numbers, seal as codec};
 use mte_protocol::{
-    RelayHeader, ResponseHeaders, SealedHeadersWriter, hop,
+    RelayHeader, SealedHeadersWriter, hop,
     names::{OCTET_STREAM, X_MTE_RELAY, X_MTE_RELAY_EH},
+    sealed_headers::RESPONSE_HEADERS,
     text,
 };
 
@@ -59,6 +60,28 @@ fn counts_in_clear(name: &str) -> bool {
         "user-agent",
     ];
     TAKEN.contains(&name) || name.starts_with("sec-") || name.starts_with("x-forwarded-")
+}
+
+/// Which response headers come back sealed (docs/protocol.md, section 4). Headers that describe the body (`content-type`,
+/// `etag`, `cache-control` ...) always do, and so do those whose names are among the request's sealed headers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ResponseHeaders {
+    /// All but those that browsers and proxies act on, `set-cookie` and `date` for example.
+    #[default]
+    All,
+    /// Those named.
+    Only(Vec<HeaderName>),
+}
+
+impl ResponseHeaders {
+    /// The value of `:response-headers`; `None` if there is nothing to ask for.
+    fn value(&self) -> Option<String> {
+        match self {
+            Self::All => Some("*".to_owned()),
+            Self::Only(names) if names.is_empty() => None,
+            Self::Only(names) => Some(names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(",")),
+        }
+    }
 }
 
 /// How requests are sealed.
@@ -242,7 +265,9 @@ fn split(options: &Options, authority: &str, request: &request::Parts, plan: Bod
     let mut map = SealedHeadersWriter::new();
     map.method(request.method.as_str());
     map.authority(authority);
-    map.response_headers(&options.response_headers);
+    if let Some(wanted) = options.response_headers.value() {
+        map.header(RESPONSE_HEADERS, wanted.as_bytes());
+    }
     let dropped: Vec<&str> = request
         .headers
         .get_all(CONNECTION)

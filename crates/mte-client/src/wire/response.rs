@@ -7,9 +7,9 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, StatusCode, header::CONTENT_LENGTH};
 use mte_codec::{EncodeType, Expected, HEADER_LEN, Header, Place, open};
-use mte_protocol::{ErrorBody, ResponseHeaders, SealedHeaders, names::X_MTE_RELAY_EH, text};
+use mte_protocol::{ErrorBody, SealedHeaders, names::X_MTE_RELAY_EH, text};
 
-use super::{BodyOpener, Options, Part, PartKind, Ticket, headers::ClearPart};
+use super::{BodyOpener, Options, Part, PartKind, ResponseHeaders, Ticket, headers::ClearPart};
 use crate::{Error, ResponseError};
 
 /// Opens the response to one request.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Write as _;
 
-use super::{AUTHORITY, METHOD, REQUEST, RESPONSE_HEADERS, ResponseHeaders, STATUS};
+use super::{AUTHORITY, METHOD, REQUEST, STATUS};
 
 /// Writes the JSON of a sealed header map (docs/protocol.md, sections 3 and 4).
 ///
@@ -52,16 +52,6 @@ impl SealedHeadersWriter {
     /// out.
     pub fn authority(&mut self, authority: &str) {
         self.header(AUTHORITY, authority.as_bytes());
-    }
-
-    /// Says which response headers are to be sealed, unless that is unstated or no header.
-    pub fn response_headers(&mut self, wanted: &ResponseHeaders) {
-        match wanted {
-            ResponseHeaders::Unstated => {}
-            ResponseHeaders::All => self.header(RESPONSE_HEADERS, b"*"),
-            ResponseHeaders::Named(names) if names.is_empty() => {}
-            ResponseHeaders::Named(names) => self.header(RESPONSE_HEADERS, names.join(",").as_bytes()),
-        }
     }
 
     /// Binds the response's status.
