@@ -20,7 +20,9 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri,
     header::{CONTENT_TYPE, HOST, USER_AGENT},
 };
-use mte_client::{Body, Builder, CertificateDer, EncodeHeaders, EncodeType, KemId, RelayClient};
+use mte_client::{
+    Body, Builder, CertificateDer, EncodeHeaders, EncodeType, KemId, RelayClient, Resend, ResponseHeaders,
+};
 use rustls::pki_types::pem::PemObject;
 
 const EXIT_CODES: &str = "\
@@ -87,9 +89,18 @@ pub struct RequestArgs {
     #[arg(long)]
     pub plain_url: bool,
 
-    /// The request headers to seal: all, none, or names separated by commas.
+    /// The request headers to seal: all, none, or names separated by commas. Those that a relay does not take from the
+    /// clear part are always sealed.
     #[arg(long, value_name = "WHICH", default_value = "all", value_parser = parse_encode_headers)]
     pub encode_headers: EncodeHeaders,
+
+    /// The response headers to have sealed: all, or names separated by commas.
+    #[arg(long, value_name = "WHICH", default_value = "all", value_parser = parse_response_headers)]
+    pub response_headers: ResponseHeaders,
+
+    /// What may be sent again if the relay asks for a new pairing: idempotent (methods), always or never.
+    #[arg(long, value_name = "WHICH", default_value = "idempotent", value_parser = parse_resend)]
+    pub resend: Resend,
 
     /// Connect to this address, whatever the URL says.
     #[arg(long, value_name = "HOST:PORT")]
@@ -188,6 +199,8 @@ async fn client(args: &RequestArgs) -> Result<RelayClient, RequestError> {
         .encode_type(if args.mte { EncodeType::Mte } else { EncodeType::Mke })
         .encode_url(!args.plain_url)
         .encode_headers(args.encode_headers.clone())
+        .response_headers(args.response_headers.clone())
+        .resend(args.resend)
         .pairs(args.pairs)
         .kem(args.kem)
         .http2(!args.http1)
@@ -332,11 +345,28 @@ fn parse_encode_headers(text: &str) -> Result<EncodeHeaders, String> {
     match text {
         "all" => Ok(EncodeHeaders::All),
         "none" => Ok(EncodeHeaders::None),
-        names => names
-            .split(',')
-            .map(|name| name.trim().parse().map_err(|_| format!("{name:?} is not a header name")))
-            .collect::<Result<_, _>>()
-            .map(EncodeHeaders::Only),
+        names => parse_names(names).map(EncodeHeaders::Only),
+    }
+}
+
+fn parse_response_headers(text: &str) -> Result<ResponseHeaders, String> {
+    match text {
+        "all" => Ok(ResponseHeaders::All),
+        names => parse_names(names).map(ResponseHeaders::Only),
+    }
+}
+
+fn parse_names(text: &str) -> Result<Vec<HeaderName>, String> {
+    let name = |name: &str| name.trim().parse().map_err(|_| format!("{name:?} is not a header name"));
+    text.split(',').map(name).collect()
+}
+
+fn parse_resend(text: &str) -> Result<Resend, String> {
+    match text {
+        "idempotent" => Ok(Resend::Idempotent),
+        "always" => Ok(Resend::Always),
+        "never" => Ok(Resend::Never),
+        _ => Err("choose idempotent, always or never".to_owned()),
     }
 }
 
@@ -397,6 +427,19 @@ mod tests {
         assert!(
             matches!(parse_encode_headers("accept, Cookie"), Ok(EncodeHeaders::Only(names)) if names.len() == 2)
         );
+        assert_eq!(parse_response_headers("all"), Ok(ResponseHeaders::All));
+        assert!(
+            matches!(parse_response_headers("etag, X-Total"), Ok(ResponseHeaders::Only(names)) if names.len() == 2)
+        );
+        assert!(parse_response_headers("a b").is_err());
+    }
+
+    #[test]
+    fn what_may_be_sent_again_is_chosen_by_name() {
+        assert_eq!(args("https://relay.example/").resend, Resend::Idempotent);
+        assert_eq!(args("https://relay.example/ --resend always").resend, Resend::Always);
+        assert_eq!(parse_resend("never"), Ok(Resend::Never));
+        assert!(parse_resend("sometimes").is_err());
     }
 
     #[tokio::test]

@@ -59,8 +59,7 @@ impl Observer for Verbose {
                 write_map(&mut text, opened.sealed);
                 text.push_str(match opened.part.place.following() {
                     0 => "* They say that there is no body\n",
-                    1 => "* They say that a body follows\n",
-                    _ => "* They say that a body may follow\n",
+                    _ => "* They say that a body follows\n",
                 });
             }
             None => text.push_str("* In the clear: this is not an upstream's answer\n"),
@@ -98,7 +97,7 @@ fn write_part(text: &mut String, part: &Part) {
 }
 
 fn write_map(text: &mut String, map: &SealedHeaders) {
-    let bindings = [":method", ":authority", ":status", ":request"];
+    let bindings = [":method", ":authority", ":response-headers", ":status", ":request"];
     let bound = bindings.into_iter().filter_map(|name| Some((name, map.get(name)?)));
     for (name, value) in bound.chain(map.iter()) {
         let _ = writeln!(text, "*     {name}: {}", String::from_utf8_lossy(value));

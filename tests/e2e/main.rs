@@ -9,6 +9,7 @@
 //! | `edge` | what happens before a request: deadlines, PROXY headers, who is believed, rates |
 //! | `failures` | upstreams and clients that misbehave, and limits |
 //! | `upstreams` | several peers, how they are chosen, their health, HTTP/2 |
+//! | `clients` | what our own client takes from a response that was changed on the way, and what it repeats |
 //! | `concurrency` | many requests at once |
 //! | `tls` | TLS listeners |
 //! | `config` | configurations, and TLS towards upstreams |
@@ -20,6 +21,7 @@
 //! What the protocol itself refuses is tested in `tests/interop`, by another implementation of it.
 
 mod cli;
+mod clients;
 mod concurrency;
 mod config;
 mod docs;

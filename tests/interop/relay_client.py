@@ -2,7 +2,9 @@
 
 A request is made in two steps: `Pair.seal` makes a `SealedRequest`, which a test may alter, and
 `Client.send` puts it on the wire. `Pair.open` decodes the answer with the checks that section 4
-asks of the project's own clients. `Client.request` does all three.
+asks of the project's own clients: it takes from a response only what its sealed headers announce,
+and reads no outer flag. `Client.request` does all three. `Client.call` does what an application
+wants: it pairs by itself, and repeats what section 5 lets a client repeat.
 """
 
 import base64
@@ -19,18 +21,41 @@ from mte_open import KEMS, MAX_FRAME, MKE, MTE, UNKNOWN, Decoder, Encoder, place
 
 HEADER, ENCODED_HEADERS = "x-mte-relay", "x-mte-relay-eh"
 OCTETS = "application/octet-stream"
+IDEMPOTENT = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}
+ALWAYS_SEALED = {
+    "accept-ranges", "age", "cache-control", "content-digest", "content-disposition", "content-encoding",
+    "content-language", "content-md5", "content-range", "content-type", "digest", "etag", "expires", "last-modified",
+    "repr-digest", "vary"}
+"""Section 4: they describe the body."""
+NEVER_SEALED = {"alt-svc", "date", "set-cookie", "strict-transport-security", "timing-allow-origin", "x-request-id"}
+NEVER_SEALED_PREFIXES = ("access-control-", "cross-origin-")
+OF_THE_HOP = {
+    HEADER, ENCODED_HEADERS, "connection", "http2-settings", "keep-alive", "proxy-authenticate", "proxy-authorization",
+    "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 
 
 class RelayError(Exception):
-    """An answer of the relay itself, section 5."""
+    """An answer of the relay itself, section 5. It is not authenticated."""
 
-    def __init__(self, status: int, error: dict, client_id: str | None):
+    def __init__(self, status: int, error: dict, relay_header: str | None):
         super().__init__(f"{status}: {error}")
-        self.status, self.error, self.client_id = status, error, client_id
+        self.status, self.error = status, error
+        self.fields = (relay_header or "").split(",")
+        """Of `x-mte-relay`."""
+        self.client_id = self.fields[0] or None
+
+
+class NotRepeated(Exception):
+    """The relay asked for a new pairing, and the request was not sent again: it may have taken effect."""
 
 
 class BadResponse(Exception):
-    """A response that a client must not believe, section 4."""
+    """A response that a client must not believe, section 4. One that does not open is a `DecodeFailed`."""
+
+    def __init__(self, code: str, text: str):
+        super().__init__(f"{code}: {text}")
+        self.code = code
+        """The same names as in the project's other clients."""
 
 
 @dataclass
@@ -52,6 +77,10 @@ class SealedRequest:
     """Of the first message."""
     bound: bool
     """Whether `:method` was sent, so that the response must be bound as well."""
+    wanted: str | None
+    """Which response headers are to be sealed, the value of `:response-headers`; None if that was not sent."""
+    sealed_names: set[str]
+    """Headers that were sealed: those of the response come back sealed."""
     streaming: str | None = "0"
     """The seventh field; None leaves it out."""
 
@@ -70,11 +99,13 @@ class SealedRequest:
 
 @dataclass
 class Response:
-    """A proxied response. `headers` are the sealed ones, `clear` the outer ones."""
+    """A proxied response. `headers` are the sealed ones, `clear` the outer ones as they came."""
 
     status: int
     headers: dict[str, str]
     clear: http.client.HTTPMessage
+    usable: list[tuple[str, str]]
+    """What an application may take: the sealed headers, and of the outer ones those that the relay does not seal."""
     relay_fields: list[str]
     places: list[int]
     """Of the messages received so far."""
@@ -112,11 +143,17 @@ class Pair:
     def seal(self, method: str, path: str, headers: dict[str, str] | None = None, body=None, *, type: int = MKE,
              seal_url: bool = True, seal_headers: bool = True, seal_body: bool = True, bind: bool = True,
              frame_size: int = MAX_FRAME, clear: Iterable[tuple[str, str]] = (), authority: str | None = None,
-             unknown_count: bool = False, escape: bool = True) -> SealedRequest:
-        """Section 3. `body` is bytes, or an iterable of pieces that become one frame each."""
+             unknown_count: bool = False, escape: bool = True,
+             response_headers: str | None = "*") -> SealedRequest:
+        """Section 3. `body` is bytes, or an iterable of pieces that become one frame each. `response_headers`: `*`, or
+        names in lower case with commas between them. Without `bind` the request is a v4 client's."""
         sealed_headers = dict(headers or {})
+        wanted = response_headers if bind and seal_headers else None
         if bind and seal_headers:
-            sealed_headers = {":method": method, ":authority": authority or self.host} | sealed_headers
+            binding = {":method": method, ":authority": authority or self.host}
+            if wanted is not None:
+                binding[":response-headers"] = wanted
+            sealed_headers = binding | sealed_headers
         has_url = seal_url and path != "/"
         has_body = seal_body and body is not None
         present = [has_url, seal_headers, has_body]
@@ -146,41 +183,42 @@ class Pair:
                     wire_body = sealer.whole(body, frame_size=frame_size)
                 else:
                     wire_body = _frames(sealer, body)
+        sealed_names = {name.lower() for name in sealed_headers} if seal_headers else set()
         return SealedRequest(method, target, self.client_id, self.id, type, [int(flag) for flag in present],
-                             outer, wire_body, number, bind and seal_headers)
+                             outer, wire_body, number, bind and seal_headers, wanted, sealed_names)
 
     def open(self, request: SealedRequest, answer: http.client.HTTPResponse) -> Response:
         """Section 4: headers first, then the body as the sealed headers announce it."""
         raise_relay_error(answer)
-        fields = (answer.getheader(HEADER) or "").split(",")
-        if len(fields) != 7 or not all(fields) or fields[1] != self.id:
-            raise BadResponse(f"{HEADER}: {fields}")
-        if (MTE if fields[2] == "0" else MKE) != request.type or fields[3] != "0":
-            raise BadResponse(f"another encode type, or an encoded URL: {fields}")
-        if fields[4] != "1" or answer.headers.get_all(ENCODED_HEADERS, []) in ([], [""]):
-            raise BadResponse("no sealed headers")
-        message = mte_open.from_text(answer.getheader(ENCODED_HEADERS))
+        sealed = answer.headers.get_all(ENCODED_HEADERS, [])
+        if len(sealed) != 1 or not sealed[0]:
+            raise BadResponse("not-sealed", f"{len(sealed)} values of {ENCODED_HEADERS}")
+        message = mte_open.from_text(sealed[0])
         with self._receiving:
             opener = self.decoder.begin(request.type, place(0, 0), place(0, 1), place(0, UNKNOWN))
             plaintext = b"".join(opener.feed(message)) + opener.finish()
         headers = json.loads(plaintext)
         if request.bound:
-            expected = {":status": str(answer.status), ":request": str(request.number)}
-            if {name: headers.get(name) for name in expected} != expected:
-                raise BadResponse(f"the response is bound to something else: {headers}")
+            for name, expected in {":status": str(answer.status), ":request": str(request.number)}.items():
+                if name not in headers:
+                    raise BadResponse("not-bound", f"no {name}")
+                if headers[name] != expected:
+                    raise BadResponse("other-exchange", f"{name} is {headers[name]}, expected {expected}")
         announced = opener.header.place & 15
-        if (announced != 0) != (fields[5] == "1"):
-            raise BadResponse("the body flag and the sealed headers disagree")
+        if announced == UNKNOWN:
+            raise BadResponse("unknown-body", "the sealed headers do not say whether a body follows")
         places = [opener.header.place]
         if announced:
-            frames = self._body(request.type, opener.header.number + 1, announced == UNKNOWN, answer, places)
+            frames = self._body(request.type, opener.header.number + 1, answer, places)
         else:
             if answer.read():
-                raise BadResponse("a body that the sealed headers do not announce")
+                raise BadResponse("clear-body", "the sealed headers announce no body")
             frames = iter(())
-        return Response(answer.status, headers, answer.headers, fields, places, frames, announced != 0)
+        fields = (answer.getheader(HEADER) or "").split(",")
+        usable = usable_headers(request, headers, answer.headers, announced != 0)
+        return Response(answer.status, headers, answer.headers, usable, fields, places, frames, announced != 0)
 
-    def _body(self, type, number, may_be_absent, answer, places) -> Iterator[bytes]:
+    def _body(self, type, number, answer, places) -> Iterator[bytes]:
         opener, seen = self.decoder.begin(type, place(1, 0, raw=True)), False
         while data := answer.read1(65_536):
             seen = True
@@ -189,12 +227,35 @@ class Pair:
             if opener.header and len(places) == 1:
                 places.append(opener.header.place)
                 if opener.header.number != number:
-                    raise BadResponse("the body does not follow its headers")
+                    raise BadResponse("changed-body", "the body does not follow its headers")
             yield from pieces
-        if not seen and may_be_absent:
-            return
+        if not seen:
+            raise BadResponse("missing-body", "the sealed headers announce a body")
         if rest := opener.finish():
             yield rest
+
+
+def usable_headers(request: SealedRequest, sealed: dict[str, str], clear: http.client.HTTPMessage,
+                   has_body: bool) -> list[tuple[str, str]]:
+    """Section 4: what is or would have been sealed counts only if it is."""
+    of_connection = {name.strip().lower() for name in (clear.get("connection") or "").split(",")}
+    wanted = (request.wanted or "").split(",")
+
+    def counts(name: str) -> bool:
+        if name in OF_THE_HOP | of_connection:
+            return False
+        if name in NEVER_SEALED or name.startswith(NEVER_SEALED_PREFIXES):
+            return True
+        if request.wanted == "*" or name in ALWAYS_SEALED:
+            return False
+        if name == "content-length":
+            return not has_body
+        return name not in wanted and name not in request.sealed_names
+
+    outer = [(name.lower(), value) for name, value in clear.items() if counts(name.lower())]
+    inner = [(name, value) for name, value in sealed.items() if not name.startswith(":") and name not in OF_THE_HOP]
+    names = {name for name, _ in inner}
+    return inner + [(name, value) for name, value in outer if name not in names]
 
 
 def _frames(sealer: mte_open.Sealer, pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -224,6 +285,8 @@ class Client:
     host: str
     client_id: str | None = None
     timeout: float = 10.0
+    current: Pair | None = None
+    """The pair that `call` uses."""
 
     def raw(self, method: str, target: str, headers: Iterable[tuple[str, str]] = (), body=None,
             host: str | None = None) -> http.client.HTTPResponse:
@@ -296,6 +359,27 @@ class Client:
         request = pair.seal(method, path, headers, body, **how)
         return pair.open(request, self.send(request))
 
+    def call(self, method: str, path: str, headers: dict[str, str] | None = None, body=None, *,
+             resend: str = "idempotent", kem_id: int = 2, **how) -> Response:
+        """Pair where there is no pair, and repeat once where section 5 says so. `resend`: "idempotent" methods,
+        "always" or "never"."""
+        for attempt in (1, 2):
+            if self.current is None:
+                (self.current,) = self.pair(kem_id)
+            try:
+                return self.request(self.current, method, path, headers, body, **how)
+            except RelayError as error:
+                if not 559 <= error.status <= 568:
+                    raise
+                self.current = None
+                if error.status == 566:
+                    self.client_id = None
+                allowed = resend == "always" or resend == "idempotent" and method in IDEMPOTENT
+                repeatable = body is None or isinstance(body, bytes)
+                if attempt == 2 or not allowed or not repeatable:
+                    raise NotRepeated(f"{method} {path} may have taken effect: find out before it is sent again, "
+                                      'or call with resend="always" if it may happen twice') from error
+
 
 def main() -> None:
     import argparse
@@ -313,11 +397,11 @@ def main() -> None:
 
     host, _, port = args.relay.rpartition(":")
     client = Client((host, int(port)), args.host or args.relay)
-    (pair,) = client.pair(args.kem)
     headers = dict(header.split(":", 1) for header in args.header)
     body = None if args.body is None else args.body.encode()
-    response = client.request(pair, args.method, args.path, headers, body, type=MTE if args.type == "MTE" else MKE)
-    print(response.status, json.dumps(response.headers, indent=2))
+    encode_type = MTE if args.type == "MTE" else MKE
+    response = client.call(args.method, args.path, headers, body, kem_id=args.kem, type=encode_type)
+    print(response.status, json.dumps(response.usable, indent=2))
     for piece in response.frames:
         print(piece.decode("utf-8", "replace"), end="", flush=True)
     print()

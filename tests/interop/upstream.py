@@ -19,6 +19,15 @@ class Seen:
     body: bytes
 
 
+DESCRIBED = {
+    "Content-Type": "text/plain", "Content-Language": "eo", "Content-Disposition": "inline", "ETag": '"1"',
+    "Last-Modified": "Mon, 30 Nov 2026 13:44:39 GMT", "Accept-Ranges": "bytes", "Cache-Control": "public, max-age=60",
+    "Expires": "Mon, 30 Nov 2026 14:44:39 GMT", "Age": "7", "Vary": "Accept", "Digest": "md5=x",
+    "Content-Digest": "md5=:x:", "Repr-Digest": "md5=:x:", "Content-MD5": "x"}
+OTHERS = [("X-Total", "17"), ("Link", "</x>; rel=next"), ("Link", "</y>; rel=prev"), ("Set-Cookie", "a=1"),
+          ("Set-Cookie", "b=2"), ("Alt-Svc", "clear"), ("Strict-Transport-Security", "max-age=9")]
+
+
 def pattern(size: int) -> bytes:
     """Bytes that show a shift, a gap or a repetition."""
     return b"".join(i.to_bytes(4, "big") for i in range(size // 4 + 1))[:size]
@@ -134,6 +143,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer_bytes(self, query, body):
         self._whole(200, pattern(int(query["n"])), ("Content-Type", "application/x-pattern"))
+
+    def answer_described(self, query, body):
+        """A body with everything that says something about it, and some headers that do not."""
+        self._whole(200, b"described", *DESCRIBED.items(), *OTHERS)
 
     def answer_untyped(self, query, body):
         self._whole(200, b"no content-type")

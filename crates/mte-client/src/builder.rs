@@ -4,26 +4,26 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Uri, header::HeaderName, uri::Authority};
 use mte_codec::{EncodeType, KemId};
-use mte_protocol::valid_opaque;
+use mte_protocol::{hop, response_fields::stays_clear, valid_opaque};
 use rustls::pki_types::CertificateDer;
 
 use crate::{
     Error, Observer, RelayClient,
     client::{Relay, Rules},
     connect::{self, Connector, Plan},
-    wire::{EncodeHeaders, Options},
+    wire::{EncodeHeaders, Options, ResponseHeaders},
 };
 
-/// When a request may be sent a second time, after the relay asked for a new pairing (docs/protocol.md, section 5).
+/// Which requests may be sent a second time after the relay asked for a new pairing (docs/protocol.md, section 5).
 ///
-/// A relay answers so only before it has contacted its upstream. But these answers are in the clear: whoever carries the
-/// connection can forge one after the request was executed, and so have it executed twice.
+/// A relay asks only before it contacts its upstream. But its answer is not authenticated: an attacker on the way can replace
+/// the real answer by such an error after the request was executed, and so have it executed twice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Resend {
-    /// Any request, as clients of the protocol do.
-    #[default]
+    /// Any request.
     Always,
-    /// Only requests whose method is idempotent: GET, HEAD, OPTIONS, TRACE, PUT, DELETE.
+    /// Only requests whose method is idempotent: GET, HEAD, OPTIONS, PUT, DELETE.
+    #[default]
     Idempotent,
     /// None.
     Never,
@@ -76,9 +76,16 @@ impl Builder {
         self
     }
 
-    /// Which request headers are sealed; all are by default.
+    /// Which request headers are sealed; all are by default. See [`EncodeHeaders`] for what can stay in the clear.
     pub fn encode_headers(mut self, headers: EncodeHeaders) -> Self {
         self.options.encode_headers = headers;
+        self
+    }
+
+    /// Which response headers come back sealed; by default all but those that browsers and proxies act on. Of what is
+    /// sealed, a header in the clear never counts.
+    pub fn response_headers(mut self, wanted: ResponseHeaders) -> Self {
+        self.options.response_headers = wanted;
         self
     }
 
@@ -101,7 +108,7 @@ impl Builder {
         self
     }
 
-    /// When a request may be sent a second time.
+    /// Which requests may be sent a second time; those of idempotent methods by default.
     pub fn resend(mut self, resend: Resend) -> Self {
         self.resend = resend;
         self
@@ -172,6 +179,13 @@ impl Builder {
                 "header {name} belongs to the connection: it cannot be sealed"
             )));
         }
+        if let ResponseHeaders::Only(names) = &self.options.response_headers
+            && let Some(name) = names.iter().map(HeaderName::as_str).find(|name| never_comes_sealed(name))
+        {
+            return Err(Error::Setting(format!(
+                "response header {name} stays in the clear, since browsers or proxies act on it"
+            )));
+        }
         let connector =
             Connector::new(Plan { dial, roots: self.roots, http2: self.http2, timeout: self.timeout })?;
         let rules = Rules {
@@ -229,6 +243,10 @@ pub(crate) fn normal(authority: &Authority, https: bool) -> String {
     }
 }
 
+fn never_comes_sealed(name: &str) -> bool {
+    stays_clear(name) || hop::is_hop_by_hop(name)
+}
+
 fn never_sealed(name: &HeaderName) -> bool {
-    mte_protocol::hop::never_forwarded(name.as_str())
+    hop::never_forwarded(name.as_str())
 }

@@ -28,7 +28,7 @@ use crate::{
     builder::normal,
     connect::Connector,
     download,
-    error::Cause,
+    error::{Cause, NotRepeated},
     observer::{Opened, RequestEvent, ResponseEvent, Retry},
     pool::Pool,
     upload::{self, Watch, WireBody},
@@ -141,7 +141,7 @@ impl RelayClient {
             body = body.bytes(inner.rules.options.max_mte_body).await?.into();
         }
         let exchange = inner.exchanges.fetch_add(1, Ordering::Relaxed);
-        let (mut again, mut note) = inner.copy_to_resend(&parts.method, &body);
+        let mut again = inner.copy_to_resend(&parts.method, &body);
         let mut reason = None;
         loop {
             let pair = inner.take_pair(reason.as_deref()).await?;
@@ -153,11 +153,10 @@ impl RelayClient {
                 return Err(error);
             };
             inner.pool.drop_pair(&pair, status);
-            match again.take() {
-                Some(copy) => body = copy,
-                None => return Err(with_note(error, note)),
+            match std::mem::replace(&mut again, Err(NotRepeated::Twice)) {
+                Ok(copy) => body = copy,
+                Err(note) => return Err(with_note(error, note)),
             }
-            note = "it was sent twice, under two pairs";
             if let Some(observer) = &inner.observer {
                 observer.retry(&Retry { exchange, error: &error });
             }
@@ -181,7 +180,7 @@ fn plain_request(method: Method, url: &str, body: Body) -> Result<Request<Body>,
     Ok(request)
 }
 
-fn with_note(error: Error, note: &'static str) -> Error {
+fn with_note(error: Error, note: NotRepeated) -> Error {
     match error {
         Error::Relay { status, message, request_id, .. } => {
             Error::Relay { status, message, request_id, note: Some(note) }
@@ -208,15 +207,11 @@ impl Inner {
     }
 
     /// The body to send a second time, or why there is none.
-    fn copy_to_resend(&self, method: &Method, body: &Body) -> (Option<Body>, &'static str) {
+    fn copy_to_resend(&self, method: &Method, body: &Body) -> Result<Body, NotRepeated> {
         match self.rules.resend {
-            Resend::Never => (None, "it was not sent again: resending is off"),
-            Resend::Idempotent if !method.is_idempotent() => {
-                (None, "it was not sent again: its method is not idempotent")
-            }
-            Resend::Idempotent | Resend::Always => {
-                (body.again(), "it was not sent again: its body is a stream")
-            }
+            Resend::Never => Err(NotRepeated::Off),
+            Resend::Idempotent if !method.is_idempotent() => Err(NotRepeated::Method(method.clone())),
+            Resend::Idempotent | Resend::Always => body.again().ok_or(NotRepeated::Stream),
         }
     }
 

@@ -47,7 +47,7 @@ pub enum Error {
     Http(#[source] Cause),
     /// The relay answered with an error of its own, in the clear (docs/protocol.md, section 5). Whoever sits between
     /// the client and the relay could have written it as well.
-    #[error("the relay answered {status}: {message}{}", note.map(|n| format!(" ({n})")).unwrap_or_default())]
+    #[error("the relay answered {status}: {message}{}", note.as_ref().map(|n| format!(" ({n})")).unwrap_or_default())]
     Relay {
         /// The HTTP status.
         status: u16,
@@ -56,7 +56,7 @@ pub enum Error {
         /// What to quote to the relay's operator.
         request_id: Option<String>,
         /// Why the request was not sent again, where a client may do that (docs/protocol.md, section 5).
-        note: Option<&'static str>,
+        note: Option<NotRepeated>,
     },
     /// The relay's answer to the pairing cannot be used (docs/protocol.md, section 2).
     #[error("pairing failed: {0}")]
@@ -125,6 +125,12 @@ pub enum ResponseError {
         /// What is sealed.
         got: String,
     },
+    /// The sealed headers do not say whether a body follows: the place is 15, which relays no longer write.
+    #[error("its sealed headers do not say whether a body follows; update the relay")]
+    UnknownBody,
+    /// There are no bytes where the sealed headers announce a body.
+    #[error("its sealed headers announce a body, and it has none")]
+    MissingBody,
     /// There are bytes where the sealed headers announce none.
     #[error("it has a body that its sealed headers do not announce")]
     ClearBody,
@@ -141,7 +147,69 @@ pub enum ResponseError {
     },
 }
 
+/// Why a request was not sent again after the relay asked for a new pairing (docs/protocol.md, section 5). The answer that
+/// asked for it is not authenticated, so the request may have taken effect.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotRepeated {
+    /// It was sent again already.
+    #[error("it was sent twice, under two pairs")]
+    Twice,
+    /// [`Resend::Never`](crate::Resend::Never).
+    #[error("it was not sent again: resending is off; {FIND_OUT}")]
+    Off,
+    /// Its method is not idempotent, and [`Resend::Idempotent`](crate::Resend::Idempotent) holds.
+    #[error(
+        "it was not sent again: {0} is not idempotent; {FIND_OUT}, or allow resending always if it may take effect twice"
+    )]
+    Method(http::Method),
+    /// Its body is a stream.
+    #[error("it was not sent again: its body is a stream; {FIND_OUT}, or hold the body in memory")]
+    Stream,
+}
+
+const FIND_OUT: &str = "find out whether it took effect before you send it again";
+
+impl ResponseError {
+    /// A stable name of what happened, the same in all our clients.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotSealed(_) => "not-sealed",
+            Self::Headers(_) | Self::Malformed(_) => "sealed-headers",
+            Self::Unbound(_) => "not-bound",
+            Self::Misbound { .. } => "other-exchange",
+            Self::UnknownBody => "unknown-body",
+            Self::MissingBody => "missing-body",
+            Self::ClearBody => "clear-body",
+            Self::Body(OpenError::Truncated) => "cut-body",
+            Self::Body(_) => "changed-body",
+            Self::Length { .. } => "body-length",
+        }
+    }
+}
+
 impl Error {
+    /// A stable name of what happened, for code and logs; the same in all our clients.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Setting(_) => "setting",
+            Self::RequestUrl { .. }
+            | Self::Header { .. }
+            | Self::RequestBody(_)
+            | Self::BodyLength { .. }
+            | Self::Seal(_) => "request",
+            Self::Connect { .. } => "connect",
+            Self::Timeout { .. } => "timeout",
+            Self::Http(_) => "network",
+            Self::Relay { note: None, .. } => "relay",
+            Self::Relay { note: Some(_), .. } => "not-repeated",
+            Self::Pairing(_) => "pairing",
+            Self::Response(error) => error.code(),
+            Self::TooLarge { .. } => "too-large",
+            Self::NotText => "not-text",
+        }
+    }
+
     /// The status of a relay's own error.
     pub fn relay_status(&self) -> Option<u16> {
         match self {

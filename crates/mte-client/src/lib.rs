@@ -23,9 +23,13 @@
 //! # }
 //! ```
 //!
-//! What a response says counts only as far as its sealed headers vouch for it: a response that is not bound to its
-//! request, that lost its sealed headers, or whose body was cut or exchanged is an [`Error`], never a [`http::Response`].
-//! The relay's own errors travel in the clear and are [`Error::Relay`].
+//! The client takes from a response only what its sealed headers announce. A response that is not bound to its request,
+//! or that was emptied, cut, exchanged or cached on the way, is an [`Error`]: either in place of the [`http::Response`] or
+//! when its body is read. By default every header is sealed, but those that browsers and proxies act on
+//! ([`Builder::response_headers`]). The relay's own errors travel in the clear and are [`Error::Relay`].
+//!
+//! The client repeats a request once where the relay asks for a new pairing, if its method is idempotent. A `POST` fails
+//! with [`NotRepeated`] instead, since an attacker could have it executed twice ([`Resend`]).
 //!
 //! | module | what it does |
 //! | --- | --- |
@@ -56,8 +60,8 @@ mod tests;
 pub use body::Body;
 pub use builder::{Builder, Resend};
 pub use client::RelayClient;
-pub use error::{BoxError, Error, ResponseError};
+pub use error::{BoxError, Error, NotRepeated, ResponseError};
 pub use mte_codec::{EncodeType, KemId};
 pub use observer::Observer;
 pub use rustls::pki_types::CertificateDer;
-pub use wire::EncodeHeaders;
+pub use wire::{EncodeHeaders, ResponseHeaders};

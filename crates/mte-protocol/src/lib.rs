@@ -16,6 +16,7 @@ pub mod names;
 pub mod pairing;
 mod path;
 pub mod relay_header;
+pub mod response_fields;
 pub mod routes;
 pub mod sealed_headers;
 pub mod status;

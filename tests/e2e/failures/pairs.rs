@@ -21,8 +21,9 @@ fn a_pair_above_its_age_is_559_and_the_client_pairs_anew() {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert_eq!(strict.get("/").await.unwrap_err().relay_status(), Some(559));
-        let response = lenient.post("/", "again").await.unwrap();
-        assert_eq!(response.into_body().text(100).await.unwrap(), "POST / 5");
+        let again = http::Request::put("/").body("again".into()).unwrap();
+        let response = lenient.send(again).await.unwrap();
+        assert_eq!(response.into_body().text(100).await.unwrap(), "PUT / 5");
         assert_eq!(upstream.begun(), 3);
         // Having dropped the pair, the other one goes on as well.
         assert_eq!(strict.get("/").await.unwrap().status(), 200);
@@ -86,8 +87,9 @@ fn a_relay_that_forgot_its_pairs_is_found_out_and_paired_with_anew() {
         let config =
             mte_relay::config::Config::parse(&text, "test", std::path::Path::new("."), &environment, &ids);
         let second = Relay::start(config.unwrap()).await;
-        let response = client.post("/", "again").await.unwrap();
-        assert_eq!(response.into_body().text(100).await.unwrap(), "POST / 5");
+        let again = http::Request::put("/").body("again".into()).unwrap();
+        let response = client.send(again).await.unwrap();
+        assert_eq!(response.into_body().text(100).await.unwrap(), "PUT / 5");
         assert_eq!(client.client_id().unwrap(), id, "the client id still verifies");
         assert_eq!(second.shared.pairs.counts().live, 1);
     });

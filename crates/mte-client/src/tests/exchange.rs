@@ -169,12 +169,12 @@ async fn without_sealed_url_and_headers_the_request_is_still_bound() {
         .encode_headers(EncodeHeaders::None)
         .build()
         .unwrap();
-    let request = http::Request::get("/plain").header("x-open", "1").body(Body::empty()).unwrap();
+    let request = http::Request::get("/plain").header("user-agent", "1").body(Body::empty()).unwrap();
     client.send(request).await.unwrap();
     let seen = &server.shared.seen;
     assert_eq!(*seen.wire_path.lock().unwrap(), "/plain");
     let headers = seen.wire_headers.lock().unwrap();
-    assert_eq!(headers["x-open"], "1");
+    assert_eq!(headers["user-agent"], "1");
     assert!(headers["x-mte-relay"].to_str().unwrap().ends_with(",1,0,1,0"));
 }
 
@@ -263,7 +263,11 @@ async fn an_observer_is_told_what_is_done_and_what_it_means() {
     let observer: Arc<dyn Observer> = diary.clone();
     let client = RelayClient::builder(server.url()).pairs(1).observer(observer).build().unwrap();
     client.post("/echo", "hello").await.unwrap().into_body().bytes(LIMIT).await.unwrap();
-    let map = format!(r#"{{":method":"POST",":authority":"{}","content-length":"5"}}"#, server.address).len();
+    let map = format!(
+        r#"{{":method":"POST",":authority":"{}",":response-headers":"*","content-length":"5"}}"#,
+        server.address
+    );
+    let map = map.len();
     assert_eq!(
         *diary.0.lock().unwrap(),
         [

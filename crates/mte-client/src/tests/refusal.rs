@@ -1,12 +1,12 @@
 //! What a client takes from a response, and what it refuses. No sockets: bytes in, verdict out.
 
 use bytes::Bytes;
-use mte_codec::{EncodeType, KemId, OpenError};
+use mte_codec::{EncodeType, KemId, OpenError, Place};
 
 use super::relay::{AUTHORITY, Opened, Relay, Reply, Wire, paired, sealed};
 use crate::{
     Error, ResponseError,
-    wire::{self, EncodeHeaders, Options, ResponseOpener},
+    wire::{self, Options, ResponseOpener},
 };
 
 /// A request on its way back: its opener, the relay, and what the relay knows of it.
@@ -59,66 +59,6 @@ fn a_response_opens_with_every_kem_and_encode_type() {
 }
 
 #[test]
-fn sealed_headers_replace_outer_ones_and_the_rest_stays() {
-    let response = verdict(Reply::new(200, "yes"), |wire| {
-        wire.headers.insert("connection", "x-hop".parse().unwrap());
-        wire.headers.insert("x-hop", "1".parse().unwrap());
-    });
-    let response = response.unwrap();
-    let get = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap());
-    assert_eq!(get("content-type"), Some("text/plain"));
-    assert_eq!(get("server"), Some("upstream"));
-    assert_eq!(response.headers().get_all("set-cookie").iter().count(), 2);
-    for name in ["x-mte-relay", "x-mte-relay-eh", "connection", "x-hop", "content-length"] {
-        assert_eq!(get(name), None, "{name}");
-    }
-}
-
-#[test]
-fn a_clear_header_of_a_sealed_name_is_not_the_upstreams() {
-    let response = verdict(Reply::new(200, "yes"), |wire| {
-        wire.headers.insert("x-secret", "forged".parse().unwrap());
-    });
-    assert!(!response.unwrap().headers().contains_key("x-secret"));
-}
-
-#[test]
-fn headers_that_are_not_to_be_sealed_travel_in_the_clear() {
-    let (relay, pair) = paired(KemId::MlKem768);
-    for (encode_headers, clear) in
-        [(EncodeHeaders::None, true), (EncodeHeaders::Only(vec!["x-secret".parse().unwrap()]), false)]
-    {
-        let options = Options { encode_headers, encode_url: false, ..Options::default() };
-        let request = sealed(&pair, &options, "body");
-        assert_eq!(request.path, "/orders?id=17");
-        assert_eq!(request.headers.contains_key("x-secret"), clear);
-        let (opened, _) = relay.open(&request).unwrap();
-        assert_eq!(opened.sealed.get("x-secret").is_some(), !clear);
-        assert_eq!(opened.sealed.method(), Some("POST"));
-    }
-}
-
-#[test]
-fn repeated_headers_are_joined_as_http_joins_them() {
-    let (relay, pair) = paired(KemId::MlKem768);
-    let request = http::Request::get("/")
-        .header("accept", "a")
-        .header("accept", "b")
-        .header("cookie", "c=1")
-        .header("cookie", "d=2")
-        .header("connection", "x-hop")
-        .header("x-hop", "1")
-        .body(Bytes::new())
-        .unwrap();
-    let request = wire::seal(&pair, &Options::default(), AUTHORITY, request).unwrap();
-    let (opened, _) = relay.open(&request).unwrap();
-    assert_eq!(opened.url, "/");
-    assert_eq!(opened.sealed.get("accept"), Some(&b"a, b"[..]));
-    assert_eq!(opened.sealed.get("cookie"), Some(&b"c=1; d=2"[..]));
-    assert_eq!(opened.sealed.get("x-hop"), None);
-}
-
-#[test]
 fn flipped_outer_flags_change_nothing() {
     let response = verdict(Reply::new(200, "yes"), |wire| {
         wire.headers.insert("x-mte-relay", "c,p,0,1,0,0,0".parse().unwrap());
@@ -166,8 +106,36 @@ fn a_cut_body_is_refused() {
         let error = refusal(Reply::new(200, "yes"), |wire| cut(wire, bytes));
         assert_eq!(error, ResponseError::Body(OpenError::Truncated), "{bytes}");
     }
-    let error = refusal(Reply::new(200, "yes"), |wire| wire.body.clear());
-    assert_eq!(error, ResponseError::Body(OpenError::Truncated));
+}
+
+#[test]
+fn a_body_that_was_removed_on_the_way_is_refused_whatever_flags_and_lengths_say() {
+    for encode_type in [EncodeType::Mke, EncodeType::Mte] {
+        for flags in [None, Some("c,p,1,0,1,0,0"), Some("c,p,1,0,0,0")] {
+            let (opener, relay, opened) = asked(&Options { encode_type, ..Options::default() });
+            let mut wire = relay.seal(&opened, &Reply::new(200, "yes"));
+            wire.body.clear();
+            wire.headers.insert("content-length", "0".parse().unwrap());
+            if let Some(flags) = flags {
+                wire.headers.insert("x-mte-relay", flags.parse().unwrap());
+            }
+            let error = opener.open(wire.response()).unwrap_err();
+            assert!(matches!(error, Error::Response(ResponseError::MissingBody)), "{error}");
+            assert_eq!(error.code(), "missing-body");
+        }
+    }
+}
+
+#[test]
+fn a_body_in_the_clear_is_refused_whatever_the_flags_say() {
+    for flags in ["c,p,1,0,1,0,0", "c,p,1,0,0,0,0", "c,p,0,0,1,1,0"] {
+        let forge = |wire: &mut Wire| {
+            wire.headers.insert("x-mte-relay", flags.parse().unwrap());
+            wire.body = vec![Bytes::from_static(b"a body in the clear, long enough for a header")];
+        };
+        assert!(matches!(refusal(Reply::new(200, "yes"), forge), ResponseError::Body(_)));
+        assert_eq!(refusal(Reply::without_body(200), forge), ResponseError::ClearBody);
+    }
 }
 
 #[test]
@@ -190,12 +158,20 @@ fn a_body_that_is_not_announced_is_refused() {
 }
 
 #[test]
-fn only_where_the_relay_cannot_know_no_bytes_are_no_body() {
-    let reply = Reply { unknown: true, ..Reply::without_body(200) };
-    assert!(verdict(reply.clone(), |_| {}).unwrap().into_body().is_empty());
-    let reply = Reply { body: Some(vec!["yes".into()]), ..reply };
-    assert_eq!(verdict(reply.clone(), |_| {}).unwrap().into_body(), "yes");
-    assert_eq!(refusal(reply, |wire| cut(wire, 3)), ResponseError::Body(OpenError::Truncated));
+fn a_response_that_leaves_open_whether_a_body_follows_is_refused() {
+    let unknown = Some(Place::UNKNOWN);
+    for encode_type in [EncodeType::Mke, EncodeType::Mte] {
+        for body in [None, Some(vec!["yes".into()])] {
+            let (opener, relay, opened) = asked(&Options { encode_type, ..Options::default() });
+            let reply = Reply { following: unknown, body, ..Reply::without_body(200) };
+            let error = opener.open(relay.seal(&opened, &reply).response()).unwrap_err();
+            assert!(matches!(error, Error::Response(ResponseError::UnknownBody)), "{error}");
+        }
+        let (opener, relay, opened) = asked(&Options { encode_type, ..Options::default() });
+        let reply = Reply { body_following: Place::UNKNOWN, ..Reply::new(200, "yes") };
+        let error = opener.open(relay.seal(&opened, &reply).response()).unwrap_err();
+        assert!(matches!(error, Error::Response(ResponseError::Body(OpenError::OutOfPlace))), "{error}");
+    }
 }
 
 #[test]
@@ -233,7 +209,7 @@ fn the_bodies_of_two_responses_cannot_be_exchanged() {
 fn a_body_of_another_length_than_sealed_is_refused() {
     for (length, fits) in [("3", true), ("2", false), ("4", false)] {
         let mut reply = Reply::new(200, "yes");
-        reply.sealed.push(("content-length", length.into()));
+        reply.headers.push(("content-length", length.into()));
         let verdict = verdict(reply, |_| {});
         assert_eq!(verdict.is_ok(), fits);
         if let Ok(response) = verdict {

@@ -14,7 +14,10 @@ use mte_codec::{
 };
 use mte_protocol::{
     ClientId, ClientIdSecret, Nonce, PairResponse, RelayHeader, SealedHeaders, SealedHeadersWriter,
-    origin_form, pairing, text,
+    origin_form, pairing,
+    response_fields::{describes_body, stays_clear},
+    sealed_headers::RESPONSE_HEADERS,
+    text,
 };
 use rand::Rng;
 
@@ -58,12 +61,14 @@ impl Opened {
 #[derive(Clone)]
 pub(super) struct Reply {
     pub(super) status: u16,
-    pub(super) sealed: Vec<(&'static str, String)>,
-    pub(super) clear: Vec<(&'static str, &'static str)>,
+    /// The upstream's headers; the relay's rules decide which are sealed.
+    pub(super) headers: Vec<(&'static str, String)>,
     /// Pieces of the body; `None` for no body.
     pub(super) body: Option<Vec<Bytes>>,
-    /// The relay does not know whether a body comes.
-    pub(super) unknown: bool,
+    /// What the headers' place says of the body, against the rules.
+    pub(super) following: Option<u8>,
+    /// What the body's own place says of what follows: 0 or, against the rules, 15.
+    pub(super) body_following: u8,
     /// `:status`, `:request`: changed by whoever tests that.
     pub(super) bound_status: Option<u16>,
     pub(super) bound_request: Option<u64>,
@@ -77,10 +82,17 @@ impl Reply {
     pub(super) fn without_body(status: u16) -> Self {
         Self {
             status,
-            sealed: vec![("content-type", "text/plain".into())],
-            clear: vec![("set-cookie", "a=1"), ("set-cookie", "b=2"), ("server", "upstream")],
+            headers: [
+                ("content-type", "text/plain"),
+                ("set-cookie", "a=1"),
+                ("set-cookie", "b=2"),
+                ("server", "upstream"),
+            ]
+            .map(|(name, value)| (name, value.to_owned()))
+            .into(),
             body: None,
-            unknown: false,
+            following: None,
+            body_following: 0,
             bound_status: Some(status),
             bound_request: None,
         }
@@ -245,29 +257,38 @@ impl Relay {
     pub(super) fn seal_head(&self, request: &Opened, reply: &Reply) -> (Wire, Slot) {
         let numbers = &request.response;
         let mut map = SealedHeadersWriter::new();
-        for (name, value) in &reply.sealed {
-            map.header(name, value.as_bytes());
+        let mut headers = HeaderMap::new();
+        for (name, value) in &reply.headers {
+            match request.seals(name) {
+                true => map.header(name, value.as_bytes()),
+                false => drop(headers.append(*name, value.parse().unwrap())),
+            }
         }
         if let Some(status) = reply.bound_status {
             map.status(status);
             map.request(reply.bound_request.unwrap_or(request.first));
         }
-        let following = if reply.unknown { Place::UNKNOWN } else { u8::from(reply.body.is_some()) };
+        let following = reply.following.unwrap_or(u8::from(reply.body.is_some()));
         let slot = numbers.slot(0, request.encode_type, Place::text(0, following)).unwrap();
         let map = text::encode(&seal::message(slot, &map.finish(), &mut rand::rng()).unwrap());
-        let mut headers = HeaderMap::new();
         headers.insert("x-mte-relay", request.relay_value.parse().unwrap());
         headers.insert("x-mte-relay-eh", map.parse().unwrap());
         headers.insert("content-type", "application/octet-stream".parse().unwrap());
-        for (name, value) in &reply.clear {
-            headers.append(*name, value.parse().unwrap());
-        }
-        let body = numbers.slot(1, request.encode_type, Place::raw(1, 0)).unwrap();
+        headers.insert("cache-control", "no-store".parse().unwrap());
+        let place = Place::raw(1, reply.body_following);
+        let body = numbers.slot(1, request.encode_type, place).unwrap();
         (Wire { status: reply.status, headers, body: Vec::new() }, body)
     }
 }
 
 impl Opened {
+    /// Whether a response header is sealed (docs/protocol.md, section 4).
+    fn seals(&self, name: &str) -> bool {
+        let wanted = self.sealed.get(RESPONSE_HEADERS).unwrap_or_default();
+        let listed = wanted == b"*" || wanted.split(|byte| *byte == b',').any(|one| one == name.as_bytes());
+        !stays_clear(name) && (listed || describes_body(name) || self.sealed.get(name).is_some())
+    }
+
     /// Opens a whole body; its number must follow.
     pub(super) fn open_body(&mut self, wire: &[u8]) -> Result<Bytes, u16> {
         let Some(mut opener) = self.body.take() else {

@@ -3,13 +3,17 @@
 use futures_util::stream;
 
 use super::server::Server;
-use crate::{Body, Error, RelayClient, Resend};
+use crate::{Body, Error, NotRepeated, RelayClient, Resend};
 
-fn note(error: &Error) -> &'static str {
+fn note(error: &Error) -> &NotRepeated {
     match error {
         Error::Relay { note: Some(note), .. } => note,
         other => panic!("no note: {other}"),
     }
+}
+
+fn put(body: impl Into<Body>) -> http::Request<Body> {
+    http::Request::put("/echo").body(body.into()).unwrap()
 }
 
 #[tokio::test]
@@ -19,7 +23,7 @@ async fn a_request_is_sent_again_under_a_new_pair() {
         let client = RelayClient::builder(server.url()).pairs(1).build().unwrap();
         client.get("/").await.unwrap();
         server.fail_with(&[status]);
-        let response = client.post("/echo", "once more").await.unwrap();
+        let response = client.send(put("once more")).await.unwrap();
         assert_eq!(response.into_body().text(100).await.unwrap(), "once more");
         assert_eq!(server.counts(), (1, 2, 3), "{status}");
     }
@@ -66,7 +70,7 @@ async fn it_is_sent_twice_at_most() {
     server.fail_with(&[560, 560, 560]);
     let error = client.get("/").await.unwrap_err();
     assert_eq!(error.relay_status(), Some(560));
-    assert!(note(&error).contains("twice"));
+    assert_eq!((note(&error), error.code()), (&NotRepeated::Twice, "not-repeated"));
     assert_eq!(server.counts().2, 2);
 }
 
@@ -76,23 +80,49 @@ async fn a_stream_is_not_sent_again_and_the_error_says_so() {
     let client = RelayClient::builder(server.url()).build().unwrap();
     server.fail_with(&[560]);
     let body = Body::from_stream(stream::iter([Ok::<_, std::io::Error>("piece")]));
-    let error = client.post("/echo", body).await.unwrap_err();
-    assert!(note(&error).contains("stream"), "{error}");
+    let error = client.send(put(body)).await.unwrap_err();
+    assert_eq!(note(&error), &NotRepeated::Stream);
     // The pair is gone all the same.
     client.get("/").await.unwrap();
     assert_eq!(server.counts(), (1, 2, 2));
 }
 
 #[tokio::test]
-async fn resending_can_be_limited() {
+async fn only_requests_of_idempotent_methods_are_sent_again() {
     let server = Server::start().await;
-    let client = RelayClient::builder(server.url()).resend(Resend::Idempotent).build().unwrap();
+    let client = RelayClient::builder(server.url()).build().unwrap();
+    for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"] {
+        server.fail_with(&[560]);
+        let request = http::Request::builder().method(method).uri("/").body(Body::empty()).unwrap();
+        assert_eq!(client.send(request).await.unwrap().status(), 200, "{method}");
+    }
+    for method in ["POST", "PATCH"] {
+        let before = server.counts().2;
+        server.fail_with(&[560]);
+        let request = http::Request::builder().method(method).uri("/").body("x".into()).unwrap();
+        let error = client.send(request).await.unwrap_err();
+        assert_eq!((error.relay_status(), error.code()), (Some(560), "not-repeated"));
+        assert_eq!(note(&error), &NotRepeated::Method(method.parse().unwrap()));
+        let text = error.to_string();
+        for part in [method, "is not idempotent", "find out whether it took effect", "allow resending always"]
+        {
+            assert!(text.contains(part), "{text}");
+        }
+        assert_eq!(server.counts().2, before + 1);
+    }
+    // The pair is gone all the same, so the next one goes through.
+    client.post("/echo", "x").await.unwrap();
+}
+
+#[tokio::test]
+async fn resending_can_be_allowed_always_and_never() {
+    let server = Server::start().await;
+    let client = RelayClient::builder(server.url()).resend(Resend::Always).build().unwrap();
     server.fail_with(&[562]);
-    client.get("/").await.unwrap();
-    server.fail_with(&[562]);
-    assert!(note(&client.post("/", "x").await.unwrap_err()).contains("idempotent"));
+    let response = client.post("/echo", "twice is fine").await.unwrap();
+    assert_eq!(response.into_body().text(100).await.unwrap(), "twice is fine");
 
     let client = RelayClient::builder(server.url()).resend(Resend::Never).build().unwrap();
     server.fail_with(&[562]);
-    assert!(note(&client.get("/").await.unwrap_err()).contains("off"));
+    assert_eq!(note(&client.get("/").await.unwrap_err()), &NotRepeated::Off);
 }

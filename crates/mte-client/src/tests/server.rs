@@ -189,7 +189,8 @@ impl Shared {
                     Method::HEAD => Reply::without_body(200),
                     _ => Reply::new(200, body),
                 };
-                reply.sealed.extend([
+                reply.headers.retain(|(name, _)| *name != "content-type");
+                reply.headers.extend([
                     ("content-type", header("content-type")),
                     (
                         "x-saw",

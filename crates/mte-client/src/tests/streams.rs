@@ -193,5 +193,6 @@ async fn a_stream_of_type_mte_is_gathered_and_sealed_whole() {
     assert!(matches!(error, Error::TooLarge { limit: 20 }));
     // Gathered once, it can be sent again.
     server.fail_with(&[562]);
-    client.post("/upload", body(vec!["again"])).await.unwrap();
+    let request = http::Request::put("/upload").body(body(vec!["again"])).unwrap();
+    client.send(request).await.unwrap();
 }

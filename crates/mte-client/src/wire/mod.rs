@@ -21,14 +21,19 @@
 //! # Ok::<(), mte_client::Error>(())
 //! ```
 
+mod headers;
 mod pair;
 mod request;
 mod response;
+mod response_body;
 
 use pair::Ticket;
 pub use pair::{Offer, Pair};
-pub use request::{BodyPlan, EncodeHeaders, Options, SealedHead, SealedRequest, seal, seal_head};
-pub use response::{BodyOpener, OpenedFrame, OpenedHead, ResponseOpener, relay_error};
+pub use request::{
+    BodyPlan, EncodeHeaders, Options, ResponseHeaders, SealedHead, SealedRequest, seal, seal_head,
+};
+pub use response::{OpenedHead, ResponseOpener, relay_error};
+pub use response_body::{BodyOpener, OpenedFrame};
 
 use mte_codec::{EncodeType, Place};
 

@@ -12,35 +12,75 @@ use mte_codec::{EncodeType, Place, Slot, direction::Numbers, seal as codec};
 use mte_protocol::{
     RelayHeader, SealedHeadersWriter, hop,
     names::{OCTET_STREAM, X_MTE_RELAY, X_MTE_RELAY_EH},
+    sealed_headers::RESPONSE_HEADERS,
     text,
 };
 
 use super::{Pair, Part, PartKind, ResponseOpener};
 use crate::Error;
 
-/// Which request headers are sealed (docs/protocol.md, section 3). The others travel in the clear.
+/// Which request headers are sealed (docs/protocol.md, section 3).
 ///
-/// `content-type` is always sealed, since the outer one describes the ciphertext, and so is the length of a body where it
-/// is known. Response headers of the names that were sealed come back sealed.
+/// Only headers that browsers and proxies add themselves can stay in the clear: `cookie`, `origin`, `referer`,
+/// `user-agent`, `accept-language`, `priority`, `sec-*`, `forwarded`, `x-forwarded-*`, `traceparent` and `tracestate`. The
+/// relay takes no others from there, so they are always sealed, and so is the length of a body where it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum EncodeHeaders {
     /// All of them.
     #[default]
     All,
-    /// None of the request's own.
+    /// None that can stay in the clear.
     None,
-    /// Those named.
+    /// Of those that can stay in the clear, the ones named.
     Only(Vec<HeaderName>),
 }
 
 impl EncodeHeaders {
     fn includes(&self, name: &HeaderName) -> bool {
-        name == CONTENT_TYPE
+        !counts_in_clear(name.as_str())
             || match self {
                 Self::All => true,
                 Self::None => false,
                 Self::Only(names) => names.contains(name),
             }
+    }
+}
+
+/// Whether the relay takes a header from the clear part of a request that has `:method`.
+fn counts_in_clear(name: &str) -> bool {
+    const TAKEN: [&str; 9] = [
+        "accept-language",
+        "cookie",
+        "forwarded",
+        "origin",
+        "priority",
+        "referer",
+        "traceparent",
+        "tracestate",
+        "user-agent",
+    ];
+    TAKEN.contains(&name) || name.starts_with("sec-") || name.starts_with("x-forwarded-")
+}
+
+/// Which response headers come back sealed (docs/protocol.md, section 4). Headers that describe the body (`content-type`,
+/// `etag`, `cache-control` ...) always do, and so do those whose names are among the request's sealed headers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ResponseHeaders {
+    /// All but those that browsers and proxies act on, `set-cookie` and `date` for example.
+    #[default]
+    All,
+    /// Those named.
+    Only(Vec<HeaderName>),
+}
+
+impl ResponseHeaders {
+    /// The value of `:response-headers`; `None` if there is nothing to ask for.
+    fn value(&self) -> Option<String> {
+        match self {
+            Self::All => Some("*".to_owned()),
+            Self::Only(names) if names.is_empty() => None,
+            Self::Only(names) => Some(names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(",")),
+        }
     }
 }
 
@@ -53,6 +93,8 @@ pub struct Options {
     pub encode_url: bool,
     /// Which headers are sealed.
     pub encode_headers: EncodeHeaders,
+    /// Which response headers come back sealed.
+    pub response_headers: ResponseHeaders,
     /// The most plaintext bytes of a body of type MTE, sent or received.
     pub max_mte_body: usize,
 }
@@ -63,6 +105,7 @@ impl Default for Options {
             encode_type: EncodeType::Mke,
             encode_url: true,
             encode_headers: EncodeHeaders::All,
+            response_headers: ResponseHeaders::All,
             max_mte_body: 1 << 20,
         }
     }
@@ -222,6 +265,9 @@ fn split(options: &Options, authority: &str, request: &request::Parts, plan: Bod
     let mut map = SealedHeadersWriter::new();
     map.method(request.method.as_str());
     map.authority(authority);
+    if let Some(wanted) = options.response_headers.value() {
+        map.header(RESPONSE_HEADERS, wanted.as_bytes());
+    }
     let dropped: Vec<&str> = request
         .headers
         .get_all(CONNECTION)

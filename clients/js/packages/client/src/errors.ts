@@ -20,6 +20,44 @@
  */
 export type MteErrorKind = "setting" | "request" | "pairing" | "relay" | "response" | "redirect" | "timeout";
 
+/**
+ * Why a response was refused (kind `response`):
+ *
+ * | code | meaning |
+ * | --- | --- |
+ * | `not-sealed` | it has no sealed headers: it does not come from the relay's encrypted proxy |
+ * | `sealed-headers` | its sealed headers do not open, or are malformed |
+ * | `not-bound` | its sealed headers do not name a status and a request |
+ * | `other-exchange` | its sealed headers name another status or another request |
+ * | `unknown-body` | its sealed headers do not say whether a body follows |
+ * | `clear-body` | it has a body that its sealed headers do not announce |
+ * | `missing-body` | its sealed headers announce a body, and it has none |
+ * | `cut-body` | its body ends too early |
+ * | `changed-body` | its body does not open: changed, extended, or of another response |
+ * | `body-length` | its body has another length than its sealed `content-length` says |
+ * | `too-large` | its body of type MTE is longer than `maxMteBody` |
+ * | `content-coding` | it is compressed in a way that this platform cannot undo |
+ */
+export type RefusalCode =
+  | "not-sealed"
+  | "sealed-headers"
+  | "not-bound"
+  | "other-exchange"
+  | "unknown-body"
+  | "clear-body"
+  | "missing-body"
+  | "cut-body"
+  | "changed-body"
+  | "body-length"
+  | "too-large"
+  | "content-coding";
+
+/**
+ * The kind, or more exactly what happened: a {@link RefusalCode}; `not-repeated` where the relay asked for a new pairing
+ * and the request was not sent again (kind `relay`).
+ */
+export type MteErrorCode = Exclude<MteErrorKind, "response"> | RefusalCode | "not-repeated";
+
 /** Details of a {@link MteRelayError}. */
 export interface MteErrorDetails {
   /** The status of the relay's own error. */
@@ -33,22 +71,46 @@ export interface MteErrorDetails {
 export class MteRelayError extends TypeError {
   override readonly name = "MteRelayError";
   readonly kind: MteErrorKind;
-  /** The HTTP status of the relay's own error (kind `relay`). Whoever is on the way could have written it. */
+  /** What happened, for code that tells failures apart. */
+  readonly code: MteErrorCode;
+  /** The HTTP status of the relay's own error (kind `relay`). It is not authenticated. */
   readonly status: number | undefined;
   /** Finds the request in the relay's log, where the relay gave one. */
   readonly requestId: string | undefined;
 
-  constructor(kind: MteErrorKind, message: string, details: MteErrorDetails = {}) {
+  constructor(code: MteErrorCode, message: string, details: MteErrorDetails = {}) {
     super(message, "cause" in details ? { cause: details.cause } : undefined);
-    this.kind = kind;
+    this.code = code;
+    this.kind = kindOf(code);
     this.status = details.status;
     this.requestId = details.requestId;
   }
 }
 
-/** Makes an error of what keeps a response from being used, unless it is one already. */
-export function responseError(what: string, cause: unknown): MteRelayError {
+function kindOf(code: MteErrorCode): MteErrorKind {
+  switch (code) {
+    case "setting":
+    case "request":
+    case "pairing":
+    case "relay":
+    case "redirect":
+    case "timeout":
+      return code;
+    case "not-repeated":
+      return "relay";
+    default:
+      return "response";
+  }
+}
+
+/** A response that must not be used. */
+export function refused(code: RefusalCode, reason: string, details?: MteErrorDetails): MteRelayError {
+  return new MteRelayError(code, `the response was refused: ${reason}`, details);
+}
+
+/** Makes a refusal of what keeps a part of a response from opening, unless it is one already. */
+export function doesNotOpen(code: RefusalCode, what: string, cause: unknown): MteRelayError {
   if (cause instanceof MteRelayError) return cause;
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new MteRelayError("response", `the response was refused: ${what}: ${reason}`, { cause });
+  return refused(code, `${what}: ${reason}`, { cause });
 }

@@ -46,14 +46,19 @@ async function attemptOnce(relay: Relay, order: Order, pair: Pair): Promise<Resp
 
 function whyNotAgain(outgoing: Outgoing, rules: RequestRules, attempt: number): string | undefined {
   if (attempt > 1) return "it was sent twice, under two pairs";
-  if (rules.resend === "never") return "it was not sent again: resending is off";
+  if (rules.resend === "never") return `it was not sent again: resend is "never"; ${FIND_OUT}`;
   if (!mayResend(rules.resend, outgoing.method)) {
-    return `it was not sent again: ${outgoing.method} is not idempotent`;
+    const remedy = 'or set resend: "always" if it may take effect twice';
+    return `it was not sent again: ${outgoing.method} is not idempotent; ${FIND_OUT}, ${remedy}`;
   }
-  return isRepeatable(outgoing.body) ? undefined : "it was not sent again: its body is a stream";
+  if (isRepeatable(outgoing.body)) return undefined;
+  return `it was not sent again: its body is a stream; ${FIND_OUT}, or send a Blob or bytes instead`;
 }
 
+/** The answer that asked for a new pairing is not authenticated. */
+const FIND_OUT = "find out whether it took effect before you send it again";
+
 function withNote(error: MteRelayError, note: string): MteRelayError {
-  const { kind, message, status, requestId } = error;
-  return new MteRelayError(kind, `${message} (${note})`, { status, requestId });
+  const { message, status, requestId } = error;
+  return new MteRelayError("not-repeated", `${message} (${note})`, { status, requestId });
 }

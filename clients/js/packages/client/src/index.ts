@@ -13,10 +13,16 @@
  * @module @mte-relay/client
  */
 
-export type { EncodeType, KemName, Resend } from "@mte-relay/core";
+export type { EncodeType, KemName, Resend, ResponseHeaders } from "@mte-relay/core";
 export { type CreateRelayClientOptions, createRelayClient, type RelayClient } from "./client.js";
 export type { Kem, KemKey, MlKemName } from "./crypto/kem.js";
-export { type MteErrorDetails, type MteErrorKind, MteRelayError } from "./errors.js";
+export {
+  type MteErrorCode,
+  type MteErrorDetails,
+  type MteErrorKind,
+  MteRelayError,
+  type RefusalCode,
+} from "./errors.js";
 export { MteEventSource, type MteEventSourceInit } from "./event-source.js";
 export {
   type ChunkEvent,

@@ -1,6 +1,16 @@
 /** Settings: what a caller gives, checked and completed with defaults. */
 
-import { type EncodeType, isNeverForwarded, isOpaque, type KemName, type Resend } from "@mte-relay/core";
+import {
+  type EncodeType,
+  isHopByHop,
+  isNeverForwarded,
+  isOpaque,
+  isTakenFromClear,
+  type KemName,
+  type Resend,
+  type ResponseHeaders,
+  staysClear,
+} from "@mte-relay/core";
 import { type Kem, type MlKemName, mlKem } from "./crypto/kem.js";
 import { MteRelayError } from "./errors.js";
 import type { Observe } from "./observe.js";
@@ -17,15 +27,23 @@ export interface MteOptions {
   /** The same; if both are given, `encodeUrl` counts. */
   encodeUrls?: boolean;
   /**
-   * Which request headers are sealed: all, none, or those named; the others travel in the clear. `content-type` always
-   * is. Response headers of the names that were sealed come back sealed. Default true.
+   * Which request headers are sealed: all, or those named; `false` for as few as possible. Only headers that browsers
+   * and proxies add themselves can stay in the clear (`cookie`, `origin`, `referer`, `user-agent`, `accept-language`,
+   * `priority`, `sec-*`, `forwarded`, `x-forwarded-*`, `traceparent`, `tracestate`): the relay takes no others from
+   * there, so they are always sealed. Default true.
    */
   encodeHeaders?: boolean | readonly string[];
+  /**
+   * Which response headers come back sealed: `"*"` for all that browsers and proxies need not see, or names. Headers
+   * that describe the body (`content-type`, `etag`, `cache-control` ...) and `location` always do. Of what is sealed, a
+   * header in the clear never counts. Default `"*"`.
+   */
+  responseHeaders?: ResponseHeaders;
   /** A path in front of every path of the relay, in the clear, as a reverse proxy may want it: `"/relay"`. */
   pathPrefix?: string;
   /**
-   * When a request may be sent a second time, after the relay asked for a new pairing: see {@link Resend}. Bodies that
-   * are streams never are. Default `"always"`.
+   * Which requests may be sent a second time after the relay asked for a new pairing: see {@link Resend}. Bodies that
+   * are streams never are. Default `"idempotent"`: a POST rejects with the code `not-repeated` instead.
    */
   resend?: Resend;
   /**
@@ -89,6 +107,7 @@ export interface RequestRules {
   encodeUrl: boolean;
   /** Whether a header, named in lower case, is sealed. */
   seals: (name: string) => boolean;
+  responseHeaders: ResponseHeaders;
   pathPrefix: string;
   resend: Resend;
   uploads: "auto" | "stream" | "buffer";
@@ -148,10 +167,14 @@ export function requestRules(options: MteOptions, defaults: RequestRules | undef
     encodeType: oneOf("encodeType", encodeType, ["MKE", "MTE"]),
     encodeUrl: options.encodeUrl ?? options.encodeUrls ?? defaults?.encodeUrl ?? true,
     seals: encodeHeaders === undefined && defaults ? defaults.seals : sealedNames(encodeHeaders ?? true),
+    responseHeaders:
+      options.responseHeaders === undefined
+        ? (defaults?.responseHeaders ?? "*")
+        : wantedSealed(options.responseHeaders),
     pathPrefix: options.pathPrefix === undefined ? (defaults?.pathPrefix ?? "") : prefix(options.pathPrefix),
-    resend: oneOf("resend", options.resend ?? defaults?.resend ?? "always", [
-      "always",
+    resend: oneOf("resend", options.resend ?? defaults?.resend ?? "idempotent", [
       "idempotent",
+      "always",
       "never",
     ]),
     uploads: oneOf("uploads", options.uploads ?? defaults?.uploads ?? "auto", ["auto", "stream", "buffer"]),
@@ -161,14 +184,29 @@ export function requestRules(options: MteOptions, defaults: RequestRules | undef
 }
 
 function sealedNames(encodeHeaders: boolean | readonly string[]): (name: string) => boolean {
-  if (typeof encodeHeaders === "boolean") return (name) => encodeHeaders || name === "content-type";
+  if (typeof encodeHeaders === "boolean") return (name) => encodeHeaders || !isTakenFromClear(name);
   const names = new Set(encodeHeaders.map((name) => name.toLowerCase()));
   for (const name of names) {
     if (isNeverForwarded(name))
       throw setting(`header ${name} belongs to the connection: it cannot be sealed`);
   }
-  names.add("content-type");
-  return (name) => names.has(name);
+  return (name) => names.has(name) || !isTakenFromClear(name);
+}
+
+function wantedSealed(wanted: ResponseHeaders): ResponseHeaders {
+  if (wanted === "*") return wanted;
+  if (typeof wanted === "string") {
+    throw setting(`responseHeaders is ${JSON.stringify(wanted)}: give "*", or a list of header names`);
+  }
+  const names = new Set(wanted.map((name) => name.toLowerCase()));
+  for (const name of names) {
+    if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name))
+      throw setting(`responseHeaders: ${JSON.stringify(name)} is no header name`);
+    if (staysClear(name) || isHopByHop(name))
+      throw setting(`responseHeaders: ${name} stays in the clear, since browsers or proxies act on it`);
+  }
+  // Browsers would follow a redirect whose target stands in the clear.
+  return [...names.add("location")];
 }
 
 /** A path with a leading slash and none at its end, or nothing. */

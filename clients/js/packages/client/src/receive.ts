@@ -29,10 +29,10 @@ export async function receive(
     return clearAnswer(relay, order, outer);
   }
   const { ticket, first, sealedNames } = head;
-  const { encodeType } = order.rules;
+  const { encodeType, responseHeaders } = order.rules;
   let opened: OpenedHead;
   try {
-    opened = await openHead(outer, { ticket, first, sealedNames, encodeType });
+    opened = await openHead(outer, { ticket, first, sealedNames, encodeType, responseHeaders });
   } catch (error) {
     tellResponse(relay, order, outer, undefined);
     void outer.body?.cancel().catch(() => {});
@@ -40,28 +40,21 @@ export async function receive(
   }
   tellResponse(relay, order, outer, opened);
   relay.pool.takeSignature(controlClientId(outer.headers.get(X_MTE_RELAY)));
-  return openedResponse(relay, order, head, outer, opened);
+  // All numbers of the response are taken.
+  ticket.release();
+  return openedResponse(relay, order, outer, opened);
 }
 
-function openedResponse(
-  relay: Relay,
-  order: Order,
-  { ticket }: SealedHead,
-  outer: Response,
-  opened: OpenedHead,
-): Response {
+function openedResponse(relay: Relay, order: Order, outer: Response, opened: OpenedHead): Response {
   const { exchange, outgoing, rules } = order;
   const { debug, maxMteBody } = relay.rules;
-  const wire = outer.body ?? (opened.announced === "none" ? null : emptyStream());
-  const bodiless = wire === null || isBodiless(outer.status) || outgoing.method === "HEAD";
-  // An optional body's number is not taken yet; until then the request is in flight.
-  if (bodiless || opened.announced !== "unknown") ticket.release();
-  if (bodiless) return makeResponse(null, outer, opened.headers, facts(order, outer));
+  const wire = outer.body ?? (opened.body ? emptyStream() : null);
+  if (wire === null || isBodiless(outer.status) || outgoing.method === "HEAD")
+    return makeResponse(null, outer, opened.headers, facts(order, outer));
   let failure: unknown;
   const body = openBody(wire, {
-    head: opened,
+    body: opened.body,
     encodeType: rules.encodeType,
-    ticket,
     maxMteBody,
     chunk: debug && ((plain, wire, last) => debug({ type: "response-chunk", exchange, plain, wire, last })),
     progress: rules.onDownloadProgress,

@@ -28,6 +28,26 @@ export function connectionNames(value: string | null): string[] {
     .filter((name) => name !== "");
 }
 
+const TAKEN_FROM_CLEAR: readonly string[] = [
+  "accept-language",
+  "cookie",
+  "forwarded",
+  "origin",
+  "priority",
+  "referer",
+  "traceparent",
+  "tracestate",
+  "user-agent",
+];
+
+/**
+ * Whether a relay takes a request header, named in lower case, from the clear part of a request that has `:method`:
+ * browsers and proxies add these themselves. It drops every other clear header, so those count only when sealed.
+ */
+export function isTakenFromClear(name: string): boolean {
+  return TAKEN_FROM_CLEAR.includes(name) || name.startsWith("sec-") || name.startsWith("x-forwarded-");
+}
+
 /** Whether a request header, named in lower case, is never forwarded to the upstream. */
 export function isNeverForwarded(name: string): boolean {
   return (

@@ -2,6 +2,7 @@
 
 import { type Bytes, fromUtf8, utf8 } from "./bytes.js";
 import { ProtocolError } from "./errors.js";
+import { RESPONSE_HEADERS } from "./response-headers.js";
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** A value after spaces and tabs around it were dropped. */
@@ -9,6 +10,7 @@ const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const BINDINGS: ReadonlyMap<string, RegExp> = /* @__PURE__ */ new Map([
   [":method", TOKEN],
   [":authority", /^[!-~]+$/],
+  [RESPONSE_HEADERS, /^(?:\*|[!#$%&'*+\-.^_`|~0-9a-z]+(?:,[!#$%&'*+\-.^_`|~0-9a-z]+)*)$/],
   [":status", /^[1-9][0-9]{2}$/],
   [":request", /^(?:0|[1-9][0-9]{0,19})$/],
 ]);

@@ -18,6 +18,7 @@ export * from "./names.js";
 export * from "./pairing.js";
 export * from "./place.js";
 export * from "./relay-header.js";
+export * from "./response-headers.js";
 export * from "./retry.js";
 export * from "./tokens.js";
 export * from "./window.js";

@@ -1,11 +1,13 @@
 /** Which answers make a client pair anew, and which requests it then repeats (docs/protocol.md, section 5). */
 
 /**
- * When a request may be sent a second time after the relay asked for a new pairing. The relay asks only before it has
- * contacted its upstream; but its answer is in the clear, and whoever carries the connection can forge one after the
- * request was executed, and so have it executed twice.
+ * Which requests may be sent a second time after the relay asked for a new pairing: those whose method is idempotent
+ * (GET, HEAD, OPTIONS, PUT, DELETE), all (`"always"`), or none (`"never"`).
+ *
+ * The relay asks only before it contacts its upstream. But its answer is not authenticated: an attacker on the way can
+ * replace the real answer by such an error after the request took effect, and so have it take effect twice.
  */
-export type Resend = "always" | "idempotent" | "never";
+export type Resend = "idempotent" | "always" | "never";
 
 /** Whether a client pairs anew on this status: 559 to 568. */
 export function meansPairAnew(status: number): boolean {
@@ -22,9 +24,9 @@ export function meansNewClientId(status: number): boolean {
   return status === 566;
 }
 
-/** Whether a method may be executed twice as well as once (RFC 9110, section 9.2.2). */
+/** Whether a request may take effect twice as well as once (RFC 9110, section 9.2.2). */
 export function isIdempotent(method: string): boolean {
-  return ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"].includes(method.toUpperCase());
+  return ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"].includes(method.toUpperCase());
 }
 
 /** Whether a request of this method may be sent again. */

@@ -83,6 +83,10 @@ describe("a sealed header map", () => {
     '{":status":"0200"}',
     '{":request":"01"}',
     '{":method":""}',
+    '{":response-headers":""}',
+    '{":response-headers":"ETag"}',
+    '{":response-headers":"etag,"}',
+    '{":response-headers":"*,etag"}',
   ])("refuses %j", (json) => {
     expect(() => read(json)).toThrow(ProtocolError);
   });
@@ -90,6 +94,7 @@ describe("a sealed header map", () => {
   it("is read back as it was written, even for names that objects treat specially", () => {
     const entries: [string, string][] = [
       [":method", "GET"],
+      [":response-headers", "etag,x-total"],
       ["__proto__", "x"],
       ["accept", 'a"\\b\té'],
     ];

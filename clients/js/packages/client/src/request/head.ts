@@ -10,6 +10,8 @@ import {
   OCTET_STREAM,
   ProtocolError,
   place,
+  RESPONSE_HEADERS,
+  type ResponseHeaders,
   toBase64,
   toPathSegment,
   utf8,
@@ -41,7 +43,7 @@ export interface SealedHead {
   headers: HeaderList;
   /** What the body is sealed with, if there is one. */
   body: { slot: Slot; place: number } | undefined;
-  /** Names that were sealed: of these, a response's clear headers are not the upstream's. */
+  /** Names that were sealed: the response's headers of these names come back sealed. */
   sealedNames: ReadonlySet<string>;
   /** The plaintext of the sealed header map. */
   headerMap: string;
@@ -124,6 +126,11 @@ export async function sealHead(pair: Pair, rules: RequestRules, plain: PlainHead
   }
 }
 
+/** The value of `:response-headers`. */
+function responseHeadersValue(wanted: ResponseHeaders): string {
+  return wanted === "*" ? wanted : wanted.join(",");
+}
+
 interface Split {
   clear: HeaderList;
   map: Uint8Array<ArrayBuffer>;
@@ -136,6 +143,8 @@ function splitHeaders(rules: RequestRules, { method, url, headers, body }: Plain
     [":method", method],
     [":authority", url.host],
   ];
+  const wanted = responseHeadersValue(rules.responseHeaders);
+  if (wanted !== "") sealed.push([RESPONSE_HEADERS, wanted]);
   const sealedNames = new Set<string>();
   const ofConnection = connectionNames(headers.get("connection"));
   for (const [name, value] of headers) {
@@ -147,9 +156,6 @@ function splitHeaders(rules: RequestRules, { method, url, headers, body }: Plain
       clear.push([name, value]);
     }
   }
-  // A redirect's target comes back sealed and not in the clear, where browsers would follow it by themselves.
-  if (!headers.has("location")) sealed.push(["location", ""]);
-  sealedNames.add("location");
   const length = body && bodyLength(body);
   if (length !== undefined) sealed.push(["content-length", String(length)]);
   try {

@@ -51,6 +51,7 @@ export async function readInput(
   const request = new Request(given ?? url, { ...rest, signal: null });
   if (request.integrity) throw refused("integrity is not supported: bodies are authenticated anyway");
   if (request.mode === "no-cors") throw refused('mode "no-cors" hides the response: it cannot be opened');
+  addWhatFetchAdds(request);
   return {
     method: request.method,
     url,
@@ -60,6 +61,20 @@ export async function readInput(
     signal: (init?.signal === undefined ? given?.signal : init.signal) ?? new AbortController().signal,
     init: outerInit(given, init),
   };
+}
+
+/**
+ * The headers that fetch itself adds where they are missing (Fetch standard, "HTTP-network-or-cache fetch"). Added in the
+ * clear they would be lost: the relay drops them there.
+ */
+function addWhatFetchAdds({ headers, cache }: Request): void {
+  const add = (name: string, value: string) => headers.has(name) || headers.set(name, value);
+  add("accept", "*/*");
+  if (cache === "no-cache") add("cache-control", "max-age=0");
+  if (cache === "no-store" || cache === "reload") {
+    add("pragma", "no-cache");
+    add("cache-control", "no-cache");
+  }
 }
 
 function absolute(input: RequestInfo | URL, base: string | undefined): URL {

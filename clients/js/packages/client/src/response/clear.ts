@@ -1,7 +1,7 @@
 /** Answers in the clear: the relay's own errors (docs/protocol.md, section 5). */
 
 import { fromUtf8, RELAY_STATUS_TEXT } from "@mte-relay/core";
-import { MteRelayError } from "../errors.js";
+import { MteRelayError, refused } from "../errors.js";
 
 /** Of an error in the clear no more is read. */
 const MOST_ERROR_BYTES = 64 << 10;
@@ -11,7 +11,7 @@ export async function relayError(response: Response): Promise<MteRelayError> {
   const { status } = response;
   if (status < 400) {
     void response.body?.cancel().catch(() => {});
-    return new MteRelayError("response", notSealed(response), { status });
+    return refused("not-sealed", notSealed(response), { status });
   }
   const { error, requestId } = await readError(response);
   const text = error ?? RELAY_STATUS_TEXT[status] ?? (response.statusText || "no reason given");
@@ -47,7 +47,7 @@ function notSealed(response: Response): string {
     response.type === "cors"
       ? "does the relay name this page's origin in cors_origins, and is the address that of a relay?"
       : "is the address that of an MTE relay, and the route an encrypted one?";
-  return `the response was refused: it is not sealed (status ${response.status}); ${hint}`;
+  return `it is not sealed (status ${response.status}); ${hint}`;
 }
 
 async function readError(response: Response): Promise<{ error?: string; requestId?: string }> {

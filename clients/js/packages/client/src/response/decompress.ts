@@ -1,6 +1,6 @@
 /** Undoing a body's content-encoding, as fetch does by itself where it can see the header. */
 
-import { MteRelayError } from "../errors.js";
+import { refused } from "../errors.js";
 
 const FORMATS: Readonly<Record<string, string>> = {
   gzip: "gzip",
@@ -28,7 +28,7 @@ function decompressor(
   try {
     return new DecompressionStream((FORMATS[coding] ?? coding) as CompressionFormat);
   } catch (cause) {
-    const reason = `the response has the content-encoding ${coding}, which this platform cannot undo`;
-    throw new MteRelayError("response", reason, { cause });
+    const reason = `it has the content-encoding ${coding}, which this platform cannot undo`;
+    throw refused("content-coding", reason, { cause });
   }
 }

@@ -14,16 +14,15 @@ import {
   place,
 } from "@mte-relay/core";
 import { type OpenedFrame, Opener } from "../codec/open.js";
-import { MteRelayError, responseError } from "../errors.js";
+import { doesNotOpen, type MteRelayError, refused } from "../errors.js";
 import type { Progress } from "../options.js";
-import type { Ticket } from "../pair/pair.js";
-import type { OpenedHead } from "./head.js";
+import type { AnnouncedBody } from "./head.js";
 
 /** What is known of the body, and who is told about it. */
 export interface DownloadPlan {
-  head: OpenedHead;
+  /** What the sealed headers announce; undefined for no body, which is checked. */
+  body: AnnouncedBody | undefined;
   encodeType: EncodeType;
-  ticket: Ticket;
   maxMteBody: number;
   chunk?: ((plain: Uint8Array, wire: Uint8Array, last: boolean) => void) | undefined;
   progress?: ((progress: Progress) => void) | undefined;
@@ -36,8 +35,6 @@ const READ_AHEAD = 512 << 10;
 /** The plaintext of `wire`. */
 export function openBody(wire: ReadableStream<Uint8Array>, plan: DownloadPlan): ReadableStream<Bytes> {
   const download = new Download(wire.getReader(), plan);
-  // Where a body may or may not come, its first frame is fetched ahead: until it is there, its number is not taken.
-  const highWaterMark = plan.head.announced === "unknown" ? 1 : 0;
   return new ReadableStream<Bytes>(
     {
       async pull(controller) {
@@ -53,7 +50,7 @@ export function openBody(wire: ReadableStream<Uint8Array>, plan: DownloadPlan): 
       },
       cancel: (reason) => download.close(reason),
     },
-    { highWaterMark },
+    { highWaterMark: 0 },
   );
 }
 
@@ -61,7 +58,7 @@ export function openBody(wire: ReadableStream<Uint8Array>, plan: DownloadPlan): 
 type Read = Promise<OpenedFrame[]> | "end";
 
 class Download {
-  readonly #opener: Opener;
+  readonly #opener: Opener | undefined;
   /** What was read ahead, in order. */
   #ahead: { read: Read; length: number }[] = [];
   #aheadLength = 0;
@@ -72,19 +69,16 @@ class Download {
   /** Of a body of type MTE, what was opened so far. */
   #tokens: Bytes[] = [];
   #opened = 0;
-  #committed: boolean;
 
   constructor(
     private readonly reader: ReadableStreamDefaultReader<Uint8Array>,
     private readonly plan: DownloadPlan,
   ) {
-    const { head, encodeType } = plan;
-    this.#committed = head.announced === "body";
-    this.#opener = new Opener(head.bodySecrets, {
-      type: messageType(encodeType),
-      fits: (at) => at === place(1, 0, true) || at === place(1, 15, true),
-      number: head.bodyNumber,
-    });
+    const { body, encodeType } = plan;
+    if (body === undefined) return;
+    const secrets = { reach: async () => body.reached };
+    const expected = { type: messageType(encodeType), fits: isBodysPlace, number: body.number };
+    this.#opener = new Opener(secrets, expected);
   }
 
   /** The next pieces of plaintext, at least one; undefined at the end. */
@@ -106,7 +100,6 @@ class Download {
 
   /** Stops reading. */
   close(reason: unknown): void {
-    this.plan.ticket.release();
     void this.reader.cancel(reason).catch(() => {});
   }
 
@@ -138,11 +131,13 @@ class Download {
   }
 
   #open(wire: Uint8Array): Promise<OpenedFrame[]> {
-    const { encodeType, maxMteBody, head } = this.plan;
-    if (wire.length > 0 && head.announced === "none") {
-      throw refused("it has a body that its sealed headers do not announce");
-    }
+    const { encodeType, maxMteBody } = this.plan;
     this.#received += wire.length;
+    if (this.#opener === undefined) {
+      if (wire.length > 0)
+        throw refused("clear-body", "it has a body that its sealed headers do not announce");
+      return Promise.resolve([]);
+    }
     if (encodeType === "MTE" && this.#received > messageLength(MTE, maxMteBody)) throw tooLong(maxMteBody);
     this.#opener.push(wire);
     return this.#opener.frames();
@@ -150,7 +145,6 @@ class Download {
 
   /** The plaintext of frames that verified; of type MTE there is none before the end. */
   #deliver(frames: OpenedFrame[]): Bytes[] {
-    if (!this.#committed && frames.length > 0) this.#commit();
     if (this.plan.encodeType === "MTE") {
       this.#tokens.push(...frames.map((frame) => frame.data));
       return [];
@@ -163,47 +157,46 @@ class Download {
   }
 
   async #end(): Promise<Bytes[] | undefined> {
-    const { head, encodeType, ticket, maxMteBody } = this.plan;
-    const nothing = this.#received === 0 && head.announced !== "body";
-    let last: Bytes | undefined;
+    const opener = this.#opener;
+    if (opener === undefined) return undefined;
+    if (this.#received === 0)
+      throw refused("missing-body", "its sealed headers announce a body, and it has none");
     try {
-      if (!nothing) this.#opener.end();
-      if (!nothing && encodeType === "MTE" && this.#tokens.length > 0) {
-        const tokens = concat(...this.#tokens);
-        this.#tokens = [];
-        last = await this.#opener.untoken(tokens);
-        if (last.length > maxMteBody) throw tooLong(maxMteBody);
-        this.#count(last, true);
-        this.plan.chunk?.(last, tokens, true);
-      }
+      opener.end();
+      return this.plan.encodeType === "MTE" ? await this.#endTokens(opener) : undefined;
     } catch (cause) {
-      throw responseError("its body does not open", cause);
+      throw bodyError(cause);
     }
-    ticket.release();
-    return last !== undefined && last.length > 0 ? [last] : undefined;
   }
 
-  /** Takes an optional body's number with its first frame. */
-  #commit(): void {
-    try {
-      this.plan.ticket.pair.decoder.commit(this.plan.head.bodyNumber, 1, this.#opener.reached);
-    } catch (cause) {
-      throw responseError("its body does not open", cause);
-    }
-    this.#committed = true;
-    this.plan.ticket.release();
+  /** The plaintext of a body of type MTE. */
+  async #endTokens(opener: Opener): Promise<Bytes[] | undefined> {
+    const { maxMteBody, chunk } = this.plan;
+    const tokens = concat(...this.#tokens);
+    this.#tokens = [];
+    const plain = await opener.untoken(tokens);
+    if (plain.length > maxMteBody) throw tooLong(maxMteBody);
+    this.#count(plain, true);
+    chunk?.(plain, tokens, true);
+    return plain.length > 0 ? [plain] : undefined;
   }
 
   /** Holds the body against its length. */
   #count(data: Bytes, last: boolean): void {
     this.#opened += data.length;
-    const { length } = this.plan.head;
+    const length = this.plan.body?.length;
     if (length !== undefined && (this.#opened > length || (last && this.#opened < length))) {
       const atLeast = last ? "" : "at least ";
-      throw refused(`its body has ${atLeast}${this.#opened} bytes, its sealed content-length says ${length}`);
+      const reason = `its body has ${atLeast}${this.#opened} bytes, its sealed content-length says ${length}`;
+      throw refused("body-length", reason);
     }
     this.plan.progress?.({ loaded: this.#opened, total: length });
   }
+}
+
+/** The relay knows that nothing follows a body, so it never writes 15. */
+function isBodysPlace(at: number): boolean {
+  return at === place(1, 0, true);
 }
 
 /** Frames, or why they do not open; errors of the network stay as they are. */
@@ -211,14 +204,16 @@ async function opened(read: Promise<OpenedFrame[]>): Promise<OpenedFrame[]> {
   try {
     return await read;
   } catch (cause) {
-    throw cause instanceof DecodeError ? responseError("its body does not open", cause) : cause;
+    throw cause instanceof DecodeError ? bodyError(cause) : cause;
   }
 }
 
-function refused(reason: string): MteRelayError {
-  return new MteRelayError("response", `the response was refused: ${reason}`);
+function bodyError(cause: unknown): MteRelayError {
+  const cut = cause instanceof DecodeError && cause.reason === "truncated";
+  return doesNotOpen(cut ? "cut-body" : "changed-body", "its body does not open", cause);
 }
 
 function tooLong(limit: number): MteRelayError {
-  return refused(`its body has more than ${limit} bytes: raise maxMteBody, or use encodeType "MKE"`);
+  const reason = `its body has more than ${limit} bytes: raise maxMteBody, or use encodeType "MKE"`;
+  return refused("too-large", reason);
 }

@@ -1,28 +1,27 @@
 /**
  * Opening a response's sealed headers (docs/protocol.md, section 4). The sealed headers decide: they must be there,
  * name this response's status and this request, and their place says whether a body follows. The outer flags are not
- * even read, since whoever carries the response could have written them.
+ * even read, since an attacker on the way could have written them.
  */
 
 import {
-  connectionNames,
   type EncodeType,
   followingOf,
   fromBase64,
-  isHopByHop,
   messageType,
   place,
   placeFits,
+  type ResponseHeaders,
   readHeaderMap,
   UNKNOWN_FOLLOWING,
-  X_MTE_RELAY,
   X_MTE_RELAY_EH,
 } from "@mte-relay/core";
-import type { Secrets } from "../codec/decoder.js";
+import type { Reached } from "../codec/decoder.js";
 import { openMessage } from "../codec/open.js";
-import { MteRelayError, responseError } from "../errors.js";
+import { doesNotOpen, refused } from "../errors.js";
 import type { Part } from "../observe.js";
 import type { Ticket } from "../pair/pair.js";
+import { composeHeaders } from "./headers.js";
 
 /** What the request that this is the response to had. */
 export interface RequestFacts {
@@ -31,31 +30,36 @@ export interface RequestFacts {
   /** The number of its first message. */
   first: number;
   sealedNames: ReadonlySet<string>;
+  responseHeaders: ResponseHeaders;
 }
 
-/** Whether a body follows, as the sealed headers say. */
-export type Announced = "none" | "body" | "unknown";
+/** What a body must have that the sealed headers announce. */
+export interface AnnouncedBody {
+  number: number;
+  /** The secret for its number, which is taken already: its epoch may be forgotten meanwhile. */
+  reached: Reached;
+  /** The length in bytes, if the sealed headers have it. */
+  length: number | undefined;
+}
 
 /** A response whose sealed headers verified. */
 export interface OpenedHead {
-  /** The sealed ones in place of the outer ones. */
+  /** The sealed headers, and those that count in the clear. */
   headers: Headers;
   /** What was sealed. */
   sealed: ReadonlyMap<string, string>;
   part: Part;
-  announced: Announced;
-  /** The number that the body must have. */
-  bodyNumber: number;
-  /** The secret for it. An announced body's number is taken already, and its epoch may be forgotten meanwhile. */
-  bodySecrets: Secrets;
-  /** The body's length, if the sealed headers have it. */
-  length: number | undefined;
+  /** The body that follows; undefined if none does. */
+  body: AnnouncedBody | undefined;
 }
+
+const DO_NOT_OPEN = "its sealed headers do not open";
 
 /** Opens the sealed headers and takes their number, and an announced body's. Throws a MteRelayError. */
 export async function openHead(response: Response, facts: RequestFacts): Promise<OpenedHead> {
   const { decoder } = facts.ticket.pair;
-  const type = messageType(facts.encodeType);
+  const { encodeType, first } = facts;
+  const type = messageType(encodeType);
   let opened: Awaited<ReturnType<typeof openMessage>>;
   let sealed: Map<string, string>;
   let wireLength: number;
@@ -66,76 +70,49 @@ export async function openHead(response: Response, facts: RequestFacts): Promise
     opened = await openMessage(decoder, { type, fits }, message);
     sealed = readHeaderMap(opened.plaintext);
   } catch (cause) {
-    throw responseError("its sealed headers do not open", cause);
+    throw doesNotOpen("sealed-headers", DO_NOT_OPEN, cause);
   }
   checkBinding(":status", sealed, String(response.status));
-  checkBinding(":request", sealed, String(facts.first));
+  checkBinding(":request", sealed, String(first));
 
   const { number, place: at } = opened.header;
   const following = followingOf(at);
-  const announced = following === 0 ? "none" : following === UNKNOWN_FOLLOWING ? "unknown" : "body";
-  let bodySecrets: Secrets = decoder;
+  if (following === UNKNOWN_FOLLOWING) {
+    throw refused("unknown-body", "its sealed headers do not say whether a body follows; update the relay");
+  }
+  const length = following === 0 ? undefined : bodyLength(sealed.get("content-length"));
+  let body: AnnouncedBody | undefined;
   try {
-    if (announced === "body") {
-      // Its number is taken along: nothing but this response can have it.
+    if (following === 0) {
+      decoder.commit(number, 1, opened.reached);
+    } else {
+      // The body's number is taken along: nothing but this response can have it.
       const reached = await decoder.reach(number + 1);
       decoder.commit(number, 2, reached);
-      bodySecrets = { reach: async () => reached };
-    } else {
-      decoder.commit(number, 1, opened.reached);
+      body = { number: number + 1, reached, length };
     }
   } catch (cause) {
-    throw responseError("its sealed headers do not open", cause);
+    throw doesNotOpen("sealed-headers", DO_NOT_OPEN, cause);
   }
-  const length = announced === "none" ? undefined : bodyLength(sealed.get("content-length"));
   const plainLength = opened.plaintext.length;
-  const { encodeType } = facts;
   return {
-    headers: compose(response.headers, sealed, facts.sealedNames, announced === "none"),
+    headers: composeHeaders(response.headers, sealed, { ...facts, hasBody: body !== undefined }),
     sealed,
     part: { kind: "headers", number, place: at, encodeType, plainLength, wireLength },
-    announced,
-    bodyNumber: number + 1,
-    bodySecrets,
-    length,
+    body,
   };
 }
 
 function checkBinding(name: string, sealed: ReadonlyMap<string, string>, expected: string): void {
   const got = sealed.get(name);
   if (got === expected) return;
-  const reason =
-    got === undefined
-      ? `its sealed headers do not bind it to the request: no ${name}`
-      : `it belongs elsewhere: ${name} is ${got}, expected ${expected}`;
-  throw new MteRelayError("response", `the response was refused: ${reason}`);
+  if (got === undefined)
+    throw refused("not-bound", `its sealed headers do not bind it to the request: no ${name}`);
+  throw refused("other-exchange", `it belongs elsewhere: ${name} is ${got}, expected ${expected}`);
 }
 
 function bodyLength(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  if (!/^[0-9]{1,15}$/.test(text)) {
-    throw new MteRelayError("response", "the response was refused: its content-length is not a number");
-  }
+  if (!/^[0-9]{1,15}$/.test(text)) throw refused("sealed-headers", "its content-length is not a number");
   return Number(text);
-}
-
-function compose(
-  outer: Headers,
-  sealed: ReadonlyMap<string, string>,
-  sealedNames: ReadonlySet<string>,
-  bodiless: boolean,
-): Headers {
-  const headers = new Headers(outer);
-  const ofConnection = connectionNames(outer.get("connection"));
-  for (const name of new Set(outer.keys())) {
-    const forged = name !== "set-cookie" && sealedNames.has(name);
-    // The outer length is the ciphertext's; without a body (HEAD, 304) it is the upstream's.
-    const length = name === "content-length" && !bodiless;
-    const relays = name === "content-type" || name === X_MTE_RELAY || name === X_MTE_RELAY_EH;
-    if (forged || length || relays || isHopByHop(name) || ofConnection.includes(name)) headers.delete(name);
-  }
-  for (const [name, value] of sealed) {
-    if (!name.startsWith(":") && !isHopByHop(name)) headers.set(name, value);
-  }
-  return headers;
 }

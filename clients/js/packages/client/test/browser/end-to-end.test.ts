@@ -197,7 +197,7 @@ describe.skipIf(missing)("in a browser, over TLS, from a page of another origin,
       await mte.initMteRelayClient({ url, numberOfPairs: 2 });
       const all = [];
       for (const code of [200, 204, 304, 404, 500]) {
-        const response = await mte.mteFetch(`/status?code=${code}`, { headers: { "x-status": "?" } });
+        const response = await mte.mteFetch(`/status?code=${code}`);
         all.push([response.status, response.headers.get("x-status"), response.type, await response.text()]);
       }
       const head = await mte.mteFetch("/echo", { method: "HEAD" });
@@ -368,7 +368,7 @@ describe.skipIf(missing)("in a browser, over TLS, from a page of another origin,
           session: { client: ReturnType<PageGlobals["mte"]["createRelayClient"]>; paired: unknown[] };
         }
       ).session;
-      const all = Array.from({ length: 8 }, () => client.fetch("/echo", { method: "POST", body: "x" }));
+      const all = Array.from({ length: 8 }, () => client.fetch("/echo", { method: "PUT", body: "x" }));
       return { statuses: (await Promise.all(all)).map((response) => response.status), paired: paired.length };
     });
     expect(before).toBe(200);
@@ -399,6 +399,8 @@ describe.skipIf(missing)("in a browser, over TLS, from a page of another origin,
     expect(await attempt("/echo")).toContain(":status is 200, expected 201");
     proxy.response = (passing) => Object.assign(passing, { body: passing.body.subarray(0, -20) });
     expect(await attempt("/drip?n=2&ms=1")).toContain("no final frame");
+    proxy.response = (passing) => Object.assign(passing, { body: Buffer.alloc(0) });
+    expect(await attempt("/drip?n=2&ms=1")).toContain("announce a body, and it has none");
     proxy.response = () => "cut";
     expect(await attempt("/bytes?n=300000")).toContain("true: ");
     proxy.response = ({ headers }) => delete headers["x-mte-relay-eh"];

@@ -22,6 +22,14 @@ describeWithRelay("a response through the relay itself", {}, (session) => {
     expect(await (await session.client.fetch("/empty")).text()).toBe("");
   });
 
+  it("has all the upstream's headers, sealed or in the clear", async () => {
+    for (const responseHeaders of ["*", ["x-status"], []] as const) {
+      const response = await session.client.fetch("/status?code=404", {}, { responseHeaders });
+      expect([response.status, response.headers.get("x-status")]).toEqual([404, "404"]);
+      expect(response.headers.get("cache-control")).toBeNull();
+    }
+  });
+
   it("brings cookies, and a request takes them", async () => {
     const response = await session.client.fetch("/cookies", { headers: { cookie: "c=3" } });
     expect(response.headers.getSetCookie()).toEqual(["a=1; Path=/", "b=2; Path=/; HttpOnly"]);

@@ -46,10 +46,24 @@ describeWithRelay("over time, with the relay itself,", {}, (session) => {
     expect((await client.fetch("/echo")).ok).toBe(true);
     const id = client.clientId;
     await session.relay.restart();
-    const requests = Array.from({ length: 10 }, () => client.fetch("/echo", { method: "POST", body: "x" }));
+    const requests = Array.from({ length: 10 }, () => client.fetch("/echo", { method: "PUT", body: "x" }));
     expect((await Promise.all(requests)).every((response) => response.ok)).toBe(true);
     expect(paired.length).toBe(2);
     expect(paired[1]).toContain("560");
     expect(client.clientId).toBe(id);
+  });
+
+  it("a restart fails a POST, which says what to do, and the next request goes through", async () => {
+    const { fetch } = createRelayClient({ url: url(), numberOfPairs: 1 });
+    expect((await fetch("/echo")).ok).toBe(true);
+    await session.relay.restart();
+    const seen = session.upstream.seen.length;
+    const failure = { kind: "relay", code: "not-repeated", status: 560 };
+    await expect(fetch("/echo", { method: "POST", body: "x" })).rejects.toMatchObject(failure);
+    expect(session.upstream.seen.length).toBe(seen);
+    expect((await echo(await fetch("/echo", { method: "POST", body: "x" }))).text).toBe("x");
+    await session.relay.restart();
+    const always = { resend: "always" } as const;
+    expect((await echo(await fetch("/echo", { method: "POST", body: "y" }, always))).text).toBe("y");
   });
 });

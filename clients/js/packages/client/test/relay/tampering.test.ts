@@ -1,6 +1,6 @@
 import { fromBase64, toBase64 } from "@mte-relay/core";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { createRelayClient, type RelayClient } from "../../src/index.js";
+import { createRelayClient, type RefusalCode, type RelayClient } from "../../src/index.js";
 import { describeWithRelay } from "../support/session.js";
 import { type Passing, startTamperProxy, type TamperProxy } from "../support/tamper.js";
 
@@ -16,7 +16,7 @@ function changedPath(path: string): string {
 }
 
 function flag(passing: Passing, to: string): void {
-  passing.headers["x-mte-relay"] = String(passing.headers["x-mte-relay"]).replace(",1,1,1,1", to);
+  passing.headers["x-mte-relay"] = String(passing.headers["x-mte-relay"]).replace(/(,[01]){4}/, to);
 }
 
 describeWithRelay("somebody between client and relay", { tenant: ["require_binding: true"] }, (session) => {
@@ -77,30 +77,92 @@ describeWithRelay("somebody between client and relay", { tenant: ["require_bindi
     expect(session.upstream.seen).toEqual([]);
   });
 
-  it.each<[string, (passing: Passing) => unknown, string]>([
-    [
-      "change its status",
-      (passing) => Object.assign(passing, { status: 201 }),
-      ":status is 200, expected 201",
-    ],
-    ["change its body", ({ body }) => body.writeUInt8(body.at(-1)! ^ 1, body.length - 1), "not authentic"],
-    ["drop its body", (passing) => Object.assign(passing, { body: Buffer.alloc(0) }), "truncated"],
+  it.each<[string, RefusalCode, (passing: Passing) => unknown]>([
+    ["change its status", "other-exchange", (passing) => Object.assign(passing, { status: 201 })],
+    ["change its body", "changed-body", ({ body }) => body.writeUInt8(body.at(-1)! ^ 1, body.length - 1)],
     [
       "cut its body between frames",
+      "cut-body",
       (passing) => Object.assign(passing, { body: passing.body.subarray(0, -20) }),
-      "truncated",
     ],
     [
       "add to its body",
+      "changed-body",
       (passing) => Object.assign(passing, { body: Buffer.concat([passing.body, Buffer.from("more")]) }),
-      "trailing",
     ],
-    ["drop its sealed headers", ({ headers }) => delete headers["x-mte-relay-eh"], "it is not sealed"],
-  ])("cannot take a response and %s", async (_, change, message) => {
+    [
+      "put one of its own in place of its body",
+      "changed-body",
+      (passing) => {
+        passing.body = Buffer.from("a body in the clear, long enough for a header");
+        flag(passing, ",1,0,1,0");
+      },
+    ],
+    ["drop its sealed headers", "not-sealed", ({ headers }) => delete headers["x-mte-relay-eh"]],
+  ])("cannot take a response and %s: %s", async (_, code, change) => {
     await begin();
     proxy.response = change;
     const read = victim.fetch("/drip?n=2&ms=5").then((response) => response.text());
-    await expect(read).rejects.toMatchObject({ kind: "response", message: expect.stringContaining(message) });
+    await expect(read).rejects.toMatchObject({ kind: "response", code });
+  });
+
+  it.each(["/drip?n=2&ms=5", "/bytes?n=1", "/bytes?n=300000", "/status?code=404"])(
+    "cannot empty the response to %s, whatever flags and lengths say",
+    async (path) => {
+      await begin();
+      for (const flags of [undefined, ",1,0,1,0", ",1,0,0,0"]) {
+        proxy.response = (passing) => {
+          passing.body = Buffer.alloc(0);
+          if (flags) flag(passing, flags);
+        };
+        for (const encodeType of ["MKE", "MTE"] as const) {
+          const read = victim.fetch(path, {}, { encodeType }).then((response) => response.text());
+          await expect(read).rejects.toMatchObject({ kind: "response", code: "missing-body" });
+        }
+      }
+    },
+  );
+
+  it("cannot fill the response that has no body", async () => {
+    await begin();
+    proxy.response = (passing) => {
+      passing.body = Buffer.from("forged");
+      flag(passing, ",1,0,1,1");
+    };
+    const read = victim.fetch("/empty").then((response) => response.text());
+    await expect(read).rejects.toMatchObject({ kind: "response", code: "clear-body" });
+  });
+
+  it("cannot add or change a header of a response", async () => {
+    await begin();
+    proxy.response = ({ headers }) => {
+      const names = [
+        "content-type",
+        "content-encoding",
+        "etag",
+        "cache-control",
+        "vary",
+        "location",
+        "x-status",
+      ];
+      for (const name of [...names, "x-added", "content-range", "age"]) headers[name] = "forged";
+    };
+    const response = await victim.fetch("/status?code=404");
+    expect([response.status, response.headers.get("x-status")]).toEqual([404, "404"]);
+    expect([...response.headers].filter(([, value]) => value === "forged")).toEqual([]);
+    expect(await response.text()).toBe("status 404");
+  });
+
+  it("sees of a response's headers only those that browsers and proxies act on", async () => {
+    await begin();
+    let names: string[] = [];
+    proxy.response = ({ headers }) => {
+      names = Object.keys(headers);
+    };
+    expect((await victim.fetch("/status?code=200")).headers.get("x-status")).toBe("200");
+    const visible = ["cache-control", "content-length", "content-type", "date", "x-request-id"];
+    const hop = ["connection", "keep-alive", "transfer-encoding", "x-mte-relay", "x-mte-relay-eh"];
+    expect(names.filter((name) => ![...visible, ...hop].includes(name))).toEqual([]);
   });
 
   it("cannot answer with the response to another request", async () => {
@@ -111,7 +173,8 @@ describeWithRelay("somebody between client and relay", { tenant: ["require_bindi
       if (answers.length > 1) Object.assign(passing, answers[0]);
     };
     expect((await victim.fetch("/echo?1")).ok).toBe(true);
-    await expect(victim.fetch("/echo?2")).rejects.toThrow("replayed");
+    const refused = { kind: "response", code: "sealed-headers" };
+    await expect(victim.fetch("/echo?2")).rejects.toMatchObject(refused);
   });
 
   it("cannot break the connection in a body unnoticed", async () => {
@@ -132,5 +195,12 @@ describeWithRelay("somebody between client and relay", { tenant: ["require_bindi
     };
     await expect(client.fetch("/echo")).rejects.toThrow("sent twice, under two pairs");
     expect(proxy.seen.length).toBe(2);
+    // A POST took effect, and does not a second time.
+    session.upstream.seen.length = 0;
+    await expect(client.fetch("/echo", { method: "POST", body: "x" })).rejects.toMatchObject({
+      code: "not-repeated",
+      message: expect.stringContaining("find out whether it took effect"),
+    });
+    expect(session.upstream.seen.length).toBe(1);
   });
 });

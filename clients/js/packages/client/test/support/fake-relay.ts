@@ -6,6 +6,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import {
   type Bytes,
+  describesBody,
   fromBase64,
   kemInfoOf,
   type MessageType,
@@ -15,6 +16,7 @@ import {
   place,
   type RelayHeader,
   readHeaderMap,
+  staysClear,
   toBase64,
   utf8,
   writeHeaderMap,
@@ -42,13 +44,15 @@ export interface Opened {
 /** How to answer: everything has a default that is right. */
 export interface Answer {
   status?: number;
-  /** Sealed. */
+  /** The upstream's headers; the relay's rules decide which are sealed. */
   headers?: Record<string, string>;
-  /** In the clear. */
+  /** In the clear, against the rules: an attacker's. */
   outer?: Record<string, string | string[]>;
   body?: string | Uint8Array;
-  /** What the headers' place says of the body: 0, 1 or 15. */
+  /** What the headers' place says of the body: 0, 1 or, against the rules, 15. */
   following?: number;
+  /** What the body's own place says of what follows: 0 or, against the rules, 15. */
+  bodyFollowing?: number;
   /** Sends no body, in spite of what the headers say. */
   withoutBody?: boolean;
   /** Instead of `:status` and `:request`. */
@@ -58,6 +62,8 @@ export interface Answer {
     headers?: string | string[];
     body?: Bytes;
   };
+  /** The outer flags, instead of the right ones. */
+  flags?: string;
   /** Waits before the head is sent. */
   before?: Promise<unknown>;
   /** Sends the body in pieces of this size. */
@@ -206,12 +212,13 @@ export class FakeRelay {
     const type: MessageType = request.relayHeader.encodeType === "MTE" ? MTE : MKE;
     const [headersSlot, bodySlot] = pair.encoder.reserve(2) as [Slot, Slot];
     const binding = answer.binding ?? { ":status": String(status), ":request": String(request.first) };
-    const map = writeHeaderMap(Object.entries({ ...answer.headers, ...binding }));
+    const split = splitHeaders(request, answer.headers ?? {});
+    const map = writeHeaderMap([...split.sealed, ...Object.entries(binding)]);
     let headers: string | string[] = toBase64(await sealMessage(headersSlot, type, place(0, following), map));
     const withBody = !bodiless && following !== 0;
     const plaintext = typeof answer.body === "string" ? utf8(answer.body) : (answer.body ?? new Uint8Array());
     let body = withBody
-      ? await sealMessage(bodySlot, type, place(1, 0, true), plaintext as Bytes)
+      ? await sealMessage(bodySlot, type, place(1, answer.bodyFollowing ?? 0, true), plaintext as Bytes)
       : answer.body === undefined
         ? undefined
         : (plaintext as Bytes);
@@ -222,8 +229,10 @@ export class FakeRelay {
     }
     await answer.before;
     response.writeHead(status, {
+      ...Object.fromEntries(split.clear),
       "content-type": "application/octet-stream",
-      "x-mte-relay": `${pair.clientId},p,1,0,1,${withBody ? 1 : 0},0`,
+      "cache-control": "no-store",
+      "x-mte-relay": `${pair.clientId},p,${answer.flags ?? `1,0,1,${withBody ? 1 : 0}`},0`,
       "x-mte-relay-eh": headers,
       ...answer.outer,
     });
@@ -238,6 +247,21 @@ export class FakeRelay {
     if (answer.destroy) setTimeout(() => response.destroy(), 20);
     else response.end();
   }
+}
+
+type Split = Record<"sealed" | "clear", [string, string][]>;
+
+/** Which of an upstream's headers are sealed (docs/protocol.md, section 4). */
+function splitHeaders(request: Opened, headers: Record<string, string>): Split {
+  const wanted = request.headers.get(":response-headers") ?? "";
+  const isSealed = (name: string) =>
+    !staysClear(name) &&
+    (wanted === "*" || wanted.split(",").includes(name) || describesBody(name) || request.headers.has(name));
+  const split: Split = { sealed: [], clear: [] };
+  for (const [name, value] of Object.entries(headers)) {
+    split[isSealed(name) ? "sealed" : "clear"].push([name, value]);
+  }
+  return split;
 }
 
 async function encapsulated(key: string, nonce: string, personalization: string) {

@@ -141,8 +141,8 @@ describe("a new pairing", () => {
       const { fetch } = client({ numberOfPairs: 1 });
       await (await fetch("/before")).text();
       relay.refusals = [status];
-      const response = await fetch("/again", { method: "POST", body: "content" });
-      expect(await response.text()).toBe("POST /again");
+      const response = await fetch("/again", { method: "PUT", body: "content" });
+      expect(await response.text()).toBe("PUT /again");
       expect(new TextDecoder().decode(relay.requests.at(-1)!.body)).toBe("content");
       expect(relay.pairings.length).toBe(2);
       expect(relay.hellos).toBe(status === 566 ? 2 : 1);
@@ -187,23 +187,42 @@ describe("a new pairing", () => {
     expect(relay.pairings.length).toBe(1);
   });
 
-  it("repeats only what the option resend allows", async () => {
-    const { fetch } = client({ resend: "idempotent" });
+  it("repeats requests of idempotent methods, and of no other", async () => {
+    const { fetch } = client();
+    for (const method of ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]) {
+      relay.refusals = [562];
+      expect((await fetch("/", { method })).ok, method).toBe(true);
+    }
+    const sent = relay.requests.length;
+    for (const method of ["POST", "PATCH"]) {
+      relay.refusals = [560];
+      const error = await failure(fetch("/", { method, body: "x" }));
+      expect([error.kind, error.code, error.status]).toEqual(["relay", "not-repeated", 560]);
+      expect(error.message).toContain(`it was not sent again: ${method} is not idempotent`);
+      expect(error.message).toContain("find out whether it took effect");
+      expect(error.message).toContain('resend: "always"');
+    }
+    expect(relay.requests.length).toBe(sent);
+    // The pair is dropped all the same, so the next one goes through.
+    expect((await fetch("/", { method: "POST", body: "x" })).ok).toBe(true);
+  });
+
+  it("repeats what the option resend allows", async () => {
+    const { fetch } = client();
     relay.refusals = [562];
-    const error = await failure(fetch("/", { method: "POST", body: "x" }));
-    expect(error.message).toContain("it was not sent again: POST is not idempotent");
-    relay.refusals = [562];
-    expect((await fetch("/", { method: "PUT", body: "x" })).ok).toBe(true);
+    expect((await fetch("/", { method: "POST", body: "x" }, { resend: "always" })).ok).toBe(true);
     relay.refusals = [562];
     const never = await failure(fetch("/", {}, { resend: "never" }));
-    expect(never.message).toContain("resending is off");
+    expect(never.code).toBe("not-repeated");
+    expect(never.message).toContain('resend is "never"');
   });
 
   it("does not repeat a body that is a stream", async () => {
     const { fetch } = client();
     relay.refusals = [562];
     const body = new Blob(["streamed"]).stream();
-    const error = await failure(fetch("/", { method: "POST", body, duplex: "half" } as RequestInit));
+    const error = await failure(fetch("/", { method: "PUT", body, duplex: "half" } as RequestInit));
+    expect(error.code).toBe("not-repeated");
     expect(error.message).toContain("its body is a stream");
   });
 });

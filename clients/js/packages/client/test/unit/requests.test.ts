@@ -26,11 +26,11 @@ describe("a request", () => {
     expect(Object.fromEntries(sealed)).toEqual({
       ":method": "POST",
       ":authority": new URL(relay.url).host,
+      ":response-headers": "*",
       accept: "a/b",
       authorization: "Bearer x",
       "content-type": "text/plain;charset=UTF-8",
       "content-length": "5",
-      location: "",
       "x-latin": "caf\u00e9",
     });
     expect(outer["content-type"]).toBe("application/octet-stream");
@@ -45,31 +45,75 @@ describe("a request", () => {
   });
 
   it("leaves in the clear what the options say", async () => {
-    const headers = { "x-a": "1", "x-b": "2" };
+    const headers = { traceparent: "1", "user-agent": "2" };
     const init = { method: "POST", headers, body: "{}" };
-    await client.fetch("/clear?x", init, { encodeUrl: false, encodeHeaders: ["X-A"], encodeType: "MTE" });
+    const options = { encodeUrl: false, encodeHeaders: ["Traceparent"], encodeType: "MTE" } as const;
+    await client.fetch("/clear?x", init, options);
     expect(last().url).toBe("/clear?x");
     expect(last().relayHeader).toMatchObject({ urlEncoded: false, encodeType: "MTE" });
-    expect([last().headers.get("x-a"), last().headers.has("x-b"), last().outer["x-b"]]).toEqual([
-      "1",
-      false,
-      "2",
-    ]);
+    expect([last().headers.get("traceparent"), last().headers.has("user-agent")]).toEqual(["1", false]);
+    expect([last().outer.traceparent, last().outer["user-agent"]]).toEqual([undefined, "2"]);
     expect(last().headers.get("content-type")).toBe("text/plain;charset=UTF-8");
-    await client.fetch("/", init, { encodeHeaders: false });
-    expect([last().headers.has("x-a"), last().outer["x-a"], last().headers.get(":method")]).toEqual([
-      false,
-      "1",
-      "POST",
+  });
+
+  it("seals whatever the relay would not take from the clear, in spite of the options", async () => {
+    const lost = {
+      range: "bytes=0-1",
+      "if-none-match": '"1"',
+      prefer: "a",
+      authorization: "Bearer x",
+      "x-own": "1",
+    };
+    for (const encodeHeaders of [false, ["user-agent"]]) {
+      const headers = { ...lost, cookie: "c=1", traceparent: "t" };
+      await client.fetch("/", { method: "POST", headers, body: "{}" }, { encodeHeaders });
+      const sealed = Object.fromEntries(last().headers);
+      expect(sealed).toMatchObject({ ...lost, ":method": "POST", accept: "*/*" });
+      expect(sealed["content-type"]).toBe("text/plain;charset=UTF-8");
+      for (const name of Object.keys(lost)) expect(last().outer[name]).toBeUndefined();
+      expect([last().outer.cookie, last().outer.traceparent]).toEqual(["c=1", "t"]);
+      for (const name of ["cookie", "traceparent"]) expect(sealed[name]).toBeUndefined();
+    }
+  });
+
+  it("seals what fetch itself would add", async () => {
+    await client.fetch("/", { cache: "no-cache" });
+    expect(last().headers.get("accept")).toBe("*/*");
+    expect(last().headers.get("cache-control")).toBe("max-age=0");
+    await client.fetch("/", { cache: "reload", headers: { accept: "a/b" } });
+    expect(["accept", "cache-control", "pragma"].map((name) => last().headers.get(name))).toEqual([
+      "a/b",
+      "no-cache",
+      "no-cache",
     ]);
-    expect(last().headers.has("content-type")).toBe(true);
+    await client.fetch("/", { cache: "no-store", headers: { "cache-control": "max-age=7" } });
+    expect(last().headers.get("cache-control")).toBe("max-age=7");
+  });
+
+  it("asks for all response headers sealed, or for those named", async () => {
+    const asked = () => last().headers.get(":response-headers");
+    await client.fetch("/");
+    expect(asked()).toBe("*");
+    await client.fetch("/", {}, { responseHeaders: ["X-Total", "x-page"] });
+    expect(asked()).toBe("x-total,x-page,location");
+    const { fetch } = createRelayClient({ url: relay.url, numberOfPairs: 1, responseHeaders: [] });
+    await fetch("/");
+    expect(asked()).toBe("location");
+    await fetch("/", {}, { responseHeaders: "*" });
+    expect(asked()).toBe("*");
   });
 
   it("keeps what belongs to the connection out of the sealed part", async () => {
     await client.fetch("/", {
       headers: { host: "evil", "x-mte-outbound-token": "t", te: "trailers", "x-ok": "1" },
     });
-    expect([...last().headers.keys()]).toEqual([":method", ":authority", "x-ok", "location"]);
+    expect([...last().headers.keys()]).toEqual([
+      ":method",
+      ":authority",
+      ":response-headers",
+      "accept",
+      "x-ok",
+    ]);
   });
 
   it.each<[string, BodyInit, string, string | undefined]>([
@@ -336,6 +380,21 @@ describe("options", () => {
       () => createRelayClient({ url: relay.url, encodeHeaders: ["Host"] }),
       "header host",
     ],
+    [
+      "a response header of the browser",
+      () => createRelayClient({ url: relay.url, responseHeaders: ["Set-Cookie"] }),
+      "set-cookie stays in the clear",
+    ],
+    [
+      "a response header that is none",
+      () => createRelayClient({ url: relay.url, responseHeaders: ["a,b"] }),
+      '"a,b" is no header name',
+    ],
+    [
+      "response headers that are no list",
+      () => createRelayClient({ url: relay.url, responseHeaders: "etag" as never }),
+      'give "*", or a list',
+    ],
     ["no lifetime", () => createRelayClient({ url: relay.url, pairMaxAge: 0 }), "pairMaxAge is 0"],
   ])("are refused at once: %s", (_, make, message) => {
     expect(make).toThrow(message);
@@ -363,7 +422,7 @@ describe("options", () => {
       debug: (event) => void events.push(event),
     });
     relay.refusals = [562];
-    await (await fetch("/x", { method: "POST", body: "hello" })).text();
+    await (await fetch("/x", { method: "PUT", body: "hello" })).text();
     expect(events.map((event) => event.type)).toEqual([
       "client-id",
       "paired",

@@ -29,13 +29,13 @@ describe("mteFetch", () => {
       numberOfPairs: 3,
       encodeType: "MTE",
       encodeUrls: false,
-      encodeHeaders: ["x-secret"],
+      encodeHeaders: ["traceparent"],
     });
-    await mteFetch(`${relay.url}/clear`, { headers: { "x-secret": "1", "x-open": "2" } });
+    await mteFetch(`${relay.url}/clear`, { headers: { traceparent: "1", "user-agent": "2" } });
     const request = relay.requests.at(-1)!;
     expect(relay.pairings[0]!.count).toBe(3);
     expect(request.relayHeader).toMatchObject({ encodeType: "MTE", urlEncoded: false });
-    expect([request.headers.get("x-secret"), request.outer["x-open"]]).toEqual(["1", "2"]);
+    expect([request.headers.get("traceparent"), request.outer["user-agent"]]).toEqual(["1", "2"]);
     await mteFetch(
       `${relay.url}/sealed`,
       {},
