@@ -17,7 +17,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Answers a failure, unless a response is under way already; it is logged once, here.
 pub(super) async fn fail(session: &mut Session, ctx: &mut RequestContext, failure: Failure) {
     let head = session.as_downstream().response_written();
-    let sent = head.map(|head| head.status).filter(|status| !status.is_informational());
+    // In a tunnel (101) the bytes are another protocol's: nothing is written into it.
+    let upgraded = session.was_upgraded();
+    let sent = head.map(|head| head.status).filter(|status| upgraded || !status.is_informational());
     let what = if sent.is_some() { "response broken off" } else { "request refused" };
     log::log!(
         failure.level(),

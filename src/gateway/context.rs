@@ -8,7 +8,7 @@ use std::{
 use mte_codec::{EncodeType, Numbers};
 use mte_protocol::{SealedHeaders, client_id::ClientId};
 
-use super::{body::RequestBody, client::Client, error::Failure, response::ResponseBody};
+use super::{body::RequestBody, client::Client, error::Failure};
 use crate::{
     config::Config,
     domains::Tenant,
@@ -103,14 +103,12 @@ pub struct Exchange {
     pub body: RequestBody,
     /// The number of the request's first message, if the client bound the request: the response says it back.
     pub bound: Option<u64>,
-    /// The response's numbers.
-    pub numbers: Numbers,
+    /// The response's numbers, until it begins.
+    pub numbers: Option<Numbers>,
     /// The fields of `x-mte-relay` that are echoed.
     pub pair_id: String,
     /// The seventh field.
     pub streaming: Option<String>,
-    /// The response body, once the response began.
-    pub response: ResponseBody,
 }
 
 impl RequestContext {

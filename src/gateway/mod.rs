@@ -26,7 +26,6 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, header};
 use pingora_core::{Error, ErrorSource, ErrorType, Result, protocols::Digest, upstreams::peer::HttpPeer};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
@@ -41,7 +40,7 @@ use self::{client::Client, error::Failure};
 use crate::{
     control,
     relay::Shared,
-    telemetry::{Operation, RouteLabel, TraceId},
+    telemetry::{RouteLabel, TraceId},
 };
 
 /// Requests in flight.
@@ -220,8 +219,9 @@ impl ProxyHttp for Gateway {
         RequestContext::new(self.shared.config.load_full(), self.shared.in_flight.enter())
     }
 
-    fn init_downstream_modules(&self, _: &mut pingora_core::modules::http::HttpModules) {
-        // None: Pingora's default is a compressor, and nothing here may be compressed after sealing.
+    fn init_downstream_modules(&self, modules: &mut pingora_core::modules::http::HttpModules) {
+        // In place of Pingora's default, a compressor: nothing may be compressed after sealing.
+        modules.add_module(Box::new(response::ResponseModuleBuilder));
     }
 
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<()> {
@@ -248,7 +248,12 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<bool> {
         match self.receive(session, ctx).await {
-            Ok(answered) => Ok(answered),
+            Ok(answered) => {
+                if !answered {
+                    response::refuse_interim(session, ctx);
+                }
+                Ok(answered)
+            }
             Err(failure) => {
                 Box::pin(answer::fail(session, ctx, failure)).await;
                 Ok(true)
@@ -317,63 +322,9 @@ impl ProxyHttp for Gateway {
         }
         let tenant = tenant(ctx)?;
         upstream::answered(ctx);
-        let began = Instant::now();
-        if response.headers.contains_key(header::LOCATION) {
-            let origin = format!("{}://{}", ctx.from.scheme(), ctx.host);
-            response::rewrite_location(&tenant.upstream, &origin, response);
-        }
-        let downstream = session.as_downstream();
-        if let Some(exchange) = &mut ctx.exchange {
-            let signed = ctx.client.as_ref().map_or("", |(_, signed)| signed.as_str());
-            let method = &downstream.req_header().method;
-            let max_mte = ctx.config.limits.max_mte_body;
-            let upstream_http2 = response.version == http::Version::HTTP_2;
-            let sealed = response::seal_head(
-                exchange,
-                method,
-                signed,
-                response,
-                upstream_http2,
-                downstream.is_http2(),
-                max_mte,
-            );
-            let [plain, encoded] = sealed.map_err(Failure::into_pingora)?;
-            ctx.response_size = [plain, encoded];
-            tenant.metrics.codec(Operation::Seal, 1 + u64::from(exchange.response.is_open()));
-            ctx.timing.encode += began.elapsed();
-        }
+        response::prepare(session, ctx, &tenant, response)?;
         upstream::head_is_ready(ctx);
-        finish_response(session, ctx, response)
-    }
-
-    fn response_body_filter(
-        &self,
-        session: &mut Session,
-        body: &mut Option<Bytes>,
-        end: bool,
-        ctx: &mut Self::CTX,
-    ) -> Result<Option<Duration>> {
-        if let Some(exchange) = ctx.exchange.as_mut().filter(|_| !session.was_upgraded()) {
-            let began = Instant::now();
-            ctx.response_size[0] += body.as_ref().map_or(0, |part| part.len() as u64);
-            exchange.response.filter(body, end).map_err(Failure::into_pingora)?;
-            ctx.timing.encode += began.elapsed();
-        }
-        Ok(None)
-    }
-
-    async fn response_trailer_filter(
-        &self,
-        _: &mut Session,
-        _: &mut HeaderMap,
-        ctx: &mut Self::CTX,
-    ) -> Result<Option<Bytes>> {
-        // After trailers no end of the body comes: this is where the final frame goes out.
-        let mut last = None;
-        if let Some(exchange) = ctx.exchange.as_mut().filter(|exchange| exchange.response.is_open()) {
-            exchange.response.filter(&mut last, true).map_err(Failure::into_pingora)?;
-        }
-        Ok(last)
+        Ok(())
     }
 
     fn error_while_proxy(
@@ -421,6 +372,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Self::CTX) {
+        response::settle(session, ctx);
         crate::telemetry::finished(&self.shared, session, error, ctx);
         if let Some(connection) = crate::edge::connection(session) {
             connection.head.awaited();

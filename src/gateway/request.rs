@@ -22,7 +22,6 @@ use super::{
     body::{FirstPart, RequestBody},
     context::{Exchange, RequestContext},
     error::Failure,
-    response::ResponseBody,
 };
 use crate::{
     domains::Tenant,
@@ -188,10 +187,9 @@ pub async fn open(
         headers,
         body,
         bound,
-        numbers,
+        numbers: Some(numbers),
         pair_id,
         streaming,
-        response: ResponseBody::None,
     })
 }
 

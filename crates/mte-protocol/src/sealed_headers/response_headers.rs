@@ -19,10 +19,7 @@ impl ResponseHeaders {
             return Some(Self::All);
         }
         let names = value.split(',').map(|name| name.trim_matches([' ', '\t']));
-        names
-            .map(|name| is_lower_case_name(name).then(|| name.to_owned()))
-            .collect::<Option<_>>()
-            .map(Self::Named)
+        names.map(|name| is_lower_case_name(name).then(|| name.to_owned())).collect::<Option<_>>().map(Self::Named)
     }
 }
 

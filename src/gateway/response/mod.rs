@@ -1,0 +1,263 @@
+//! What a client is sent, on every route: one place for every pair of HTTP versions (docs/protocol.md, section 4).
+//!
+//! `prepare` runs in Pingora's `response_filter`, where the request's context is at hand: it takes out what belongs to the
+//! upstream's connection and hands the rest to [`ResponseModule`]. The module frames and seals: it alone is told whether
+//! the response ended with its head, and runs after all that Pingora itself changes. It never sees what the relay answers
+//! itself (`answer`).
+
+mod decode;
+mod headers;
+mod seal;
+
+use std::{any::Any, time::Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use pingora_core::{
+    Result,
+    modules::http::{HttpModule, HttpModuleBuilder, Module},
+};
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+
+pub use self::{
+    headers::Wanted,
+    seal::{Exchanged, Sealing, Sizes},
+};
+use super::{RequestContext, error::Failure};
+use crate::{domains::Tenant, telemetry::Operation, upstream::Upstream};
+
+/// Statuses that say something about a pair: clients repeat the request on them (docs/protocol.md, section 5).
+const RELAY_STATUSES: std::ops::RangeInclusive<u16> = 559..=569;
+
+/// How the client's connection takes a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ClientVersion {
+    /// Neither chunks nor interim responses: a body without a length ends with the connection.
+    Http10,
+    Http11,
+    Http2,
+}
+
+impl ClientVersion {
+    fn of(session: &Session) -> Self {
+        let downstream = session.as_downstream();
+        if downstream.is_http2() {
+            Self::Http2
+        } else if downstream.req_header().version < Version::HTTP_11 {
+            Self::Http10
+        } else {
+            Self::Http11
+        }
+    }
+}
+
+/// Says before the upstream is contacted which interim responses the client is sent: none over HTTP/1.0, and none to an
+/// encrypted request, since they cannot be sealed. Over HTTP/2 Pingora sends none at all.
+pub fn refuse_interim(session: &mut Session, ctx: &RequestContext) {
+    if ctx.exchange.is_some() || ClientVersion::of(session) == ClientVersion::Http10 {
+        session.as_downstream_mut().set_ignore_info_resp(true);
+    }
+}
+
+/// Prepares an upstream's final response for the client, up to what [`ResponseModule`] does.
+///
+/// # Errors
+/// A header that Pingora does not take; checked values do not cause one.
+pub fn prepare(
+    session: &mut Session,
+    ctx: &mut RequestContext,
+    tenant: &Tenant,
+    response: &mut ResponseHeader,
+) -> Result<()> {
+    let client = ClientVersion::of(session);
+    let trailers = response.version == Version::HTTP_2 && client == ClientVersion::Http2;
+    headers::remove_hop_by_hop(response, trailers && ctx.exchange.is_none());
+    if response.headers.contains_key(header::LOCATION) {
+        let origin = format!("{}://{}", ctx.from.scheme(), ctx.host);
+        rewrite_location(&tenant.upstream, &origin, response);
+    }
+    let bound = ctx.exchange.as_ref().is_some_and(|exchange| exchange.bound.is_some());
+    if RELAY_STATUSES.contains(&response.status.as_u16()) && !bound {
+        log::info!(
+            request_id = ctx.request_id.as_str(), tenant = &*tenant.name,
+            status = response.status.as_u16();
+            "the upstream's status means something else to relay clients: answered with 502"
+        );
+        response.set_status(StatusCode::BAD_GATEWAY)?;
+    }
+    super::finish_response(session, ctx, response)?;
+    if response.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(());
+    }
+    let head = session.as_downstream().req_header().method == Method::HEAD;
+    let signed_client_id = ctx.signed_client_id().unwrap_or_default().to_owned();
+    let sealing = ctx.exchange.as_mut().and_then(|exchange| {
+        let exchanged = Exchanged {
+            encode_type: exchange.encode_type,
+            numbers: exchange.numbers.take()?,
+            bound: exchange.bound,
+            wanted: Wanted {
+                response_headers: exchange.headers.response_headers(),
+                request: std::mem::take(&mut exchange.headers),
+            },
+            signed_client_id,
+            pair_id: exchange.pair_id.clone(),
+            streaming: exchange.streaming.clone(),
+            max_mte_body: ctx.config.limits.max_mte_body,
+        };
+        Some(Box::new(Sealing::new(exchanged, head)))
+    });
+    if client == ClientVersion::Http10
+        && (sealing.is_some() || !response.headers.contains_key(header::CONTENT_LENGTH))
+    {
+        session.as_downstream_mut().set_keepalive(None);
+    }
+    if let Some(module) = session.downstream_modules_ctx.get_mut::<ResponseModule>() {
+        module.delivery = Some(Delivery { client, head, sealing });
+    }
+    Ok(())
+}
+
+/// Notes in the request's context, at its end, what the response took.
+pub fn settle(session: &Session, ctx: &mut RequestContext) {
+    let module = session.downstream_modules_ctx.get::<ResponseModule>();
+    let Some(sealing) = module.and_then(|module| module.delivery.as_ref()?.sealing.as_ref()) else { return };
+    let Sizes { map, map_encoded, body } = sealing.sizes;
+    ctx.response_size = [map + body, map_encoded];
+    ctx.timing.encode = sealing.head_took + sealing.body_took;
+    if let Some(overhead) = &mut ctx.timing.overhead {
+        *overhead += sealing.head_took;
+    }
+    if let Some(tenant) = ctx.tenant.as_ref().filter(|_| sealing.messages > 0) {
+        tenant.metrics.codec(Operation::Seal, sealing.messages);
+    }
+}
+
+/// A `location` that points at one of the upstream's peers is made to point at the relay.
+fn rewrite_location(upstream: &Upstream, relay_origin: &str, response: &mut ResponseHeader) {
+    let Some(location) = response.headers.get(header::LOCATION).and_then(|value| value.to_str().ok()) else {
+        return;
+    };
+    let rest = |origin: &str| {
+        let (start, rest) = location.split_at_checked(origin.len())?;
+        let ends = rest.is_empty() || rest.starts_with(['/', '?', '#']);
+        (start.eq_ignore_ascii_case(origin) && ends).then_some(rest)
+    };
+    let Some(rest) = upstream.peers.iter().find_map(|peer| rest(&peer.origin)) else { return };
+    if let Ok(value) = HeaderValue::from_str(&format!("{relay_origin}{rest}")) {
+        let _ = response.insert_header(header::LOCATION, value);
+    }
+}
+
+/// Adds the tenant's own headers.
+pub fn decorate(tenant: &Tenant, response: &mut ResponseHeader) {
+    for (name, value) in &tenant.headers {
+        let _ = response.insert_header(name.clone(), value.clone());
+    }
+}
+
+/// Pingora's module that frames and seals the responses of upstreams. It does nothing until [`prepare`] arms it.
+#[derive(Default)]
+pub struct ResponseModule {
+    delivery: Option<Delivery>,
+}
+
+/// One response on its way.
+struct Delivery {
+    client: ClientVersion,
+    /// Whether the request was a HEAD.
+    head: bool,
+    /// For an encrypted request.
+    sealing: Option<Box<Sealing>>,
+}
+
+impl Delivery {
+    fn head(&mut self, response: &mut ResponseHeader, ended: bool) -> Result<(), Failure> {
+        let no_content = matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let bodiless = self.head || no_content;
+        let empty = response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
+        let follows = !(ended || bodiless || empty);
+        if let Some(sealing) = &mut self.sealing {
+            let began = Instant::now();
+            sealing.head(response, follows)?;
+            sealing.head_took = began.elapsed();
+        }
+        self.frame(response, follows, bodiless).map_err(|error| Failure::Internal(error.to_string()))
+    }
+
+    /// Says how the body ends. Pingora has framed it after its own lights, without regard to the client's version.
+    fn frame(&self, response: &mut ResponseHeader, follows: bool, bodiless: bool) -> Result<()> {
+        // An HTTP/1.0 upstream's version would contradict the chunks.
+        response.set_version(Version::HTTP_11);
+        response.remove_header(&header::TRANSFER_ENCODING);
+        let stated = response.headers.contains_key(header::CONTENT_LENGTH);
+        if !follows && !bodiless && !stated {
+            response.insert_header(header::CONTENT_LENGTH, HeaderValue::from_static("0"))?;
+        } else if follows && !stated && self.client == ClientVersion::Http11 {
+            response.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl HttpModule for ResponseModule {
+    async fn response_header_filter(&mut self, response: &mut ResponseHeader, end: bool) -> Result<()> {
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        let Some(delivery) = &mut self.delivery else { return Ok(()) };
+        delivery.head(response, end).map_err(Failure::into_pingora)
+    }
+
+    fn response_body_filter(&mut self, body: &mut Option<Bytes>, end: bool) -> Result<()> {
+        let Some(sealing) = self.sealing() else { return Ok(()) };
+        sealing.body(body, end).map_err(Failure::into_pingora)
+    }
+
+    fn response_trailer_filter(&mut self, _: &mut Option<Box<HeaderMap>>) -> Result<Option<Bytes>> {
+        // After trailers no end of the body comes: this is where the final frame goes out.
+        self.last_part(true)
+    }
+
+    fn response_done_filter(&mut self) -> Result<Option<Bytes>> {
+        self.last_part(false)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+impl ResponseModule {
+    fn sealing(&mut self) -> Option<&mut Sealing> {
+        self.delivery.as_mut()?.sealing.as_deref_mut()
+    }
+
+    /// What is still owed at the end of a sealed body. `instead` of trailers, which cannot be sealed, an empty part goes
+    /// out if nothing is owed.
+    fn last_part(&mut self, instead: bool) -> Result<Option<Bytes>> {
+        let Some(sealing) = self.sealing() else { return Ok(None) };
+        if !sealing.is_open() {
+            return Ok(instead.then(Bytes::new));
+        }
+        let mut last = None;
+        sealing.body(&mut last, true).map_err(Failure::into_pingora)?;
+        Ok(last)
+    }
+}
+
+/// Makes a [`ResponseModule`] for each request.
+pub struct ResponseModuleBuilder;
+
+impl HttpModuleBuilder for ResponseModuleBuilder {
+    fn init(&self) -> Module {
+        Box::new(ResponseModule::default())
+    }
+}
