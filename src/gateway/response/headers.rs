@@ -4,36 +4,9 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use mte_protocol::{
     ResponseHeaders, SealedHeaders, hop,
     names::{X_MTE_RELAY, X_MTE_RELAY_EH},
+    response_fields::{describes_body, stays_clear},
 };
 use pingora_http::ResponseHeader;
-
-/// What describes the plaintext body: sealed with it, asked for or not.
-const REPRESENTATION: [&str; 16] = [
-    "accept-ranges",
-    "age",
-    "cache-control",
-    "content-digest",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-md5",
-    "content-range",
-    "content-type",
-    "digest",
-    "etag",
-    "expires",
-    "last-modified",
-    "repr-digest",
-    "vary",
-];
-
-/// Orders to single caches on the way, which come before `cache-control` there: the ciphertext is not to be kept by any.
-const CACHE_ORDERS: [&str; 4] = ["edge-control", "pragma", "surrogate-control", "x-accel-expires"];
-
-/// What a browser or a hop must see, so that it stays in the clear even if all is to be sealed.
-const VISIBLE: [&str; 6] =
-    ["alt-svc", "date", "set-cookie", "strict-transport-security", "timing-allow-origin", "x-request-id"];
-const VISIBLE_PREFIXES: [&str; 2] = ["access-control-", "cross-origin-"];
 
 /// Digests of the body as it was encoded: not true of the decoded one.
 const ENCODED_DIGESTS: [&str; 4] = ["content-digest", "content-md5", "digest", "repr-digest"];
@@ -54,12 +27,10 @@ impl Wanted {
         {
             return false;
         }
-        is_representation(name)
+        describes_body(name)
             || match &self.response_headers {
-                ResponseHeaders::All => !is_visible(name),
-                ResponseHeaders::Named(names) => {
-                    names.iter().any(|wanted| wanted == name) || self.asks(name)
-                }
+                ResponseHeaders::All => !stays_clear(name),
+                ResponseHeaders::Named(names) => names.iter().any(|wanted| wanted == name) || self.asks(name),
                 ResponseHeaders::Unstated => self.asks(name),
             }
     }
@@ -82,18 +53,6 @@ impl Wanted {
     pub fn seals_length(&self) -> bool {
         matches!(self.response_headers, ResponseHeaders::All)
     }
-}
-
-fn is_representation(name: &str) -> bool {
-    REPRESENTATION.binary_search(&name).is_ok() || is_cache_order(name)
-}
-
-fn is_cache_order(name: &str) -> bool {
-    CACHE_ORDERS.contains(&name) || name.ends_with("-cache-control")
-}
-
-fn is_visible(name: &str) -> bool {
-    VISIBLE.contains(&name) || VISIBLE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Takes out what belongs to the upstream's connection (RFC 9110 section 7.6.1): hop-by-hop fields, and what
@@ -143,14 +102,9 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_representation_headers_is_in_order() {
-        assert!(REPRESENTATION.is_sorted());
-    }
-
-    #[test]
     fn what_describes_the_body_is_sealed_unasked() {
         let wanted = wanted(ResponseHeaders::Unstated, "{}");
-        for name in REPRESENTATION.into_iter().chain(["cdn-cache-control", "surrogate-control", "pragma"]) {
+        for name in ["content-type", "etag", "vary", "cdn-cache-control", "surrogate-control", "pragma"] {
             assert!(wanted.seals(name), "{name}");
         }
         assert!(!wanted.seals("x-app") && !wanted.seals("location"));
@@ -159,7 +113,9 @@ mod tests {
     #[test]
     fn all_leaves_what_browsers_and_hops_must_see() {
         let wanted = wanted(ResponseHeaders::All, "{}");
-        for name in ["set-cookie", "access-control-allow-origin", "cross-origin-opener-policy", "date", "alt-svc"] {
+        for name in
+            ["set-cookie", "access-control-allow-origin", "cross-origin-opener-policy", "date", "alt-svc"]
+        {
             assert!(!wanted.seals(name), "{name}");
         }
         for name in ["connection", "transfer-encoding", "content-length", "x-mte-relay", "x-mte-relay-eh"] {
