@@ -11,6 +11,7 @@ use super::{
     settings::{seconds, settings},
     units::Span,
 };
+use crate::upstream::{Balance, Ejection, HealthChecks};
 
 /// Where a tenant's requests go, in its long form.
 #[derive(Debug, Clone, Serialize)]
@@ -69,17 +70,22 @@ settings! {
     }
 }
 
-/// How a request's peer is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Balance {
-    /// In turn, by weight.
-    #[default]
-    RoundRobin,
-    /// The one with the fewest requests in flight, by weight.
-    LeastConnections,
-    /// The same one for the same client id, as long as it is there.
-    ConsistentHash,
+impl From<&HealthSettings> for HealthChecks {
+    fn from(written: &HealthSettings) -> Self {
+        Self {
+            path: written.path.clone(),
+            interval: written.interval.0,
+            timeout: written.timeout.0,
+            unhealthy_after: written.unhealthy_after,
+            healthy_after: written.healthy_after,
+        }
+    }
+}
+
+impl From<&EjectionSettings> for Ejection {
+    fn from(written: &EjectionSettings) -> Self {
+        Self { failures: written.failures, time: written.time.0 }
+    }
 }
 
 /// One peer.
