@@ -45,15 +45,15 @@ settings! {
 }
 
 settings! {
-    /// Active health checks of every peer.
+    /// Active health checks of every address of every peer.
     HealthSettings {
         /// A path that answers 200 to 399 when all is well; absent: a connection (with TLS if any) is enough.
         path: Option<String> = None,
-        /// Between checks of a peer.
+        /// Between checks of an address.
         interval: Span = seconds(5),
         /// One check may take this long.
         timeout: Span = seconds(2),
-        /// So many failures in a row make a peer unhealthy.
+        /// So many failures in a row make an address unhealthy.
         unhealthy_after: u32 = 2,
         /// So many successes in a row make it healthy again.
         healthy_after: u32 = 1,
@@ -63,9 +63,9 @@ settings! {
 settings! {
     /// Passive health: what requests tell.
     EjectionSettings {
-        /// So many failed requests in a row (no connection, no or a broken answer; not statuses) eject a peer; 0: never.
+        /// So many failed requests in a row (no connection, no or a broken answer; not statuses; not what a client caused) eject an address of a peer; 0: never.
         failures: u32 = 5,
-        /// For this long, twice as long each time again, at most ten times as long. The last peer is never ejected.
+        /// For this long, twice as long each time again, at most ten times as long. A tenant's only address is never ejected.
         time: Span = seconds(10),
     }
 }

@@ -140,6 +140,25 @@ fn an_upload_over_http2_that_stalls_is_408_and_counts_against_no_peer() {
 }
 
 #[test]
+fn an_upload_that_outlasts_the_wait_for_an_http2_peer_is_408_and_counts_against_no_peer() {
+    run(async {
+        let scene = Scene::standard(Version::Http2, "read: 1s").await;
+        for http2 in [false, true] {
+            let client = scene.client(http2);
+            let (pieces, body) = channel();
+            tokio::spawn(async move {
+                while pieces.send(Ok(Pattern::bytes(70_000))).await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            });
+            let error = client.post("/", Body::wrap(body)).await.unwrap_err();
+            assert_eq!(error.relay_status(), Some(408), "client http2 {http2}: {}", error.report());
+        }
+        scene.blames_nobody("moving").await;
+    });
+}
+
+#[test]
 fn a_client_that_goes_away_or_resets_its_stream_counts_against_no_peer() {
     run(async {
         for version in VERSIONS {
