@@ -22,7 +22,7 @@ use super::{
 };
 use crate::upstream::{
     Choice, Failed, ResolveError, Upstream,
-    fault::{Fault, Progress, Sent, how_connecting_failed, label},
+    fault::{Fault, Progress, RESOLVE, Sent, how_connecting_failed, label},
 };
 
 /// Chooses the peer of a request's next attempt, and the address there.
@@ -47,7 +47,7 @@ pub(super) async fn choose(session: &Session, ctx: &mut RequestContext) -> Resul
             return connection.ok_or_else(|| Failure::Internal("an address that is none".into()));
         };
         let why = error.to_string();
-        failed(ctx, Failed::Connecting, Some(("resolve", &why)));
+        failed(ctx, Failed::Connecting, Some((RESOLVE, &why)));
         if ctx.attempts > tenant.retries {
             return Err(Failure::BadGateway(why));
         }

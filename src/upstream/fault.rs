@@ -13,6 +13,9 @@ use super::Failed;
 /// A peer that breaks off sooner than this after connecting did not wait for the client.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
+/// The label of a name that does not resolve, beside those of [`label`].
+pub const RESOLVE: &str = "resolve";
+
 /// Who failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {

@@ -20,7 +20,7 @@ use mte_relay::{
 use parking_lot::Mutex;
 
 use super::{Fleet, status};
-use crate::harness::{HOST, Relay, Setup, Upstream, eventually, free_port, reply, run};
+use crate::harness::{HOST, Relay, Setup, Upstream, Wire, eventually, free_port, reply, run};
 
 /// A relay whose one peer is a name, and the upstreams at its addresses.
 struct Named {
@@ -201,5 +201,45 @@ fn a_name_that_does_not_resolve_is_502_until_it_does() {
         assert_eq!(status(&client, "GET", "/").await, 502);
         named.addresses.lock().push(address);
         assert_eq!(status(&client, "GET", "/").await, 200);
+    });
+}
+
+#[test]
+fn the_status_page_shows_the_addresses_of_a_name_and_metrics_the_name_alone() {
+    run(async {
+        let peers = standard(1).await;
+        let (down, up) = (dead("127.0.0.1"), peers[0].address);
+        let admin = free_port();
+        let top = format!("admin: {{address: '127.0.0.1:{admin}'}}");
+        let named = Named::new(peers, vec![down, up], "ejection: {failures: 1, time: 60s}", &top).await;
+        let client = named.fleet.relay.client();
+        for _ in 0..2 {
+            assert_eq!(status(&client, "POST", "/").await, 200);
+        }
+        let ask = async |path: &str| {
+            let mut wire = Wire::connect(SocketAddr::from(([127, 0, 0, 1], admin))).await;
+            wire.send(format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{admin}\r\n\r\n")).await;
+            wire.response(false).await.unwrap()
+        };
+        let shown = ask("/status.json").await.json()["tenants"][0]["upstream"][0].clone();
+        assert_eq!(
+            (&shown["url"], &shown["state"]),
+            (&"http://backend.test:8080".into(), &"unchecked".into())
+        );
+        let states: Vec<_> = shown["addresses"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|shown| (&shown["address"], &shown["state"]))
+            .collect();
+        let expected = [(down, "ejected"), (up, "unchecked")].map(|(address, state)| {
+            (serde_json::Value::from(address.to_string()), serde_json::Value::from(state))
+        });
+        assert_eq!(states, expected.iter().map(|(address, state)| (address, state)).collect::<Vec<_>>());
+        let metrics = String::from_utf8(ask("/metrics").await.body).unwrap();
+        let healthy =
+            format!("mte_relay_upstream_healthy{{peer=\"http://backend.test:8080\",tenant=\"{HOST}\"}} 1");
+        assert!(metrics.contains(&healthy), "{metrics}");
+        assert!(!metrics.contains(&down.to_string()) && !metrics.contains(&up.to_string()));
     });
 }
