@@ -43,7 +43,7 @@ pub struct Tenant {
     /// What is counted of it.
     pub metrics: Arc<TenantMetrics>,
     /// Where its requests go.
-    pub upstream: Upstream,
+    pub upstream: Arc<Upstream>,
     /// Its certificate on TLS listeners.
     pub tls: Option<TenantTls>,
     /// What signs its clients' ids.

@@ -38,7 +38,7 @@ use crate::{
     rate::{KeyedRate, Network},
     reload::{Reloader, Reloads},
     telemetry::Metrics,
-    upstream::health,
+    upstream::{Upstream, health},
 };
 
 /// Bytes that are gathered for one write to a client: a response's head and a small body go out together.
@@ -74,6 +74,12 @@ pub struct Shared {
     pub reloads: Mutex<Reloads>,
     /// The last minutes, for the status page.
     pub history: History,
+}
+
+impl health::Upstreams for Shared {
+    fn each(&self, show: &mut dyn FnMut(&Arc<Upstream>)) {
+        self.config.load().domains.tenants().for_each(|tenant| show(&tenant.upstream));
+    }
 }
 
 /// A relay that is built, and not running yet.
@@ -214,7 +220,7 @@ impl BackgroundService for Upkeep {
         let upkeep = async {
             tokio::join!(
                 sweep(shared),
-                health::run(shared.clone()),
+                health::run(&**shared),
                 admin::sample(shared.clone()),
                 reloads,
                 announce(shared, self.signals),

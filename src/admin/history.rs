@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -16,7 +17,7 @@ use crate::{
     relay::Shared,
     reload::seconds,
     telemetry::{Buckets, CODEC, Totals},
-    upstream::Health,
+    upstream::{Endpoint, Health},
 };
 
 /// Between samples.
@@ -203,6 +204,26 @@ struct ShownPeer<'a> {
     state: &'static str,
     in_flight: usize,
     why: Option<String>,
+    /// Each address, where the peer is a name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    addresses: Vec<ShownAddress>,
+}
+
+/// One address of a peer, as the page shows it.
+#[derive(Serialize)]
+struct ShownAddress {
+    address: Option<SocketAddr>,
+    state: &'static str,
+    in_flight: usize,
+    why: Option<String>,
+}
+
+impl ShownAddress {
+    fn new(endpoint: &Endpoint) -> Self {
+        let health = endpoint.health();
+        let why = endpoint.why().filter(|_| is_out(health)).map(|why| why.to_string());
+        Self { address: endpoint.address, state: health.name(), in_flight: endpoint.in_flight(), why }
+    }
 }
 
 /// A tenant, as the page shows it.
@@ -237,7 +258,15 @@ fn peers(tenant: &Tenant) -> Vec<ShownPeer<'_>> {
     let peers = tenant.upstream.peers.iter().map(|peer| {
         let health = peer.state.health();
         let why = peer.state.why().filter(|_| is_out(health)).map(|why| why.to_string());
-        ShownPeer { url: &peer.origin, state: health.name(), in_flight: peer.state.in_flight(), why }
+        let endpoints = if peer.state.is_name() { peer.state.endpoints() } else { Vec::new() };
+        let addresses = endpoints.iter().map(|endpoint| ShownAddress::new(endpoint)).collect();
+        ShownPeer {
+            url: &peer.origin,
+            state: health.name(),
+            in_flight: peer.state.in_flight(),
+            why,
+            addresses,
+        }
     });
     peers.collect()
 }

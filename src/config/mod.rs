@@ -23,9 +23,9 @@ use mte_codec::KemId;
 pub use carried::{Carried, Files};
 pub use env::{Environment, ProcessEnvironment};
 pub use secret::{MASK, Secret};
-pub use settings::{Http2, Settings};
+pub use settings::Settings;
 pub use units::{Size, Span};
-pub use upstream::{Balance, EjectionSettings, HealthSettings};
+pub use upstream::{EjectionSettings, HealthSettings};
 
 use crate::domains::Domains;
 

@@ -11,6 +11,7 @@ use super::{
     units::{Size, Span},
     upstream::UpstreamSettings,
 };
+use crate::upstream::Http2;
 
 /// Defines a settings struct: every field has its default beside it, and unknown keys are refused.
 macro_rules! settings {
@@ -233,17 +234,4 @@ settings! {
         /// auto: HTTP/2 where the upstream offers it; always; never.
         http2: Http2 = Http2::Auto,
     }
-}
-
-/// Whether HTTP/2 is spoken to an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Http2 {
-    /// Where the upstream offers it in the TLS handshake.
-    #[default]
-    Auto,
-    /// Always; without TLS as well, which the upstream must expect.
-    Always,
-    /// Never.
-    Never,
 }

@@ -1,6 +1,7 @@
 //! What the relay knows of one request, from its first hook to its last.
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,7 +14,7 @@ use crate::{
     config::Config,
     domains::Tenant,
     telemetry::{RouteLabel, TraceId},
-    upstream::InUse,
+    upstream::{Choice, Tried},
 };
 
 /// One request's state.
@@ -40,12 +41,14 @@ pub struct RequestContext {
     pub exchange: Option<Box<Exchange>>,
     /// How often an upstream was tried.
     pub attempts: usize,
-    /// The peers that failed for it.
-    pub tried: Vec<usize>,
+    /// What failed for it.
+    pub tried: Tried,
     /// The peer that has it.
     pub peer: Option<AtPeer>,
     /// Request body bytes as they arrived.
     pub body_received: u64,
+    /// When the last of them came.
+    pub body_at: Option<Instant>,
     /// What went wrong, for the log.
     pub failure: Option<Failure>,
     /// What its parts took.
@@ -60,18 +63,10 @@ pub struct RequestContext {
 
 /// A request at a peer.
 pub struct AtPeer {
-    /// The peer, by its index.
-    pub index: usize,
-    /// Whether the connection was reused, once there is one.
-    pub reused: Option<bool>,
-    _in_use: InUse,
-}
-
-impl AtPeer {
-    /// Counts the request as in flight at the peer.
-    pub fn new(index: usize, in_use: InUse) -> Self {
-        Self { index, reused: None, _in_use: in_use }
-    }
+    /// The peer and the address.
+    pub choice: Choice,
+    /// Since when there is a connection, and whether it was reused.
+    pub connected: Option<(Instant, bool)>,
 }
 
 /// What the parts of a request took.
@@ -126,9 +121,10 @@ impl RequestContext {
             client: None,
             exchange: None,
             attempts: 0,
-            tried: Vec::new(),
+            tried: Tried::default(),
             peer: None,
             body_received: 0,
+            body_at: None,
             failure: None,
             timing: Timing::default(),
             request_size: [0; 2],
@@ -139,7 +135,13 @@ impl RequestContext {
 
     /// The peer that has the request.
     pub fn upstream_peer(&self) -> Option<&crate::upstream::Peer> {
-        self.tenant.as_ref()?.upstream.peers.get(self.peer.as_ref()?.index)
+        self.tenant.as_ref()?.upstream.peers.get(self.peer.as_ref()?.choice.peer)
+    }
+
+    /// The address that has the request, where the peer is a name.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.upstream_peer().filter(|peer| peer.state.is_name())?;
+        self.peer.as_ref()?.choice.endpoint.address
     }
 
     /// The signed client id, as it is answered.

@@ -304,8 +304,9 @@ impl ProxyHttp for Gateway {
             let limit = ctx.config.limits.max_body.unwrap_or_default();
             return Err(Failure::TooLarge { what: "the request body", limit }.into_pingora());
         }
-        let Some(exchange) = &mut ctx.exchange else { return Ok(()) };
         let began = Instant::now();
+        ctx.body_at = Some(began);
+        let Some(exchange) = &mut ctx.exchange else { return Ok(()) };
         let opened = exchange.body.filter(body, end);
         ctx.timing.decode += began.elapsed();
         opened.map_err(|reason| Failure::LateBody(reason).into_pingora())
@@ -335,12 +336,8 @@ impl ProxyHttp for Gateway {
         ctx: &mut Self::CTX,
         reused: bool,
     ) -> Box<Error> {
-        let mut error = error.more_context(format!("peer {}", peer._address));
-        if upstream::failed_while_proxying(session, ctx, &error, reused) {
-            error.retry.decide_reuse(reused);
-        } else {
-            error.set_retry(false);
-        }
+        let error = error.more_context(format!("peer {}", peer._address));
+        let error = upstream::failed_while_proxying(session, ctx, error, reused);
         // With an HTTP/2 upstream a plain error would only be logged, and the client left waiting.
         if *error.esource() == ErrorSource::Unset { error.into_down() } else { error }
     }

@@ -16,7 +16,7 @@ use super::super::{
 use crate::{
     domains::{Cors, Secrets, Tenant},
     tls::TenantTls,
-    upstream::{PeerState, Upstream, UpstreamOptions, UpstreamUrl},
+    upstream::{PeerState, PeerTimeouts, Upstream, UpstreamOptions, UpstreamUrl},
 };
 
 /// Header fields that are hardly meant for everybody.
@@ -85,7 +85,7 @@ impl At<'_> {
             id: self.carried.ids.id(self.host),
             name: self.host.into(),
             metrics: self.carried.metrics.tenant(self.host),
-            upstream: upstream?,
+            upstream: Arc::new(upstream?),
             tls: tls?,
             secrets: secrets?,
             cors,
@@ -134,10 +134,15 @@ impl At<'_> {
             sni: sni.clone(),
             http2: *http2,
             dns_refresh,
-            timeouts: *timeouts,
+            timeouts: PeerTimeouts {
+                connect: timeouts.connect,
+                read: timeouts.read,
+                write: timeouts.write,
+                idle: timeouts.idle,
+            },
             balance: *balance,
-            health: health.clone(),
-            ejection: ejection.clone(),
+            health: health.as_ref().map(Into::into),
+            ejection: ejection.into(),
             ready: *ready,
         };
         match Upstream::new(peers, options) {
