@@ -200,7 +200,7 @@ function wantedSealed(wanted: ResponseHeaders): ResponseHeaders {
   }
   const names = new Set(wanted.map((name) => name.toLowerCase()));
   for (const name of names) {
-    if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name))
+    if (!/^[!#$%&'+\-.^_`|~0-9a-z]+$/.test(name))
       throw setting(`responseHeaders: ${JSON.stringify(name)} is no header name`);
     if (staysClear(name) || isHopByHop(name))
       throw setting(`responseHeaders: ${name} stays in the clear, since browsers or proxies act on it`);

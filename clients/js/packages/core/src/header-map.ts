@@ -10,7 +10,7 @@ const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const BINDINGS: ReadonlyMap<string, RegExp> = /* @__PURE__ */ new Map([
   [":method", TOKEN],
   [":authority", /^[!-~]+$/],
-  [RESPONSE_HEADERS, /^(?:\*|[!#$%&'*+\-.^_`|~0-9a-z]+(?:,[!#$%&'*+\-.^_`|~0-9a-z]+)*)$/],
+  [RESPONSE_HEADERS, /^(?:\*|[!#$%&'+\-.^_`|~0-9a-z]+(?:,[!#$%&'+\-.^_`|~0-9a-z]+)*)$/],
   [":status", /^[1-9][0-9]{2}$/],
   [":request", /^(?:0|[1-9][0-9]{0,19})$/],
 ]);
