@@ -6,7 +6,7 @@ use std::{
 };
 
 use mte_codec::{EncodeType, Numbers};
-use mte_protocol::{SealedHeaders, client_id::ClientId};
+use mte_protocol::{ResponseHeaders, SealedHeaders, client_id::ClientId};
 
 use super::{body::RequestBody, client::Client, error::Failure, response::ResponseBody};
 use crate::{
@@ -46,6 +46,10 @@ pub struct RequestContext {
     pub peer: Option<AtPeer>,
     /// Request body bytes as they arrived.
     pub body_received: u64,
+    /// The upstream's response has ended.
+    pub response_ended: bool,
+    /// An origin that the tenant's CORS policy refuses, escaped and cut, for the log.
+    pub refused_origin: Option<String>,
     /// What went wrong, for the log.
     pub failure: Option<Failure>,
     /// What its parts took.
@@ -99,6 +103,10 @@ pub struct Exchange {
     pub target: String,
     /// The sealed request headers.
     pub headers: SealedHeaders,
+    /// Whether the request came with sealed headers, an empty map included.
+    pub headers_sealed: bool,
+    /// Which headers of the response the client wants sealed.
+    pub response_headers: ResponseHeaders,
     /// The request body.
     pub body: RequestBody,
     /// The number of the request's first message, if the client bound the request: the response says it back.
@@ -131,6 +139,8 @@ impl RequestContext {
             tried: Vec::new(),
             peer: None,
             body_received: 0,
+            response_ended: false,
+            refused_origin: None,
             failure: None,
             timing: Timing::default(),
             request_size: [0; 2],

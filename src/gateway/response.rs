@@ -65,6 +65,11 @@ fn body_kind(method: &Method, response: &ResponseHeader, http2: bool) -> BodyKin
     }
 }
 
+/// Whether nothing follows a response's head, as far as the head tells.
+pub fn ends_with_head(method: &Method, response: &ResponseHeader) -> bool {
+    body_kind(method, response, false) == BodyKind::None
+}
+
 /// Seals a response's headers and prepares its body. The client's HTTP version decides the transfer coding.
 /// Returns the plain and encoded sizes of the header map.
 ///

@@ -73,6 +73,7 @@ pub fn finished(shared: &Shared, session: &Session, error: Option<&Error>, ctx: 
         peer = ctx.upstream_peer().map(|peer| peer.origin.as_str()),
         connection = ctx.peer.as_ref().and_then(|peer| peer.reused).map(|reused| if reused { "reused" } else { "new" }),
         attempts = Some(ctx.attempts).filter(|attempts| *attempts > 1),
+        cors_refused = ctx.refused_origin.as_deref(),
         closed = closed(error, ctx, status);
         "request"
     );
