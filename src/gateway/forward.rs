@@ -135,9 +135,13 @@ impl<'a> Rules<'a> {
     fn shadows(&self, name: &str) -> bool {
         // Such names are rare: what is allocated for them does not count.
         let Some(hyphenated) = hop::hyphenated(name) else { return false };
-        hop::shadows(name)
-            || self.tenant.headers.iter().any(|(name, _)| name.as_str() == hyphenated)
-            || self.sealed.is_some_and(|sealed| sealed.get(&hyphenated).is_some())
+        self.shadows_ours(name) || self.sealed.is_some_and(|sealed| sealed.get(&hyphenated).is_some())
+    }
+
+    /// Whether it passes for one that the relay or the tenant sets.
+    fn shadows_ours(&self, name: &str) -> bool {
+        let tenants = |name: String| self.tenant.headers.iter().any(|(other, _)| other.as_str() == name);
+        hop::shadows(name) || hop::hyphenated(name).is_some_and(tenants)
     }
 
     /// Whether a field of the sealed part goes to the upstream.
@@ -145,7 +149,7 @@ impl<'a> Rules<'a> {
         !hop::never_forwarded(name)
             && !hop::overrides_request(name)
             && !hop::claims_client(name)
-            && !hop::shadows(name)
+            && !self.shadows_ours(name)
             && name != "expect"
     }
 }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `streaming` | bodies: their sizes, lengths, rhythm and ends |
 //! | `routing` | where requests go, what is forwarded, CORS |
+//! | `requests` | what an upstream is sent and what is refused, on every route and between all HTTP versions |
 //! | `smuggling` | requests that two readers could take for different ones |
 //! | `edge` | what happens before a request: deadlines, PROXY headers, who is believed, rates |
 //! | `failures` | upstreams and clients that misbehave, and limits |
@@ -27,6 +28,7 @@ mod failures;
 mod harness;
 mod memory;
 mod operations;
+mod requests;
 mod routing;
 mod smuggling;
 mod streaming;
