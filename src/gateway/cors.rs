@@ -24,7 +24,9 @@ fn allowed<'a>(cors: &Cors, request: &'a RequestHeader) -> Option<&'a HeaderValu
 pub fn refused(cors: &Cors, request: &RequestHeader, own: (&str, &str)) -> Option<String> {
     let origin = request.headers.get(header::ORIGIN)?;
     let same = |origin: &str| {
-        origin.split_once("://").is_some_and(|(scheme, host)| scheme == own.0 && host.eq_ignore_ascii_case(own.1))
+        origin
+            .split_once("://")
+            .is_some_and(|(scheme, host)| scheme == own.0 && host.eq_ignore_ascii_case(own.1))
     };
     if origin.to_str().is_ok_and(same)
         || request.headers.contains_key(header::UPGRADE)
@@ -32,7 +34,16 @@ pub fn refused(cors: &Cors, request: &RequestHeader, own: (&str, &str)) -> Optio
     {
         return None;
     }
-    Some(origin.as_bytes().iter().take(MAX_LOGGED_ORIGIN).copied().flat_map(std::ascii::escape_default).map(char::from).collect())
+    Some(
+        origin
+            .as_bytes()
+            .iter()
+            .take(MAX_LOGGED_ORIGIN)
+            .copied()
+            .flat_map(std::ascii::escape_default)
+            .map(char::from)
+            .collect(),
+    )
 }
 
 /// Whether this is a browser's question before the real request.

@@ -165,9 +165,8 @@ fn remove(request: &mut RequestHeader, unwanted: impl Fn(&str, &HeaderValue) -> 
 fn add_sealed(request: &mut RequestHeader, sealed: &SealedHeaders, rules: &Rules<'_>) -> Result<()> {
     let connection = sealed.get("connection").and_then(|value| std::str::from_utf8(value).ok());
     let named = |name: &str| {
-        connection.is_some_and(|value| {
-            hop::connection_names(value).any(|other| other.eq_ignore_ascii_case(name))
-        })
+        connection
+            .is_some_and(|value| hop::connection_names(value).any(|other| other.eq_ignore_ascii_case(name)))
     };
     for (name, value) in sealed.iter().filter(|(name, _)| rules.forward_sealed(name) && !named(name)) {
         if let (Ok(name), Ok(value)) =
@@ -201,8 +200,7 @@ fn join_cookies(request: &mut RequestHeader) -> Result<()> {
     if cookies.next().is_none() || cookies.next().is_none() {
         return Ok(());
     }
-    let all: Vec<&[u8]> =
-        request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let all: Vec<&[u8]> = request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
     let joined = HeaderValue::from_bytes(&all.join(&b"; "[..]));
     request.insert_header(header::COOKIE, joined.or_err(ErrorType::InternalError, "joined cookies")?)
 }

@@ -173,7 +173,11 @@ fn host(request: &RequestHeader) -> Result<Option<&str>, Failure> {
 }
 
 /// Takes note of an origin that may not call: its page will not get to see the answer, and its developer will ask why.
-fn notice_origin(request: &RequestHeader, ctx: &RequestContext, tenant: &crate::domains::Tenant) -> Option<String> {
+fn notice_origin(
+    request: &RequestHeader,
+    ctx: &RequestContext,
+    tenant: &crate::domains::Tenant,
+) -> Option<String> {
     let origin = cors::refused(&tenant.cors, request, (ctx.from.scheme(), &ctx.host))?;
     tenant.metrics.cors_refused();
     log::info!(

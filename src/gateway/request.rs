@@ -234,7 +234,9 @@ fn require_sealed_headers(tenant: &Tenant, sealed: bool, uncounted: bool) -> Res
     if sealed || !required {
         return Ok(());
     }
-    Err(Failure::decode("no sealed headers, which require_sealed_headers asks for: they may have been dropped on the way"))
+    Err(Failure::decode(
+        "no sealed headers, which require_sealed_headers asks for: they may have been dropped on the way",
+    ))
 }
 
 /// The request target as it stands in the request line.

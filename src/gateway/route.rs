@@ -72,6 +72,9 @@ mod tests {
         assert_eq!(Route::control(&Method::POST, "/api/mte-pair"), Ok(Some(Route::Pair)));
         assert_eq!(Route::control(&Method::GET, "/api/mte-echo/hello"), Ok(Some(Route::Echo)));
         assert_eq!(Route::control(&Method::GET, "/api/mte-echoes"), Ok(None));
-        assert_eq!(Route::control(&Method::GET, "/api/mte-pair"), Err(Failure::MethodNotAllowed("POST".into())));
+        assert_eq!(
+            Route::control(&Method::GET, "/api/mte-pair"),
+            Err(Failure::MethodNotAllowed("POST".into()))
+        );
     }
 }

@@ -152,9 +152,15 @@ mod tests {
 
     #[test]
     fn the_relays_own_headers_are_never_forwarded() {
-        for name in
-            ["X-MTE-Relay", "x-mte-relay-eh", "x-mte-outbound-token", "X-Mte-Outbound-", "x-mte-pair-auth", "Host", ":method"]
-        {
+        for name in [
+            "X-MTE-Relay",
+            "x-mte-relay-eh",
+            "x-mte-outbound-token",
+            "X-Mte-Outbound-",
+            "x-mte-pair-auth",
+            "Host",
+            ":method",
+        ] {
             assert!(never_forwarded(name) && !is_hop_by_hop(name), "{name}");
         }
     }
@@ -198,14 +204,28 @@ mod tests {
 
     #[test]
     fn beside_a_bound_request_only_what_browsers_and_hops_add_counts() {
-        for name in
-            ["Cookie", "origin", "sec-fetch-mode", "Sec-CH-UA", "x-forwarded-for", "traceparent", "x-b3-traceid"]
-        {
+        for name in [
+            "Cookie",
+            "origin",
+            "sec-fetch-mode",
+            "Sec-CH-UA",
+            "x-forwarded-for",
+            "traceparent",
+            "x-b3-traceid",
+        ] {
             assert!(counts_in_the_clear(name), "{name}");
         }
-        for name in
-            ["authorization", "range", "if-match", "prefer", "content-type", "accept", "x-api-key", "se", "sec"]
-        {
+        for name in [
+            "authorization",
+            "range",
+            "if-match",
+            "prefer",
+            "content-type",
+            "accept",
+            "x-api-key",
+            "se",
+            "sec",
+        ] {
             assert!(!counts_in_the_clear(name), "{name}");
         }
     }

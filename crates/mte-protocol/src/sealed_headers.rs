@@ -120,7 +120,8 @@ impl SealedHeaders {
     /// # Errors
     /// [`SealedHeadersError`]; [`SealedHeadersError::TooMany`] is answered with 431, all others with 562.
     pub fn parse_at_most(plaintext: &[u8], max_names: usize) -> Result<Self, SealedHeadersError> {
-        let mut reader = Reader { headers: Self::default(), max_names: max_names.min(MAX_NAMES), error: None };
+        let mut reader =
+            Reader { headers: Self::default(), max_names: max_names.min(MAX_NAMES), error: None };
         reader.headers.bytes.reserve(plaintext.len());
         let mut json = serde_json::Deserializer::from_slice(plaintext);
         let read = json.deserialize_map(&mut reader).and_then(|()| json.end());

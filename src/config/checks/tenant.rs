@@ -63,7 +63,10 @@ impl At<'_> {
                 return own;
             }
             if !least.satisfies(own) {
-                self.problem("min_kem", format!("{own} excludes pairs.min_kem ({least}): no key satisfies both"));
+                self.problem(
+                    "min_kem",
+                    format!("{own} excludes pairs.min_kem ({least}): no key satisfies both"),
+                );
                 return least;
             }
             self.problems

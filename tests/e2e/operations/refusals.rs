@@ -20,13 +20,17 @@ fn a_client_id_that_does_not_verify_is_named_without_its_signature_and_with_the_
         ] {
             for line in ["GET /x", "HEAD /api/mte-relay"] {
                 let mut wire = Wire::connect(([127, 0, 0, 1], site.port).into()).await;
-                wire.send(format!("{line} HTTP/1.1\r\nhost: {HOST}\r\nx-mte-relay: {id},pair,1,1,0,0\r\n\r\n")).await;
+                wire.send(format!(
+                    "{line} HTTP/1.1\r\nhost: {HOST}\r\nx-mte-relay: {id},pair,1,1,0,0\r\n\r\n"
+                ))
+                .await;
                 let answer = wire.response(line.starts_with("HEAD")).await.unwrap();
                 assert_eq!(answer.status(), 566, "{id}");
                 let request_id = answer.header("x-request-id").unwrap();
                 let message = || {
                     let mut log = process.log().into_iter();
-                    let line = log.find(|line| line["request_id"] == request_id && line["cause"] == "client_id")?;
+                    let line =
+                        log.find(|line| line["request_id"] == request_id && line["cause"] == "client_id")?;
                     Some(line["message"].as_str().unwrap().to_owned())
                 };
                 site.until("its line is there", async || message().is_some()).await;

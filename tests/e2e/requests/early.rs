@@ -22,8 +22,10 @@ fn a_connection_whose_upstream_answered_early_is_not_used_again() {
     run(async {
         for framing in ["content-length: 40", "transfer-encoding: chunked"] {
             let upstream = hasty().await;
-            let relay =
-                Setup::default().tenant(HOST, &upstream.url(), "pass_through_routes: ['/open/*']").start().await;
+            let relay = Setup::default()
+                .tenant(HOST, &upstream.url(), "pass_through_routes: ['/open/*']")
+                .start()
+                .await;
             let mut attacker = relay.wire().await;
             attacker.send(format!("POST /open/a HTTP/1.1\r\nhost: {HOST}\r\n{framing}\r\n\r\n")).await;
             let early = attacker.response(false).await.unwrap();

@@ -30,7 +30,11 @@ fn an_error_names_the_pair_wherever_the_relay_gave_up() {
         let mut unlisted = session.seal("GET", Some("/ok/a"), Some("{}"), None);
         unlisted.method = "PURGE";
         for (what, status, sealed) in [
-            ("an upstream that breaks off", 502, session.seal("POST", Some("/ok/a"), Some("{}"), Some(b"body"))),
+            (
+                "an upstream that breaks off",
+                502,
+                session.seal("POST", Some("/ok/a"), Some("{}"), Some(b"body")),
+            ),
             ("no route", 404, session.seal("POST", Some("/other"), Some("{}"), None)),
             ("not opened", 562, forged),
             ("a method", 405, unlisted),
@@ -99,7 +103,8 @@ fn whoever_copies_a_client_id_does_not_use_up_its_allowance() {
         assert_eq!(statuses[0], 562);
         assert_eq!(statuses.last(), Some(&429), "failures are charged to the address");
         for _ in 0..5 {
-            let mine = session.seal("GET", Some("/a"), Some("{}"), None).clear("x-forwarded-for: 198.51.100.1\r\n");
+            let mine =
+                session.seal("GET", Some("/a"), Some("{}"), None).clear("x-forwarded-for: 198.51.100.1\r\n");
             assert_eq!(mine.send(&relay).await.status(), 200);
         }
         // Its own requests do.
@@ -118,7 +123,8 @@ fn whoever_copies_a_client_id_does_not_use_up_its_allowance() {
 fn a_refused_origin_is_counted_and_a_preflight_of_a_pass_through_route_is_answered_here() {
     run(async {
         let upstream = Upstream::standard().await;
-        let lines = "pass_through_routes: ['/open/*']\ncors_origins: ['https://app.test']\ncors_methods: [GET]";
+        let lines =
+            "pass_through_routes: ['/open/*']\ncors_origins: ['https://app.test']\ncors_methods: [GET]";
         let relay = relay(&upstream.url(), "", lines).await;
         let ask = async |line: &str, origin: &str| {
             relay

@@ -21,8 +21,9 @@ impl Bridge {
         let tls = authority.settings(files.path(), HOST, "");
         let upstream = Upstream::standard().await;
         let http2 = if http2_upstream { "always" } else { "never" };
-        let lines =
-            format!("pass_through_routes: ['/open/*']\nallow_plain_requests: true\nupstream_tls: {{http2: {http2}}}\n{tls}\n{lines}");
+        let lines = format!(
+            "pass_through_routes: ['/open/*']\nallow_plain_requests: true\nupstream_tls: {{http2: {http2}}}\n{tls}\n{lines}"
+        );
         let relay = Setup::default().tenant(HOST, &upstream.url(), &lines).start().await;
         Self { relay, upstream, authority, _files: files }
     }
@@ -38,7 +39,8 @@ impl Bridge {
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        let response = sender.send_request(request.body(Empty::<bytes::Bytes>::new()).unwrap()).await.unwrap();
+        let response =
+            sender.send_request(request.body(Empty::<bytes::Bytes>::new()).unwrap()).await.unwrap();
         assert_eq!(response.status(), 200, "{method} {path}");
         response.into_body().collect().await.unwrap();
         self.upstream.last()
@@ -46,7 +48,8 @@ impl Bridge {
 
     /// The same over HTTP/1.1.
     async fn seen_of_http1(&self, method: &str, path: &str, lines: &str) -> Seen {
-        let answer = self.relay.ask(&format!("{method} {path} HTTP/1.1\r\nhost: {HOST}\r\n{lines}\r\n")).await;
+        let answer =
+            self.relay.ask(&format!("{method} {path} HTTP/1.1\r\nhost: {HOST}\r\n{lines}\r\n")).await;
         assert_eq!(answer.status(), 200, "{method} {path}");
         self.upstream.last()
     }
@@ -110,9 +113,15 @@ fn fields_of_one_connection_stay_behind_on_pass_through_routes_between_all_versi
             let fields = [("trailer", "x-sum"), ("proxy-authorization", "Basic eA=="), ("x-stays", "1")];
             let over_http2 = bridge.seen_of_http2("GET", "/open/a", &fields).await;
             for seen in [seen, over_http2] {
-                for name in
-                    ["connection", "x-hop", "keep-alive", "trailer", "proxy-authorization", "proxy-connection", "te"]
-                {
+                for name in [
+                    "connection",
+                    "x-hop",
+                    "keep-alive",
+                    "trailer",
+                    "proxy-authorization",
+                    "proxy-connection",
+                    "te",
+                ] {
                     assert_eq!(seen.header(name), None, "{name}: {:?}", names(&seen.headers));
                 }
                 assert_eq!(seen.header("x-stays"), Some("1"));
@@ -162,7 +171,10 @@ fn fields_that_override_the_request_or_claim_another_client_are_dropped_on_every
         let clear = session.seal("GET", Some("/sealed"), None, None).clear(&lines);
         assert_eq!(clear.send(&bridge.relay).await.status(), 200);
         let clear = bridge.upstream.last();
-        assert_eq!(session.seal("GET", Some("/sealed"), Some(&json), None).send(&bridge.relay).await.status(), 200);
+        assert_eq!(
+            session.seal("GET", Some("/sealed"), Some(&json), None).send(&bridge.relay).await.status(),
+            200
+        );
         let sealed = bridge.upstream.last();
         assert_eq!(sealed.header("x-stays"), Some("1"));
         for (what, seen) in [("passed", passed), ("clear", clear), ("sealed", sealed)] {
@@ -179,11 +191,37 @@ fn beside_a_bound_request_only_what_browsers_and_hops_add_is_taken_from_the_clea
     run(async {
         let bridge = Bridge::new(false, "").await;
         let mut session = V4::new(&bridge.relay).await;
-        let counts = ["cookie", "origin", "referer", "user-agent", "accept-language", "sec-fetch-mode", "priority", "traceparent"];
-        let dropped = ["authorization", "range", "if-none-match", "if-range", "prefer", "x-api-key", "accept", "content-type"];
+        let counts = [
+            "cookie",
+            "origin",
+            "referer",
+            "user-agent",
+            "accept-language",
+            "sec-fetch-mode",
+            "priority",
+            "traceparent",
+        ];
+        let dropped = [
+            "authorization",
+            "range",
+            "if-none-match",
+            "if-range",
+            "prefer",
+            "x-api-key",
+            "accept",
+            "content-type",
+        ];
         let lines: String = counts.iter().chain(&dropped).map(|name| format!("{name}: 1\r\n")).collect();
         let bound = r#"{":method":"GET",":authority":"tenant.test","x-own":"1"}"#;
-        assert_eq!(session.seal("GET", Some("/a"), Some(bound), None).clear(&lines).send(&bridge.relay).await.status(), 200);
+        assert_eq!(
+            session
+                .seal("GET", Some("/a"), Some(bound), None)
+                .clear(&lines)
+                .send(&bridge.relay)
+                .await
+                .status(),
+            200
+        );
         let seen = bridge.upstream.last();
         assert!(counts.iter().all(|name| seen.header(name) == Some("1")), "{:?}", names(&seen.headers));
         assert!(dropped.iter().all(|name| seen.header(name).is_none()), "{:?}", names(&seen.headers));

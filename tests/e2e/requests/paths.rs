@@ -6,7 +6,9 @@ use super::V4;
 use crate::harness::{HOST, Relay, Setup, Upstream, run};
 
 async fn relay(upstream: &Upstream, lines: &str) -> Relay {
-    let lines = format!("pass_through_routes: ['/open/*']\nmte_routes: ['/shut/*']\nallow_plain_requests: true\n{lines}");
+    let lines = format!(
+        "pass_through_routes: ['/open/*']\nmte_routes: ['/shut/*']\nallow_plain_requests: true\n{lines}"
+    );
     Setup::default().tenant(HOST, &upstream.url(), &lines).start().await
 }
 
@@ -73,7 +75,16 @@ fn ordinary_paths_reach_the_upstream_as_they_came() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = relay(&upstream, "").await;
-        for path in ["a%20b", "100%25", "caf%C3%A9", "caf%E9", "a.b..c/...", ".well-known/x", "a%2Fb", "?q=50%&x=%00../"] {
+        for path in [
+            "a%20b",
+            "100%25",
+            "caf%C3%A9",
+            "caf%E9",
+            "a.b..c/...",
+            ".well-known/x",
+            "a%2Fb",
+            "?q=50%&x=%00../",
+        ] {
             let target = format!("/open/{path}");
             let answer = relay.ask(&format!("GET {target} HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
             assert_eq!(answer.status(), 200, "{path}");
@@ -88,9 +99,15 @@ fn a_method_that_the_tenant_does_not_list_is_405_on_every_route() {
         let upstream = Upstream::standard().await;
         let relay = relay(&upstream, "cors_methods: [GET, PROPFIND, TRACE]").await;
         let mut session = V4::new(&relay).await;
-        for (method, status) in
-            [("GET", 200), ("HEAD", 200), ("OPTIONS", 200), ("PROPFIND", 200), ("POST", 405), ("DELETE", 405), ("get", 405)]
-        {
+        for (method, status) in [
+            ("GET", 200),
+            ("HEAD", 200),
+            ("OPTIONS", 200),
+            ("PROPFIND", 200),
+            ("POST", 405),
+            ("DELETE", 405),
+            ("get", 405),
+        ] {
             let answer = relay.ask(&format!("{method} /open/a HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
             assert_eq!(answer.status(), status, "{method}");
             let sealed = session.seal(method, Some("/shut/a"), Some("{}"), None);

@@ -127,8 +127,9 @@ impl Sealed {
 
     pub(super) fn head(&self) -> String {
         let Self { method, path, flags, clear, client_id, .. } = self;
-        let mut head =
-            format!("{method} {path} HTTP/1.1\r\nhost: {HOST}\r\nx-mte-relay: {client_id},{PAIR},{flags}\r\n{clear}");
+        let mut head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {HOST}\r\nx-mte-relay: {client_id},{PAIR},{flags}\r\n{clear}"
+        );
         if let Some(map) = &self.map {
             head.push_str(&format!("x-mte-relay-eh: {map}\r\n"));
         }

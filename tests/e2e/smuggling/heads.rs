@@ -125,7 +125,11 @@ fn targets() -> Vec<Row> {
         row("two slashes before", get("//open/a"), Answered(569)),
         row("two slashes within", get("/open//a"), Seen(&[("GET", "/open//a", "")])),
         row("an encoded line end", get("/open/a%0d%0ax:%20y"), Answered(400)),
-        row("an encoded line end in the query", get("/open/a?b=%0d%0a"), Seen(&[("GET", "/open/a?b=%0d%0a", "")])),
+        row(
+            "an encoded line end in the query",
+            get("/open/a?b=%0d%0a"),
+            Seen(&[("GET", "/open/a?b=%0d%0a", "")]),
+        ),
         row("a method in lower case", get("/open/a").replace("GET", "get"), Answered(405)),
         row("TRACE", get("/open/a").replace("GET", "TRACE"), Answered(405)),
         row("a method that is no token", get("/open/a").replace("GET", "G(T"), Refused),

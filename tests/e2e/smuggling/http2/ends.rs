@@ -5,7 +5,8 @@ use http::Request;
 
 use super::{
     super::{Bench, Recorder},
-    After, Connection, DATA, END_HEADERS, END_STREAM, Field, HEADERS, POST, Row, block, frame, run as run_rows,
+    After, Connection, DATA, END_HEADERS, END_STREAM, Field, HEADERS, POST, Row, block, frame,
+    run as run_rows,
 };
 use crate::{
     harness::{Authority, HOST, Session, Setup, run},
@@ -31,7 +32,12 @@ fn data(parts: &[&str]) -> Vec<u8> {
 fn an_empty_last_frame_ends_a_body_once() {
     const HELLO: &[(&str, &str, &str)] = &[("POST", "/open/a", "hello")];
     const EMPTY: &[(&str, &str, &str)] = &[("POST", "/open/a", "")];
-    let row = |name, parts: &[&str], expect| Row { name, bytes: posted(parts), expect: Seen(expect), after: After::Serves };
+    let row = |name, parts: &[&str], expect| Row {
+        name,
+        bytes: posted(parts),
+        expect: Seen(expect),
+        after: After::Serves,
+    };
     run(async {
         run_rows(vec![
             row("the end in the last frame", &["hello"], HELLO),
@@ -57,14 +63,13 @@ fn an_empty_last_frame_ends_a_body_once_where_it_is_sealed_or_may_be_plain() {
         let bench = Bench { relay, recorder, authority, _files: files };
         let session = Session::new(&bench.relay).await;
         let plain = format!("{},{},1,0,0,0,0", session.client_id, session.pair.id());
-        let plain: Vec<(String, String)> = vec![
-            (":path".into(), "/plain".into()),
-            ("x-mte-relay".into(), plain),
-        ];
+        let plain: Vec<(String, String)> =
+            vec![(":path".into(), "/plain".into()), ("x-mte-relay".into(), plain)];
         // A body that is left to the proxy's end, and one that was read whole before.
         for parts in [&["hello", ""][..], &["hello"], &[""]] {
             let body = parts.concat();
-            post(&bench, &plain, &parts.iter().map(|part| part.as_bytes().to_vec()).collect::<Vec<_>>()).await;
+            post(&bench, &plain, &parts.iter().map(|part| part.as_bytes().to_vec()).collect::<Vec<_>>())
+                .await;
             expect(&bench, "/plain", body.as_bytes()).await;
         }
         for length in [0, 5, 200_000] {
