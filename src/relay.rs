@@ -64,6 +64,8 @@ pub struct Shared {
     pub pairing_rate: KeyedRate<Network>,
     /// Limits encrypted requests.
     pub request_rate: KeyedRate<Owner>,
+    /// Limits encrypted requests that do not decode.
+    pub failure_rate: KeyedRate<Network>,
     /// Requests in flight.
     pub in_flight: InFlightCounter,
     /// What is counted.
@@ -102,6 +104,7 @@ impl Relay {
             pool: Arc::new(CodecPool::new(config.pool_size, metrics.pool.clone())),
             pairing_rate: KeyedRate::default(),
             request_rate: KeyedRate::default(),
+            failure_rate: KeyedRate::default(),
             in_flight: InFlightCounter::default(),
             metrics,
             lifecycle: Lifecycle::default(),

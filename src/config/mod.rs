@@ -124,13 +124,15 @@ pub struct Pairs {
 pub struct Limits {
     /// All request header fields together.
     pub max_header_bytes: usize,
+    /// Names of header fields in a request's head, and in its sealed headers.
+    pub header_names: usize,
     /// A request body as it arrives; `None` is unlimited.
     pub max_body: Option<u64>,
     /// A body of encode type MTE.
     pub max_mte_body: usize,
     /// Pairs per second and client network; `None` is unlimited.
     pub pairs_per_second: Option<u32>,
-    /// Requests per second and client id; `None` is unlimited.
+    /// Requests per second and client id, and failed ones per client network; `None` is unlimited.
     pub requests_per_second: Option<u32>,
 }
 

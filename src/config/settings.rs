@@ -127,7 +127,8 @@ settings! {
         max_per_request: usize = 100,
         /// Pairs in all. When full, pairs never used go first, then pairing answers 503.
         max_total: usize = 1_000_000,
-        /// Smaller KEMs are refused: ml-kem-512, ml-kem-768, ml-kem-1024, x-wing.
+        /// Weaker KEMs are refused: ml-kem-512, ml-kem-768, ml-kem-1024, x-wing (which alone satisfies x-wing, and does not
+        /// satisfy ml-kem-1024).
         min_kem: String = "ml-kem-512".into(),
     }
 }
@@ -137,13 +138,16 @@ settings! {
     LimitSettings {
         /// Bytes of all request header fields together; beyond it, 431.
         max_header_bytes: Size = Size(64 << 10),
+        /// Names of header fields in a request's head, and in its sealed headers; beyond it, 431.
+        header_names: usize = 200,
         /// Bytes of a request body as it arrives; 0 is unlimited. Beyond it, 413.
         max_body: Size = Size(0),
         /// Bytes of a body of encode type MTE, which is held in memory.
         max_mte_body: Size = Size(1 << 20),
         /// Pairs per second and client network (/24, /56), burst of twice that; beyond it, 429. 0 is unlimited.
         pairs_per_second: u32 = 200,
-        /// Requests per second and client id, burst of twice that; beyond it, 429. 0 is unlimited.
+        /// Requests per second and client id, burst of twice that; beyond it, 429. 0 is unlimited. Requests that do not
+        /// decode count against their client network (/24, /56) instead, at the same rate.
         requests_per_second: u32 = 0,
     }
 }
@@ -181,7 +185,7 @@ settings! {
         client_id_secret_previous_file: Option<PathBuf> = None,
         /// Origins that may call from a browser.
         cors_origins: Vec<String> = Vec::new(),
-        /// Methods that may be called from a browser.
+        /// Methods that may be called; any other is 405.
         cors_methods: Vec<String> = super::checks::DEFAULT_METHODS.map(String::from).to_vec(),
         /// Whether browsers may send credentials. Default: yes, unless cors_origins has "*".
         cors_credentials: Option<bool> = None,
@@ -197,6 +201,9 @@ settings! {
         allow_plain_requests: bool = false,
         /// Refuses requests without `:method` and `:authority` in the sealed headers.
         require_binding: bool = false,
+        /// Refuses requests without sealed headers (true), or none of them (false). Default: those whose sender could not
+        /// say how many messages it sends, so that dropped headers would go unnoticed.
+        require_sealed_headers: Option<bool> = None,
         /// Known from v4.5; relay to relay is not in this version, and the token is ignored with a warning.
         outbound_token: Option<Secret> = None,
         /// How the upstream's certificate is checked.

@@ -90,7 +90,7 @@ fn make(
     let mut direction = |(field, key, personalization): (Field, &Vec<u8>, &String)| {
         let refuse = |problem| PairingError::field(index, field, problem);
         let id = KemId::from_key_len(key.len()).map_err(|_| refuse(Problem::InvalidKey))?;
-        if id.rank() < least.rank() {
+        if !id.satisfies(least) {
             return Err(refuse(Problem::WeakKey { minimum: least.name() }));
         }
         let (ciphertext, entropy) = kem::encapsulate(key, rng).map_err(|error| match error {

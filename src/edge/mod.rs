@@ -8,11 +8,13 @@
 //! | --- | --- |
 //! | `proxy_protocol` | the PROXY header |
 //! | `hello` | the name that a TLS client asks for |
+//! | `request_line` | blanks that Pingora would mend |
 //! | `watch`, `frames` | deadlines for request heads, and what Pingora refuses by itself |
 
 mod frames;
 mod hello;
 mod proxy_protocol;
+mod request_line;
 mod watch;
 
 use std::{net::SocketAddr, sync::Arc};

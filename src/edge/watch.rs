@@ -10,7 +10,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU16, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -28,7 +28,10 @@ use tokio::{
     time::Sleep,
 };
 
-use super::frames::{Heads, Refusals};
+use super::{
+    frames::{Heads, Refusals},
+    request_line::RequestLine,
+};
 use crate::telemetry::Metrics;
 
 /// A connection's request heads: shared between the stream and the gateway.
@@ -38,6 +41,8 @@ pub struct Head {
     seen: AtomicU64,
     /// The status that Pingora answered by itself.
     answered: AtomicU16,
+    /// Its request line has a blank too many, or a control character.
+    stray_blank: AtomicBool,
 }
 
 const ARRIVED: u64 = u64::MAX;
@@ -51,6 +56,12 @@ impl Head {
     /// The request is done with: the next head is awaited.
     pub fn awaited(&self) {
         self.seen.store(0, Ordering::Relaxed);
+        self.stray_blank.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether its request line had a blank too many, or a control character, which Pingora has percent-encoded since.
+    pub fn had_stray_blank(&self) -> bool {
+        self.stray_blank.load(Ordering::Relaxed)
     }
 
     fn is_awaited(&self) -> bool {
@@ -85,6 +96,8 @@ pub(super) struct Watched {
     timed_out: bool,
     /// Nothing has come yet.
     silent: bool,
+    /// The request line of the head that is awaited.
+    line: RequestLine,
     /// What passes on an HTTP/2 connection.
     http2: Option<(Heads, Refusals)>,
     report: Report,
@@ -135,6 +148,7 @@ impl Watched {
             deadline: None,
             timed_out: false,
             silent: true,
+            line: RequestLine::default(),
             http2: http2.then(Default::default),
             report,
         }
@@ -222,7 +236,12 @@ impl AsyncRead for Watched {
                 this.report.refused("http2", what);
             }
         } else if this.head.is_awaited() {
-            this.head.seen.fetch_add(read.len() as u64, Ordering::Relaxed);
+            if this.head.seen.fetch_add(read.len() as u64, Ordering::Relaxed) == 0 {
+                this.line = RequestLine::default();
+            }
+            if this.line.read(read) {
+                this.head.stray_blank.store(true, Ordering::Relaxed);
+            }
         }
         Poll::Ready(Ok(()))
     }

@@ -353,12 +353,6 @@ impl Ready {
     }
 }
 
-/// A part of the body for Pingora: nothing yet is an empty part, but an empty part at the end would be written
-/// as a second last chunk.
-fn part(plaintext: Bytes, end: bool) -> Option<Bytes> {
-    (!end || !plaintext.is_empty()).then_some(plaintext)
-}
-
 impl RequestBody {
     /// Takes the plaintext's size that the sealed headers state; it is checked, never trusted.
     ///
@@ -409,7 +403,7 @@ impl RequestBody {
         matches!(self, Self::None | Self::Whole { .. })
     }
 
-    /// Replaces a part of the body, as the proxy brings it, by its plaintext.
+    /// Replaces a part of the body, as the proxy brings it, by its plaintext; an empty part is nothing yet.
     ///
     /// # Errors
     /// Why it does not verify.
@@ -421,11 +415,10 @@ impl RequestBody {
                 if *brought > *replayed {
                     return Err(OpenError::Trailing.reason());
                 }
-                *body = part(if end { data.clone() } else { Bytes::new() }, end);
+                *body = Some(if end { data.clone() } else { Bytes::new() });
             }
             Self::Stream(stream) => {
-                let plaintext = stream.filter(body.as_deref().unwrap_or_default(), end)?;
-                *body = part(plaintext, end);
+                *body = Some(stream.filter(body.as_deref().unwrap_or_default(), end)?);
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::{
 };
 
 use mte_codec::{EncodeType, Numbers};
-use mte_protocol::{SealedHeaders, client_id::ClientId};
+use mte_protocol::{ResponseHeaders, SealedHeaders, client_id::ClientId};
 
 use super::{body::RequestBody, client::Client, error::Failure};
 use crate::{
@@ -49,6 +49,10 @@ pub struct RequestContext {
     pub body_received: u64,
     /// When the last of them came.
     pub body_at: Option<Instant>,
+    /// The upstream's response has ended.
+    pub response_ended: bool,
+    /// An origin that the tenant's CORS policy refuses, escaped and cut, for the log.
+    pub refused_origin: Option<String>,
     /// What went wrong, for the log.
     pub failure: Option<Failure>,
     /// What its parts took.
@@ -94,6 +98,10 @@ pub struct Exchange {
     pub target: String,
     /// The sealed request headers.
     pub headers: SealedHeaders,
+    /// Whether the request came with sealed headers, an empty map included.
+    pub headers_sealed: bool,
+    /// Which headers of the response the client wants sealed.
+    pub response_headers: ResponseHeaders,
     /// The request body.
     pub body: RequestBody,
     /// The number of the request's first message, if the client bound the request: the response says it back.
@@ -125,6 +133,8 @@ impl RequestContext {
             peer: None,
             body_received: 0,
             body_at: None,
+            response_ended: false,
+            refused_origin: None,
             failure: None,
             timing: Timing::default(),
             request_size: [0; 2],

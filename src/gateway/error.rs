@@ -30,7 +30,7 @@ pub enum Failure {
     NotFound,
     /// The route does not have this method.
     #[error("method not allowed")]
-    MethodNotAllowed(&'static str),
+    MethodNotAllowed(Cow<'static, str>),
     /// A live pair has this id.
     #[error("pair {0} of the request has the id of a live pair")]
     PairExists(usize),
@@ -47,6 +47,12 @@ pub enum Failure {
     HeadersTooLarge {
         /// Their size, request target included.
         size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Too many names of header fields, in the clear or sealed.
+    #[error("more than {limit} names of header fields")]
+    TooManyHeaders {
         /// The limit.
         limit: usize,
     },
@@ -81,6 +87,10 @@ pub enum Failure {
     /// The body failed to verify after the upstream was contacted.
     #[error("body failed to verify after its first frame: {0}")]
     LateBody(&'static str),
+    /// The response was whole before the request was. Nobody asked for the rest, and the upstream's connection, on which it
+    /// would stand between two requests, is given up.
+    #[error("the upstream answered before the request was whole; the rest of the request is not sent")]
+    AnsweredEarly,
     /// The upstream cannot be reached, or what it says is no HTTP.
     #[error("upstream: {0}")]
     BadGateway(String),
@@ -123,13 +133,14 @@ impl Failure {
             Self::MethodNotAllowed(_) => "method",
             Self::PairExists(_) => "pair_exists",
             Self::TooLarge { .. } => "body_too_large",
-            Self::HeadersTooLarge { .. } => "headers_too_large",
+            Self::HeadersTooLarge { .. } | Self::TooManyHeaders { .. } => "headers_too_large",
             Self::TooManyPairs { .. } => "pairing_rate",
             Self::TooManyRequests { .. } => "request_rate",
             Self::StoreFull => "store_full",
             Self::Relay { cause, .. } => cause,
             Self::NoUpstream(_) => "no_upstream",
             Self::LateBody(_) => "late_body",
+            Self::AnsweredEarly => "answered_early",
             Self::BadGateway(_) => "bad_gateway",
             Self::GatewayTimeout(_) => "gateway_timeout",
             Self::RequestTimeout => "request_timeout",
@@ -137,6 +148,12 @@ impl Failure {
             Self::ClientTimeout(_) => "client_timeout",
             Self::Internal(_) => "internal",
         }
+    }
+
+    /// Whether it counts against the address that the request came from: whoever makes such requests need not be the client
+    /// that they name.
+    pub fn is_suspicious(&self) -> bool {
+        matches!(self, Self::Relay { .. })
     }
 
     /// Whether it is the codec's: the request did not open, or its pair could not be used.
@@ -151,6 +168,7 @@ impl Failure {
             Self::BadRequest(_)
             | Self::BadPairing(_)
             | Self::LateBody(_)
+            | Self::AnsweredEarly
             | Self::ClientClosed(_)
             | Self::ClientTimeout(_) => 400,
             Self::NotFound => 404,
@@ -159,7 +177,7 @@ impl Failure {
             Self::PairExists(_) => 409,
             Self::TooLarge { .. } => 413,
             Self::TooManyPairs { .. } | Self::TooManyRequests { .. } => 429,
-            Self::HeadersTooLarge { .. } => 431,
+            Self::HeadersTooLarge { .. } | Self::TooManyHeaders { .. } => 431,
             Self::StoreFull | Self::NoUpstream(_) => 503,
             Self::Relay { status, .. } => status.code(),
             Self::BadGateway(_) => 502,
@@ -183,7 +201,10 @@ impl Failure {
             Self::PairExists(index) => {
                 format!("pair {index} has the id of a live pair: choose another pairId").into()
             }
-            Self::TooLarge { .. } | Self::HeadersTooLarge { .. } => self.to_string().into(),
+            Self::TooLarge { .. } | Self::HeadersTooLarge { .. } | Self::TooManyHeaders { .. } => {
+                self.to_string().into()
+            }
+            Self::AnsweredEarly => "the response is whole".into(),
             Self::TooManyPairs { .. } => "too many pairs in too short a time: wait".into(),
             Self::TooManyRequests { .. } => "too many requests in too short a time: wait".into(),
             Self::NoUpstream(_) => "no upstream is available now: try again later".into(),
@@ -253,18 +274,18 @@ fn cause(status: Status) -> &'static str {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        let (status, cause) = match error {
-            OpenError::Number(WindowError::Exhausted) => (Status::NumbersExhausted, "numbers_exhausted"),
-            OpenError::Number(WindowError::Replayed) => (Status::DecodeFailed, "replayed"),
-            OpenError::Number(WindowError::OutOfWindow) | OpenError::NoSecret => {
-                (Status::DecodeFailed, "out_of_window")
+        let cause = match error {
+            OpenError::Number(WindowError::Replayed) => "replayed",
+            // A number beyond the last one is never verified, so it says nothing of the pair: forged, most likely.
+            OpenError::Number(WindowError::OutOfWindow | WindowError::Exhausted) | OpenError::NoSecret => {
+                "out_of_window"
             }
-            OpenError::NotAuthentic => (Status::DecodeFailed, "not_authentic"),
-            OpenError::OutOfPlace | OpenError::NotConsecutive => (Status::DecodeFailed, "out_of_place"),
-            OpenError::Truncated => (Status::DecodeFailed, "truncated"),
-            OpenError::Malformed(_) | OpenError::Trailing => (Status::DecodeFailed, "malformed"),
+            OpenError::NotAuthentic => "not_authentic",
+            OpenError::OutOfPlace | OpenError::NotConsecutive => "out_of_place",
+            OpenError::Truncated => "truncated",
+            OpenError::Malformed(_) | OpenError::Trailing => "malformed",
         };
-        Self::Relay { status, cause, reason: error.reason().into() }
+        Self::Relay { status: Status::DecodeFailed, cause, reason: error.reason().into() }
     }
 }
 
@@ -276,7 +297,10 @@ impl From<TextError> for Failure {
 
 impl From<SealedHeadersError> for Failure {
     fn from(error: SealedHeadersError) -> Self {
-        Self::decode(error.to_string())
+        match error {
+            SealedHeadersError::TooMany(limit) => Self::TooManyHeaders { limit },
+            _ => Self::decode(error.to_string()),
+        }
     }
 }
 
@@ -300,7 +324,7 @@ impl From<PairError> for Failure {
         let status = match error {
             PairError::NotFound | PairError::Replaced => Status::PairNotFound,
             PairError::Expired => Status::PairExpired,
-            PairError::Number(WindowError::Exhausted) | PairError::Exhausted => Status::NumbersExhausted,
+            PairError::Exhausted => Status::NumbersExhausted,
             PairError::Number(error) => return OpenError::Number(error).into(),
         };
         Self::relay(status, error.to_string())

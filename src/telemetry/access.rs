@@ -74,6 +74,7 @@ pub fn finished(shared: &Shared, session: &Session, error: Option<&Error>, ctx: 
         peer_address = ctx.peer_address().map(|address| address.to_string()).as_deref(),
         connection = ctx.peer.as_ref().and_then(|peer| peer.connected).map(|(_, reused)| if reused { "reused" } else { "new" }),
         attempts = Some(ctx.attempts).filter(|attempts| *attempts > 1),
+        cors_refused = ctx.refused_origin.as_deref(),
         closed = closed(error, ctx, status);
         "request"
     );

@@ -93,7 +93,8 @@ async fn exported() -> BTreeMap<String, String> {
         .start()
         .await;
     relay.client().get("/").await.unwrap();
-    let nothing_sealed = relay.ask(&format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
+    let nothing_sealed = format!("GET / HTTP/1.1\r\nhost: {HOST}\r\norigin: https://elsewhere.test\r\n\r\n");
+    let nothing_sealed = relay.ask(&nothing_sealed).await;
     assert_eq!(nothing_sealed.status(), 569);
     let no_pairs = format!("POST /api/mte-pair HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 2\r\n\r\n[]");
     assert_eq!(relay.ask(&no_pairs).await.status(), 400);

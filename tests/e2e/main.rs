@@ -5,6 +5,7 @@
 //! | `streaming` | bodies: their sizes, lengths, rhythm and ends |
 //! | `responses` | what a client is sent: framing, sealing, decoding, tunnels |
 //! | `routing` | where requests go, what is forwarded, CORS |
+//! | `requests` | what an upstream is sent and what is refused, on every route and between all HTTP versions |
 //! | `smuggling` | requests that two readers could take for different ones |
 //! | `edge` | what happens before a request: deadlines, PROXY headers, who is believed, rates |
 //! | `failures` | upstreams and clients that misbehave, and limits |
@@ -30,6 +31,7 @@ mod failures;
 mod harness;
 mod memory;
 mod operations;
+mod requests;
 mod responses;
 mod routing;
 mod smuggling;

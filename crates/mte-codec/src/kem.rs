@@ -65,9 +65,16 @@ impl KemId {
         }
     }
 
-    /// A rank for a configured minimum: 512 < 768 < 1024 < X-Wing.
-    pub const fn rank(self) -> u16 {
-        self as u16
+    /// Whether this one is good enough where `least` is asked for. ML-KEM is ordered by its parameter set. X-Wing is
+    /// ML-KEM-768 with X25519 beside it: more than ML-KEM-768, less than ML-KEM-1024 against a quantum computer, and the
+    /// only one that satisfies who asks for both kinds.
+    pub const fn satisfies(self, least: Self) -> bool {
+        match least {
+            Self::MlKem512 => true,
+            Self::MlKem768 => !matches!(self, Self::MlKem512),
+            Self::MlKem1024 => matches!(self, Self::MlKem1024),
+            Self::XWing => matches!(self, Self::XWing),
+        }
     }
 }
 

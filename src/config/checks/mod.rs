@@ -20,6 +20,11 @@ use crate::{
 /// Methods that a browser may call by default (docs/protocol.md, section 6).
 pub(super) const DEFAULT_METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
+/// The `http` crate panics above 24,576 names, and a name over HTTP/2 takes 33 bytes of a head at least: neither limit may
+/// let as many through.
+const MAX_HEADER_NAMES: usize = 10_000;
+const MAX_HEADER_BYTES: u64 = 512 << 10;
+
 pub(super) fn check(
     settings: Settings,
     base: &Path,
@@ -38,6 +43,15 @@ pub(super) fn check(
         if value == 0 {
             problems.add(name, "must be at least 1");
         }
+    }
+    if !(1..=MAX_HEADER_NAMES).contains(&settings.limits.header_names) {
+        problems.add(
+            "limits.header_names",
+            format!("{} is not from 1 to {MAX_HEADER_NAMES}", settings.limits.header_names),
+        );
+    }
+    if settings.limits.max_header_bytes.0 > MAX_HEADER_BYTES {
+        problems.add("limits.max_header_bytes", "is more than 512KiB, which no head can be read with");
     }
     let (per_request, rate) = (settings.pairs.max_per_request, u64::from(settings.limits.pairs_per_second));
     if rate > 0 && per_request as u64 > rate * u64::from(rate::BURST) {
@@ -97,6 +111,7 @@ pub(super) fn check(
         },
         limits: Limits {
             max_header_bytes: usize::try_from(settings.limits.max_header_bytes.0).unwrap_or(usize::MAX),
+            header_names: settings.limits.header_names,
             max_body: Some(settings.limits.max_body.0).filter(|bytes| *bytes > 0),
             max_mte_body: usize::try_from(settings.limits.max_mte_body.0).unwrap_or(usize::MAX),
             pairs_per_second: Some(settings.limits.pairs_per_second).filter(|rate| *rate > 0),

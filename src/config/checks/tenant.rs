@@ -59,8 +59,15 @@ impl At<'_> {
         let min_kem = written.min_kem.as_deref().map_or(least, |name| {
             let place = self.place("min_kem");
             let own = parse_kem(name, &place, self.problems);
-            if own.rank() >= least.rank() {
+            if own.satisfies(least) {
                 return own;
+            }
+            if !least.satisfies(own) {
+                self.problem(
+                    "min_kem",
+                    format!("{own} excludes pairs.min_kem ({least}): no key satisfies both"),
+                );
+                return least;
             }
             self.problems
                 .warn(format!("{place} ({name}) is below pairs.min_kem, which holds for every tenant"));
@@ -95,6 +102,7 @@ impl At<'_> {
             preserve_host: written.preserve_host,
             allow_plain_requests: written.allow_plain_requests,
             require_binding: written.require_binding,
+            require_sealed_headers: written.require_sealed_headers.into(),
             min_kem,
             retries: written.retries,
         })

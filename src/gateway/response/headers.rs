@@ -28,13 +28,9 @@ impl Wanted {
             return false;
         }
         response_fields::describes_body(name)
-            || match &self.response_headers {
-                ResponseHeaders::All => !response_fields::stays_clear(name),
-                ResponseHeaders::Named(names) => {
-                    names.iter().any(|wanted| wanted == name) || self.asks(name)
-                }
-                ResponseHeaders::Unstated => self.asks(name),
-            }
+            || self.asks(name)
+            || self.response_headers.wants(name)
+                && !(self.response_headers == ResponseHeaders::All && response_fields::stays_clear(name))
     }
 
     fn asks(&self, name: &str) -> bool {
@@ -105,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_describes_the_body_is_sealed_unasked() {
-        let wanted = wanted(ResponseHeaders::Unstated, "{}");
+        let wanted = wanted(ResponseHeaders::Asked, "{}");
         for name in ["content-type", "etag", "vary", "cdn-cache-control", "surrogate-control", "pragma"] {
             assert!(wanted.seals(name), "{name}");
         }
@@ -126,7 +122,7 @@ mod tests {
 
     #[test]
     fn named_headers_and_those_of_the_request_are_sealed() {
-        let wanted = wanted(ResponseHeaders::Named(vec!["x-app".into()]), r#"{"x-asked": "1"}"#);
+        let wanted = wanted(ResponseHeaders::Named(["x-app".into()].into()), r#"{"x-asked": "1"}"#);
         assert!(wanted.seals("x-app") && wanted.seals("x-asked") && !wanted.seals("x-other"));
         assert!(!wanted.seals("set-cookie"));
     }

@@ -61,6 +61,20 @@ pub fn refuse_interim(session: &mut Session, ctx: &RequestContext) {
     }
 }
 
+/// Whether nothing follows a response's head, as far as the head itself tells.
+pub fn ends_with_head(method: &Method, response: &ResponseHeader) -> bool {
+    is_bodiless(*method == Method::HEAD, response.status) || states_empty(response)
+}
+
+/// Whether such a response has no body whatever it states (RFC 9110 section 6.4.1).
+fn is_bodiless(head: bool, status: StatusCode) -> bool {
+    head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+fn states_empty(response: &ResponseHeader) -> bool {
+    response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0")
+}
+
 /// Prepares an upstream's final response for the client, up to what [`ResponseModule`] does.
 ///
 /// # Errors
@@ -99,7 +113,7 @@ pub fn prepare(
             numbers: exchange.numbers.take()?,
             bound: exchange.bound,
             wanted: Wanted {
-                response_headers: exchange.headers.response_headers(),
+                response_headers: std::mem::take(&mut exchange.response_headers),
                 request: std::mem::take(&mut exchange.headers),
             },
             signed_client_id,
@@ -175,10 +189,8 @@ struct Delivery {
 
 impl Delivery {
     fn head(&mut self, response: &mut ResponseHeader, ended: bool) -> Result<(), Failure> {
-        let no_content = matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let bodiless = self.head || no_content;
-        let empty = response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
-        let follows = !(ended || bodiless || empty);
+        let bodiless = is_bodiless(self.head, response.status);
+        let follows = !(ended || bodiless || states_empty(response));
         if let Some(sealing) = &mut self.sealing {
             let began = Instant::now();
             sealing.head(response, follows)?;

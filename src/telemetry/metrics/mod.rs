@@ -80,6 +80,7 @@ struct Families {
     pairs: IntGaugeVec,
     pair_events: IntCounterVec,
     pairing_refused: IntCounterVec,
+    cors_refused: IntCounterVec,
     upstream_connections: IntCounterVec,
     upstream_failures: IntCounterVec,
     upstream_retries: IntCounterVec,
@@ -189,6 +190,13 @@ impl Default for Metrics {
                 "pairing_refused_total",
                 "Pairing requests refused, by cause.",
                 &["tenant", "cause"]
+            ),
+            cors_refused: register!(
+                r,
+                IntCounterVec,
+                "cors_refused_total",
+                "Requests from an origin that is not on the tenant's list.",
+                &["tenant"]
             ),
             upstream_connections: register!(
                 r,
@@ -368,6 +376,7 @@ impl Families {
             &self.failures,
             &self.pair_events,
             &self.pairing_refused,
+            &self.cors_refused,
             &self.upstream_connections,
             &self.upstream_failures,
             &self.upstream_retries,

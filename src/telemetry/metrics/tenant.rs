@@ -77,6 +77,7 @@ pub struct TenantMetrics {
     /// Pairs dropped to make room.
     pub pairs_evicted: IntCounter,
     pairing_refused: IntCounterVec,
+    cors_refused: IntCounterVec,
     connections_new: IntCounter,
     connections_reused: IntCounter,
     upstream_failures: IntCounterVec,
@@ -133,6 +134,7 @@ impl TenantMetrics {
             pairs_expired: event("expired"),
             pairs_evicted: event("evicted"),
             pairing_refused: families.pairing_refused.clone(),
+            cors_refused: families.cors_refused.clone(),
             connections_new: connections("new"),
             connections_reused: connections("reused"),
             upstream_failures: families.upstream_failures.clone(),
@@ -176,6 +178,11 @@ impl TenantMetrics {
     /// Counts a pairing request that was refused.
     pub fn pairing_refused(&self, cause: &'static str) {
         self.pairing_refused.with_label_values(&[&*self.name, cause]).inc();
+    }
+
+    /// Counts a request from an origin that is not allowed.
+    pub fn cors_refused(&self) {
+        self.cors_refused.with_label_values(&[&*self.name]).inc();
     }
 
     /// Counts a connection that a request goes over.

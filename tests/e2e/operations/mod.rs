@@ -4,6 +4,7 @@ mod admin;
 mod handover;
 mod logs;
 mod metrics;
+mod refusals;
 mod reload;
 mod tools;
 mod upstreams;
