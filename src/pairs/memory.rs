@@ -383,7 +383,7 @@ mod tests {
     }
 
     fn pair(id: &str) -> NewPair {
-        let secret = EpochSecret::from_bytes(0, [7; 32]);
+        let secret = EpochSecret::from_bytes(0, &[7; 32]);
         NewPair { pair_id: id.into(), decoder: secret.clone(), encoder: secret }
     }
 
