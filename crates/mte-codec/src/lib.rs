@@ -58,8 +58,8 @@ mod scrub;
 pub mod seal;
 mod secret;
 mod tokens;
-mod wiping;
 pub mod window;
+mod wiping;
 
 pub use direction::{DecoderSecrets, DecoderState, EncoderState, Numbers};
 pub use error::{KemError, OpenError, ScheduleError, SealError};

@@ -39,11 +39,7 @@ fn wipe<const STACK: usize>() {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use std::{
-        fs::File,
-        os::unix::fs::FileExt,
-        thread,
-    };
+    use std::{fs::File, os::unix::fs::FileExt, thread};
 
     use super::*;
     use crate::{EncodeType, EpochSecret, kem, schedule, tokens};
@@ -51,6 +47,8 @@ mod tests {
     /// More stack than any of the work uses.
     const PAINTED: usize = 1 << 20;
     const PAINT: u8 = 0xa5;
+    /// More than looking at the stack uses of it.
+    const LOOKING: usize = 16 << 10;
 
     /// Fillers: a real generator uses much stack, and leaves nothing secret there.
     struct Zeros;
@@ -79,26 +77,80 @@ mod tests {
         black_box(&mut [PAINT; PAINTED]);
     }
 
-    /// How much of the stack below here differs from the paint.
+    /// Runs `work` below the part of the stack that looking at it will use.
     #[inline(never)]
-    fn used() -> usize {
+    fn further_down<const ROOM: usize, R>(work: impl Fn() -> R) -> R {
+        let room = [PAINT; ROOM];
+        black_box(&room);
+        let result = apart(work);
+        black_box(&room);
+        result
+    }
+
+    /// What is on the stack below here.
+    #[inline(never)]
+    fn stack_below() -> Vec<u8> {
         let here = 0u8;
         let top = std::ptr::from_ref(black_box(&here)) as usize;
-        let mut stack = vec![0; PAINTED - (16 << 10)];
+        let mut stack = vec![0; PAINTED - LOOKING];
         let bottom = top - stack.len();
         File::open("/proc/self/mem").unwrap().read_exact_at(&mut stack, bottom as u64).unwrap();
-        stack.iter().position(|byte| *byte != PAINT).map_or(0, |first| stack.len() - first)
+        stack
+    }
+
+    /// Runs `work` on a painted stack: what it returns, and what it leaves there.
+    fn on_painted_stack<R: Send + 'static>(work: impl Fn() -> R + Send + 'static) -> (R, Vec<u8>) {
+        let measured = thread::Builder::new().stack_size(4 * PAINTED).spawn(move || {
+            drop(work()); // What is done once per process is done.
+            paint();
+            let result = further_down::<LOOKING, _>(&work);
+            (result, stack_below())
+        });
+        measured.unwrap().join().unwrap()
     }
 
     /// The stack that `work` uses, at most.
     fn depth(work: impl Fn() + Send + 'static) -> usize {
-        let measured = thread::Builder::new().stack_size(4 * PAINTED).spawn(move || {
-            work(); // What is done once per process is done.
-            paint();
-            apart(&work);
-            used()
-        });
-        measured.unwrap().join().unwrap()
+        let ((), stack) = on_painted_stack(work);
+        stack.iter().position(|byte| *byte != PAINT).map_or(0, |first| stack.len() - first - LOOKING)
+    }
+
+    /// How often what `work` returns is left on the stack.
+    fn left_behind(work: impl Fn() -> Vec<u8> + Send + 'static) -> usize {
+        let (secret, stack) = on_painted_stack(work);
+        stack.windows(secret.len()).filter(|window| *window == secret).count()
+    }
+
+    #[test]
+    fn scrubbed_work_leaves_no_secret_on_the_stack() {
+        /// Does what a library does that returns a secret by value.
+        #[inline(never)]
+        fn careless(secret: &EpochSecret) -> Vec<u8> {
+            further_down::<2048, _>(|| black_box(*secret.as_bytes())[0]);
+            secret.as_bytes().to_vec()
+        }
+        let root = || EpochSecret::from_bytes(0, &[7; 32]);
+        assert!(left_behind(move || careless(&root())) > 0, "the test sees what is left");
+        let scrubbed = [
+            left_behind(move || scrubbed::<DERIVATION, _>(|| careless(&root()))),
+            left_behind(move || {
+                drop(root().at(3));
+                vec![7; 32]
+            }),
+            left_behind(move || root().at(3).unwrap().as_bytes().to_vec()),
+            left_behind(move || {
+                drop(root().message_key(EncodeType::Mte, &[0; 26]));
+                vec![7; 32]
+            }),
+            left_behind(move || {
+                root().message_key(EncodeType::Mte, &[0; 26]).unwrap().tokens().unwrap().to_vec()
+            }),
+            left_behind(|| {
+                let key = kem::DecapsulationKey::generate(kem::KemId::XWing, &mut rand::rng());
+                kem::encapsulate(key.encapsulation_key(), &mut rand::rng()).unwrap().1.as_bytes().to_vec()
+            }),
+        ];
+        assert_eq!(scrubbed, [0; 6]);
     }
 
     #[test]

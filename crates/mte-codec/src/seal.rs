@@ -288,7 +288,11 @@ impl Frames {
     }
 
     /// Encrypts the next frame's plaintext where it stands: its head and its tag.
-    fn seal_in_place(&mut self, plaintext: &mut [u8], last: bool) -> Result<([u8; HEAD_LEN], Tag), SealError> {
+    fn seal_in_place(
+        &mut self,
+        plaintext: &mut [u8],
+        last: bool,
+    ) -> Result<([u8; HEAD_LEN], Tag), SealError> {
         let nonce = self.counter.next().ok_or(SealError::TooLong)?;
         let flag = if last { FINAL } else { 0 };
         let head = (plaintext.len() as u32 | flag).to_be_bytes();

@@ -33,10 +33,12 @@ impl Wanted {
 fn count(wanted: &[Wanted]) -> Vec<(&'static str, usize)> {
     let mut buffer = vec![0u8; 1 << 20];
     let own = buffer.as_ptr_range();
-    let (own, maps) = (own.start as usize..own.end as usize, std::fs::read_to_string("/proc/self/maps").unwrap());
+    let (own, maps) =
+        (own.start as usize..own.end as usize, std::fs::read_to_string("/proc/self/maps").unwrap());
     let memory = File::open("/proc/self/mem").unwrap();
     let mut counts = vec![0; wanted.len()];
-    for line in maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|mode| mode.starts_with("rw"))) {
+    for line in maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|mode| mode.starts_with("rw")))
+    {
         let (start, end) = line.split(' ').next().and_then(|range| range.split_once('-')).unwrap();
         let address = |text| usize::from_str_radix(text, 16).unwrap();
         let (mut at, end) = (address(start), address(end));
