@@ -5,10 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mte_codec::{EncodeType, Numbers};
+use mte_codec::EncodeType;
 use mte_protocol::{SealedHeaders, client_id::ClientId};
 
-use super::{body::RequestBody, client::Client, error::Failure, response::ResponseBody};
+use super::{
+    body::RequestBody, client::Client, error::Failure, response::ResponseBody, response_keys::ResponseKeys,
+};
 use crate::{
     config::Config,
     domains::Tenant,
@@ -103,8 +105,8 @@ pub struct Exchange {
     pub body: RequestBody,
     /// The number of the request's first message, if the client bound the request: the response says it back.
     pub bound: Option<u64>,
-    /// The response's numbers.
-    pub numbers: Numbers,
+    /// What the response is sealed with.
+    pub keys: ResponseKeys,
     /// The fields of `x-mte-relay` that are echoed.
     pub pair_id: String,
     /// The seventh field.

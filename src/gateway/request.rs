@@ -23,6 +23,7 @@ use super::{
     context::{Exchange, RequestContext},
     error::Failure,
     response::ResponseBody,
+    response_keys::{RESPONSE_MESSAGES, ResponseKeys},
 };
 use crate::{
     domains::Tenant,
@@ -30,9 +31,6 @@ use crate::{
     relay::Shared,
     telemetry::{Operation, TraceId},
 };
-
-/// Headers and body of a response: two messages at most.
-const RESPONSE_MESSAGES: u64 = 2;
 
 /// The one value of a header that may come once; `None` if it did not come.
 ///
@@ -168,6 +166,8 @@ pub async fn open(
 
     let first = opening.first.unwrap_or_default();
     let numbers = commit(store, owner, &pair_id, &snapshot, first, u64::from(opening.index)).await?;
+    let keys = ResponseKeys::new(&numbers, encode_type, &mut rand::rng());
+    let keys = keys.map_err(|error| Failure::Internal(format!("the response's keys: {error}")))?;
     tenant.metrics.codec(Operation::Open, u64::from(opening.index));
     ctx.timing.client_wait = first_part.waited;
     ctx.timing.decode = began.elapsed().saturating_sub(first_part.waited);
@@ -188,7 +188,7 @@ pub async fn open(
         headers,
         body,
         bound,
-        numbers,
+        keys,
         pair_id,
         streaming,
         response: ResponseBody::None,

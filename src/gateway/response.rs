@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use mte_codec::{
-    EncodeType, MAX_FRAME, Place, SealError, Sealer, Slot,
+    EncodeType, MAX_FRAME, Place, Prepared, SealError, Sealer, WipingBuffer,
     seal::{self, InPlace},
 };
 use mte_protocol::{
@@ -32,9 +32,9 @@ pub enum ResponseBody {
     /// Type MTE: gathered, then sealed whole.
     Gather {
         /// What the message will be sealed with.
-        slot: Box<Slot>,
+        key: Box<Prepared>,
         /// The plaintext so far.
-        plaintext: zeroize::Zeroizing<Vec<u8>>,
+        plaintext: WipingBuffer,
         /// The most it may hold.
         limit: usize,
     },
@@ -92,8 +92,8 @@ pub fn seal_head(
     }
 
     let map = sealed_map(exchange, response);
-    let slot = exchange.numbers.slot(0, encode_type, Place::text(0, following)).map_err(failed)?;
-    let message = seal::message(slot, &map, &mut rand::rng()).map_err(failed)?;
+    let key = exchange.keys.take_head(Place::text(0, following)).map_err(failed)?;
+    let message = key.message(&map, &mut rand::rng()).map_err(failed)?;
     insert(response, &RELAY_HEADERS, &text::encode(&message))?;
     let sizes = [map.len() as u64, message.len() as u64];
 
@@ -115,7 +115,7 @@ pub fn seal_head(
     // An HTTP/1.0 upstream's version would contradict the chunks.
     response.set_version(http::Version::HTTP_11);
     insert(response, &header::CONTENT_TYPE, OCTET_STREAM)?;
-    let slot = exchange.numbers.slot(1, encode_type, Place::raw(1, 0)).map_err(failed)?;
+    let key = exchange.keys.take_body().map_err(failed)?;
     let small = length.filter(|length| *length <= MAX_FRAME);
     match small {
         // One frame, one write: a body that states a small length is no stream that anybody watches.
@@ -135,14 +135,12 @@ pub fn seal_head(
     }
     exchange.response = match (encode_type, small) {
         (EncodeType::Mke, Some(length)) => {
-            ResponseBody::Small(Box::new(InPlace::new(slot, length).map_err(failed)?))
+            ResponseBody::Small(Box::new(InPlace::new(key, length).map_err(failed)?))
         }
-        (EncodeType::Mke, None) => {
-            ResponseBody::Stream(Box::new(Sealer::new(&slot, &mut rand::rng()).map_err(failed)?))
-        }
+        (EncodeType::Mke, None) => ResponseBody::Stream(Box::new(key.sealer().map_err(failed)?)),
         (EncodeType::Mte, _) => ResponseBody::Gather {
-            slot: Box::new(slot),
-            plaintext: zeroize::Zeroizing::default(),
+            key: Box::new(key),
+            plaintext: WipingBuffer::default(),
             limit: max_mte_body,
         },
     };
@@ -240,9 +238,9 @@ impl ResponseBody {
         }
         if end {
             *body = match std::mem::replace(self, Self::Finished) {
-                Self::Small(message) => Some(message.finish(&mut rand::rng()).map_err(failed)?),
-                Self::Gather { slot, plaintext, .. } => {
-                    Some(seal::message(*slot, &plaintext, &mut rand::rng()).map_err(failed)?.into())
+                Self::Small(message) => Some(message.finish().map_err(failed)?),
+                Self::Gather { key, plaintext, .. } => {
+                    Some(key.message(&plaintext, &mut rand::rng()).map_err(failed)?.into())
                 }
                 _ => body.take(),
             };

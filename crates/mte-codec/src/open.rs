@@ -13,7 +13,7 @@ use zeroize::Zeroize;
 
 use crate::{
     DecoderSecrets, EncodeType, Expected, FRAME_OVERHEAD, HEAD_LEN, HEADER_LEN, Header, MAX_FRAME,
-    MIN_MESSAGE, OpenError, TAG_LEN,
+    MIN_MESSAGE, OpenError, TAG_LEN, WipingBuffer,
     message::{FINAL, FrameCounter},
     schedule::MessageKey,
     tokens,
@@ -158,6 +158,19 @@ fn open_in_place(
         None => written,
     };
     Ok((header, len))
+}
+
+/// Opens a whole message that was gathered; its plaintext is handed on without a copy, and wiped when it is dropped.
+///
+/// # Errors
+/// Those of [`message()`].
+pub fn gathered(
+    secrets: &DecoderSecrets,
+    expected: Expected,
+    mut message: WipingBuffer,
+) -> Result<(Header, Bytes), OpenError> {
+    let (header, len) = open_in_place(secrets, expected, &mut message)?;
+    Ok((header, message.into_bytes().slice(HEADER_LEN..HEADER_LEN + len)))
 }
 
 /// Finds the end of a message that is gathered, for a receiver whose sender does not state its length.

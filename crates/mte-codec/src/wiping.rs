@@ -26,9 +26,32 @@ impl WipingBuffer {
         self.0.extend_from_slice(part);
     }
 
+    /// The bytes, without a copy; wiping them is then the caller's affair.
+    pub fn into_vec(mut self) -> Vec<u8> {
+        std::mem::take(&mut *self.0)
+    }
+
     /// The bytes, to be handed on without a copy; they are wiped when the last part of them is dropped.
     pub fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self.0)
+    }
+}
+
+impl From<Vec<u8>> for WipingBuffer {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+}
+
+/// Never fails.
+impl std::io::Write for WipingBuffer {
+    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        self.extend_from_slice(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

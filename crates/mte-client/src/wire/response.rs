@@ -210,6 +210,11 @@ impl ResponseOpener {
             _ => None,
         };
         let expected = Expected { encode_type: self.encode_type, place: Place::raw(1, 0) };
+        // The body may be long in coming, and other responses move the direction on: no other epoch's secret is kept for it.
+        let secrets = match announced {
+            0 => secrets,
+            _ => secrets.narrowed_to(number + 1).map_err(ResponseError::Body)?,
+        };
         let stage = match self.encode_type {
             _ if announced == 0 => Stage::Nothing,
             EncodeType::Mke => Stage::Mke(Opener::new(secrets, expected, BytesMut::new())),
