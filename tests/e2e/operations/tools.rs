@@ -168,7 +168,12 @@ fn the_status_page_is_drawn_in_a_browser() {
         };
         let told = tokio::task::spawn_blocking(run).await.unwrap();
         println!("{}", stdout(&told));
-        assert!(told.status.success(), "{}{}", stdout(&told), String::from_utf8_lossy(&told.stderr));
+        let errors = String::from_utf8_lossy(&told.stderr);
+        assert!(
+            told.status.success(),
+            "{}{errors}\nscripts/setup test installs what this needs",
+            stdout(&told)
+        );
         load.finish().await;
     });
 }

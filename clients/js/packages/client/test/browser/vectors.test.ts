@@ -1,14 +1,14 @@
 import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type BrowserSession, chromiumBinary, startBrowser } from "../support/browser.js";
+import { type BrowserSession, startBrowser } from "../support/browser.js";
 import type { PageGlobals } from "../support/page.js";
 import type { Vectors } from "../support/vectors.js";
 
 const file = new URL("../../../../../../crates/mte-codec/vectors/v1.json", import.meta.url);
 const vectors = JSON.parse(readFileSync(file, "utf8")) as Vectors;
 
-describe.skipIf(chromiumBinary() === undefined)(
+describe(
   "in a browser, the vectors that every implementation shares",
   () => {
     let browser: BrowserSession;

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import { bundle, chromiumBinary, startBrowser } from "../../../client/test/support/browser.js";
+import { bundle, startBrowser } from "../../../client/test/support/browser.js";
 import type { CompatPage } from "../help/page.js";
 import { vectors } from "../help/vectors.js";
 
-it.skipIf(chromiumBinary() === undefined)(
+it(
   "the vectors open, are made again and are refused in a browser as they are elsewhere",
   async () => {
     const browser = await startBrowser({
