@@ -7,7 +7,6 @@ import { type RelayProcess, startRelay } from "../support/relay-process.js";
 import { startTamperProxy, type TamperProxy } from "../support/tamper.js";
 import { type Echo, pause, startUpstream, type Upstream } from "../support/upstream.js";
 
-
 describe("in a browser, over TLS, from a page of another origin,", () => {
   let certificate: Certificate;
   let upstream: Upstream;
