@@ -4,6 +4,7 @@
 use std::{
     fs::File,
     io,
+    ops::Range,
     os::unix::fs::FileExt,
     sync::Arc,
     time::{Duration, Instant},
@@ -23,7 +24,7 @@ use crate::harness::{
 /// Something that may be in memory, and its name.
 type Wanted = (String, [u8; 32]);
 
-/// The writable memory of a process, counted for each secret.
+/// How often each secret stands in a process's memory.
 fn count(pid: u32, wanted: &[Wanted]) -> io::Result<Vec<usize>> {
     // Most places are ruled out by two bytes; this build does not optimise.
     let mut begins = vec![false; 1 << 16];
@@ -32,17 +33,10 @@ fn count(pid: u32, wanted: &[Wanted]) -> io::Result<Vec<usize>> {
     }
     let memory = File::open(format!("/proc/{pid}/mem"))?;
     let mut counts = vec![0; wanted.len()];
-    for line in std::fs::read_to_string(format!("/proc/{pid}/maps"))?.lines() {
-        let mut fields = line.split(' ');
-        let (range, mode) = (fields.next().unwrap(), fields.next().unwrap());
-        if !mode.starts_with("rw") {
-            continue;
-        }
-        let (start, end) = range.split_once('-').unwrap();
-        let [start, end] = [start, end].map(|text| u64::from_str_radix(text, 16).unwrap());
-        let mut part = vec![0; (end - start) as usize];
-        // A mapping may have gone since.
-        if memory.read_exact_at(&mut part, start).is_err() {
+    for range in written(pid)? {
+        let mut part = vec![0; (range.end - range.start) as usize];
+        // It may have been unmapped since.
+        if memory.read_exact_at(&mut part, range.start).is_err() {
             continue;
         }
         for (at, pair) in part.windows(2).enumerate() {
@@ -54,6 +48,35 @@ fn count(pid: u32, wanted: &[Wanted]) -> io::Result<Vec<usize>> {
         }
     }
     Ok(counts)
+}
+
+/// The memory that a process has written to: of the gibibyte that its allocator reserves, some mebibytes.
+fn written(pid: u32) -> io::Result<Vec<Range<u64>>> {
+    let (pages, size) = (File::open(format!("/proc/{pid}/pagemap"))?, procfs::page_size());
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    for line in std::fs::read_to_string(format!("/proc/{pid}/maps"))?.lines() {
+        let mut fields = line.split(' ');
+        let (range, mode) = (fields.next().unwrap(), fields.next().unwrap());
+        if !mode.starts_with("rw") {
+            continue;
+        }
+        let (start, end) = range.split_once('-').unwrap();
+        let [start, end] = [start, end].map(|text| u64::from_str_radix(text, 16).unwrap());
+        let mut entries = vec![0; ((end - start) / size * 8) as usize];
+        pages.read_exact_at(&mut entries, start / size * 8)?;
+        for (index, entry) in entries.as_chunks().0.iter().enumerate() {
+            // The two highest bits: in memory, or swapped out.
+            if u64::from_le_bytes(*entry) >> 62 == 0 {
+                continue;
+            }
+            let at = start + index as u64 * size;
+            match ranges.last_mut().filter(|last| last.end == at) {
+                Some(last) => last.end += size,
+                None => ranges.push(at..at + size),
+            }
+        }
+    }
+    Ok(ranges)
 }
 
 /// Expects so many copies of each secret; what a request leaves is gone some moments after its answer.
