@@ -138,8 +138,8 @@ fn offer(index: usize, [encoder, decoder]: &[DecapsulationKey; 2]) -> PairReques
     PairRequest {
         pair_id: format!("pair-{index}"),
         encoder_public_key: encoder.encapsulation_key().to_vec(),
-        encoder_personalization: format!("encoder {index}"),
+        encoder_personalization: format!("encoder-{index}"),
         decoder_public_key: decoder.encapsulation_key().to_vec(),
-        decoder_personalization: format!("decoder {index}"),
+        decoder_personalization: format!("decoder-{index}"),
     }
 }
