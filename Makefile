@@ -1,6 +1,6 @@
 # `make run` shows the relay at work, `make test` runs every test; both install what they need first.
 
-.PHONY: run test test-js test-js-only bench build vectors help
+.PHONY: run test test-js test-js-only deps bench build vectors help
 .DEFAULT_GOAL := help
 
 # Where tests say that they were not done, and why.
@@ -46,6 +46,11 @@ test-js-only:
 	cd clients/js && npm run lint && npm run build && npm run docs
 	cd clients/js && $(JS_ENV) npm test && $(JS_ENV) npm run test:browser
 	cd clients/js && npm run test:pack && npm run size
+
+deps: ## Check the dependencies: licences, sources, bans, and any that nothing uses
+	@scripts/setup deps
+	cargo deny --locked check licenses bans sources
+	cargo machete
 
 bench: ## Measure against a direct upstream, nginx and a plain Pingora proxy, in one run
 	@scripts/setup build bench
