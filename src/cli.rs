@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use clap::{Args, Parser, Subcommand};
 use mte_relay::{
     config::{Carried, Problems, ProcessEnvironment, Source},
+    process,
     relay::{Relay, Until},
     telemetry,
 };
@@ -88,6 +89,8 @@ pub(crate) fn source(file: Option<PathBuf>) -> Source {
 }
 
 fn serve(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
+    // Before there is any secret to keep.
+    let private = process::keep_memory_private();
     let source = source(file);
     // Warnings of the configuration come before it says how to log.
     let config = match source.load(&Arc::new(Carried::default())) {
@@ -95,6 +98,9 @@ fn serve(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
         Err(problems) => return explain(&source, &problems),
     };
     telemetry::init(&config.log);
+    if let Err(error) = private {
+        log::warn!("memory may be written to core dumps: {error}");
+    }
     config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     log::info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -17,6 +17,7 @@ pub mod handover;
 pub mod lifecycle;
 pub mod pairs;
 pub mod pool;
+pub mod process;
 pub mod rate;
 pub mod relay;
 pub mod reload;

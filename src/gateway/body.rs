@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::header;
-use mte_codec::{EncodeType, Expected, HEADER_LEN, Header, OpenError, Opener, open, seal};
+use mte_codec::{EncodeType, Expected, HEADER_LEN, Header, OpenError, Opener, WipingBuffer, open, seal};
 use pingora_proxy::Session;
 
 use super::error::Failure;
@@ -264,7 +264,7 @@ impl FirstPart {
         if self.length.is_some_and(|length| length > most as u64) {
             return Err(too_large);
         }
-        let mut message = zeroize::Zeroizing::new(Vec::new());
+        let mut message = WipingBuffer::default();
         let mut end = open::EndFinder::default();
         while !(self.length.is_none() && end.is_whole(&message)) {
             let Some(bytes) = self.read(session).await? else { break };
@@ -273,11 +273,10 @@ impl FirstPart {
                 return Err(too_large);
             }
         }
-        let opened = open::message(&snapshot.decoder, expected, &mut message)?;
-        if opened.plaintext.len() > limit {
+        let (_, data) = open::gathered(&snapshot.decoder, expected, message)?;
+        if data.len() > limit {
             return Err(too_large);
         }
-        let data = Bytes::copy_from_slice(opened.plaintext);
         Ok(self.whole(data))
     }
 
@@ -335,7 +334,7 @@ impl Stream {
 #[derive(Default)]
 struct Ready {
     one: Bytes,
-    joined: BytesMut,
+    joined: WipingBuffer,
 }
 
 impl Ready {
@@ -349,7 +348,11 @@ impl Ready {
     }
 
     fn take(&mut self) -> Bytes {
-        if self.joined.is_empty() { std::mem::take(&mut self.one) } else { self.joined.split().freeze() }
+        if self.joined.is_empty() {
+            std::mem::take(&mut self.one)
+        } else {
+            std::mem::take(&mut self.joined).into_bytes()
+        }
     }
 }
 

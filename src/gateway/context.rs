@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mte_codec::{EncodeType, Numbers};
+use mte_codec::EncodeType;
 use mte_protocol::{ResponseHeaders, SealedHeaders, client_id::ClientId};
 
-use super::{body::RequestBody, client::Client, error::Failure};
+use super::{body::RequestBody, client::Client, error::Failure, response_keys::ResponseKeys};
 use crate::{
     config::Config,
     domains::Tenant,
@@ -106,8 +106,8 @@ pub struct Exchange {
     pub body: RequestBody,
     /// The number of the request's first message, if the client bound the request: the response says it back.
     pub bound: Option<u64>,
-    /// The response's numbers, until it begins.
-    pub numbers: Option<Numbers>,
+    /// What the response is sealed with, until it begins.
+    pub keys: Option<ResponseKeys>,
     /// The fields of `x-mte-relay` that are echoed.
     pub pair_id: String,
     /// The seventh field.

@@ -12,6 +12,7 @@ pub mod error;
 mod forward;
 mod request;
 mod response;
+mod response_keys;
 mod route;
 mod strict;
 mod upstream;

@@ -26,6 +26,7 @@ use super::{
     body::{FirstPart, RequestBody},
     context::{Exchange, RequestContext},
     error::Failure,
+    response_keys::{RESPONSE_MESSAGES, ResponseKeys},
 };
 use crate::{
     domains::{RequireSealedHeaders, Tenant},
@@ -36,9 +37,6 @@ use crate::{
 
 /// Characters of a client id in the log.
 const MAX_LOGGED_ID: usize = 64;
-
-/// Headers and body of a response: two messages at most.
-const RESPONSE_MESSAGES: u64 = 2;
 
 /// The one value of a header that may come once; `None` if it did not come.
 ///
@@ -173,6 +171,8 @@ pub async fn open(
 
     let first = opening.first.unwrap_or_default();
     let numbers = commit(store, owner, &pair_id, &snapshot, first, u64::from(opening.index)).await?;
+    let keys = ResponseKeys::new(&numbers, encode_type, &mut rand::rng());
+    let keys = keys.map_err(|error| Failure::Internal(format!("the response's keys: {error}")))?;
     tenant.metrics.codec(Operation::Open, u64::from(opening.index));
     // Only now is it known that the client itself has sent this: nobody else can use up its allowance.
     let allowed = shared.request_rate.check(&owner, 1, ctx.config.limits.requests_per_second);
@@ -198,7 +198,7 @@ pub async fn open(
         headers_sealed: has_headers,
         body,
         bound,
-        numbers: Some(numbers),
+        keys: Some(keys),
         pair_id,
         streaming,
     })

@@ -343,15 +343,21 @@ impl PairStore for MemoryStore {
         let end = state.next_response.checked_add(commit.reserve).filter(|end| *end <= NUMBER_LIMIT);
         let end = end.ok_or(PairError::Exhausted)?;
         state.decoder.window.commit(commit.first, commit.count)?;
+        // Wipes the epochs left behind. The request brings the secrets of those it reached, so that nothing is derived under
+        // the lock; but one that raced with others may have reached an epoch that none of them brought.
         if let Some(secrets) = commit.decoder.filter(|new| new.newer_than(&state.decoder.secrets)) {
             state.decoder.secrets = secrets;
         }
-        // Wipes the epochs left behind. A request that raced with others may have reached an epoch whose
-        // secret nobody brought along; the next request brings it.
+        if let Some(secrets) = state.decoder.secrets.advanced(&state.decoder.window) {
+            state.decoder.secrets = secrets;
+        }
         let reached = EpochSecret::index_of(end);
         let newer =
             |new: &EpochSecret| new.index() > state.encoder.index() && u64::from(new.index()) <= reached;
         if let Some(secret) = commit.encoder.filter(newer) {
+            state.encoder = secret;
+        }
+        if let Some(secret) = state.encoder.at(reached) {
             state.encoder = secret;
         }
         let first = std::mem::replace(&mut state.next_response, end);
@@ -383,7 +389,7 @@ mod tests {
     }
 
     fn pair(id: &str) -> NewPair {
-        let secret = EpochSecret::from_bytes(0, [7; 32]);
+        let secret = EpochSecret::from_bytes(0, &[7; 32]);
         NewPair { pair_id: id.into(), decoder: secret.clone(), encoder: secret }
     }
 
@@ -401,6 +407,20 @@ mod tests {
         let replayed = store.commit(owner(1), "a", commit(&snapshot, 0, 3)).await;
         assert_eq!(replayed, Err(PairError::Number(mte_codec::WindowError::Replayed)));
         assert_eq!(store.begin(owner(1), "a").await.unwrap().next_response, 4);
+    }
+
+    #[tokio::test]
+    async fn requests_that_race_leave_no_epoch_behind_although_none_brings_the_secrets() {
+        let store = MemoryStore::new(limits());
+        store.create_all(owner(1), vec![pair("a")]).await.unwrap();
+        let snapshot = store.begin(owner(1), "a").await.unwrap();
+        for number in 0..600 {
+            store.commit(owner(1), "a", commit(&snapshot, number, 1)).await.unwrap();
+        }
+        let after = store.begin(owner(1), "a").await.unwrap();
+        assert_eq!((after.next_response, after.encoder.index()), (1_200, 1_200 / 32));
+        assert!(after.decoder.epoch_of(63).is_err(), "the window reaches back to 88");
+        assert!(after.decoder.epoch_of(64).is_ok());
     }
 
     #[tokio::test]

@@ -17,7 +17,8 @@
 //! | `cli` | the binary |
 //! | `docs` | what the documentation says of metrics, logs and settings |
 //! | `operations` | what operators do and see: reload, hand-over, admin listener, logs, metrics |
-//! | `memory` | what a streamed body costs; needs a release build |
+//! | `memory` | what a streamed body costs; of a release build |
+//! | `secrets` | what is left of secrets in memory; of a release build |
 //!
 //! What the protocol itself refuses is tested in `tests/interop`, by another implementation of it.
 
@@ -34,6 +35,7 @@ mod operations;
 mod requests;
 mod responses;
 mod routing;
+mod secrets;
 mod smuggling;
 mod streaming;
 mod tls;

@@ -110,7 +110,7 @@ pub fn prepare(
     let sealing = ctx.exchange.as_mut().and_then(|exchange| {
         let exchanged = Exchanged {
             encode_type: exchange.encode_type,
-            numbers: exchange.numbers.take()?,
+            keys: exchange.keys.take()?,
             bound: exchange.bound,
             wanted: Wanted {
                 response_headers: std::mem::take(&mut exchange.response_headers),

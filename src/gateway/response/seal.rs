@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use mte_codec::{
-    EncodeType, MAX_FRAME, Numbers, Place, SealError, Sealer, Slot,
+    EncodeType, MAX_FRAME, Place, Prepared, SealError, Sealer, WipingBuffer,
     seal::{self, InPlace},
 };
 use mte_protocol::{
@@ -19,7 +19,7 @@ use super::{
     decode::{Coding, DecodeError, Decoder},
     headers::{self, Wanted},
 };
-use crate::gateway::error::Failure;
+use crate::gateway::{error::Failure, response_keys::ResponseKeys};
 
 static RELAY: HeaderName = HeaderName::from_static(X_MTE_RELAY);
 static RELAY_HEADERS: HeaderName = HeaderName::from_static(X_MTE_RELAY_EH);
@@ -35,9 +35,9 @@ enum ResponseBody {
     /// Type MTE: gathered, then sealed whole.
     Gather {
         /// What the message will be sealed with.
-        slot: Box<Slot>,
+        key: Box<Prepared>,
         /// The plaintext so far.
-        plaintext: zeroize::Zeroizing<Vec<u8>>,
+        plaintext: WipingBuffer,
         /// The most it may hold.
         limit: usize,
     },
@@ -49,8 +49,8 @@ enum ResponseBody {
 pub struct Exchanged {
     /// How this exchange is encoded.
     pub encode_type: EncodeType,
-    /// The response's numbers.
-    pub numbers: Numbers,
+    /// What its messages are sealed with.
+    pub keys: ResponseKeys,
     /// The number of the request's first message, if the client bound the request: the response says it back.
     pub bound: Option<u64>,
     /// Which headers are sealed.
@@ -123,8 +123,8 @@ impl Sealing {
         }
         let map = self.sealed_map(response, follows);
         let place = Place::text(0, u8::from(follows));
-        let slot = self.exchanged.numbers.slot(0, encode_type, place).map_err(failed)?;
-        let message = seal::message(slot, &map, &mut rand::rng()).map_err(failed)?;
+        let key = self.exchanged.keys.take_head(place).map_err(failed)?;
+        let message = key.message(&map, &mut rand::rng()).map_err(failed)?;
         insert(response, &RELAY_HEADERS, &text::encode(&message))?;
         (self.sizes.map, self.sizes.map_encoded) = (map.len() as u64, message.len() as u64);
         self.messages = 1 + u64::from(follows);
@@ -135,7 +135,7 @@ impl Sealing {
             return Ok(());
         }
         insert(response, &header::CONTENT_TYPE, OCTET_STREAM)?;
-        let slot = self.exchanged.numbers.slot(1, encode_type, Place::raw(1, 0)).map_err(failed)?;
+        let key = self.exchanged.keys.take_body().map_err(failed)?;
         // One frame, one write: a body that states a small length is no stream that anybody watches.
         let small = length.filter(|length| *length <= MAX_FRAME);
         match small {
@@ -148,14 +148,12 @@ impl Sealing {
         }
         self.body = match (encode_type, small) {
             (EncodeType::Mke, Some(length)) => {
-                ResponseBody::Small(Box::new(InPlace::new(slot, length).map_err(failed)?))
+                ResponseBody::Small(Box::new(InPlace::new(key, length).map_err(failed)?))
             }
-            (EncodeType::Mke, None) => {
-                ResponseBody::Stream(Box::new(Sealer::new(&slot, &mut rand::rng()).map_err(failed)?))
-            }
+            (EncodeType::Mke, None) => ResponseBody::Stream(Box::new(key.sealer().map_err(failed)?)),
             (EncodeType::Mte, _) => ResponseBody::Gather {
-                slot: Box::new(slot),
-                plaintext: zeroize::Zeroizing::default(),
+                key: Box::new(key),
+                plaintext: WipingBuffer::default(),
                 limit: max_mte,
             },
         };
@@ -287,9 +285,9 @@ impl ResponseBody {
             return Ok(sealed);
         }
         match std::mem::replace(self, Self::Finished) {
-            Self::Small(message) => message.finish(&mut rand::rng()).map_err(failed),
-            Self::Gather { slot, plaintext, .. } => {
-                Ok(seal::message(*slot, &plaintext, &mut rand::rng()).map_err(failed)?.into())
+            Self::Small(message) => message.finish().map_err(failed),
+            Self::Gather { key, plaintext, .. } => {
+                Ok(key.message(&plaintext, &mut rand::rng()).map_err(failed)?.into())
             }
             _ => Ok(sealed),
         }
