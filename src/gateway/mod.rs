@@ -395,7 +395,7 @@ impl ProxyHttp for Gateway {
     async fn response_trailer_filter(
         &self,
         _: &mut Session,
-        _: &mut HeaderMap,
+        _: &mut http::HeaderMap,
         ctx: &mut Self::CTX,
     ) -> Result<Option<Bytes>> {
         ctx.response_ended = true;
