@@ -12,6 +12,9 @@ use super::{body::RequestBody, client::Client, error::Failure, response::Respons
 use crate::{
     config::Config,
     domains::Tenant,
+    limits::{Counted, Gathered},
+    rate::Network,
+    relay::Shared,
     telemetry::{RouteLabel, TraceId},
     upstream::InUse,
 };
@@ -56,6 +59,12 @@ pub struct RequestContext {
     pub response_size: [u64; 2],
     /// Counts the request as in flight until it is dropped.
     pub in_flight: Option<super::InFlight>,
+    /// Counts it for its client network, if it shares its connection with others.
+    pub stream: Option<Counted<Network>>,
+    /// What its body holds of the budget for bodies in memory.
+    pub gathered: Option<Gathered>,
+    /// What the response's body holds of it.
+    pub response_gathered: Option<Gathered>,
 }
 
 /// A request at a peer.
@@ -136,7 +145,39 @@ impl RequestContext {
             request_size: [0; 2],
             response_size: [0; 2],
             in_flight: Some(in_flight),
+            stream: None,
+            gathered: None,
+            response_gathered: None,
         }
+    }
+
+    /// The network that it counts for.
+    pub fn network(&self) -> Option<Network> {
+        self.from.address.map(Network::from)
+    }
+
+    /// Room for a body in memory, within the relay's budget; nothing is taken yet.
+    pub fn gathered(&self, shared: &Shared) -> Gathered {
+        let tenant = self.tenant.as_ref().filter(|_| self.config.domains.are_several());
+        shared.gathered.body(self.config.limits.gathered, tenant.map(|tenant| tenant.id), self.network())
+    }
+
+    /// Takes room for the response's body, of which there are `bytes` in all, if it is of type MTE.
+    ///
+    /// # Errors
+    /// 503 if there is no more room.
+    pub fn hold_response(&mut self, shared: &Shared, bytes: usize) -> Result<(), Failure> {
+        if !self.exchange.as_ref().is_some_and(|exchange| exchange.encode_type == EncodeType::Mte) {
+            return Ok(());
+        }
+        let mut held = match self.response_gathered.take() {
+            Some(held) => held,
+            None => self.gathered(shared),
+        };
+        // What is larger is refused for that.
+        let outcome = held.hold(bytes.min(self.config.limits.max_mte_body));
+        self.response_gathered = Some(held);
+        Ok(outcome?)
     }
 
     /// The peer that has the request.

@@ -37,9 +37,13 @@ pub use self::{
     request::{expect_continue, single},
     route::Route,
 };
-use self::{client::Client, error::Failure};
+use self::{
+    client::Client,
+    error::{Failure, Overload},
+};
 use crate::{
     control,
+    limits::BodyDeadline,
     relay::Shared,
     telemetry::{Operation, RouteLabel, TraceId},
 };
@@ -85,6 +89,13 @@ impl Gateway {
     /// Everything up to the upstream; `Ok(true)` if the request was answered here. Each way is boxed: a future is
     /// as large as its largest way, and Pingora moves it for every request.
     async fn receive(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool, Failure> {
+        if session.as_downstream().is_http2() {
+            // A lock of the client network's shard; over HTTP/1.1 the connection is counted already.
+            let network = crate::edge::connection(session).and_then(|connection| connection.network);
+            let in_flight = self.shared.in_flight.get();
+            let counted = self.shared.connections.stream(network, in_flight, &ctx.config.limits);
+            ctx.stream = counted.map_err(|_| Failure::Overloaded(Overload::Requests))?;
+        }
         strict::check(session)?;
         let request = session.as_downstream().req_header();
         ctx.host = host(request)?;
@@ -164,13 +175,20 @@ fn check_header_size(request: &RequestHeader, max: usize) -> Result<(), Failure>
     if size > max { Err(Failure::HeadersTooLarge { size, limit: max }) } else { Ok(()) }
 }
 
-/// The next part of a request's body. Pingora's own time limit does not hold for HTTP/2.
+/// The next part of a body that is held in memory. Pingora's own time limit does not hold for HTTP/2, and starts over with
+/// every byte.
 ///
 /// # Errors
-/// 408 after `limit`, 400 for what cannot be read.
-pub async fn read_body_part(session: &mut Session, limit: Duration) -> Result<Option<Bytes>, Failure> {
-    let downstream = session.as_downstream_mut();
-    match tokio::time::timeout(limit, downstream.read_request_body()).await {
+/// 408 once the client has taken too long, 400 for what cannot be read.
+pub async fn read_body_part(
+    session: &mut Session,
+    deadline: &mut BodyDeadline,
+) -> Result<Option<Bytes>, Failure> {
+    let (began, limit) = (Instant::now(), deadline.remaining());
+    let part = tokio::time::timeout(limit, session.as_downstream_mut().read_request_body()).await;
+    let len = part.as_ref().ok().and_then(|part| part.as_ref().ok()?.as_ref()).map_or(0, Bytes::len);
+    deadline.waited(began.elapsed(), len);
+    match part {
         Ok(Ok(part)) => Ok(part),
         Ok(Err(error)) => Err(unreadable(session, &error)),
         Err(_) => {
@@ -323,6 +341,9 @@ impl ProxyHttp for Gateway {
             response::rewrite_location(&tenant.upstream, &origin, response);
         }
         let downstream = session.as_downstream();
+        // Before anything is sent, where the size is known: then it can still be refused.
+        let stated = response::content_length(response).unwrap_or_default();
+        ctx.hold_response(&self.shared, stated).map_err(Failure::into_pingora)?;
         if let Some(exchange) = &mut ctx.exchange {
             let signed = ctx.client.as_ref().map_or("", |(_, signed)| signed.as_str());
             let method = &downstream.req_header().method;
@@ -353,9 +374,12 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut Self::CTX,
     ) -> Result<Option<Duration>> {
+        if ctx.exchange.is_some() && !session.was_upgraded() {
+            ctx.response_size[0] += body.as_ref().map_or(0, |part| part.len() as u64);
+            ctx.hold_response(&self.shared, ctx.response_size[0] as usize).map_err(Failure::into_pingora)?;
+        }
         if let Some(exchange) = ctx.exchange.as_mut().filter(|_| !session.was_upgraded()) {
             let began = Instant::now();
-            ctx.response_size[0] += body.as_ref().map_or(0, |part| part.len() as u64);
             exchange.response.filter(body, end).map_err(Failure::into_pingora)?;
             ctx.timing.encode += began.elapsed();
         }

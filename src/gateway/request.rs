@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     domains::Tenant,
+    limits::BodyDeadline,
     pairs::{Commit, Owner, PairStore, Snapshot},
     relay::Shared,
     telemetry::{Operation, TraceId},
@@ -106,7 +107,8 @@ pub async fn open(
     }
     let snapshot = store.begin(owner, &pair_id).await?;
 
-    let mut first_part = FirstPart::new(session, &ctx.config.limits, ctx.config.timeouts.read)?;
+    let deadline = BodyDeadline::gathered(&ctx.config.timeouts);
+    let mut first_part = FirstPart::new(session, &ctx.config.limits, deadline)?;
     expect_continue(session).await?;
     let has_body = first_part.is_present(session).await?;
     let (has_url, has_headers) = (url.is_some(), sealed.is_some());
@@ -154,7 +156,12 @@ pub async fn open(
             }
             EncodeType::Mte => {
                 let limit = ctx.config.limits.max_mte_body;
-                Box::pin(first_part.open_gathered(session, &snapshot, expected, limit)).await?
+                let mut held = ctx.gathered(shared);
+                let opened =
+                    Box::pin(first_part.open_gathered(session, &snapshot, expected, limit, &mut held))
+                        .await?;
+                ctx.gathered = Some(held);
+                opened
             }
         };
     } else if has_body {
@@ -169,8 +176,8 @@ pub async fn open(
     let first = opening.first.unwrap_or_default();
     let numbers = commit(store, owner, &pair_id, &snapshot, first, u64::from(opening.index)).await?;
     tenant.metrics.codec(Operation::Open, u64::from(opening.index));
-    ctx.timing.client_wait = first_part.waited;
-    ctx.timing.decode = began.elapsed().saturating_sub(first_part.waited);
+    ctx.timing.client_wait = first_part.waited();
+    ctx.timing.decode = began.elapsed().saturating_sub(first_part.waited());
 
     // From here on the numbers are spent, whatever comes.
     let target = match plain_url {

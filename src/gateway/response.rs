@@ -149,7 +149,8 @@ pub fn seal_head(
     Ok(sizes)
 }
 
-fn content_length(response: &ResponseHeader) -> Option<usize> {
+/// The length that a response states.
+pub fn content_length(response: &ResponseHeader) -> Option<usize> {
     response.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

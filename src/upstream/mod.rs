@@ -240,6 +240,7 @@ mod tests {
                 read: second,
                 write: second,
                 idle: second,
+                body: Duration::from_secs(30),
                 headers: second,
                 drain: second,
             },
