@@ -240,7 +240,7 @@ mod tests {
                 read: second,
                 write: second,
                 idle: second,
-                body: Duration::from_secs(30),
+                body: second,
                 headers: second,
                 drain: second,
             },

@@ -14,6 +14,7 @@
 //! | `cli` | the binary |
 //! | `docs` | what the documentation says of metrics, logs and settings |
 //! | `operations` | what operators do and see: reload, hand-over, admin listener, logs, metrics |
+//! | `limits` | what clients can make the relay spend |
 //! | `memory` | what a streamed body costs; needs a release build |
 //!
 //! What the protocol itself refuses is tested in `tests/interop`, by another implementation of it.
@@ -25,6 +26,7 @@ mod docs;
 mod edge;
 mod failures;
 mod harness;
+mod limits;
 mod memory;
 mod operations;
 mod routing;
