@@ -105,16 +105,18 @@ impl PairingRate {
     /// Takes `count` pairs from the allowance of an address; `rate` is a network's, per second.
     ///
     /// # Errors
-    /// Seconds to wait.
+    /// Seconds to wait: until the whole burst is there, since a request is refused before it is known how many pairs it
+    /// asks for.
     pub fn check(&self, address: IpAddr, count: u32, rate: Option<u32>) -> Result<(), u64> {
         // A network that is refused takes nothing from its site: it cannot use up what its neighbours have.
-        self.networks.check(&address.into(), count, rate)?;
-        match Site::of(address) {
+        let network = self.networks.check(&address.into(), count, rate);
+        let whole = network.and_then(|()| match Site::of(address) {
             Some(site) => {
                 self.sites.check(&site, count, rate.map(|rate| rate.saturating_mul(NETWORKS_PER_SITE)))
             }
             None => Ok(()),
-        }
+        });
+        whole.map_err(|wait| wait.max(u64::from(BURST)))
     }
 }
 

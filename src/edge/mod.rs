@@ -180,12 +180,12 @@ impl Edge {
         let report = Report { metrics: self.shared.metrics.clone(), client };
         let stream = match outcome {
             Ok(Ok(stream)) => stream,
-            // Load balancers look whether a port is open: that is nothing to report.
-            Ok(Err(Refused { why, .. })) if why == SILENT => return None,
             Ok(Err(Refused { cause: connections::NETWORK, .. })) => {
                 self.refuse(connections::NETWORK, client);
                 return None;
             }
+            // Load balancers look whether a port is open: that is nothing to report.
+            Ok(Err(Refused { why, .. })) if why == SILENT => return None,
             Ok(Err(Refused { cause, why })) => {
                 report.refused(cause, &why);
                 return None;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mte_codec::{EncodeType, Numbers};
+use mte_codec::{EncodeType, Numbers, seal};
 use mte_protocol::{SealedHeaders, client_id::ClientId};
 
 use super::{body::RequestBody, client::Client, error::Failure, response::ResponseBody};
@@ -162,7 +162,8 @@ impl RequestContext {
         shared.gathered.body(self.config.limits.gathered, tenant.map(|tenant| tenant.id), self.network())
     }
 
-    /// Takes room for the response's body, of which there are `bytes` in all, if it is of type MTE.
+    /// Takes room for the response's body, of which there are `bytes` in all, if it is of type MTE: as much as it has
+    /// when it is sealed.
     ///
     /// # Errors
     /// 503 if there is no more room.
@@ -175,7 +176,8 @@ impl RequestContext {
             None => self.gathered(shared),
         };
         // What is larger is refused for that.
-        let outcome = held.hold(bytes.min(self.config.limits.max_mte_body));
+        let bytes = bytes.min(self.config.limits.max_mte_body);
+        let outcome = held.hold(seal::message_len(EncodeType::Mte, bytes));
         self.response_gathered = Some(held);
         Ok(outcome?)
     }

@@ -62,7 +62,7 @@ fn a_trickled_encrypted_body_is_408_of_either_type_and_never_reaches_the_upstrea
                 let sealed = session.seal(Request::post("/").body(Pattern::bytes(len)).unwrap());
                 let bytes = session.bytes(&sealed);
                 let mut wire = relay.wire().await;
-                wire.send(&bytes[..bytes.len() - len + 5_000]).await;
+                wire.send(&bytes[..bytes.len() - len as usize + 5_000]).await;
                 let (status, taken) = trickle(wire, b"x", PAUSE).await;
                 assert_eq!(status, 408, "{encode_type:?} {len} after {taken:?}");
             }

@@ -128,7 +128,7 @@ fn requests_over_http2_are_no_more_than_connections_may_be() {
             let waits = waits.clone();
             async move {
                 let _ = tokio::time::timeout(hold, waits.acquire()).await;
-                Ok(reply("done"))
+                Ok(reply("done".to_owned()))
             }
         })
         .await;

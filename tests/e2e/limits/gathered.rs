@@ -9,7 +9,7 @@ const OTHER: &str = "other.test";
 
 async fn started(gathered: &str) -> Relay {
     let upstream = Upstream::standard().await;
-    let top = format!("limits: {{gathered: {gathered}, max_mte_body: 1MiB}}");
+    let top = format!("limits: {{gathered: {gathered}, max_mte_body: 1MiB}}\ntrusted_proxies: [127.0.0.0/8]");
     let setup = Setup::default().top(&top).tenant(HOST, &upstream.url(), "");
     setup.tenant(OTHER, &upstream.url(), "").start().await
 }
@@ -21,7 +21,7 @@ async fn session(relay: &Relay, host: &str) -> Session {
 }
 
 fn upload(session: &Session, len: usize) -> (SealedRequest, Vec<u8>) {
-    let sealed = session.seal(Request::post("/up").body(Pattern::bytes(len)).unwrap());
+    let sealed = session.seal(Request::post("/up").body(Pattern::bytes(len as u64)).unwrap());
     let bytes = session.bytes(&sealed);
     (sealed, bytes)
 }
@@ -34,7 +34,8 @@ async fn whole(relay: &Relay, session: &Session, len: usize) -> Message {
 
 /// Sends all but the last bytes of an upload, and waits until the relay holds that.
 async fn half(relay: &Relay, session: &Session, len: usize) -> (Wire, Vec<u8>) {
-    let (_, bytes) = upload(session, len);
+    let (sealed, bytes) = upload(session, len);
+    let len = sealed.body.len();
     let mut wire = relay.wire().await;
     let before = relay.shared.gathered.used();
     let (now, later) = bytes.split_at(bytes.len() - 10);
@@ -48,14 +49,14 @@ fn mte_bodies_beyond_the_budget_are_503_and_there_is_room_again_afterwards() {
     run(async {
         let relay = started("400KiB").await;
         let sessions = [session(&relay, HOST).await, session(&relay, HOST).await];
-        let (mut wire, rest) = half(&relay, &sessions[0], 200_000).await;
-        let refused = whole(&relay, &sessions[1], 200_000).await;
+        let (mut wire, rest) = half(&relay, &sessions[0], 100_000).await;
+        let refused = whole(&relay, &sessions[1], 100_000).await;
         assert_eq!((refused.status(), refused.header("retry-after")), (503, Some("1")));
         wire.send(rest).await;
         assert_eq!(wire.response(false).await.unwrap().status(), 200, "what is held goes on");
         drop(wire);
         eventually("everything is given back", || relay.shared.gathered.used() == 0).await;
-        assert_eq!(whole(&relay, &sessions[0], 200_000).await.status(), 200);
+        assert_eq!(whole(&relay, &sessions[0], 100_000).await.status(), 200);
         relay.deserted().await;
         assert_eq!(relay.shared.gathered.used(), 0);
     });
@@ -65,11 +66,17 @@ fn mte_bodies_beyond_the_budget_are_503_and_there_is_room_again_afterwards() {
 fn one_tenants_bodies_do_not_keep_out_anothers() {
     run(async {
         let relay = started("400KiB").await;
-        let (first, second) = (session(&relay, HOST).await, session(&relay, OTHER).await);
-        let (held, _) = half(&relay, &first, 280_000).await;
-        assert_eq!(whole(&relay, &session(&relay, HOST).await, 60_000).await.status(), 503);
-        // From the same network, which has its part for all tenants.
-        assert_eq!(whole(&relay, &second, 10_000).await.status(), 200);
+        let sessions = [session(&relay, HOST).await, session(&relay, HOST).await, session(&relay, OTHER).await];
+        let (held, _) = half(&relay, &sessions[0], 140_000).await;
+        assert_eq!(whole(&relay, &sessions[1], 30_000).await.status(), 503);
+        // Another tenant, from another network.
+        let (_, bytes) = upload(&sessions[2], 20_000);
+        let line = bytes.windows(2).position(|window| window == b"\r\n").unwrap() + 2;
+        let mut wire = relay.wire().await;
+        wire.send(&bytes[..line]).await;
+        wire.send("x-forwarded-for: 203.0.113.7\r\n").await;
+        wire.send(&bytes[line..]).await;
+        assert_eq!(wire.response(false).await.unwrap().status(), 200);
         drop(held);
     });
 }
@@ -83,10 +90,10 @@ fn mte_responses_count_as_well() {
             let response = client.get(format!("/{kind}/100000")).await.unwrap();
             assert_eq!(response.into_body().bytes(1 << 20).await.unwrap(), Pattern::bytes(100_000));
         }
-        let error = client.get("/bytes/400000").await.unwrap_err();
+        let error = client.get("/bytes/200000").await.unwrap_err();
         assert_eq!(error.relay_status(), Some(503), "{}", error.report());
         // Where the length is not known, the response's head is gone when there is no more room: it is cut.
-        let opened = match client.get("/stream/400000").await {
+        let opened = match client.get("/stream/200000").await {
             Ok(response) => response.into_body().bytes(1 << 20).await,
             Err(error) => Err(error),
         };

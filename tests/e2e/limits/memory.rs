@@ -62,16 +62,17 @@ fn unfinished_pairings_do_not_grow_the_process_beyond_the_budget_of_gathered_byt
         let head = format!("POST /api/mte-pair HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 819000\r\n\r\n");
         let body = vec![b' '; 800_000];
         let mut wires = Vec::new();
-        for _ in 0..100 {
+        for _ in 0..200 {
             let mut wire = victim.wire().await;
             wire.send(&head).await;
             // What is refused is not read for long.
-            let _ = tokio::time::timeout(Duration::from_millis(300), wire.send(&body)).await;
+            let _ = tokio::time::timeout(Duration::from_millis(200), wire.send(&body)).await;
             wires.push(wire);
         }
         let grown = victim.growth_within(before, Duration::from_secs(1)).await;
-        // Twice the budget, a hundred connections, and what the allocator keeps: without a budget it is 80 MiB and more.
-        assert!(grown < 50 * MIB, "grown by {} MiB", grown / MIB);
+        println!("{} MiB for 200 unfinished pairings", grown / MIB);
+        // Twice the budget, two hundred connections, and what the allocator keeps: without a budget it is 180 MiB and more.
+        assert!(grown < 110 * MIB, "grown by {} MiB", grown / MIB);
         victim.serves().await;
     });
 }
