@@ -85,6 +85,10 @@ struct Entry {
     pair: Weak<Pair>,
 }
 
+/// What an entry weighs.
+#[cfg(test)]
+pub(super) const ENTRY: usize = size_of::<Entry>();
+
 /// The pairs of one tenant in this shard.
 #[derive(Default)]
 struct Lane {

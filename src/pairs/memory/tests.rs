@@ -260,3 +260,11 @@ async fn a_pair_that_is_used_outlives_its_idle_timeout() {
     store.sweep();
     assert_eq!(store.counts().live, 1);
 }
+
+#[test]
+fn a_pair_weighs_no_more_than_the_documented_kibibyte() {
+    // With its two counts, its id and name, its place in the owner's list and in both queues, and the owner's entry.
+    let (owner, entry) = (size_of::<(Owner, Vec<Arc<shard::Pair>>)>() * 2, shard::ENTRY * 2);
+    let all = size_of::<shard::Pair>() + 16 + 64 + 4 * size_of::<Arc<shard::Pair>>() + 2 * entry + owner;
+    assert!(all < 1_024, "{all} bytes");
+}

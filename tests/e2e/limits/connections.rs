@@ -141,11 +141,14 @@ fn requests_over_http2_are_no_more_than_connections_may_be() {
             let stream = TcpStream::connect(relay.tls.unwrap()).await.unwrap();
             let stream = authority.handshake(stream, HOST, false, true).await.unwrap();
             let (sender, connection) =
-                hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                    .await
+                    .unwrap();
             tokio::spawn(connection);
             let ask = || {
                 let mut sender = sender.clone();
-                let request = Request::get(format!("https://{HOST}/open")).body(Empty::<Bytes>::new()).unwrap();
+                let request =
+                    Request::get(format!("https://{HOST}/open")).body(Empty::<Bytes>::new()).unwrap();
                 tokio::spawn(async move { sender.send_request(request).await.unwrap() })
             };
             let waiting: Vec<_> = (0..4).map(|_| ask()).collect();

@@ -66,7 +66,8 @@ fn mte_bodies_beyond_the_budget_are_503_and_there_is_room_again_afterwards() {
 fn one_tenants_bodies_do_not_keep_out_anothers() {
     run(async {
         let relay = started("400KiB").await;
-        let sessions = [session(&relay, HOST).await, session(&relay, HOST).await, session(&relay, OTHER).await];
+        let sessions =
+            [session(&relay, HOST).await, session(&relay, HOST).await, session(&relay, OTHER).await];
         let (held, _) = half(&relay, &sessions[0], 140_000).await;
         assert_eq!(whole(&relay, &sessions[1], 30_000).await.status(), 503);
         // Another tenant, from another network.
