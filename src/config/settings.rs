@@ -146,9 +146,9 @@ settings! {
         max_mte_body: Size = Size(1 << 20),
         /// Bytes of pairing requests and of bodies of encode type MTE held in memory at once, in all; beyond it, 503. 0 is unlimited.
         gathered: Size = Size(256 << 20),
-        /// Client connections in all, and HTTP/2 requests in flight; beyond it, closed (503). 0 is unlimited.
+        /// Client connections in all, and as many requests in flight; beyond it, closed (503). 0 is unlimited.
         connections: usize = 20_000,
-        /// The same for one client network (/24, /56).
+        /// The same for one client network (/24, /56), of requests for those over HTTP/2.
         connections_per_network: usize = 5_000,
         /// Pairs per second and client network (/24, /56; five times that per /48), burst of twice that; beyond it, 429. 0 is unlimited.
         pairs_per_second: u32 = 200,

@@ -32,7 +32,7 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::{HttpProxy, Session};
 use tokio::io::AsyncReadExt;
 
-pub use self::connections::{Connections, TooManyStreams};
+pub use self::connections::{Connections, TooManyRequests};
 use self::{
     connections::Slot,
     watch::{Head, Limits, Report, Watched},

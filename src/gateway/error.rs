@@ -123,7 +123,7 @@ pub enum Overload {
     KeyExchanges,
     /// Room for requests.
     #[error(
-        "as many requests are in flight over HTTP/2 as limits.connections or connections_per_network allows"
+        "as many requests are in flight as limits.connections allows, or limits.connections_per_network over HTTP/2"
     )]
     Requests,
 }

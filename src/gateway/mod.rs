@@ -89,13 +89,13 @@ impl Gateway {
     /// Everything up to the upstream; `Ok(true)` if the request was answered here. Each way is boxed: a future is
     /// as large as its largest way, and Pingora moves it for every request.
     async fn receive(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool, Failure> {
-        if session.as_downstream().is_http2() {
-            // A lock of the client network's shard; over HTTP/1.1 the connection is counted already.
-            let network = crate::edge::connection(session).and_then(|connection| connection.network);
-            let in_flight = self.shared.in_flight.get();
-            let counted = self.shared.connections.stream(network, in_flight, &ctx.config.limits);
-            ctx.stream = counted.map_err(|_| Failure::Overloaded(Overload::Requests))?;
-        }
+        // A lock of the client network's shard for HTTP/2; over HTTP/1.1 the connection is counted already.
+        let shares = session.as_downstream().is_http2();
+        let network = crate::edge::connection(session).and_then(|connection| connection.network);
+        let in_flight = self.shared.in_flight.get();
+        let counted =
+            self.shared.connections.request(network.filter(|_| shares), in_flight, &ctx.config.limits);
+        ctx.stream = counted.map_err(|_| Failure::Overloaded(Overload::Requests))?;
         strict::check(session)?;
         let request = session.as_downstream().req_header();
         ctx.host = host(request)?;

@@ -7,8 +7,8 @@ use rlimit::Resource;
 /// For each connection of a client: its own, and one to an upstream.
 const PER_CONNECTION: u64 = 2;
 
-/// For listeners, the admin listener, files, name resolution, health checks.
-const RESERVE: u64 = 256;
+/// For listeners, the admin listener, files, name resolution, health checks, and unused connections to upstreams.
+const RESERVE: u64 = 768;
 
 /// Asked for where connections have no limit.
 pub const MANY: usize = 100_000;
@@ -44,10 +44,10 @@ mod tests {
 
     #[test]
     fn descriptors_are_kept_in_reserve() {
-        assert_eq!(room(1_024), 384);
+        assert_eq!(room(1_024), 256);
         assert_eq!(room(64), 16);
         assert_eq!(room(0), 1);
-        assert!(room(40_256) == 20_000);
+        assert!(room(needed(20_000)) == 20_000);
     }
 
     #[test]

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Request;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use mte_client::{EncodeType, KemId, wire::Offer};
+use tokio::net::TcpStream;
 
 use super::{BOUND, trickle};
-use crate::harness::{HOST, Pattern, Relay, Session, Setup, Upstream, pairing, run};
+use crate::harness::{Authority, HOST, Pattern, Relay, Session, Setup, Upstream, channel, pairing, run};
 
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -36,6 +39,31 @@ fn a_trickled_pairing_body_is_408_however_much_came_at_first() {
         relay.settled().await;
         assert_eq!(relay.shared.gathered.used(), 0);
         assert_eq!(relay.client().get("/").await.unwrap().status(), 200);
+    });
+}
+
+#[test]
+fn a_trickled_pairing_body_is_408_over_http2_as_well() {
+    run(async {
+        let upstream = Upstream::standard().await;
+        let (authority, files) = (Authority::new(), tempfile::tempdir().unwrap());
+        let tls = authority.settings(files.path(), HOST, "");
+        let relay =
+            Setup::default().top("timeouts: {read: 1s}").tenant(HOST, &upstream.url(), &tls).start().await;
+        let stream = TcpStream::connect(relay.tls.unwrap()).await.unwrap();
+        let stream = authority.handshake(stream, HOST, false, true).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let (pieces, body) = channel();
+        tokio::spawn(async move {
+            while pieces.send(Ok(Bytes::from_static(b" "))).await.is_ok() {
+                tokio::time::sleep(PAUSE).await;
+            }
+        });
+        let request = Request::post(format!("https://{HOST}/api/mte-pair")).body(Box::pin(body)).unwrap();
+        let answer = tokio::time::timeout(BOUND, sender.send_request(request)).await.unwrap().unwrap();
+        assert_eq!(answer.status(), 408);
     });
 }
 
