@@ -177,6 +177,11 @@ impl Domains {
         self.exact.get(name).or_else(wildcard).or(self.default.as_ref())
     }
 
+    /// Whether there is more than one tenant.
+    pub fn are_several(&self) -> bool {
+        self.exact.len() + self.wildcard.len() + usize::from(self.default.is_some()) > 1
+    }
+
     /// Every tenant, in no order.
     pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
         self.exact.values().chain(self.wildcard.values()).chain(&self.default)

@@ -30,12 +30,13 @@ pub use crate::lifecycle::{Stop, Until};
 use crate::{
     admin::{self, History},
     config::{Config, Listener, Source},
-    edge::Edge,
+    edge::{Connections, Edge},
     gateway::{Gateway, InFlightCounter},
     lifecycle::{self, Lifecycle, Phase, Shutdown},
+    limits::{GatherBudget, WorkQueue, descriptors},
     pairs::{MemoryStore, Owner},
     pool::CodecPool,
-    rate::{KeyedRate, Network},
+    rate::{KeyedRate, PairingRate},
     reload::{Reloader, Reloads},
     telemetry::Metrics,
     upstream::{Upstream, health},
@@ -60,8 +61,14 @@ pub struct Shared {
     pub pairs: MemoryStore,
     /// The codec pool.
     pub pool: Arc<CodecPool>,
-    /// Limits pairing.
-    pub pairing_rate: KeyedRate<Network>,
+    /// Limits how fast clients pair.
+    pub pairing_rate: PairingRate,
+    /// Cores for pairing.
+    pub pairing_work: WorkQueue,
+    /// Limits bodies held in memory.
+    pub gathered: Arc<GatherBudget>,
+    /// Limits connections.
+    pub connections: Arc<Connections>,
     /// Limits encrypted requests.
     pub request_rate: KeyedRate<Owner>,
     /// Limits encrypted requests that do not decode.
@@ -102,7 +109,10 @@ impl Relay {
             upgrade_socket: config.upgrade_socket.clone(),
             pairs,
             pool: Arc::new(CodecPool::new(config.pool_size, metrics.pool.clone())),
-            pairing_rate: KeyedRate::default(),
+            pairing_rate: PairingRate::default(),
+            pairing_work: WorkQueue::new(config.threads),
+            gathered: Arc::default(),
+            connections: Arc::default(),
             request_rate: KeyedRate::default(),
             failure_rate: KeyedRate::default(),
             in_flight: InFlightCounter::default(),
@@ -152,6 +162,7 @@ impl Relay {
     fn serve(self, until: Until, take_over: Option<&Path>) {
         let config = self.shared.config.load_full();
         let signals = matches!(until, Until::Signal);
+        find_room(&self.shared.connections, config.limits.connections);
         let mut conf = ServerConf {
             threads: config.threads,
             // The wait for requests in flight, and the end after it, are ours (see `lifecycle`): Pingora's never comes.
@@ -193,12 +204,31 @@ impl Relay {
     }
 }
 
+/// Sees to file descriptors for the connections that may be open, and says so where there are too few.
+fn find_room(connections: &Connections, wanted: usize) {
+    // Without a limit on connections the descriptors are it: as many as the system lets the process have.
+    let asked = if wanted == usize::MAX { descriptors::MANY } else { wanted };
+    let Some(room) = descriptors::raise(asked) else { return };
+    connections.set_room(room);
+    if room < asked {
+        log::warn!(
+            "limits.connections: there are file descriptors for {room} connections only, not for {asked}: raise the limit \
+             of open files (LimitNOFILE, ulimit -n) to {}, or lower limits.connections",
+            descriptors::needed(asked)
+        );
+    }
+}
+
+/// What HTTP/2 holds of a response that its client does not take, for each request.
+const H2_SEND_BUFFER: usize = 128 << 10;
+
 /// Leaves `max_header_bytes` to the gateway, which logs what it refuses: HTTP/2 counts 32 bytes more for every field.
 fn http2(config: &Config) -> H2Options {
     const FIELDS: usize = 512;
     let most = config.limits.max_header_bytes.saturating_add(FIELDS * 32);
     let mut options = default_h2_options();
     options.max_header_list_size(u32::try_from(most).unwrap_or(u32::MAX));
+    options.max_send_buffer_size(H2_SEND_BUFFER);
     options
 }
 

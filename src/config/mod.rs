@@ -115,8 +115,12 @@ pub struct Pairs {
     pub max_per_client: usize,
     /// Pairs in one pairing request.
     pub max_per_request: usize,
+    /// Pairs of one client network.
+    pub max_per_network: usize,
     /// Pairs in all.
     pub max_total: usize,
+    /// The most of these, as a part of one, that a tenant may keep while others want room.
+    pub tenant_share: f64,
 }
 
 /// Limits on requests, as in `limits:` of the file. Sizes in bytes.
@@ -130,6 +134,12 @@ pub struct Limits {
     pub max_body: Option<u64>,
     /// A body of encode type MTE.
     pub max_mte_body: usize,
+    /// Bodies held in memory at once.
+    pub gathered: usize,
+    /// Client connections, and HTTP/2 requests in flight.
+    pub connections: usize,
+    /// The same for one client network.
+    pub connections_per_network: usize,
     /// Pairs per second and client network; `None` is unlimited.
     pub pairs_per_second: Option<u32>,
     /// Requests per second and client id, and failed ones per client network; `None` is unlimited.
@@ -149,6 +159,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// A TLS handshake, and then a request's header fields.
     pub headers: Duration,
+    /// A body that is held in memory.
+    pub body: Duration,
     /// Requests in flight on SIGTERM.
     pub drain: Duration,
 }

@@ -125,8 +125,12 @@ settings! {
         max_per_client: usize = 200,
         /// Pairs in one pairing request.
         max_per_request: usize = 100,
-        /// Pairs in all. When full, pairs never used go first, then pairing answers 503.
+        /// Pairs of one client network (/24, /56); beyond it, 429.
+        max_per_network: usize = 100_000,
+        /// Pairs in all. When full, what tenants have above their share goes first, then pairs never used, then pairing answers 503.
         max_total: usize = 1_000_000,
+        /// The most of max_total that one tenant may keep while others want room.
+        tenant_share: f64 = 0.5,
         /// Weaker KEMs are refused: ml-kem-512, ml-kem-768, ml-kem-1024, x-wing (which alone satisfies x-wing, and does not
         /// satisfy ml-kem-1024).
         min_kem: String = "ml-kem-512".into(),
@@ -144,7 +148,13 @@ settings! {
         max_body: Size = Size(0),
         /// Bytes of a body of encode type MTE, which is held in memory.
         max_mte_body: Size = Size(1 << 20),
-        /// Pairs per second and client network (/24, /56), burst of twice that; beyond it, 429. 0 is unlimited.
+        /// Bytes of pairing requests and of bodies of encode type MTE held in memory at once, in all; beyond it, 503. 0 is unlimited.
+        gathered: Size = Size(256 << 20),
+        /// Client connections in all, and as many requests in flight; beyond it, closed (503). 0 is unlimited.
+        connections: usize = 20_000,
+        /// The same for one client network (/24, /56), of requests for those over HTTP/2.
+        connections_per_network: usize = 5_000,
+        /// Pairs per second and client network (/24, /56; five times that per /48), burst of twice that; beyond it, 429. 0 is unlimited.
         pairs_per_second: u32 = 200,
         /// Requests per second and client id, burst of twice that; beyond it, 429. 0 is unlimited. Requests that do not
         /// decode count against their client network (/24, /56) instead, at the same rate.
@@ -165,6 +175,8 @@ settings! {
         idle: Span = seconds(60),
         /// A TLS handshake, and then a request's header fields, may take this long in all.
         headers: Span = seconds(10),
+        /// A body that is held in memory (pairing, type MTE, the first part of others) may take this long in all.
+        body: Span = seconds(30),
         /// On SIGTERM, requests in flight may take this long.
         drain: Span = seconds(30),
     }

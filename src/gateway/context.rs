@@ -13,6 +13,9 @@ use super::{body::RequestBody, client::Client, error::Failure, response_keys::Re
 use crate::{
     config::Config,
     domains::Tenant,
+    limits::{Counted, Gathered},
+    rate::Network,
+    relay::Shared,
     telemetry::{RouteLabel, TraceId},
     upstream::{Choice, Tried},
 };
@@ -63,6 +66,10 @@ pub struct RequestContext {
     pub response_size: [u64; 2],
     /// Counts the request as in flight until it is dropped.
     pub in_flight: Option<super::InFlight>,
+    /// Counts it for its client network, if it shares its connection with others.
+    pub stream: Option<Counted<Network>>,
+    /// What its body holds of the budget for bodies in memory.
+    pub gathered: Option<Gathered>,
 }
 
 /// A request at a peer.
@@ -140,7 +147,26 @@ impl RequestContext {
             request_size: [0; 2],
             response_size: [0; 2],
             in_flight: Some(in_flight),
+            stream: None,
+            gathered: None,
         }
+    }
+
+    /// The network that it counts for.
+    pub fn network(&self) -> Option<Network> {
+        self.from.address.map(Network::from)
+    }
+
+    /// Room for a body in memory, within the relay's budget; nothing is taken yet.
+    pub fn gathered(&self, shared: &Shared) -> Gathered {
+        let tenant = self.tenant.as_ref().filter(|_| self.config.domains.are_several());
+        shared.gathered.body(self.config.limits.gathered, tenant.map(|tenant| tenant.id), self.network())
+    }
+
+    /// Room for the response's body, if it is held in memory: one of type MTE.
+    pub fn response_gathered(&self, shared: &Shared) -> Option<Gathered> {
+        let exchange = self.exchange.as_ref()?;
+        (exchange.encode_type == EncodeType::Mte).then(|| self.gathered(shared))
     }
 
     /// The peer that has the request.

@@ -8,7 +8,10 @@ use mte_protocol::{
     ErrorBody, PairingError, RelayHeaderError, SealedHeadersError, Status, TargetError, TextError,
 };
 
-use crate::pairs::{CreateError, PairError};
+use crate::{
+    limits::BudgetFull,
+    pairs::{CreateError, PairError},
+};
 
 /// A failure of the relay's own. Its display is for the log; [`Failure::client_text`] is for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +74,12 @@ pub enum Failure {
     /// The pair store is full.
     #[error("the pair store is full")]
     StoreFull,
+    /// The client's network has as many live pairs as it may.
+    #[error("the client network has as many pairs as pairs.max_per_network allows")]
+    NetworkFull,
+    /// The relay has no more of something that requests share.
+    #[error("overloaded: {0}")]
+    Overloaded(#[from] Overload),
     /// One of 559 to 569, with the reason for the log.
     #[error("{}: {reason}", status.text())]
     Relay {
@@ -111,6 +120,40 @@ pub enum Failure {
     Internal(String),
 }
 
+/// What the relay has no more of, for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Overload {
+    /// Memory for bodies.
+    #[error(
+        "the bodies held in memory have reached limits.gathered, or this client network's or tenant's part of it"
+    )]
+    Gathered,
+    /// Cores for pairing.
+    #[error("too many pairs wait for their key exchange")]
+    KeyExchanges,
+    /// Room for requests.
+    #[error(
+        "as many requests are in flight as limits.connections allows, or limits.connections_per_network over HTTP/2"
+    )]
+    Requests,
+}
+
+impl Overload {
+    fn cause(self) -> &'static str {
+        match self {
+            Self::Gathered => "gathered",
+            Self::KeyExchanges => "pairing_queue",
+            Self::Requests => "too_many_requests",
+        }
+    }
+}
+
+impl From<BudgetFull> for Failure {
+    fn from(_: BudgetFull) -> Self {
+        Self::Overloaded(Overload::Gathered)
+    }
+}
+
 impl Failure {
     /// One of the relay's own statuses.
     pub fn relay(status: Status, reason: impl Into<Cow<'static, str>>) -> Self {
@@ -137,6 +180,8 @@ impl Failure {
             Self::TooManyPairs { .. } => "pairing_rate",
             Self::TooManyRequests { .. } => "request_rate",
             Self::StoreFull => "store_full",
+            Self::NetworkFull => "network_full",
+            Self::Overloaded(overload) => overload.cause(),
             Self::Relay { cause, .. } => cause,
             Self::NoUpstream(_) => "no_upstream",
             Self::LateBody(_) => "late_body",
@@ -176,9 +221,9 @@ impl Failure {
             Self::RequestTimeout => 408,
             Self::PairExists(_) => 409,
             Self::TooLarge { .. } => 413,
-            Self::TooManyPairs { .. } | Self::TooManyRequests { .. } => 429,
+            Self::TooManyPairs { .. } | Self::TooManyRequests { .. } | Self::NetworkFull => 429,
             Self::HeadersTooLarge { .. } | Self::TooManyHeaders { .. } => 431,
-            Self::StoreFull | Self::NoUpstream(_) => 503,
+            Self::StoreFull | Self::Overloaded(_) | Self::NoUpstream(_) => 503,
             Self::Relay { status, .. } => status.code(),
             Self::BadGateway(_) => 502,
             Self::GatewayTimeout(_) => 504,
@@ -209,6 +254,8 @@ impl Failure {
             Self::TooManyRequests { .. } => "too many requests in too short a time: wait".into(),
             Self::NoUpstream(_) => "no upstream is available now: try again later".into(),
             Self::StoreFull => "no room for more pairs now: try again later".into(),
+            Self::NetworkFull => "your network has too many pairs: try again later".into(),
+            Self::Overloaded(_) => "the relay is busy: try again later".into(),
             Self::Relay { status, .. } => status.text().into(),
             Self::BadGateway(_) => "the upstream could not be reached or did not answer properly".into(),
             Self::GatewayTimeout(_) => "the upstream did not answer in time".into(),
@@ -220,9 +267,11 @@ impl Failure {
     pub fn level(&self) -> log::Level {
         match self {
             Self::Internal(_) => log::Level::Error,
-            Self::BadGateway(_) | Self::GatewayTimeout(_) | Self::NoUpstream(_) | Self::StoreFull => {
-                log::Level::Warn
-            }
+            Self::BadGateway(_)
+            | Self::GatewayTimeout(_)
+            | Self::NoUpstream(_)
+            | Self::StoreFull
+            | Self::Overloaded(_) => log::Level::Warn,
             _ => log::Level::Info,
         }
     }
@@ -233,6 +282,8 @@ impl Failure {
             Self::TooManyPairs { retry_after } | Self::TooManyRequests { retry_after } => Some(*retry_after),
             Self::NoUpstream(_) => Some(5),
             Self::StoreFull => Some(30),
+            Self::NetworkFull => Some(60),
+            Self::Overloaded(_) => Some(1),
             _ => None,
         }
     }
@@ -336,6 +387,7 @@ impl From<CreateError> for Failure {
         match error {
             CreateError::Exists(index) => Self::PairExists(index),
             CreateError::Full => Self::StoreFull,
+            CreateError::NetworkFull => Self::NetworkFull,
         }
     }
 }

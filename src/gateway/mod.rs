@@ -37,9 +37,13 @@ pub use self::{
     request::{expect_continue, identify, single},
     route::Route,
 };
-use self::{client::Client, error::Failure};
+use self::{
+    client::Client,
+    error::{Failure, Overload},
+};
 use crate::{
     control,
+    limits::BodyDeadline,
     relay::Shared,
     telemetry::{RouteLabel, TraceId},
 };
@@ -96,6 +100,13 @@ impl Gateway {
     /// Everything up to the upstream; `Ok(true)` if the request was answered here. Each way is boxed: a future is
     /// as large as its largest way, and Pingora moves it for every request.
     async fn receive(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool, Failure> {
+        // A lock of the client network's shard for HTTP/2; over HTTP/1.1 the connection is counted already.
+        let shares = session.as_downstream().is_http2();
+        let network = crate::edge::connection(session).and_then(|connection| connection.network);
+        let in_flight = self.shared.in_flight.get();
+        let counted =
+            self.shared.connections.request(network.filter(|_| shares), in_flight, &ctx.config.limits);
+        ctx.stream = counted.map_err(|_| Failure::Overloaded(Overload::Requests))?;
         strict::check(session)?;
         let request = session.as_downstream().req_header();
         let host = host(request)?;
@@ -209,13 +220,20 @@ fn check_header_size(request: &RequestHeader, limits: &crate::config::Limits) ->
     if size > max { Err(Failure::HeadersTooLarge { size, limit: max }) } else { Ok(()) }
 }
 
-/// The next part of a request's body. Pingora's own time limit does not hold for HTTP/2.
+/// The next part of a body that is held in memory. Pingora's own time limit does not hold for HTTP/2, and starts over with
+/// every byte.
 ///
 /// # Errors
-/// 408 after `limit`, 400 for what cannot be read.
-pub async fn read_body_part(session: &mut Session, limit: Duration) -> Result<Option<Bytes>, Failure> {
-    let downstream = session.as_downstream_mut();
-    match tokio::time::timeout(limit, downstream.read_request_body()).await {
+/// 408 once the client has taken too long, 400 for what cannot be read.
+pub async fn read_body_part(
+    session: &mut Session,
+    deadline: &mut BodyDeadline,
+) -> Result<Option<Bytes>, Failure> {
+    let (began, limit) = (Instant::now(), deadline.remaining());
+    let part = tokio::time::timeout(limit, session.as_downstream_mut().read_request_body()).await;
+    let len = part.as_ref().ok().and_then(|part| part.as_ref().ok()?.as_ref()).map_or(0, Bytes::len);
+    deadline.waited(began.elapsed(), len);
+    match part {
         Ok(Ok(part)) => Ok(part),
         Ok(Err(error)) => Err(unreadable(session, &error)),
         Err(_) => {
@@ -376,7 +394,8 @@ impl ProxyHttp for Gateway {
         let tenant = tenant(ctx)?;
         ctx.response_ended = response::ends_with_head(&session.as_downstream().req_header().method, response);
         upstream::answered(ctx);
-        response::prepare(session, ctx, &tenant, response)?;
+        let held = ctx.response_gathered(&self.shared);
+        response::prepare(session, ctx, &tenant, response, held)?;
         upstream::head_is_ready(ctx);
         Ok(())
     }

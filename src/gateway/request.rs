@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     domains::{RequireSealedHeaders, Tenant},
+    limits::BodyDeadline,
     pairs::{Commit, Owner, PairStore, Snapshot},
     relay::Shared,
     telemetry::{Operation, TraceId},
@@ -106,7 +107,8 @@ pub async fn open(
     }
     let snapshot = store.begin(owner, &pair_id).await?;
 
-    let mut first_part = FirstPart::new(session, &ctx.config.limits, ctx.config.timeouts.read)?;
+    let deadline = BodyDeadline::gathered(&ctx.config.timeouts);
+    let mut first_part = FirstPart::new(session, &ctx.config.limits, deadline)?;
     expect_continue(session).await?;
     let has_body = first_part.is_present(session).await?;
     let (has_url, has_headers) = (url.is_some(), sealed.is_some());
@@ -157,7 +159,12 @@ pub async fn open(
             }
             EncodeType::Mte => {
                 let limit = ctx.config.limits.max_mte_body;
-                Box::pin(first_part.open_gathered(session, &snapshot, expected, limit)).await?
+                let mut held = ctx.gathered(shared);
+                let opened =
+                    Box::pin(first_part.open_gathered(session, &snapshot, expected, limit, &mut held))
+                        .await?;
+                ctx.gathered = Some(held);
+                opened
             }
         };
     } else if has_body {
@@ -177,8 +184,8 @@ pub async fn open(
     // Only now is it known that the client itself has sent this: nobody else can use up its allowance.
     let allowed = shared.request_rate.check(&owner, 1, ctx.config.limits.requests_per_second);
     allowed.map_err(|retry_after| Failure::TooManyRequests { retry_after })?;
-    ctx.timing.client_wait = first_part.waited;
-    ctx.timing.decode = began.elapsed().saturating_sub(first_part.waited);
+    ctx.timing.client_wait = first_part.waited();
+    ctx.timing.decode = began.elapsed().saturating_sub(first_part.waited());
 
     // From here on the numbers are spent, whatever comes.
     let target = match plain_url {

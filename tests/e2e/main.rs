@@ -17,6 +17,7 @@
 //! | `cli` | the binary |
 //! | `docs` | what the documentation says of metrics, logs and settings |
 //! | `operations` | what operators do and see: reload, hand-over, admin listener, logs, metrics |
+//! | `limits` | what clients can make the relay spend |
 //! | `memory` | what a streamed body costs; of a release build |
 //! | `secrets` | what is left of secrets in memory; of a release build |
 //!
@@ -30,6 +31,7 @@ mod docs;
 mod edge;
 mod failures;
 mod harness;
+mod limits;
 mod memory;
 mod operations;
 mod requests;

@@ -38,6 +38,7 @@ pub(super) fn check(
     for (name, value) in [
         ("pairs.max_per_client", settings.pairs.max_per_client),
         ("pairs.max_per_request", settings.pairs.max_per_request),
+        ("pairs.max_per_network", settings.pairs.max_per_network),
         ("pairs.max_total", settings.pairs.max_total),
     ] {
         if value == 0 {
@@ -67,12 +68,28 @@ pub(super) fn check(
             settings.pairs.max_per_client
         ));
     }
+    let share = settings.pairs.tenant_share;
+    if !(share > 0.0 && share <= 1.0) {
+        problems
+            .add("pairs.tenant_share", format!("{share} is not above 0 and at most 1: write 0.5 for a half"));
+    }
+    if settings.timeouts.body.0.is_zero() {
+        problems.add("timeouts.body", "must be longer than 0: no body would ever arrive in time");
+    }
+    let (gathered, mte) = (settings.limits.gathered.0, settings.limits.max_mte_body.0);
+    if gathered > 0 && gathered / 2 < mte {
+        problems.warn(format!(
+            "limits.gathered ({}) is less than twice limits.max_mte_body ({}): one large body can keep out all others",
+            settings.limits.gathered, settings.limits.max_mte_body
+        ));
+    }
     let timeouts = Timeouts {
         connect: settings.timeouts.connect.0,
         read: settings.timeouts.read.0,
         write: settings.timeouts.write.0,
         idle: settings.timeouts.idle.0,
         headers: settings.timeouts.headers.0,
+        body: settings.timeouts.body.0,
         drain: settings.timeouts.drain.0,
     };
     let listeners = listeners(&settings, problems);
@@ -107,13 +124,18 @@ pub(super) fn check(
             max_age: settings.pairs.max_age.0,
             max_per_client: settings.pairs.max_per_client,
             max_per_request: settings.pairs.max_per_request,
+            max_per_network: settings.pairs.max_per_network,
             max_total: settings.pairs.max_total,
+            tenant_share: settings.pairs.tenant_share,
         },
         limits: Limits {
             max_header_bytes: usize::try_from(settings.limits.max_header_bytes.0).unwrap_or(usize::MAX),
             header_names: settings.limits.header_names,
             max_body: Some(settings.limits.max_body.0).filter(|bytes| *bytes > 0),
             max_mte_body: usize::try_from(settings.limits.max_mte_body.0).unwrap_or(usize::MAX),
+            gathered: limit(usize::try_from(settings.limits.gathered.0).unwrap_or(usize::MAX)),
+            connections: limit(settings.limits.connections),
+            connections_per_network: limit(settings.limits.connections_per_network),
             pairs_per_second: Some(settings.limits.pairs_per_second).filter(|rate| *rate > 0),
             requests_per_second: Some(settings.limits.requests_per_second).filter(|rate| *rate > 0),
         },
@@ -126,6 +148,11 @@ pub(super) fn check(
         carried: carried.clone(),
         settings,
     }
+}
+
+/// A limit; 0 is none.
+fn limit(written: usize) -> usize {
+    if written == 0 { usize::MAX } else { written }
 }
 
 fn log(written: &LogSettings, problems: &mut Problems) -> Log {

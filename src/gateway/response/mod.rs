@@ -26,7 +26,7 @@ pub use self::{
     seal::{Exchanged, Sealing, Sizes},
 };
 use super::{RequestContext, error::Failure};
-use crate::{domains::Tenant, telemetry::Operation, upstream::Upstream};
+use crate::{domains::Tenant, limits::Gathered, telemetry::Operation, upstream::Upstream};
 
 /// Statuses that say something about a pair: clients repeat the request on them (docs/protocol.md, section 5).
 const RELAY_STATUSES: std::ops::RangeInclusive<u16> = 559..=569;
@@ -75,7 +75,8 @@ fn states_empty(response: &ResponseHeader) -> bool {
     response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0")
 }
 
-/// Prepares an upstream's final response for the client, up to what [`ResponseModule`] does.
+/// Prepares an upstream's final response for the client, up to what [`ResponseModule`] does. `held` is the room for a body
+/// that is gathered.
 ///
 /// # Errors
 /// A header that Pingora does not take; checked values do not cause one.
@@ -84,6 +85,7 @@ pub fn prepare(
     ctx: &mut RequestContext,
     tenant: &Tenant,
     response: &mut ResponseHeader,
+    held: Option<Gathered>,
 ) -> Result<()> {
     let client = ClientVersion::of(session);
     let trailers = response.version == Version::HTTP_2 && client == ClientVersion::Http2;
@@ -120,6 +122,7 @@ pub fn prepare(
             pair_id: exchange.pair_id.clone(),
             streaming: exchange.streaming.clone(),
             max_mte_body: ctx.config.limits.max_mte_body,
+            held,
         };
         Some(Box::new(Sealing::new(exchanged, head)))
     });

@@ -19,7 +19,10 @@ use super::{
     decode::{Coding, DecodeError, Decoder},
     headers::{self, Wanted},
 };
-use crate::gateway::{error::Failure, response_keys::ResponseKeys};
+use crate::{
+    gateway::{error::Failure, response_keys::ResponseKeys},
+    limits::Gathered,
+};
 
 static RELAY: HeaderName = HeaderName::from_static(X_MTE_RELAY);
 static RELAY_HEADERS: HeaderName = HeaderName::from_static(X_MTE_RELAY_EH);
@@ -61,8 +64,10 @@ pub struct Exchanged {
     pub pair_id: String,
     /// and the seventh field.
     pub streaming: Option<String>,
-    /// The largest body of type MTE.
+    /// The largest body of type MTE,
     pub max_mte_body: usize,
+    /// and the room for it.
+    pub held: Option<Gathered>,
 }
 
 /// One response on its way to the client.
@@ -121,6 +126,8 @@ impl Sealing {
         if encode_type == EncodeType::Mte && length.is_some_and(|length| length > max_mte) {
             return Err(too_large(max_mte));
         }
+        // Before anything is sent, where the size is known: then the response can still be refused.
+        self.hold(length.unwrap_or_default())?;
         let map = self.sealed_map(response, follows);
         let place = Place::text(0, u8::from(follows));
         let key = self.exchanged.keys.take_head(place).map_err(failed)?;
@@ -225,14 +232,24 @@ impl Sealing {
         if let Some(decoder) = &mut self.decoder {
             let decoded = decoder.push(body.as_deref().unwrap_or_default(), end).map_err(undecodable)?;
             self.sizes.body += decoded.len() as u64;
+            self.hold(self.sizes.body as usize)?;
             *body = Some(self.body.seal(&decoded, end)?);
         } else {
             let part = body.take().unwrap_or_default();
             self.sizes.body += part.len() as u64;
+            self.hold(self.sizes.body as usize)?;
             *body = Some(self.body.seal(&part, end)?);
         }
         self.body_took += began.elapsed();
         Ok(())
+    }
+
+    /// Takes room for a gathered body of `len` bytes so far: as much as it has when it is sealed.
+    fn hold(&mut self, len: usize) -> Result<(), Failure> {
+        let Some(held) = &mut self.exchanged.held else { return Ok(()) };
+        // What is larger is refused for that.
+        let len = len.min(self.exchanged.max_mte_body);
+        Ok(held.hold(seal::message_len(EncodeType::Mte, len))?)
     }
 
     /// Whether the final frame is still owed.

@@ -96,6 +96,13 @@ impl Process {
         self.output.lock().clone()
     }
 
+    /// Memory that it has in use now, in bytes.
+    pub fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+    }
+
     /// Its log so far, if it writes JSON.
     pub fn log(&self) -> Vec<serde_json::Value> {
         let output = self.output();
