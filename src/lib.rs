@@ -10,6 +10,7 @@
 pub mod admin;
 pub mod config;
 pub mod control;
+pub mod descriptors;
 pub mod domains;
 pub mod edge;
 pub mod gateway;
@@ -17,6 +18,7 @@ pub mod handover;
 pub mod lifecycle;
 pub mod pairs;
 pub mod pool;
+pub mod private_socket;
 pub mod rate;
 pub mod relay;
 pub mod reload;
