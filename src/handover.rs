@@ -326,7 +326,7 @@ mod tests {
         assert_eq!(received.names, format!("{} {}", one.address, two.address));
         assert_eq!(local_address(received.sockets[0]), Some(one.address));
         assert!(!path.exists());
-        let table = ListenFds::default();
+        let table: ListenFds = std::sync::Arc::new(parking_lot::Mutex::new(pingora_core::server::Fds::new()));
         let socket = received.sockets[1];
         received.put_into(&table, &[two]);
         assert_eq!(table.lock().get(&two.address.to_string()), Some(&socket));

@@ -21,6 +21,7 @@ use ipnet::IpNet;
 use mte_codec::KemId;
 
 pub use carried::{Carried, Files};
+pub(crate) use checks::host_name;
 pub use env::{Environment, ProcessEnvironment};
 pub use secret::{MASK, Secret};
 pub use settings::{Http2, Settings};
@@ -87,6 +88,8 @@ pub struct Admin {
     pub address: Option<SocketAddr>,
     /// Whether somebody asked for this address: the relay does not start without it then.
     pub required: bool,
+    /// Names and addresses of its own, as [`host_name`] writes them.
+    pub hosts: Vec<String>,
     /// A Unix socket beside it.
     pub socket: Option<PathBuf>,
     /// What changes anything needs this.

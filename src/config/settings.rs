@@ -84,6 +84,9 @@ settings! {
     AdminSettings {
         /// Address and port, or `none`. Never a tenant's listener.
         address: Option<String> = None,
+        /// Names and addresses of the listener beside localhost and the address that a request came to: requests for others
+        /// are refused.
+        hosts: Vec<String> = Vec::new(),
         /// A Unix socket beside it (mode 0600): what comes over it needs no token.
         socket: Option<PathBuf> = None,
         /// What changes anything needs this token: `authorization: Bearer <token>`.

@@ -24,7 +24,6 @@ use self::families::{Families, counters, options, registered};
 pub use self::{
     buckets::Buckets,
     families::Peer,
-    series::{Labelled, Series},
     tenant::{Finished, Operation, RouteLabel, TenantMetrics, Totals},
 };
 
