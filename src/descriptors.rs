@@ -28,13 +28,18 @@ pub fn raise_limit() {
         Err(error) => log::warn!("the limit of file descriptors cannot be raised: {error}"),
     }
     if raised.is_ok_and(|(_, hard)| hard < FEW) {
-        log::warn!("few file descriptors: a client's connection takes one, a proxied request one more; raise LimitNOFILE or ulimit -n");
+        log::warn!(
+            "few file descriptors: a client's connection takes one, a proxied request one more; raise LimitNOFILE or ulimit -n"
+        );
     }
 }
 
 /// Whether a call failed because this process (EMFILE) or the system (ENFILE) has no descriptor left.
 pub(crate) fn are_exhausted(error: &io::Error) -> bool {
-    matches!(nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or_default()), nix::errno::Errno::EMFILE | nix::errno::Errno::ENFILE)
+    matches!(
+        nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or_default()),
+        nix::errno::Errno::EMFILE | nix::errno::Errno::ENFILE
+    )
 }
 
 /// Descriptors that are kept back.

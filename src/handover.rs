@@ -93,8 +93,7 @@ pub async fn send(path: &Path, listeners: &[Listener]) -> Result<(), Error> {
         Err(error) => return Err(failed(error)),
     };
     // Of a listening socket the kernel names the user that listens: whoever took the path first cannot hide.
-    private_socket::check_peer(&successor)
-        .map_err(|why| Error::Untrusted { path: path.to_owned(), why })?;
+    private_socket::check_peer(&successor).map_err(|why| Error::Untrusted { path: path.to_owned(), why })?;
     let (mut names, mut sockets) = (Vec::new(), Vec::new());
     for Listener { address, .. } in listeners {
         names.push(address.to_string());
@@ -268,7 +267,12 @@ impl<S> Inheriting<S> {
 
 #[async_trait]
 impl<S: Service + 'static> Service for Inheriting<S> {
-    async fn start_service(&mut self, fds: Option<ListenFds>, shutdown: ShutdownWatch, listeners_per_fd: usize) {
+    async fn start_service(
+        &mut self,
+        fds: Option<ListenFds>,
+        shutdown: ShutdownWatch,
+        listeners_per_fd: usize,
+    ) {
         if let (Some(table), Some(received)) = (&fds, self.received.take()) {
             received.put_into(table, &self.listeners);
         }

@@ -171,7 +171,11 @@ mod tests {
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         watcher.join().unwrap();
         let seen = seen.lock();
-        assert!(seen.iter().all(|mode| *mode == PRIVATE), "{:o}", seen.iter().find(|m| **m != PRIVATE).unwrap());
+        assert!(
+            seen.iter().all(|mode| *mode == PRIVATE),
+            "{:o}",
+            seen.iter().find(|m| **m != PRIVATE).unwrap()
+        );
     }
 
     #[test]

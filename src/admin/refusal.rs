@@ -171,15 +171,42 @@ mod tests {
     #[test]
     fn only_requests_for_a_name_of_its_own_are_answered() {
         for host in [
-            "localhost", "LocalHost:9090", "localhost.", "127.0.0.1", "127.9.9.9:80", "[::1]", "[::1]:9090",
-            "[::ffff:127.0.0.1]", "10.1.2.3", "10.1.2.3:9090", "relay.internal", "Relay.Internal.:9090", "192.0.2.7",
+            "localhost",
+            "LocalHost:9090",
+            "localhost.",
+            "127.0.0.1",
+            "127.9.9.9:80",
+            "[::1]",
+            "[::1]:9090",
+            "[::ffff:127.0.0.1]",
+            "10.1.2.3",
+            "10.1.2.3:9090",
+            "relay.internal",
+            "Relay.Internal.:9090",
+            "192.0.2.7",
         ] {
             assert_eq!(refusal(Version::HTTP_11, "/config", &[("host", host)]), None, "{host}");
         }
         for host in [
-            "evil.test", "evil.test:9090", "localhost.evil.test", "127.0.0.1.evil.test", "evil.localhost", "10.1.2.4",
-            "0.0.0.0", "[::]", "", "localhost@evil.test", "evil.test@localhost", "127.1", "2130706433", "0x7f.1",
-            "local host", "localhost, evil.test", "admin", "[fe80::1]", "127.0.0.1:x",
+            "evil.test",
+            "evil.test:9090",
+            "localhost.evil.test",
+            "127.0.0.1.evil.test",
+            "evil.localhost",
+            "10.1.2.4",
+            "0.0.0.0",
+            "[::]",
+            "",
+            "localhost@evil.test",
+            "evil.test@localhost",
+            "127.1",
+            "2130706433",
+            "0x7f.1",
+            "local host",
+            "localhost, evil.test",
+            "admin",
+            "[fe80::1]",
+            "127.0.0.1:x",
         ] {
             let refused = refusal(Version::HTTP_11, "/livez", &[("host", host)]);
             assert!(matches!(refused, Some(Refusal::Host(_))), "{host}: {refused:?}");
@@ -217,7 +244,8 @@ mod tests {
         };
         assert!(!refused(&[]));
         assert!(!refused(&[("origin", "http://localhost:9090"), ("sec-fetch-site", "same-origin")]));
-        for origin in ["http://evil.test", "null", "http://localhost", "http://localhost:9090.evil.test", ""] {
+        for origin in ["http://evil.test", "null", "http://localhost", "http://localhost:9090.evil.test", ""]
+        {
             assert!(refused(&[("origin", origin)]), "{origin}");
         }
         for site in ["cross-site", "same-site"] {

@@ -101,7 +101,11 @@ fn refused(refusal: &Refusal, shared: &Shared) -> Answer {
 const FILES: usize = 4;
 
 /// Makes an answer that may take a while with thousands of tenants, on another thread: health checks do not wait for it.
-async fn large<T: Into<Bytes> + 'static>(admin: &Arc<Admin>, kind: &'static str, make: fn(&Shared) -> T) -> Answer {
+async fn large<T: Into<Bytes> + 'static>(
+    admin: &Arc<Admin>,
+    kind: &'static str,
+    make: fn(&Shared) -> T,
+) -> Answer {
     // It is never closed.
     let _place = admin.large_answers.acquire().await;
     let admin = admin.clone();

@@ -21,7 +21,8 @@ pub use self::{
     access::finished,
     ids::{TraceId, request_id, trusted_request_id},
     metrics::{
-        Buckets, Finished, Metrics, NO_TENANT, Operation, Peer, PoolMetrics, RouteLabel, TenantMetrics, Totals,
+        Buckets, Finished, Metrics, NO_TENANT, Operation, Peer, PoolMetrics, RouteLabel, TenantMetrics,
+        Totals,
     },
     output::flush,
 };

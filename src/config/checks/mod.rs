@@ -2,7 +2,12 @@
 
 mod tenant;
 
-use std::{net::{IpAddr, SocketAddr}, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 

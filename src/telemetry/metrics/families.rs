@@ -1,7 +1,8 @@
 //! The metrics that have a tenant label: names, help and labels, each once.
 
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector, proto::MetricFamily,
+    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector,
+    proto::MetricFamily,
 };
 
 /// Seconds, for whole requests and upstreams.
@@ -22,7 +23,10 @@ pub(super) fn options(name: &str, help: &str) -> Opts {
 /// Registers a metric. Names and labels are constants: an error would be a mistake in this file or in `mod.rs`, which the
 /// tests would meet first.
 #[allow(clippy::expect_used)]
-pub(super) fn registered<M: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<M>) -> M {
+pub(super) fn registered<M: Collector + Clone + 'static>(
+    registry: &Registry,
+    made: prometheus::Result<M>,
+) -> M {
     let metric = made.expect("a valid name and labels");
     let _ = registry.register(Box::new(metric.clone()));
     metric
@@ -36,7 +40,13 @@ fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGa
     registered(registry, IntGaugeVec::new(options(name, help), labels))
 }
 
-fn histograms(registry: &Registry, name: &str, help: &str, labels: &[&str], buckets: [f64; 14]) -> HistogramVec {
+fn histograms(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+    buckets: [f64; 14],
+) -> HistogramVec {
     let options = HistogramOpts::from(options(name, help)).buckets(buckets.to_vec());
     registered(registry, HistogramVec::new(options, labels))
 }

@@ -258,7 +258,10 @@ mod tests {
         tenant.finished(&Finished { request: [0, 0], response: [9, 0], ..request(200, 1) });
         let text = metrics.text();
         let bytes: Vec<_> = text.lines().filter(|line| line.starts_with("mte_relay_bytes_total")).collect();
-        assert_eq!(bytes, ["mte_relay_bytes_total{direction=\"response\",form=\"plain\",tenant=\"shop.test\"} 9"]);
+        assert_eq!(
+            bytes,
+            ["mte_relay_bytes_total{direction=\"response\",form=\"plain\",tenant=\"shop.test\"} 9"]
+        );
         assert!(!text.contains("route=\"pairing\"") && !tenant.is_idle());
     }
 

@@ -235,10 +235,16 @@ impl TenantMetrics {
 
     /// What the status page samples, all since the start.
     pub fn totals(&self) -> Totals {
-        let pairs = Totals { pairs: self.pairs.get(), created: self.pairs_created.get(), ..Totals::default() };
+        let pairs =
+            Totals { pairs: self.pairs.get(), created: self.pairs_created.get(), ..Totals::default() };
         let Some(traffic) = self.traffic.get() else { return pairs };
         let count = |classes: std::ops::Range<usize>| {
-            traffic.requests.iter().flat_map(|route| &route[classes.clone()]).map(Series::<IntCounter>::get).sum()
+            traffic
+                .requests
+                .iter()
+                .flat_map(|route| &route[classes.clone()])
+                .map(Series::<IntCounter>::get)
+                .sum()
         };
         let sum = |counters: &[Series<IntCounter>; 2]| counters[0].get().max(counters[1].get());
         let proxied = traffic.duration[RouteLabel::PassThrough as usize..].iter().take(2);

@@ -39,24 +39,46 @@ pub struct Process {
 impl Process {
     /// Starts it and waits until it listens on `port`.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)], port: u16) -> Self {
-        let mut process = Self::spawn(arguments, environment);
-        let end = Instant::now() + Duration::from_secs(10);
+        Self::spawn(arguments, environment).listening(port)
+    }
+
+    /// Starts it with a stdout that is somebody else's to read, and waits until it listens on `port`.
+    pub fn start_writing_to(stdout: impl Into<Stdio>, arguments: &[&str], port: u16) -> Self {
+        let mut command = command(arguments, &[]);
+        command.stdout(stdout);
+        Self::of(command).listening(port)
+    }
+
+    /// Starts it after a shell's line, as in `ulimit -n 100`, and waits until it listens on `port`.
+    pub fn start_after(line: &str, arguments: &[&str], port: u16) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{line}; exec \"$0\" \"$@\""), BINARY]).args(arguments).env_clear();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::of(command).listening(port)
+    }
+
+    fn listening(mut self, port: u16) -> Self {
+        let end = Instant::now() + Duration::from_secs(60);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            if process.child.try_wait().unwrap().is_some() || Instant::now() > end {
-                panic!("the relay does not listen: {:?}", process.finish());
+            if self.child.try_wait().unwrap().is_some() || Instant::now() > end {
+                panic!("the relay does not listen: {:?}", self.finish());
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        process
+        self
     }
 
     /// Starts it.
     pub fn spawn(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = command(arguments, environment).spawn().unwrap();
+        Self::of(command(arguments, environment))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
-        let streams: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        let readers = streams.map(|stream| {
+        let stdout = child.stdout.take().map(|stdout| Box::new(stdout) as Box<dyn Read + Send>);
+        let stderr = child.stderr.take().map(|stderr| Box::new(stderr) as Box<dyn Read + Send>);
+        let readers = [stdout, stderr].into_iter().flatten().map(|stream| {
             let output = output.clone();
             std::thread::spawn(move || {
                 let mut lines = BufReader::new(stream);
@@ -66,7 +88,11 @@ impl Process {
                 }
             })
         });
-        Self { child, output, readers: readers.into() }
+        Self { child, readers: readers.collect(), output }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, name: &str) {
