@@ -103,6 +103,8 @@ pub struct Log {
     pub level: log::LevelFilter,
     /// One JSON object a line, or for people; `None` decides by whether stdout is a terminal.
     pub json: Option<bool>,
+    /// Bytes of lines that wait to be written.
+    pub buffer: usize,
 }
 
 /// Limits on pairs, as in `pairs:` of the file.
@@ -276,6 +278,7 @@ impl Config {
             ("threads", self.threads != old.threads),
             ("pool_size", self.pool_size != old.pool_size),
             ("log.format", self.log.json != old.log.json),
+            ("log.buffer", self.log.buffer != old.log.buffer),
             ("timeouts.idle (of HTTP/2 clients)", self.timeouts.idle != old.timeouts.idle),
             (
                 "limits.max_header_bytes (of HTTP/2 clients)",

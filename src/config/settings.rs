@@ -111,6 +111,8 @@ settings! {
         level: String = "info".into(),
         /// json, pretty, or auto: pretty on a terminal, else json.
         format: String = "auto".into(),
+        /// Lines that wait for a slow reader of the log; what does not fit is dropped and counted.
+        buffer: Size = Size(8 << 20),
     }
 }
 

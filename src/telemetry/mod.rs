@@ -49,7 +49,7 @@ pub fn init(log: &config::Log) {
     }
     // But this one nobody else knows: connections that cannot be accepted, for want of file descriptors most likely.
     filter.filter_module("pingora_core::services::listening", log::LevelFilter::Error);
-    let logger = Logger { filter: filter.build(), format, queue: output::start(format) };
+    let logger = Logger { filter: filter.build(), format, queue: output::start(format, log.buffer) };
     // A second relay in the process shares the first one's logger.
     if log::set_boxed_logger(Box::new(logger)).is_ok() {
         set_level(log.level);

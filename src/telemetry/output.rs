@@ -26,11 +26,9 @@ use super::line::Format;
 const BATCH_DELAY: Duration = Duration::from_millis(50);
 /// With more bytes waiting, they are written at once.
 const BATCH_BYTES: usize = 64 << 10;
-/// Bytes that wait at most, and one line more: a line is never dropped for its own size.
-const MAX_BYTES: usize = 8 << 20;
-/// Lines that wait at most.
-const MAX_LINES: usize = 64 << 10;
-/// What access lines leave free of both: a quarter, so that there is room for warnings and errors.
+/// Of so many bytes there is one line at most: short ones do not cost more than long ones.
+const BYTES_PER_LINE: usize = 128;
+/// What access lines leave free: a quarter, so that there is room for warnings and errors.
 const OTHERS: usize = 4;
 /// Buffers above this size are given back.
 const KEPT_BYTES: usize = 1 << 20;
@@ -45,11 +43,11 @@ const RETRY: Duration = Duration::from_millis(10);
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
 /// Starts the thread that writes, once in a process.
-pub(super) fn start(format: Format) -> &'static Queue {
+pub(super) fn start(format: Format, max_bytes: usize) -> &'static Queue {
     let mut first = false;
     let queue = QUEUE.get_or_init(|| {
         first = true;
-        Queue::default()
+        Queue::new(max_bytes)
     });
     if first {
         let writing = io::stdout().as_fd().try_clone_to_owned().and_then(|stdout| {
@@ -77,8 +75,10 @@ pub(super) fn dropped() -> u64 {
 }
 
 /// Lines that wait to be written.
-#[derive(Default)]
 pub(super) struct Queue {
+    /// Bytes that wait at most, and one line more: a line is never dropped for its own size. As much again may be on its way
+    /// to the reader.
+    max_bytes: usize,
     waiting: Mutex<Waiting>,
     /// There is something to write.
     some: Condvar,
@@ -109,11 +109,22 @@ impl Waiting {
 }
 
 impl Queue {
+    fn new(max_bytes: usize) -> Self {
+        Self {
+            max_bytes,
+            waiting: Mutex::default(),
+            some: Condvar::new(),
+            none: Condvar::new(),
+            dropped: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+        }
+    }
+
     /// Adds a line, or drops it. Never waits for the reader: the lock is held while memory is copied or swapped only.
     pub(super) fn add(&self, line: &[u8], at_once: bool) {
-        let share = |all: usize| if at_once { all } else { all - all / OTHERS };
+        let max = if at_once { self.max_bytes } else { self.max_bytes - self.max_bytes / OTHERS };
         let mut waiting = self.waiting.lock();
-        if waiting.bytes.len() >= share(MAX_BYTES) || waiting.lines >= share(MAX_LINES) {
+        if waiting.bytes.len() >= max || waiting.lines >= max / BYTES_PER_LINE {
             waiting.dropped += 1;
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
@@ -256,6 +267,9 @@ mod tests {
 
     use super::*;
 
+    const MAX_BYTES: usize = 1 << 20;
+    const MAX_LINES: usize = MAX_BYTES / BYTES_PER_LINE;
+
     /// A disk with room for so many bytes.
     #[derive(Clone, Default)]
     struct Disk(Arc<Mutex<(Vec<u8>, usize)>>);
@@ -282,7 +296,7 @@ mod tests {
 
     fn writer(disk: &Disk) -> Writer<Disk> {
         log::set_max_level(log::LevelFilter::Info);
-        let queue = Box::leak(Box::<Queue>::default());
+        let queue = Box::leak(Box::new(Queue::new(MAX_BYTES)));
         Writer { queue, out: disk.clone(), format: Format::Json, missing: 0, torn: false }
     }
 
@@ -331,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_line_larger_than_the_queue_is_not_dropped_for_its_size() {
-        let queue = Queue::default();
+        let queue = Queue::new(MAX_BYTES);
         queue.add(&b"x".repeat(2 * MAX_BYTES), true);
         queue.add(b"one more\n", true);
         assert_eq!((queue.waiting.lock().lines, queue.dropped.load(Ordering::Relaxed)), (1, 1));
@@ -339,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_flush_ends_when_nothing_is_taken() {
-        let queue = Queue::default();
+        let queue = Queue::new(MAX_BYTES);
         queue.add(b"a line that no thread writes\n", true);
         let began = Instant::now();
         queue.flush(Duration::from_millis(50), Duration::from_secs(60));

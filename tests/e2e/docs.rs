@@ -89,9 +89,10 @@ async fn exported() -> BTreeMap<String, String> {
     let relay = Setup::default()
         .top(&format!("admin: {{address: '{admin}'}}"))
         .tenant(HOST, &upstream.url(), "")
+        .tenant("dead.test", "http://127.0.0.1:1", "pass_through_routes: [/plain]")
         .tenant(
-            "dead.test",
-            "{peers: ['http://127.0.0.1:1'], ejection: {failures: 1}}",
+            "fleet.test",
+            &format!("{{peers: ['http://127.0.0.1:1', '{}'], ejection: {{failures: 1}}}}", upstream.url()),
             "pass_through_routes: [/plain]",
         )
         .start()
@@ -103,6 +104,10 @@ async fn exported() -> BTreeMap<String, String> {
     assert_eq!(relay.ask(&no_pairs).await.status(), 400);
     let no_upstream = relay.ask("GET /plain HTTP/1.1\r\nhost: dead.test\r\n\r\n").await;
     assert_eq!(no_upstream.status(), 502);
+    for _ in 0..4 {
+        let other_peer = relay.ask("GET /plain HTTP/1.1\r\nhost: fleet.test\r\n\r\n").await;
+        assert_eq!(other_peer.status(), 200);
+    }
     assert_eq!(relay.ask("this is no HTTP\r\n\r\n").await.status(), 400);
     eventually("the refused connection is counted", || {
         relay.shared.metrics.text().contains("mte_relay_malformed_total{")

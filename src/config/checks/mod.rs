@@ -132,8 +132,14 @@ fn log(written: &LogSettings, problems: &mut Problems) -> Log {
             None
         }
     };
-    Log { level, json }
+    if !LOG_BUFFER.contains(&written.buffer.0) {
+        problems.add("log.buffer", format!("{} is not from 64KiB to 1GiB", written.buffer));
+    }
+    Log { level, json, buffer: usize::try_from(written.buffer.0).unwrap_or(usize::MAX) }
 }
+
+/// Bytes that `log.buffer` may have.
+const LOG_BUFFER: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
 
 fn admin(written: &AdminSettings, base: &Path, problems: &mut Problems) -> Admin {
     let address = match written.address.as_deref() {

@@ -35,10 +35,11 @@ impl Site {
     }
 }
 
-/// Fills the queue at the start: the effective settings are one line.
-fn fill(site: &mut Site) {
-    site.tenant.push_str(&format!("\n    pass_through_routes: [\"/{}\"]", "x".repeat(9 << 20)));
-    site.write("");
+/// The smallest queue there is: pipe and queue are full after some hundred lines.
+async fn small_queue() -> Site {
+    let site = Site::new().await;
+    site.replace(&site.text("").replace("log: {format: json}", "log: {format: json, buffer: 64KiB}"));
+    site
 }
 
 /// Reads until a line has this text; all that was read.
@@ -59,11 +60,10 @@ fn read_until(mut log: PipeReader, text: &'static str) -> String {
 #[test]
 fn a_log_that_is_not_read_stops_nothing_and_says_how_many_lines_are_missing_when_it_is_read_again() {
     run(async {
-        let mut site = Site::new().await;
-        fill(&mut site);
+        let site = small_queue().await;
         let (log, stdout) = std::io::pipe().unwrap();
         let _process = site.start_writing_to(stdout).await;
-        site.ask(300).await;
+        site.ask(1_500).await;
         site.until("lines are dropped and counted", async || site.metric(DROPPED).await >= 300.0).await;
         assert_eq!(site.json_of("/readyz").await["ready"], true);
         let dropped = site.metric(DROPPED).await;
@@ -86,7 +86,7 @@ fn a_log_that_was_blocked_flows_again() {
         let reader =
             tokio::task::spawn_blocking(|| read_until(log, "\"route\":\"encrypted\",\"encode_type\""));
         let text = reader.await.unwrap();
-        assert_eq!(text.matches("\"target\":\"mte_relay::access\"").count(), 603, "none is missing");
+        assert!(text.matches("\"route\":\"control\"").count() >= 600, "none is missing");
         assert_eq!(site.metric(DROPPED).await, 0.0);
     });
 }
@@ -113,13 +113,10 @@ fn a_closed_log_and_a_full_disk_stop_nothing_and_their_lines_are_counted() {
 fn a_relay_whose_log_is_blocked_ends_in_time() {
     run(async {
         for (signal, filled) in [("TERM", true), ("INT", true), ("TERM", false)] {
-            let mut site = Site::new().await;
-            if filled {
-                fill(&mut site);
-            }
+            let site = if filled { small_queue().await } else { Site::new().await };
             let (_log, stdout) = std::io::pipe().unwrap();
             let mut process = site.start_writing_to(stdout).await;
-            site.ask(300).await;
+            site.ask(1_000).await;
             let began = Instant::now();
             process.signal(signal);
             let (code, _) = tokio::task::spawn_blocking(move || process.finish()).await.unwrap();

@@ -9,7 +9,7 @@ const TENANTS: usize = 10_000;
 
 fn idle_tenants(count: usize) -> String {
     let tenant = |number| {
-        format!("  t{number}.test: {{upstream: 'http://127.0.0.1:9', client_id_secret: {SECRET}}}\n")
+        format!("  t{number}.test: {{upstream: 'http://127.0.0.1:9', client_id_secret: '{SECRET}'}}\n")
     };
     (0..count).map(tenant).collect()
 }
