@@ -82,11 +82,13 @@ pub struct Service(Arc<Admin>);
 impl Service {
     /// The admin listener of a relay.
     pub fn new(shared: Arc<Shared>, reloader: Option<Arc<Reloader>>) -> Self {
+        let settings = &shared.config.load().admin;
+        let listens = settings.address.is_some() || settings.socket.is_some();
         Self(Arc::new(Admin {
-            shared,
+            reserve: Reserve::new(if listens { RESERVE } else { 0 }),
+            shared: shared.clone(),
             reloader,
             guesses: Mutex::default(),
-            reserve: Reserve::new(RESERVE),
             large_answers: Semaphore::new(LARGE_ANSWERS),
         }))
     }

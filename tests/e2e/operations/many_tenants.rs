@@ -68,7 +68,7 @@ fn a_tenant_has_series_from_its_first_request_until_it_is_removed() {
         assert_eq!((series(HOST).await, series("t0.test").await), (0, 0));
         site.client().get("/").await.unwrap();
         let refused = site.builder("t0.test").build().unwrap().get("/").await;
-        assert_eq!(refused.unwrap().status(), 502);
+        assert!(refused.is_err(), "nothing listens at its upstream");
         site.until("both are counted", async || series(HOST).await > 5 && series("t0.test").await > 5).await;
         assert_eq!(series("t1.test").await, 0);
         site.write("");
