@@ -10,6 +10,7 @@
 pub mod admin;
 pub mod config;
 pub mod control;
+pub mod descriptors;
 pub mod domains;
 pub mod edge;
 pub mod gateway;
@@ -18,6 +19,7 @@ pub mod lifecycle;
 pub mod limits;
 pub mod pairs;
 pub mod pool;
+pub mod private_socket;
 pub mod process;
 pub mod rate;
 pub mod relay;

@@ -18,7 +18,7 @@ use pingora_core::{
         http::v2::server::{H2Options, default_h2_options},
         l4::stream::L4BufferSettings,
     },
-    server::{RunArgs, Server, ShutdownWatch, configuration::Opt, configuration::ServerConf},
+    server::{RunArgs, Server, ShutdownWatch, configuration::ServerConf},
     services::{
         background::{BackgroundService, background_service},
         listening::Service,
@@ -32,8 +32,9 @@ use crate::{
     config::{Config, Listener, Source},
     edge::{Connections, Edge},
     gateway::{Gateway, InFlightCounter},
+    handover::{self, Inheriting},
     lifecycle::{self, Lifecycle, Phase, Shutdown},
-    limits::{GatherBudget, WorkQueue, descriptors},
+    limits::{GatherBudget, WorkQueue},
     pairs::{MemoryStore, Owner},
     pool::CodecPool,
     rate::{KeyedRate, PairingRate},
@@ -153,17 +154,24 @@ impl Relay {
         self.serve(until, None);
     }
 
-    /// Takes the listeners over from a relay that runs already, then runs until a signal. Ends the process if nobody hands
-    /// anything over.
-    pub fn take_over(self, socket: &Path) {
-        self.serve(Until::Signal, Some(socket));
+    /// Takes the listeners over from a relay that runs already, then runs until a signal.
+    ///
+    /// # Errors
+    /// Why nothing was taken over.
+    pub fn take_over(self, socket: &Path) -> Result<(), handover::Error> {
+        let failed = |error| handover::Error::System { path: socket.to_owned(), error };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let received = runtime.block_on(handover::receive(socket))?;
+        drop(runtime);
+        self.serve(Until::Signal, Some(received));
+        Ok(())
     }
 
-    fn serve(self, until: Until, take_over: Option<&Path>) {
+    fn serve(self, until: Until, received: Option<handover::Received>) {
         let config = self.shared.config.load_full();
         let signals = matches!(until, Until::Signal);
         find_room(&self.shared.connections, config.limits.connections);
-        let mut conf = ServerConf {
+        let conf = ServerConf {
             threads: config.threads,
             // The wait for requests in flight, and the end after it, are ours (see `lifecycle`): Pingora's never comes.
             grace_period_seconds: Some(if signals { u64::from(u32::MAX) } else { 0 }),
@@ -171,14 +179,8 @@ impl Relay {
             upstream_keepalive_pool_size: 512,
             ..ServerConf::default()
         };
-        if let Some(socket) = &config.upgrade_socket {
-            conf.upgrade_sock = socket.display().to_string();
-        }
-        let options = take_over.map(|_| Opt { upgrade: true, ..Opt::default() });
-        let mut server = Server::new_with_opt_and_conf(options, conf);
-        let waiting = take_over.map(|socket| lifecycle::explain_waiting(socket.to_owned()));
+        let mut server = Server::new_with_opt_and_conf(None, conf);
         server.bootstrap();
-        drop(waiting);
 
         let mut gateway = http_proxy(&server.configuration, Gateway::new(self.shared.clone()));
         let mut options = HttpServerOptions::default();
@@ -193,8 +195,12 @@ impl Relay {
             let buffer = L4BufferSettings::default().write(WRITE_BUFFER);
             service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffer));
         }
-        server.add_service(service);
+        server.add_service(Inheriting::new(service, config.listeners.clone(), received));
         let reloader = self.source.map(|source| Arc::new(Reloader::new(source, self.shared.clone())));
+        let admin = admin::Service::new(self.shared.clone(), reloader.clone());
+        let mut admin = background_service("admin", admin);
+        admin.threads = Some(1);
+        server.add_service(admin);
         let upkeep = Upkeep { shared: self.shared.clone(), reloader, signals };
         let mut upkeep = background_service("upkeep", upkeep);
         upkeep.threads = Some(1);
@@ -206,15 +212,14 @@ impl Relay {
 
 /// Sees to file descriptors for the connections that may be open, and says so where there are too few.
 fn find_room(connections: &Connections, wanted: usize) {
-    // Without a limit on connections the descriptors are it: as many as the system lets the process have.
-    let asked = if wanted == usize::MAX { descriptors::MANY } else { wanted };
-    let Some(room) = descriptors::raise(asked) else { return };
+    let Some(room) = descriptors::room() else { return };
     connections.set_room(room);
-    if room < asked {
+    // Without a limit on connections the descriptors are it.
+    if room < wanted && wanted != usize::MAX {
         log::warn!(
-            "limits.connections: there are file descriptors for {room} connections only, not for {asked}: raise the limit \
+            "limits.connections: there are file descriptors for {room} connections only, not for {wanted}: raise the limit \
              of open files (LimitNOFILE, ulimit -n) to {}, or lower limits.connections",
-            descriptors::needed(asked)
+            descriptors::needed(wanted)
         );
     }
 }
@@ -232,7 +237,7 @@ fn http2(config: &Config) -> H2Options {
     options
 }
 
-/// Everything beside the requests, on a thread of its own: metrics and health are answered while workers are busy.
+/// What is done beside the requests, on a thread of its own.
 struct Upkeep {
     shared: Arc<Shared>,
     reloader: Option<Arc<Reloader>>,
@@ -259,13 +264,9 @@ impl BackgroundService for Upkeep {
                 announce(shared, self.signals),
             )
         };
-        let served = admin::serve(shared.clone(), self.reloader.clone());
         tokio::select! {
-            // The admin listener goes on: it says that the relay is draining.
-            _ = async { tokio::join!(served, async { tokio::select! {
-                _ = upkeep => {}
-                _ = shutdown.changed() => {}
-            }}) } => {}
+            _ = upkeep => {}
+            _ = shutdown.changed() => {}
         }
     }
 }

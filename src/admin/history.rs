@@ -149,9 +149,11 @@ pub async fn sample(shared: Arc<Shared>) {
 
 fn take(shared: &Shared, elapsed: f64) {
     let config = shared.config.load();
-    let tenants = config.domains.tenants().map(|tenant| (tenant.name.clone(), tenant.metrics.totals()));
-    let readings: HashMap<Arc<str>, Totals> = tenants.collect();
-    let nobody = shared.metrics.nobody().totals();
+    // Idle tenants have no rings: there may be thousands.
+    let busy = config.domains.tenants().filter(|tenant| !tenant.metrics.is_idle());
+    let readings: HashMap<Arc<str>, Totals> =
+        busy.map(|tenant| (tenant.name.clone(), tenant.metrics.totals())).collect();
+    let untenanted = shared.metrics.untenanted().totals();
     let process = process();
 
     let mut inner = shared.history.inner.lock();
@@ -173,11 +175,11 @@ fn take(shared: &Shared, elapsed: f64) {
         add(&mut total, now);
         add(&mut total_before, before);
     }
-    add(&mut total, &nobody);
+    add(&mut total, &untenanted);
     add(&mut total_before, inner.before.get(crate::telemetry::NO_TENANT).unwrap_or(&nothing));
     inner.total.sample(&total, &total_before, elapsed);
     inner.before = readings;
-    inner.before.insert(crate::telemetry::NO_TENANT.into(), nobody);
+    inner.before.insert(crate::telemetry::NO_TENANT.into(), untenanted);
 
     let cpu = process.as_ref().and_then(|(cpu, _)| {
         let (before, at) = inner.cpu?;
@@ -293,7 +295,7 @@ pub(super) fn status_json(shared: &Shared) -> Vec<u8> {
     });
     let left_out = tenants.len().saturating_sub(MOST_TENANTS);
     tenants.truncate(MOST_TENANTS);
-    // A tenant that came since the last sample has no series yet, and the page wants them all of one length.
+    // An idle tenant, or one that came since the last sample, has no series, and the page wants them all of one length.
     let empty = Series::starting_at(inner.at.len());
     let tenants = tenants.iter().map(|(_, tenant)| ShownTenant {
         name: &tenant.name,

@@ -21,6 +21,7 @@ use ipnet::IpNet;
 use mte_codec::KemId;
 
 pub use carried::{Carried, Files};
+pub(crate) use checks::host_name;
 pub use env::{Environment, ProcessEnvironment};
 pub use secret::{MASK, Secret};
 pub use settings::Settings;
@@ -87,6 +88,8 @@ pub struct Admin {
     pub address: Option<SocketAddr>,
     /// Whether somebody asked for this address: the relay does not start without it then.
     pub required: bool,
+    /// Names and addresses of its own, as [`host_name`] writes them.
+    pub hosts: Vec<String>,
     /// A Unix socket beside it.
     pub socket: Option<PathBuf>,
     /// What changes anything needs this.
@@ -100,6 +103,8 @@ pub struct Log {
     pub level: log::LevelFilter,
     /// One JSON object a line, or for people; `None` decides by whether stdout is a terminal.
     pub json: Option<bool>,
+    /// Bytes of lines that wait to be written.
+    pub buffer: usize,
 }
 
 /// Limits on pairs, as in `pairs:` of the file.
@@ -287,6 +292,7 @@ impl Config {
             ("threads", self.threads != old.threads),
             ("pool_size", self.pool_size != old.pool_size),
             ("log.format", self.log.json != old.log.json),
+            ("log.buffer", self.log.buffer != old.log.buffer),
             ("timeouts.idle (of HTTP/2 clients)", self.timeouts.idle != old.timeouts.idle),
             (
                 "limits.max_header_bytes (of HTTP/2 clients)",

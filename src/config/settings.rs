@@ -85,6 +85,9 @@ settings! {
     AdminSettings {
         /// Address and port, or `none`. Never a tenant's listener.
         address: Option<String> = None,
+        /// Names and addresses of the listener beside localhost and the address that a request came to: requests for others
+        /// are refused.
+        hosts: Vec<String> = Vec::new(),
         /// A Unix socket beside it (mode 0600): what comes over it needs no token.
         socket: Option<PathBuf> = None,
         /// What changes anything needs this token: `authorization: Bearer <token>`.
@@ -109,6 +112,8 @@ settings! {
         level: String = "info".into(),
         /// json, pretty, or auto: pretty on a terminal, else json.
         format: String = "auto".into(),
+        /// Lines that wait for a slow reader of the log; what does not fit is dropped and counted.
+        buffer: Size = Size(8 << 20),
     }
 }
 

@@ -7,13 +7,11 @@
 //! | `gather` | the bytes of such bodies, in all, by tenant and by client network |
 //! | `tally` | how many of something there are for each key |
 //! | `work` | cores spent on key exchanges, and how many wait for one |
-//! | `descriptors` | connections, by the file descriptors that the process may have |
 //!
 //! Rates are in [`crate::rate`], connections in `edge::connections`, pairs in [`crate::pairs`]. docs/operations.md has the
 //! memory that follows from all of them.
 
 mod body;
-pub mod descriptors;
 mod gather;
 mod tally;
 mod work;

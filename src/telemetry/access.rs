@@ -41,7 +41,7 @@ pub fn finished(shared: &Shared, session: &Session, error: Option<&Error>, ctx: 
     };
     match &ctx.tenant {
         Some(tenant) => tenant.metrics.finished(&finished),
-        None => shared.metrics.nobody().finished(&finished),
+        None => shared.metrics.untenanted().finished(&finished),
     }
     if !log::log_enabled!(target: TARGET, log::Level::Info) {
         return;

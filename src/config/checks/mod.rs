@@ -2,7 +2,12 @@
 
 mod tenant;
 
-use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 
@@ -169,8 +174,14 @@ fn log(written: &LogSettings, problems: &mut Problems) -> Log {
             None
         }
     };
-    Log { level, json }
+    if !LOG_BUFFER.contains(&written.buffer.0) {
+        problems.add("log.buffer", format!("{} is not from 64KiB to 1GiB", written.buffer));
+    }
+    Log { level, json, buffer: usize::try_from(written.buffer.0).unwrap_or(usize::MAX) }
 }
+
+/// Bytes that `log.buffer` may have.
+const LOG_BUFFER: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
 
 fn admin(written: &AdminSettings, base: &Path, problems: &mut Problems) -> Admin {
     let address = match written.address.as_deref() {
@@ -196,11 +207,47 @@ fn admin(written: &AdminSettings, base: &Path, problems: &mut Problems) -> Admin
         (None, Some(file)) => read_secret(problems, "admin.token_file", &base.join(file)),
         (None, None) => None,
     };
-    if token.as_ref().is_some_and(|token| token.reveal().is_empty()) {
-        problems.add("admin.token", "is empty");
+    if let Some(length) = token.as_ref().map(|token| token.reveal().chars().count())
+        && length < MIN_TOKEN
+    {
+        problems.add(
+            "admin.token",
+            format!("has {length} characters and needs at least {MIN_TOKEN}: `mte-relay keygen` makes one (admin.token)"),
+        );
     }
+    let hosts = admin_hosts(&written.hosts, problems);
     let socket = written.socket.as_ref().map(|path| base.join(path));
-    Admin { address, required: written.address.is_some(), socket, token }
+    Admin { address, required: written.address.is_some(), hosts, socket, token }
+}
+
+/// Characters of an admin token: fewer could be guessed.
+const MIN_TOKEN: usize = 16;
+
+fn admin_hosts(written: &[String], problems: &mut Problems) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for (index, text) in written.iter().enumerate() {
+        match host_name(text) {
+            Some(name) => hosts.push(name),
+            None => problems.add(
+                format!("admin.hosts[{index}]"),
+                format!("{text:?} is not a host name, as in relay.example.com, nor an address; a port is not part of it"),
+            ),
+        }
+    }
+    hosts
+}
+
+/// A host name or an address in its one spelling: lower case, without a final dot or brackets.
+pub(crate) fn host_name(written: &str) -> Option<String> {
+    let bare = written.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if let Ok(address) = bare.unwrap_or(written).parse::<IpAddr>() {
+        return Some(address.to_canonical().to_string());
+    }
+    let name = written.strip_suffix('.').unwrap_or(written).to_ascii_lowercase();
+    let label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    name.split('.').all(label).then_some(name)
 }
 
 fn read_secret(problems: &mut Problems, place: &str, path: &Path) -> Option<Secret> {

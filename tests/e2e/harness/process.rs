@@ -45,11 +45,26 @@ impl Process {
 
     /// The same with another binary, without an environment.
     pub fn start_binary(binary: &Path, arguments: &[&str], port: u16) -> Self {
-        Self::spawned(command(binary, arguments, &[])).listening(port)
+        Self::of(command(binary, arguments, &[])).listening(port)
+    }
+
+    /// Starts it with a stdout that is somebody else's to read, and waits until it listens on `port`.
+    pub fn start_writing_to(stdout: impl Into<Stdio>, arguments: &[&str], port: u16) -> Self {
+        let mut command = command(BINARY.as_ref(), arguments, &[]);
+        command.stdout(stdout);
+        Self::of(command).listening(port)
+    }
+
+    /// Starts it after a shell's line, as in `ulimit -n 100`, and waits until it listens on `port`.
+    pub fn start_after(line: &str, arguments: &[&str], port: u16) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{line}; exec \"$0\" \"$@\""), BINARY]).args(arguments).env_clear();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::of(command).listening(port)
     }
 
     fn listening(mut self, port: u16) -> Self {
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + Duration::from_secs(60);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             if self.child.try_wait().unwrap().is_some() || Instant::now() > end {
                 panic!("the relay does not listen: {:?}", self.finish());
@@ -61,15 +76,15 @@ impl Process {
 
     /// Starts it.
     pub fn spawn(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        Self::spawned(command(BINARY.as_ref(), arguments, environment))
+        Self::of(command(BINARY.as_ref(), arguments, environment))
     }
 
-    fn spawned(mut command: Command) -> Self {
+    fn of(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
-        let streams: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        let readers = streams.map(|stream| {
+        let stdout = child.stdout.take().map(|stdout| Box::new(stdout) as Box<dyn Read + Send>);
+        let stderr = child.stderr.take().map(|stderr| Box::new(stderr) as Box<dyn Read + Send>);
+        let readers = [stdout, stderr].into_iter().flatten().map(|stream| {
             let output = output.clone();
             std::thread::spawn(move || {
                 let mut lines = BufReader::new(stream);
@@ -79,7 +94,7 @@ impl Process {
                 }
             })
         });
-        Self { child, output, readers: readers.into() }
+        Self { child, readers: readers.collect(), output }
     }
 
     pub fn id(&self) -> u32 {
