@@ -1,9 +1,15 @@
 # `make run` shows the relay at work, `make test` runs every test; both install what they need first.
 
-.PHONY: run test test-js bench build lint vectors help
+.PHONY: run test test-js test-js-only deps bench build vectors help
 .DEFAULT_GOAL := help
 
-# Named, so that tests fail where these are missing, instead of being skipped. Colours are for terminals.
+# Where tests say that they were not done, and why.
+SKIPS := $(CURDIR)/target/skipped-tests
+export MTE_RELAY_SKIPS = $(SKIPS)
+BEGIN = @mkdir -p target && rm -f $(SKIPS)
+END = @if [ -s $(SKIPS) ]; then echo "Not tested on this machine:"; sort -u $(SKIPS) | sed 's/^/  /'; else echo "Every test was done."; fi
+
+# Colours are for terminals.
 JS_ENV = env $$([ -t 2 ] || echo NO_COLOR=1) MTE_RELAY_BIN=$(CURDIR)/target/debug/mte-relay CHROMIUM_BIN=$${CHROMIUM_BIN:-$$(command -v chromium)}
 
 help: ## Show this list
@@ -18,19 +24,33 @@ build: ## Build the relay: target/release/mte-relay
 	cargo build --release --bin mte-relay
 
 test: ## Run everything: formatting, lints, unit, property, vector and end-to-end tests, the other clients
+	$(BEGIN)
 	@scripts/setup build test
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	MTE_RELAY_STATUS_PAGE=1 cargo test --workspace --locked
-	MTE_RELAY_BIN=$(CURDIR)/target/debug/mte-relay target/interop-venv/bin/pytest -q tests/interop
-	@$(MAKE) --no-print-directory test-js
+	cargo build --release --bin mte-relay --locked
+	cargo test --workspace --locked
+	MTE_RELAY_BIN=$(CURDIR)/target/debug/mte-relay target/interop-venv/bin/pytest -q -rs tests/interop
+	cd tests/status-page && $(JS_ENV) npm test --silent
+	@$(MAKE) --no-print-directory test-js-only
+	$(END)
 
 test-js: ## Run the JavaScript packages' tests: lints, Node, Chromium, the demo page, the packed packages
+	$(BEGIN)
+	@$(MAKE) --no-print-directory test-js-only
+	$(END)
+
+test-js-only:
 	@scripts/setup build js
 	cargo build --bin mte-relay --locked
 	cd clients/js && npm run lint && npm run build && npm run docs
 	cd clients/js && $(JS_ENV) npm test && $(JS_ENV) npm run test:browser
 	cd clients/js && npm run test:pack && npm run size
+
+deps: ## Check the dependencies: licences, sources, bans, and any that nothing uses
+	@scripts/setup deps
+	cargo deny --locked check licenses bans sources
+	cargo machete
 
 bench: ## Measure against a direct upstream, nginx and a plain Pingora proxy, in one run
 	@scripts/setup build bench

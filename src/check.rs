@@ -1,11 +1,12 @@
 //! `mte-relay check`: a configuration, checked as a relay would check it, and shown as it would take effect.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Args;
 use mte_relay::{
-    config::{Carried, Config, HealthSettings},
-    upstream::health,
+    config::{Carried, Config},
+    domains::Tenant,
+    upstream::{Endpoint, health},
 };
 use pingora_core::connectors::http::v2::Connector;
 
@@ -62,21 +63,46 @@ fn connect(config: &Config) -> bool {
         let connector = Connector::new(None);
         let mut well = true;
         for tenant in config.domains.tenants() {
-            let upstream = &tenant.upstream;
-            let just_connect = HealthSettings::default();
-            let settings = upstream.health.as_ref().unwrap_or(&just_connect);
-            for (index, peer) in upstream.peers.iter().enumerate() {
-                let attempt = health::attempt(&connector, upstream, index, settings);
-                let outcome = tokio::time::timeout(config.timeouts.connect, attempt).await;
-                match outcome.unwrap_or_else(|_| Err("no answer in time".into())) {
-                    Ok(()) => eprintln!("domain_map.{}: {} can be reached", tenant.name, peer.origin),
-                    Err(why) => {
-                        well = false;
-                        eprintln!("domain_map.{}: {} cannot be reached: {why}", tenant.name, peer.origin);
-                    }
-                }
+            for index in 0..tenant.upstream.peers.len() {
+                well &= reach(&connector, tenant, index, config.timeouts.connect).await;
             }
         }
         well
     })
+}
+
+/// Whether a peer can be reached, at one of its addresses at least; tells about each that cannot.
+async fn reach(connector: &Connector, tenant: &Tenant, index: usize, limit: Duration) -> bool {
+    let upstream = &tenant.upstream;
+    let peer = &upstream.peers[index];
+    let path = upstream.health.as_ref().and_then(|health| health.path.as_deref());
+    let attempt = async |endpoint: &Endpoint| {
+        let attempt = health::attempt(connector, upstream, index, endpoint, path);
+        match tokio::time::timeout(limit, attempt).await {
+            Ok(outcome) => outcome.map_err(|error| error.to_string()),
+            Err(_) => Err("no answer in time".to_owned()),
+        }
+    };
+    let cannot = |at: &str, why: &str| {
+        eprintln!("domain_map.{}: {}{at} cannot be reached: {why}", tenant.name, peer.origin);
+    };
+    // Of a name that is not resolved yet, the first attempt is to resolve it.
+    if peer.state.is_name()
+        && let Err(why) = attempt(&peer.state.endpoints()[0]).await
+    {
+        cannot("", &why);
+        return false;
+    }
+    let mut reached = false;
+    for endpoint in peer.state.endpoints() {
+        let at = endpoint.address.filter(|_| peer.state.is_name()).map(|address| format!(" at {address}"));
+        match attempt(&endpoint).await {
+            Ok(()) => reached = true,
+            Err(why) => cannot(&at.unwrap_or_default(), &why),
+        }
+    }
+    if reached {
+        eprintln!("domain_map.{}: {} can be reached", tenant.name, peer.origin);
+    }
+    reached
 }

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use clap::{Args, Parser, Subcommand};
 use mte_relay::{
     config::{Carried, Problems, ProcessEnvironment, Source},
+    descriptors, process,
     relay::{Relay, Until},
     telemetry,
 };
@@ -88,6 +89,14 @@ pub(crate) fn source(file: Option<PathBuf>) -> Source {
 }
 
 fn serve(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
+    let code = start(file, upgrade);
+    telemetry::flush();
+    code
+}
+
+fn start(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
+    // Before there is any secret to keep.
+    let private = process::keep_memory_private();
     let source = source(file);
     // Warnings of the configuration come before it says how to log.
     let config = match source.load(&Arc::new(Carried::default())) {
@@ -95,6 +104,11 @@ fn serve(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
         Err(problems) => return explain(&source, &problems),
     };
     telemetry::init(&config.log);
+    telemetry::log_panics();
+    if let Err(error) = private {
+        log::warn!("memory may be written to core dumps: {error}");
+    }
+    descriptors::raise_limit();
     config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     log::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -113,7 +127,10 @@ fn serve(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
             log::error!("--upgrade: there is no `upgrade_socket` in the configuration");
             return ExitCode::from(exit::CONFIG);
         };
-        relay.take_over(&socket);
+        if let Err(error) = relay.take_over(&socket) {
+            log::error!("{error}");
+            return ExitCode::FAILURE;
+        }
     } else {
         if let Err((address, error)) = relay.check_listeners() {
             log::error!("cannot listen on {address}: {error}");

@@ -43,7 +43,7 @@ pub struct Tenant {
     /// What is counted of it.
     pub metrics: Arc<TenantMetrics>,
     /// Where its requests go.
-    pub upstream: Upstream,
+    pub upstream: Arc<Upstream>,
     /// Its certificate on TLS listeners.
     pub tls: Option<TenantTls>,
     /// What signs its clients' ids.
@@ -62,10 +62,30 @@ pub struct Tenant {
     pub allow_plain_requests: bool,
     /// Refuses requests without `:method` and `:authority`.
     pub require_binding: bool,
+    /// Which requests must have sealed headers.
+    pub require_sealed_headers: RequireSealedHeaders,
     /// Smaller KEMs are refused.
     pub min_kem: KemId,
     /// More attempts after a connection could not be made.
     pub retries: usize,
+}
+
+/// Which requests must have sealed headers. Where the URL's message does not say how many follow, nothing shows that a
+/// header map was dropped on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequireSealedHeaders {
+    /// Every one.
+    Always,
+    /// Those whose sender could not count its messages.
+    Uncounted,
+    /// None.
+    Never,
+}
+
+impl From<Option<bool>> for RequireSealedHeaders {
+    fn from(written: Option<bool>) -> Self {
+        written.map_or(Self::Uncounted, |always| if always { Self::Always } else { Self::Never })
+    }
 }
 
 /// The keys that sign client ids: the current one, and its predecessor while a rotation is under way.
@@ -157,6 +177,11 @@ impl Domains {
         self.exact.get(name).or_else(wildcard).or(self.default.as_ref())
     }
 
+    /// Whether there is more than one tenant.
+    pub fn are_several(&self) -> bool {
+        self.exact.len() + self.wildcard.len() + usize::from(self.default.is_some()) > 1
+    }
+
     /// Every tenant, in no order.
     pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
         self.exact.values().chain(self.wildcard.values()).chain(&self.default)
@@ -187,8 +212,9 @@ pub struct Cors {
     wildcard: Vec<(String, String)>,
     /// Whether credentials may be sent.
     pub credentials: bool,
-    /// The value of `access-control-allow-methods`.
+    /// The value of `access-control-allow-methods`, and of `allow`.
     pub methods: HeaderValue,
+    listed: Vec<Method>,
 }
 
 impl Default for Cors {
@@ -199,6 +225,7 @@ impl Default for Cors {
             wildcard: Vec::new(),
             credentials: false,
             methods: HeaderValue::from_static("OPTIONS, HEAD"),
+            listed: vec![Method::OPTIONS, Method::HEAD],
         }
     }
 }
@@ -235,6 +262,8 @@ impl Cors {
             }
         }
         let mut all = methods;
+        // What these ask for is the relay's own business (a tunnel, an echo of what hops added), never an upstream's.
+        all.retain(|method| !matches!(*method, Method::CONNECT | Method::TRACE));
         for method in [Method::OPTIONS, Method::HEAD] {
             if !all.contains(&method) {
                 all.push(method);
@@ -242,7 +271,13 @@ impl Cors {
         }
         let joined = all.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
         cors.methods = HeaderValue::from_str(&joined).map_err(|error| error.to_string())?;
+        cors.listed = all;
         Ok(cors)
+    }
+
+    /// Whether this method may be called, from a browser or not.
+    pub fn allows_method(&self, method: &Method) -> bool {
+        self.listed.contains(method)
     }
 
     /// Whether this origin may call.

@@ -4,19 +4,23 @@
 //! `docs/architecture.md` has the map of this house. In short: [`config`] becomes [`domains`], a
 //! [`relay::Relay`] runs a [`gateway`] behind its [`edge`], which opens requests with pairs from the [`pairs`] store and
 //! buffers from the [`pool`], and answers the [`control`] routes itself. Operators see it through [`telemetry`] and the
-//! [`admin`] listener; [`lifecycle`] and [`reload`] bring it up, change it, and take it down.
+//! [`admin`] listener; what clients may make it spend is bounded by [`limits`] and [`rate`]; [`lifecycle`] and [`reload`] bring it up, change it, and take it down.
 #![forbid(unsafe_code)]
 
 pub mod admin;
 pub mod config;
 pub mod control;
+pub mod descriptors;
 pub mod domains;
 pub mod edge;
 pub mod gateway;
 pub mod handover;
 pub mod lifecycle;
+pub mod limits;
 pub mod pairs;
 pub mod pool;
+pub mod private_socket;
+pub mod process;
 pub mod rate;
 pub mod relay;
 pub mod reload;

@@ -5,7 +5,6 @@
 //! process leaves as on SIGTERM; without one nothing happens. SIGHUP is `reload`'s.
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -21,7 +20,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{handover, relay::Shared};
+use crate::{handover, relay::Shared, telemetry};
 
 /// Connections that are open when the listeners are given up may send one more request within this time; it is answered
 /// with `connection: close`. Closing them at once would cut requests that are on their way.
@@ -206,10 +205,8 @@ async fn hand_over(shared: &Arc<Shared>) -> Result<(), String> {
     let Some(socket) = shared.upgrade_socket.clone() else {
         return Err("there is no `upgrade_socket` in the configuration".into());
     };
-    // As at the start: a reload changes neither.
-    let listeners = shared.listeners.clone();
-    let sent = tokio::task::spawn_blocking(move || handover::send(&socket, &listeners)).await;
-    sent.map_err(|error| error.to_string())?
+    // Both as at the start: a reload changes neither.
+    handover::send(&socket, &shared.listeners).await.map_err(|error| error.to_string())
 }
 
 /// Ends the process once nothing is in flight any more, `least` from now or later: Pingora itself would sleep out its
@@ -235,6 +232,7 @@ fn leave(shared: &Arc<Shared>, phase: Phase, least: Duration, mut signals: Signa
             _ = signals.interrupt.recv() => log::info!("SIGINT: stopping at once"),
         }
         log::info!("mte-relay has stopped");
+        telemetry::flush();
         std::process::exit(0);
     });
 }
@@ -267,26 +265,6 @@ pub(crate) fn notify_systemd(state: &[sd_notify::NotifyState<'_>], condition: bo
     {
         log::warn!("systemd cannot be notified: {error}");
     }
-}
-
-/// Says why a successor that nobody hands anything over to comes to its end: Pingora ends the process after six tries, a
-/// second apart.
-pub(crate) fn explain_waiting(socket: PathBuf) -> impl Drop {
-    const PATIENCE: Duration = Duration::from_millis(5_800);
-    log::info!("waiting at {} for the predecessor: send it SIGQUIT within six seconds", socket.display());
-    let (done, waiting) = std::sync::mpsc::channel::<()>();
-    std::thread::spawn(move || {
-        if waiting.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-            log::error!("nobody handed its listeners over at {}: giving up", socket.display());
-        }
-    });
-    struct Done(Option<std::sync::mpsc::Sender<()>>);
-    impl Drop for Done {
-        fn drop(&mut self) {
-            self.0.take();
-        }
-    }
-    Done(Some(done))
 }
 
 #[cfg(test)]

@@ -101,9 +101,6 @@ impl Codec {
 impl Drop for Codec {
     fn drop(&mut self) {
         let Some(mut buffers) = self.buffers.take() else { return };
-        if !self.pooled {
-            return;
-        }
         buffers.frame.clear();
         // What was opened may still be on its way to the upstream; then its memory is not ours to reuse.
         if buffers.frame.try_reclaim(FRAME_ROOM) {
@@ -112,6 +109,9 @@ impl Drop for Codec {
             buffers.frame.clear();
         } else {
             buffers = Buffers::new();
+        }
+        if !self.pooled {
+            return;
         }
         let mut ready = self.pool.ready.lock();
         if ready.len() < self.pool.size {

@@ -1,9 +1,10 @@
-//! Rate limits per key: so many per second, with a burst of [`BURST`] times that.
+//! Rate limits per key: so many per second, with a burst of [`BURST`] times that. Their memory is bounded, whatever keys
+//! come.
 
 use std::{
     hash::Hash,
     net::IpAddr,
-    num::NonZeroU32,
+    num::{NonZeroU32, NonZeroU64},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -19,8 +20,15 @@ pub const BURST: u32 = 2;
 /// Keys that have their whole allowance back are forgotten after so many checks.
 const SWEEP_EVERY: u64 = 1_024;
 
-/// What nobody can wait for: more than the burst at once.
+/// Keys that are remembered, some 100 bytes each. If more than these are over their rate at once, all are forgotten: an
+/// attacker with so many networks is not held up by a limit for each network, and memory matters more then.
+const MAX_KEYS: usize = 1 << 16;
+
+/// Seconds to say where waiting does not help: more than the burst at once.
 const LONG: u64 = 60;
+
+/// A site's networks together may pair so many times as fast as one of them.
+const NETWORKS_PER_SITE: u32 = 5;
 
 /// A rate limit for each key. The rate comes with every check, so that a reload changes it.
 pub struct KeyedRate<K: Hash + Eq + Clone> {
@@ -45,7 +53,7 @@ impl<K: Hash + Eq + Clone> KeyedRate<K> {
         };
         let limiter = self.limiter(rate);
         if self.checks.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
-            limiter.retain_recent();
+            self.sweep(&limiter);
         }
         match limiter.check_key_n(key, count) {
             Ok(Ok(())) => Ok(()),
@@ -54,6 +62,15 @@ impl<K: Hash + Eq + Clone> KeyedRate<K> {
                 Err(until.wait_time_from(now).as_secs() + 1)
             }
             Err(_) => Err(LONG),
+        }
+    }
+
+    fn sweep(&self, limiter: &DefaultKeyedRateLimiter<K>) {
+        limiter.retain_recent();
+        if limiter.len() > MAX_KEYS {
+            *self.limiter.lock() = None;
+        } else {
+            limiter.shrink_to_fit();
         }
     }
 
@@ -69,18 +86,66 @@ impl<K: Hash + Eq + Clone> KeyedRate<K> {
             }
         }
     }
+
+    /// Keys that are remembered.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.limiter.lock().as_ref().map_or(0, |(_, limiter)| limiter.len())
+    }
+}
+
+/// How fast clients may pair: each network, and each site of IPv6 networks.
+#[derive(Default)]
+pub struct PairingRate {
+    networks: KeyedRate<Network>,
+    sites: KeyedRate<Site>,
+}
+
+impl PairingRate {
+    /// Takes `count` pairs from the allowance of an address; `rate` is a network's, per second.
+    ///
+    /// # Errors
+    /// Seconds to wait: until the whole burst is there, since a request is refused before it is known how many pairs it
+    /// asks for.
+    pub fn check(&self, address: IpAddr, count: u32, rate: Option<u32>) -> Result<(), u64> {
+        // A network that is refused takes nothing from its site: it cannot use up what its neighbours have.
+        let network = self.networks.check(&address.into(), count, rate);
+        let whole = network.and_then(|()| match Site::of(address) {
+            Some(site) => {
+                self.sites.check(&site, count, rate.map(|rate| rate.saturating_mul(NETWORKS_PER_SITE)))
+            }
+            None => Ok(()),
+        });
+        whole.map_err(|wait| wait.max(u64::from(BURST)))
+    }
 }
 
 /// A client network: /24 of IPv4, /56 of IPv6. Addresses within one cost a client nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Network(u128);
+pub struct Network(NonZeroU64);
+
+const IPV4: NonZeroU64 = NonZeroU64::new(1 << 62).unwrap();
+const IPV6: NonZeroU64 = NonZeroU64::new(1 << 63).unwrap();
 
 impl From<IpAddr> for Network {
     fn from(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
-            IpAddr::V4(v4) => u128::from(v4.to_bits() >> 8),
-            IpAddr::V6(v6) => v6.to_bits() >> 72 | 1 << 127,
+            IpAddr::V4(v4) => IPV4 | u64::from(v4.to_bits() >> 8),
+            IpAddr::V6(v6) => IPV6 | (v6.to_bits() >> 72) as u64,
         })
+    }
+}
+
+/// A site: /48 of IPv6, which one customer of a provider easily has. IPv4 has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Site(u64);
+
+impl Site {
+    fn of(address: IpAddr) -> Option<Self> {
+        match address.to_canonical() {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(v6) => Some(Self((v6.to_bits() >> 80) as u64)),
+        }
     }
 }
 
@@ -88,8 +153,12 @@ impl From<IpAddr> for Network {
 mod tests {
     use super::*;
 
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
     fn network(text: &str) -> Network {
-        text.parse::<IpAddr>().unwrap().into()
+        address(text).into()
     }
 
     #[test]
@@ -100,5 +169,34 @@ mod tests {
         assert_eq!(limit.check(&network("192.0.3.1"), 20, Some(10)), Ok(()));
         assert_eq!(limit.check(&network("::1"), 21, Some(10)), Err(LONG));
         assert_eq!(limit.check(&network("192.0.2.1"), 1_000, None), Ok(()));
+    }
+
+    #[test]
+    fn networks_are_told_apart_and_an_ipv4_address_in_ipv6_is_an_ipv4_address() {
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.9"));
+        assert_ne!(network("0.0.0.1"), network("::1"));
+        assert_eq!(network("2001:db8:0:12ff::1"), network("2001:db8:0:1200:9::"));
+        assert_ne!(network("2001:db8:0:1200::1"), network("2001:db8:0:1300::1"));
+    }
+
+    #[test]
+    fn the_networks_of_an_ipv6_site_share_five_times_the_rate_of_one() {
+        let rate = PairingRate::default();
+        let of = |network: u32| address(&format!("2001:db8:7:{:x}::1", network << 8));
+        for network in 0..5 {
+            assert_eq!(rate.check(of(network), 20, Some(10)), Ok(()), "{network}");
+            assert!(rate.check(of(network), 1, Some(10)).is_err(), "{network}");
+        }
+        assert!(rate.check(of(5), 20, Some(10)).is_err(), "the site's allowance is used up");
+        assert_eq!(rate.check(address("2001:db8:8::1"), 20, Some(10)), Ok(()), "another site's is not");
+    }
+
+    #[test]
+    fn the_table_of_keys_is_bounded_however_many_come() {
+        let limit = KeyedRate::default();
+        for key in 0..3 * MAX_KEYS {
+            let _ = limit.check(&key, 2, Some(1));
+        }
+        assert!(limit.len() <= MAX_KEYS + SWEEP_EVERY as usize, "{}", limit.len());
     }
 }

@@ -18,7 +18,7 @@ use pingora_core::{
         http::v2::server::{H2Options, default_h2_options},
         l4::stream::L4BufferSettings,
     },
-    server::{RunArgs, Server, ShutdownWatch, configuration::Opt, configuration::ServerConf},
+    server::{RunArgs, Server, ShutdownWatch, configuration::ServerConf},
     services::{
         background::{BackgroundService, background_service},
         listening::Service,
@@ -30,15 +30,17 @@ pub use crate::lifecycle::{Stop, Until};
 use crate::{
     admin::{self, History},
     config::{Config, Listener, Source},
-    edge::Edge,
+    edge::{Connections, Edge},
     gateway::{Gateway, InFlightCounter},
+    handover::{self, Inheriting},
     lifecycle::{self, Lifecycle, Phase, Shutdown},
+    limits::{GatherBudget, WorkQueue},
     pairs::{MemoryStore, Owner},
     pool::CodecPool,
-    rate::{KeyedRate, Network},
+    rate::{KeyedRate, PairingRate},
     reload::{Reloader, Reloads},
     telemetry::Metrics,
-    upstream::health,
+    upstream::{Upstream, health},
 };
 
 /// Bytes that are gathered for one write to a client: a response's head and a small body go out together.
@@ -60,10 +62,18 @@ pub struct Shared {
     pub pairs: MemoryStore,
     /// The codec pool.
     pub pool: Arc<CodecPool>,
-    /// Limits pairing.
-    pub pairing_rate: KeyedRate<Network>,
+    /// Limits how fast clients pair.
+    pub pairing_rate: PairingRate,
+    /// Cores for pairing.
+    pub pairing_work: WorkQueue,
+    /// Limits bodies held in memory.
+    pub gathered: Arc<GatherBudget>,
+    /// Limits connections.
+    pub connections: Arc<Connections>,
     /// Limits encrypted requests.
     pub request_rate: KeyedRate<Owner>,
+    /// Limits encrypted requests that do not decode.
+    pub failure_rate: KeyedRate<Network>,
     /// Requests in flight.
     pub in_flight: InFlightCounter,
     /// What is counted.
@@ -74,6 +84,12 @@ pub struct Shared {
     pub reloads: Mutex<Reloads>,
     /// The last minutes, for the status page.
     pub history: History,
+}
+
+impl health::Upstreams for Shared {
+    fn each(&self, show: &mut dyn FnMut(&Arc<Upstream>)) {
+        self.config.load().domains.tenants().for_each(|tenant| show(&tenant.upstream));
+    }
 }
 
 /// A relay that is built, and not running yet.
@@ -94,8 +110,12 @@ impl Relay {
             upgrade_socket: config.upgrade_socket.clone(),
             pairs,
             pool: Arc::new(CodecPool::new(config.pool_size, metrics.pool.clone())),
-            pairing_rate: KeyedRate::default(),
+            pairing_rate: PairingRate::default(),
+            pairing_work: WorkQueue::new(config.threads),
+            gathered: Arc::default(),
+            connections: Arc::default(),
             request_rate: KeyedRate::default(),
+            failure_rate: KeyedRate::default(),
             in_flight: InFlightCounter::default(),
             metrics,
             lifecycle: Lifecycle::default(),
@@ -134,16 +154,24 @@ impl Relay {
         self.serve(until, None);
     }
 
-    /// Takes the listeners over from a relay that runs already, then runs until a signal. Ends the process if nobody hands
-    /// anything over.
-    pub fn take_over(self, socket: &Path) {
-        self.serve(Until::Signal, Some(socket));
+    /// Takes the listeners over from a relay that runs already, then runs until a signal.
+    ///
+    /// # Errors
+    /// Why nothing was taken over.
+    pub fn take_over(self, socket: &Path) -> Result<(), handover::Error> {
+        let failed = |error| handover::Error::System { path: socket.to_owned(), error };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let received = runtime.block_on(handover::receive(socket))?;
+        drop(runtime);
+        self.serve(Until::Signal, Some(received));
+        Ok(())
     }
 
-    fn serve(self, until: Until, take_over: Option<&Path>) {
+    fn serve(self, until: Until, received: Option<handover::Received>) {
         let config = self.shared.config.load_full();
         let signals = matches!(until, Until::Signal);
-        let mut conf = ServerConf {
+        find_room(&self.shared.connections, config.limits.connections);
+        let conf = ServerConf {
             threads: config.threads,
             // The wait for requests in flight, and the end after it, are ours (see `lifecycle`): Pingora's never comes.
             grace_period_seconds: Some(if signals { u64::from(u32::MAX) } else { 0 }),
@@ -151,14 +179,8 @@ impl Relay {
             upstream_keepalive_pool_size: 512,
             ..ServerConf::default()
         };
-        if let Some(socket) = &config.upgrade_socket {
-            conf.upgrade_sock = socket.display().to_string();
-        }
-        let options = take_over.map(|_| Opt { upgrade: true, ..Opt::default() });
-        let mut server = Server::new_with_opt_and_conf(options, conf);
-        let waiting = take_over.map(|socket| lifecycle::explain_waiting(socket.to_owned()));
+        let mut server = Server::new_with_opt_and_conf(None, conf);
         server.bootstrap();
-        drop(waiting);
 
         let mut gateway = http_proxy(&server.configuration, Gateway::new(self.shared.clone()));
         let mut options = HttpServerOptions::default();
@@ -173,8 +195,12 @@ impl Relay {
             let buffer = L4BufferSettings::default().write(WRITE_BUFFER);
             service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffer));
         }
-        server.add_service(service);
+        server.add_service(Inheriting::new(service, config.listeners.clone(), received));
         let reloader = self.source.map(|source| Arc::new(Reloader::new(source, self.shared.clone())));
+        let admin = admin::Service::new(self.shared.clone(), reloader.clone());
+        let mut admin = background_service("admin", admin);
+        admin.threads = Some(1);
+        server.add_service(admin);
         let upkeep = Upkeep { shared: self.shared.clone(), reloader, signals };
         let mut upkeep = background_service("upkeep", upkeep);
         upkeep.threads = Some(1);
@@ -184,16 +210,34 @@ impl Relay {
     }
 }
 
+/// Sees to file descriptors for the connections that may be open, and says so where there are too few.
+fn find_room(connections: &Connections, wanted: usize) {
+    let Some(room) = descriptors::room() else { return };
+    connections.set_room(room);
+    // Without a limit on connections the descriptors are it.
+    if room < wanted && wanted != usize::MAX {
+        log::warn!(
+            "limits.connections: there are file descriptors for {room} connections only, not for {wanted}: raise the limit \
+             of open files (LimitNOFILE, ulimit -n) to {}, or lower limits.connections",
+            descriptors::needed(wanted)
+        );
+    }
+}
+
+/// What HTTP/2 holds of a response that its client does not take, for each request.
+const H2_SEND_BUFFER: usize = 128 << 10;
+
 /// Leaves `max_header_bytes` to the gateway, which logs what it refuses: HTTP/2 counts 32 bytes more for every field.
 fn http2(config: &Config) -> H2Options {
     const FIELDS: usize = 512;
     let most = config.limits.max_header_bytes.saturating_add(FIELDS * 32);
     let mut options = default_h2_options();
     options.max_header_list_size(u32::try_from(most).unwrap_or(u32::MAX));
+    options.max_send_buffer_size(H2_SEND_BUFFER);
     options
 }
 
-/// Everything beside the requests, on a thread of its own: metrics and health are answered while workers are busy.
+/// What is done beside the requests, on a thread of its own.
 struct Upkeep {
     shared: Arc<Shared>,
     reloader: Option<Arc<Reloader>>,
@@ -214,19 +258,15 @@ impl BackgroundService for Upkeep {
         let upkeep = async {
             tokio::join!(
                 sweep(shared),
-                health::run(shared.clone()),
+                health::run(&**shared),
                 admin::sample(shared.clone()),
                 reloads,
                 announce(shared, self.signals),
             )
         };
-        let served = admin::serve(shared.clone(), self.reloader.clone());
         tokio::select! {
-            // The admin listener goes on: it says that the relay is draining.
-            _ = async { tokio::join!(served, async { tokio::select! {
-                _ = upkeep => {}
-                _ = shutdown.changed() => {}
-            }}) } => {}
+            _ = upkeep => {}
+            _ = shutdown.changed() => {}
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -16,7 +17,7 @@ use crate::{
     relay::Shared,
     reload::seconds,
     telemetry::{Buckets, CODEC, Totals},
-    upstream::Health,
+    upstream::{Endpoint, Health},
 };
 
 /// Between samples.
@@ -148,9 +149,11 @@ pub async fn sample(shared: Arc<Shared>) {
 
 fn take(shared: &Shared, elapsed: f64) {
     let config = shared.config.load();
-    let tenants = config.domains.tenants().map(|tenant| (tenant.name.clone(), tenant.metrics.totals()));
-    let readings: HashMap<Arc<str>, Totals> = tenants.collect();
-    let nobody = shared.metrics.nobody().totals();
+    // Idle tenants have no rings: there may be thousands.
+    let busy = config.domains.tenants().filter(|tenant| !tenant.metrics.is_idle());
+    let readings: HashMap<Arc<str>, Totals> =
+        busy.map(|tenant| (tenant.name.clone(), tenant.metrics.totals())).collect();
+    let untenanted = shared.metrics.untenanted().totals();
     let process = process();
 
     let mut inner = shared.history.inner.lock();
@@ -172,11 +175,11 @@ fn take(shared: &Shared, elapsed: f64) {
         add(&mut total, now);
         add(&mut total_before, before);
     }
-    add(&mut total, &nobody);
+    add(&mut total, &untenanted);
     add(&mut total_before, inner.before.get(crate::telemetry::NO_TENANT).unwrap_or(&nothing));
     inner.total.sample(&total, &total_before, elapsed);
     inner.before = readings;
-    inner.before.insert(crate::telemetry::NO_TENANT.into(), nobody);
+    inner.before.insert(crate::telemetry::NO_TENANT.into(), untenanted);
 
     let cpu = process.as_ref().and_then(|(cpu, _)| {
         let (before, at) = inner.cpu?;
@@ -203,6 +206,26 @@ struct ShownPeer<'a> {
     state: &'static str,
     in_flight: usize,
     why: Option<String>,
+    /// Each address, where the peer is a name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    addresses: Vec<ShownAddress>,
+}
+
+/// One address of a peer, as the page shows it.
+#[derive(Serialize)]
+struct ShownAddress {
+    address: Option<SocketAddr>,
+    state: &'static str,
+    in_flight: usize,
+    why: Option<String>,
+}
+
+impl ShownAddress {
+    fn new(endpoint: &Endpoint) -> Self {
+        let health = endpoint.health();
+        let why = endpoint.why().filter(|_| is_out(health)).map(|why| why.to_string());
+        Self { address: endpoint.address, state: health.name(), in_flight: endpoint.in_flight(), why }
+    }
 }
 
 /// A tenant, as the page shows it.
@@ -237,7 +260,15 @@ fn peers(tenant: &Tenant) -> Vec<ShownPeer<'_>> {
     let peers = tenant.upstream.peers.iter().map(|peer| {
         let health = peer.state.health();
         let why = peer.state.why().filter(|_| is_out(health)).map(|why| why.to_string());
-        ShownPeer { url: &peer.origin, state: health.name(), in_flight: peer.state.in_flight(), why }
+        let endpoints = if peer.state.is_name() { peer.state.endpoints() } else { Vec::new() };
+        let addresses = endpoints.iter().map(|endpoint| ShownAddress::new(endpoint)).collect();
+        ShownPeer {
+            url: &peer.origin,
+            state: health.name(),
+            in_flight: peer.state.in_flight(),
+            why,
+            addresses,
+        }
     });
     peers.collect()
 }
@@ -264,7 +295,7 @@ pub(super) fn status_json(shared: &Shared) -> Vec<u8> {
     });
     let left_out = tenants.len().saturating_sub(MOST_TENANTS);
     tenants.truncate(MOST_TENANTS);
-    // A tenant that came since the last sample has no series yet, and the page wants them all of one length.
+    // An idle tenant, or one that came since the last sample, has no series, and the page wants them all of one length.
     let empty = Series::starting_at(inner.at.len());
     let tenants = tenants.iter().map(|(_, tenant)| ShownTenant {
         name: &tenant.name,

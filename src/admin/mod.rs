@@ -11,68 +11,110 @@
 //! | `GET /log-level`, `PUT /log-level` | the log's level, as text |
 //! | `POST /reload` | reads the configuration again; what is wrong with it, if anything is |
 //!
-//! What is not GET or HEAD changes something and needs the admin token, or comes over the Unix socket.
+//! What is not GET or HEAD changes something and needs the admin token, or comes over the Unix socket. Over TCP only requests
+//! for a name of the listener's own are answered: a page in an operator's browser could have its own name resolve to here.
+//!
+//! | module | what it is about |
+//! | --- | --- |
+//! | `listen` | sockets and connections; descriptors in reserve |
+//! | `refusal` | who is not answered, and why |
+//! | `guesses` | tokens that were wrong slow down the next ones |
+//! | `routes` | the answers |
+//! | `history`, `ready` | what the status page and `/readyz` show |
 
+mod guesses;
 mod history;
+mod listen;
 mod ready;
+mod refusal;
 mod routes;
 
-use std::{
-    net::SocketAddr,
-    os::unix::fs::{FileTypeExt, PermissionsExt},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc};
 
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, UnixListener},
-};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use pingora_core::{server::ShutdownWatch, services::background::BackgroundService};
+use tokio::sync::Semaphore;
 
+use self::guesses::Guesses;
 pub use self::{
     history::{History, sample},
     ready::{Readiness, readiness},
 };
 use crate::{
+    descriptors::Reserve,
     lifecycle::{Lifecycle, Phase},
     relay::Shared,
     reload::Reloader,
 };
 
-/// A successor waits this long between attempts at an address that its predecessor still has.
-const RETRY: Duration = Duration::from_millis(50);
-/// A request's head may take this long.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Descriptors that are kept back for the operators' connections, and for what they ask for.
+const RESERVE: usize = 16;
+/// Large answers that are made at a time: whoever asks for more of them waits.
+const LARGE_ANSWERS: usize = 2;
 
 /// How a request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Via {
+enum Transport {
     /// Over TCP: changes need the token.
-    Tcp,
+    Tcp {
+        /// The client's address.
+        client: IpAddr,
+        /// The address that it connected to.
+        local: IpAddr,
+    },
     /// Over the Unix socket, whose mode says who may.
     Socket,
 }
 
-/// Serves until the relay hands over to a successor, which wants the address; or until dropped.
-pub async fn serve(shared: Arc<Shared>, reloader: Option<Arc<Reloader>>) {
-    let admin = shared.config.load().admin.clone();
-    let tcp = async {
-        if let Some(address) = admin.address {
-            over_tcp(address, admin.required, &shared, &reloader).await;
+/// What the admin listener works with.
+struct Admin {
+    shared: Arc<Shared>,
+    reloader: Option<Arc<Reloader>>,
+    guesses: Mutex<Guesses>,
+    reserve: Reserve,
+    large_answers: Semaphore,
+}
+
+/// The admin listener as one of the process's services: nothing else runs on its thread.
+pub struct Service(Arc<Admin>);
+
+impl Service {
+    /// The admin listener of a relay.
+    pub fn new(shared: Arc<Shared>, reloader: Option<Arc<Reloader>>) -> Self {
+        let settings = &shared.config.load().admin;
+        let listens = settings.address.is_some() || settings.socket.is_some();
+        Self(Arc::new(Admin {
+            reserve: Reserve::new(if listens { RESERVE } else { 0 }),
+            shared: shared.clone(),
+            reloader,
+            guesses: Mutex::default(),
+            large_answers: Semaphore::new(LARGE_ANSWERS),
+        }))
+    }
+}
+
+#[async_trait]
+impl BackgroundService for Service {
+    /// Serves until the relay hands over to a successor, which wants the address. A relay on its way down still answers: it
+    /// says that it is draining.
+    async fn start(&self, _: ShutdownWatch) {
+        let admin = &self.0;
+        let settings = admin.shared.config.load().admin.clone();
+        let tcp = async {
+            if let Some(address) = settings.address {
+                listen::over_tcp(address, settings.required, admin).await;
+            }
+        };
+        let socket = async {
+            if let Some(path) = &settings.socket {
+                listen::over_socket(path, admin).await;
+            }
+        };
+        tokio::select! {
+            _ = async { tokio::join!(tcp, socket) } => {}
+            () = handed_over(&admin.shared.lifecycle) => {}
         }
-    };
-    let socket = async {
-        if let Some(path) = &admin.socket {
-            over_socket(path, &shared, &reloader).await;
-        }
-    };
-    let both = async { tokio::join!(tcp, socket) };
-    tokio::select! {
-        _ = both => {}
-        () = handed_over(&shared.lifecycle) => {}
     }
 }
 
@@ -82,85 +124,4 @@ async fn handed_over(lifecycle: &Lifecycle) {
     if lifecycle.phase() != Phase::HandingOver {
         std::future::pending().await
     }
-}
-
-async fn over_tcp(
-    address: SocketAddr,
-    required: bool,
-    shared: &Arc<Shared>,
-    reloader: &Option<Arc<Reloader>>,
-) {
-    let mut told = false;
-    let listener = loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => break listener,
-            Err(error) => {
-                if !told {
-                    let hint =
-                        if required { "trying on" } else { "trying on; admin.address chooses another" };
-                    log::warn!("the admin listener cannot listen on {address}: {error}; {hint}");
-                    told = true;
-                }
-                tokio::time::sleep(RETRY).await;
-            }
-        }
-    };
-    if told {
-        log::info!("the admin listener listens on {address}");
-    }
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => connection(stream, Via::Tcp, shared, reloader),
-            Err(error) => rest(&error).await,
-        }
-    }
-}
-
-async fn over_socket(path: &Path, shared: &Arc<Shared>, reloader: &Option<Arc<Reloader>>) {
-    // What an earlier process left behind is nobody's; anything but a socket is somebody's.
-    if path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket()) {
-        let _ = std::fs::remove_file(path);
-    }
-    let listener = UnixListener::bind(path).and_then(|listener| {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-        Ok(listener)
-    });
-    let listener = match listener {
-        Ok(listener) => listener,
-        Err(error) => {
-            log::error!("the admin socket {} cannot be made: {error}", path.display());
-            return;
-        }
-    };
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => connection(stream, Via::Socket, shared, reloader),
-            Err(error) => rest(&error).await,
-        }
-    }
-}
-
-/// Out of file descriptors, most likely: they come back.
-async fn rest(error: &std::io::Error) {
-    log::warn!("the admin listener cannot accept a connection: {error}");
-    tokio::time::sleep(Duration::from_millis(100)).await;
-}
-
-fn connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    via: Via,
-    shared: &Arc<Shared>,
-    reloader: &Option<Arc<Reloader>>,
-) {
-    let (shared, reloader) = (shared.clone(), reloader.clone());
-    tokio::spawn(async move {
-        let service = service_fn(|request| routes::answer(request, via, &shared, reloader.as_ref()));
-        let served = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service);
-        let served = std::pin::pin!(served);
-        // A connection that ends badly is its client's affair.
-        let _ = served.await;
-    });
 }

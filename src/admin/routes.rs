@@ -7,8 +7,8 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 
-use super::{Via, readiness};
-use crate::{config, relay::Shared, reload::Reloader, telemetry};
+use super::{Admin, Transport, readiness, refusal, refusal::Refusal};
+use crate::{config, relay::Shared, telemetry, upstream::Health};
 
 /// The status page: one file, nothing from elsewhere.
 const PAGE: &str = include_str!("status.html");
@@ -36,6 +36,7 @@ fn respond(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> An
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
+        (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
         headers.insert(name, header::HeaderValue::from_static(value));
     }
@@ -50,27 +51,31 @@ fn problem(status: StatusCode, text: &str) -> Answer {
     respond(status, TEXT, format!("{text}\n"))
 }
 
+/// Whether a method changes nothing.
+pub(super) fn only_reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
 /// Answers one request.
 pub(super) async fn answer(
     request: Request<Incoming>,
-    via: Via,
-    shared: &Arc<Shared>,
-    reloader: Option<&Arc<Reloader>>,
+    transport: Transport,
+    admin: &Arc<Admin>,
 ) -> Result<Answer, Infallible> {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !reads && let Some(refused) = refusal(&request, via, shared) {
-        return Ok(refused);
+    if let Err(refusal) = refusal::check(&request, transport, admin) {
+        return Ok(refused(&refusal, &admin.shared));
     }
-    Ok(match (request.uri().path(), reads) {
+    let shared = &admin.shared;
+    Ok(match (request.uri().path(), only_reads(request.method())) {
         ("/", true) => ok(HTML, PAGE),
-        ("/status.json", true) => ok(JSON, super::history::status_json(shared)),
-        ("/metrics", true) => ok(METRICS, metrics(shared)),
+        ("/status.json", true) => large(admin, JSON, super::history::status_json).await,
+        ("/metrics", true) => large(admin, METRICS, metrics).await,
         ("/livez", true) => ok(TEXT, "ok\n"),
         ("/readyz", true) => ready(shared),
-        ("/config", true) => effective(shared),
+        ("/config", true) => large(admin, YAML, effective).await,
         ("/log-level", true) => ok(TEXT, format!("{}\n", level_name(log::max_level()))),
         ("/log-level", false) if request.method() == Method::PUT => set_level(request).await,
-        ("/reload", false) if request.method() == Method::POST => reload(reloader).await,
+        ("/reload", false) if request.method() == Method::POST => reload(admin).await,
         ("/" | "/status.json" | "/metrics" | "/livez" | "/readyz" | "/config" | "/log-level", _) => {
             problem(StatusCode::METHOD_NOT_ALLOWED, "not with this method: see GET /")
         }
@@ -79,30 +84,38 @@ pub(super) async fn answer(
     })
 }
 
-/// The refusal of a request that may not change anything.
-fn refusal(request: &Request<Incoming>, via: Via, shared: &Shared) -> Option<Answer> {
-    if via == Via::Socket {
-        return None;
+fn refused(refusal: &Refusal, shared: &Shared) -> Answer {
+    shared.metrics.admin_refused.with_label_values(&[refusal.cause()]).inc();
+    let mut response = problem(refusal.status(), &refusal.text());
+    let headers = response.headers_mut();
+    if refusal.status() == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
     }
-    let config = shared.config.load();
-    let Some(token) = &config.admin.token else {
-        return Some(problem(
-            StatusCode::FORBIDDEN,
-            "nothing can be changed here: set admin.token_file, or use admin.socket",
-        ));
-    };
-    let given = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
-    let given = given.and_then(|value| value.strip_prefix(b"Bearer "));
-    let same = |given: &[u8]| {
-        aws_lc_rs::constant_time::verify_slices_are_equal(given, token.reveal().as_bytes()).is_ok()
-    };
-    if given.is_some_and(same) {
-        None
-    } else {
-        let mut refused =
-            problem(StatusCode::UNAUTHORIZED, "this needs the admin token: authorization: Bearer <token>");
-        refused.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
-        Some(refused)
+    if let Some(seconds) = refusal.retry_after() {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// Descriptors that making an answer takes: files of /proc, or of the configuration.
+const FILES: usize = 4;
+
+/// Makes an answer that may take a while with thousands of tenants, on another thread: health checks do not wait for it.
+async fn large<T: Into<Bytes> + 'static>(
+    admin: &Arc<Admin>,
+    kind: &'static str,
+    make: fn(&Shared) -> T,
+) -> Answer {
+    // It is never closed.
+    let _place = admin.large_answers.acquire().await;
+    let admin = admin.clone();
+    let made = tokio::task::spawn_blocking(move || {
+        let _files = admin.reserve.lend(FILES);
+        make(&admin.shared).into()
+    });
+    match made.await {
+        Ok(body) => ok(kind, body),
+        Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }
 
@@ -111,16 +124,21 @@ fn metrics(shared: &Shared) -> String {
     metrics.in_flight.set(shared.in_flight.get() as i64);
     metrics.pool.ready.set(shared.pool.ready() as i64);
     let config = shared.config.load();
-    let mut peers = Vec::new();
-    for tenant in config.domains.tenants() {
-        for peer in &tenant.upstream.peers {
-            use crate::upstream::Health;
-            let healthy = matches!(peer.state.health(), Health::Healthy | Health::Unchecked);
-            peers.push((&*tenant.name, peer.origin.as_str(), healthy, peer.state.in_flight()));
-        }
-    }
-    metrics.set_peers(peers.into_iter());
-    metrics.text()
+    let peers = config.domains.tenants().flat_map(|tenant| {
+        let idle = tenant.metrics.is_idle();
+        tenant.upstream.peers.iter().filter_map(move |peer| {
+            let (health, in_flight) = (peer.state.health(), peer.state.in_flight());
+            let unused = idle && in_flight == 0;
+            // Of an idle tenant there is something to say only if its peers are checked.
+            (!unused || health != Health::Unchecked).then(|| telemetry::Peer {
+                tenant: &tenant.name,
+                peer: &peer.origin,
+                healthy: matches!(health, Health::Healthy | Health::Unchecked),
+                in_flight: (!unused).then_some(in_flight),
+            })
+        })
+    });
+    metrics.text_with(peers)
 }
 
 fn ready(shared: &Shared) -> Answer {
@@ -129,11 +147,9 @@ fn ready(shared: &Shared) -> Answer {
     respond(status, JSON, serde_json::to_vec(&readiness).unwrap_or_default())
 }
 
-fn effective(shared: &Shared) -> Answer {
-    match serde_yaml::to_string(&shared.config.load().settings) {
-        Ok(text) => ok(YAML, text),
-        Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-    }
+fn effective(shared: &Shared) -> String {
+    // Settings that were read can be written.
+    serde_yaml::to_string(&shared.config.load().settings).unwrap_or_default()
 }
 
 /// As the configuration writes it.
@@ -163,11 +179,16 @@ async fn set_level(request: Request<Incoming>) -> Answer {
     }
 }
 
-async fn reload(reloader: Option<&Arc<Reloader>>) -> Answer {
-    let Some(reloader) = reloader.cloned() else {
+async fn reload(admin: &Arc<Admin>) -> Answer {
+    let Some(reloader) = admin.reloader.clone() else {
         return problem(StatusCode::CONFLICT, "this relay's configuration did not come from a file");
     };
-    match tokio::task::spawn_blocking(move || reloader.reload()).await {
+    let admin = admin.clone();
+    let reloading = tokio::task::spawn_blocking(move || {
+        let _files = admin.reserve.lend(FILES);
+        reloader.reload()
+    });
+    match reloading.await {
         Ok(Ok(())) => ok(TEXT, "reloaded\n"),
         Ok(Err(problems)) => problem(StatusCode::UNPROCESSABLE_ENTITY, &format!("not reloaded:\n{problems}")),
         Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),

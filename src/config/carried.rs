@@ -13,7 +13,7 @@ use crate::{
     domains::TenantIds,
     telemetry::Metrics,
     tls::TenantTls,
-    upstream::{PeerState, UpstreamUrl},
+    upstream::{PeerState, Resolver, UpstreamUrl},
 };
 
 /// What outlives a reload. A relay has one; configurations of different relays share nothing.
@@ -23,6 +23,8 @@ pub struct Carried {
     pub ids: TenantIds,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// Who knows the addresses of upstreams.
+    pub resolver: Resolver,
     inner: Mutex<Inner>,
 }
 
@@ -46,7 +48,8 @@ impl Carried {
     /// The state of a tenant's peer.
     pub(super) fn peer(&self, tenant: &str, url: &UpstreamUrl) -> Arc<PeerState> {
         let key = (tenant.to_owned(), url.to_string());
-        self.inner.lock().peers.entry(key).or_insert_with(|| Arc::new(PeerState::new(url.clone()))).clone()
+        let fresh = || Arc::new(PeerState::new(url.clone(), self.resolver.clone()));
+        self.inner.lock().peers.entry(key).or_insert_with(fresh).clone()
     }
 
     /// The random secret of a tenant that was given none.

@@ -21,11 +21,12 @@ use ipnet::IpNet;
 use mte_codec::KemId;
 
 pub use carried::{Carried, Files};
+pub(crate) use checks::host_name;
 pub use env::{Environment, ProcessEnvironment};
 pub use secret::{MASK, Secret};
-pub use settings::{Http2, Settings};
+pub use settings::Settings;
 pub use units::{Size, Span};
-pub use upstream::{Balance, EjectionSettings, HealthSettings};
+pub use upstream::{EjectionSettings, HealthSettings};
 
 use crate::domains::Domains;
 
@@ -87,6 +88,8 @@ pub struct Admin {
     pub address: Option<SocketAddr>,
     /// Whether somebody asked for this address: the relay does not start without it then.
     pub required: bool,
+    /// Names and addresses of its own, as [`host_name`] writes them.
+    pub hosts: Vec<String>,
     /// A Unix socket beside it.
     pub socket: Option<PathBuf>,
     /// What changes anything needs this.
@@ -100,6 +103,8 @@ pub struct Log {
     pub level: log::LevelFilter,
     /// One JSON object a line, or for people; `None` decides by whether stdout is a terminal.
     pub json: Option<bool>,
+    /// Bytes of lines that wait to be written.
+    pub buffer: usize,
 }
 
 /// Limits on pairs, as in `pairs:` of the file.
@@ -115,8 +120,12 @@ pub struct Pairs {
     pub max_per_client: usize,
     /// Pairs in one pairing request.
     pub max_per_request: usize,
+    /// Pairs of one client network.
+    pub max_per_network: usize,
     /// Pairs in all.
     pub max_total: usize,
+    /// The most of these, as a part of one, that a tenant may keep while others want room.
+    pub tenant_share: f64,
 }
 
 /// Limits on requests, as in `limits:` of the file. Sizes in bytes.
@@ -124,13 +133,21 @@ pub struct Pairs {
 pub struct Limits {
     /// All request header fields together.
     pub max_header_bytes: usize,
+    /// Names of header fields in a request's head, and in its sealed headers.
+    pub header_names: usize,
     /// A request body as it arrives; `None` is unlimited.
     pub max_body: Option<u64>,
     /// A body of encode type MTE.
     pub max_mte_body: usize,
+    /// Bodies held in memory at once.
+    pub gathered: usize,
+    /// Client connections, and HTTP/2 requests in flight.
+    pub connections: usize,
+    /// The same for one client network.
+    pub connections_per_network: usize,
     /// Pairs per second and client network; `None` is unlimited.
     pub pairs_per_second: Option<u32>,
-    /// Requests per second and client id; `None` is unlimited.
+    /// Requests per second and client id, and failed ones per client network; `None` is unlimited.
     pub requests_per_second: Option<u32>,
 }
 
@@ -147,6 +164,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// A TLS handshake, and then a request's header fields.
     pub headers: Duration,
+    /// A body that is held in memory.
+    pub body: Duration,
     /// Requests in flight on SIGTERM.
     pub drain: Duration,
 }
@@ -273,6 +292,7 @@ impl Config {
             ("threads", self.threads != old.threads),
             ("pool_size", self.pool_size != old.pool_size),
             ("log.format", self.log.json != old.log.json),
+            ("log.buffer", self.log.buffer != old.log.buffer),
             ("timeouts.idle (of HTTP/2 clients)", self.timeouts.idle != old.timeouts.idle),
             (
                 "limits.max_header_bytes (of HTTP/2 clients)",

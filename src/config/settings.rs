@@ -11,6 +11,7 @@ use super::{
     units::{Size, Span},
     upstream::UpstreamSettings,
 };
+use crate::upstream::Http2;
 
 /// Defines a settings struct: every field has its default beside it, and unknown keys are refused.
 macro_rules! settings {
@@ -84,6 +85,9 @@ settings! {
     AdminSettings {
         /// Address and port, or `none`. Never a tenant's listener.
         address: Option<String> = None,
+        /// Names and addresses of the listener beside localhost and the address that a request came to: requests for others
+        /// are refused.
+        hosts: Vec<String> = Vec::new(),
         /// A Unix socket beside it (mode 0600): what comes over it needs no token.
         socket: Option<PathBuf> = None,
         /// What changes anything needs this token: `authorization: Bearer <token>`.
@@ -108,6 +112,8 @@ settings! {
         level: String = "info".into(),
         /// json, pretty, or auto: pretty on a terminal, else json.
         format: String = "auto".into(),
+        /// Lines that wait for a slow reader of the log; what does not fit is dropped and counted.
+        buffer: Size = Size(8 << 20),
     }
 }
 
@@ -124,9 +130,14 @@ settings! {
         max_per_client: usize = 200,
         /// Pairs in one pairing request.
         max_per_request: usize = 100,
-        /// Pairs in all. When full, pairs never used go first, then pairing answers 503.
+        /// Pairs of one client network (/24, /56); beyond it, 429.
+        max_per_network: usize = 100_000,
+        /// Pairs in all. When full, what tenants have above their share goes first, then pairs never used, then pairing answers 503.
         max_total: usize = 1_000_000,
-        /// Smaller KEMs are refused: ml-kem-512, ml-kem-768, ml-kem-1024, x-wing.
+        /// The most of max_total that one tenant may keep while others want room.
+        tenant_share: f64 = 0.5,
+        /// Weaker KEMs are refused: ml-kem-512, ml-kem-768, ml-kem-1024, x-wing (which alone satisfies x-wing, and does not
+        /// satisfy ml-kem-1024).
         min_kem: String = "ml-kem-512".into(),
     }
 }
@@ -136,13 +147,22 @@ settings! {
     LimitSettings {
         /// Bytes of all request header fields together; beyond it, 431.
         max_header_bytes: Size = Size(64 << 10),
+        /// Names of header fields in a request's head, and in its sealed headers; beyond it, 431.
+        header_names: usize = 200,
         /// Bytes of a request body as it arrives; 0 is unlimited. Beyond it, 413.
         max_body: Size = Size(0),
         /// Bytes of a body of encode type MTE, which is held in memory.
         max_mte_body: Size = Size(1 << 20),
-        /// Pairs per second and client network (/24, /56), burst of twice that; beyond it, 429. 0 is unlimited.
+        /// Bytes of pairing requests and of bodies of encode type MTE held in memory at once, in all; beyond it, 503. 0 is unlimited.
+        gathered: Size = Size(256 << 20),
+        /// Client connections in all, and as many requests in flight; beyond it, closed (503). 0 is unlimited.
+        connections: usize = 20_000,
+        /// The same for one client network (/24, /56), of requests for those over HTTP/2.
+        connections_per_network: usize = 5_000,
+        /// Pairs per second and client network (/24, /56; five times that per /48), burst of twice that; beyond it, 429. 0 is unlimited.
         pairs_per_second: u32 = 200,
-        /// Requests per second and client id, burst of twice that; beyond it, 429. 0 is unlimited.
+        /// Requests per second and client id, burst of twice that; beyond it, 429. 0 is unlimited. Requests that do not
+        /// decode count against their client network (/24, /56) instead, at the same rate.
         requests_per_second: u32 = 0,
     }
 }
@@ -160,6 +180,8 @@ settings! {
         idle: Span = seconds(60),
         /// A TLS handshake, and then a request's header fields, may take this long in all.
         headers: Span = seconds(10),
+        /// A body that is held in memory (pairing, type MTE, the first part of others) may take this long in all.
+        body: Span = seconds(30),
         /// On SIGTERM, requests in flight may take this long.
         drain: Span = seconds(30),
     }
@@ -180,7 +202,7 @@ settings! {
         client_id_secret_previous_file: Option<PathBuf> = None,
         /// Origins that may call from a browser.
         cors_origins: Vec<String> = Vec::new(),
-        /// Methods that may be called from a browser.
+        /// Methods that may be called; any other is 405.
         cors_methods: Vec<String> = super::checks::DEFAULT_METHODS.map(String::from).to_vec(),
         /// Whether browsers may send credentials. Default: yes, unless cors_origins has "*".
         cors_credentials: Option<bool> = None,
@@ -196,6 +218,9 @@ settings! {
         allow_plain_requests: bool = false,
         /// Refuses requests without `:method` and `:authority` in the sealed headers.
         require_binding: bool = false,
+        /// Refuses requests without sealed headers (true), or none of them (false). Default: those whose sender could not
+        /// say how many messages it sends, so that dropped headers would go unnoticed.
+        require_sealed_headers: Option<bool> = None,
         /// Known from v4.5; relay to relay is not in this version, and the token is ignored with a warning.
         outbound_token: Option<Secret> = None,
         /// How the upstream's certificate is checked.
@@ -233,17 +258,4 @@ settings! {
         /// auto: HTTP/2 where the upstream offers it; always; never.
         http2: Http2 = Http2::Auto,
     }
-}
-
-/// Whether HTTP/2 is spoken to an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Http2 {
-    /// Where the upstream offers it in the TLS handshake.
-    #[default]
-    Auto,
-    /// Always; without TLS as well, which the upstream must expect.
-    Always,
-    /// Never.
-    Never,
 }

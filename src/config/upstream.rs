@@ -11,6 +11,7 @@ use super::{
     settings::{seconds, settings},
     units::Span,
 };
+use crate::upstream::{Balance, Ejection, HealthChecks};
 
 /// Where a tenant's requests go, in its long form.
 #[derive(Debug, Clone, Serialize)]
@@ -44,15 +45,15 @@ settings! {
 }
 
 settings! {
-    /// Active health checks of every peer.
+    /// Active health checks of every address of every peer.
     HealthSettings {
         /// A path that answers 200 to 399 when all is well; absent: a connection (with TLS if any) is enough.
         path: Option<String> = None,
-        /// Between checks of a peer.
+        /// Between checks of an address.
         interval: Span = seconds(5),
         /// One check may take this long.
         timeout: Span = seconds(2),
-        /// So many failures in a row make a peer unhealthy.
+        /// So many failures in a row make an address unhealthy.
         unhealthy_after: u32 = 2,
         /// So many successes in a row make it healthy again.
         healthy_after: u32 = 1,
@@ -62,24 +63,29 @@ settings! {
 settings! {
     /// Passive health: what requests tell.
     EjectionSettings {
-        /// So many failed requests in a row (no connection, no or a broken answer; not statuses) eject a peer; 0: never.
+        /// So many failed requests in a row (no connection, no or a broken answer; not statuses; not what a client caused) eject an address of a peer; 0: never.
         failures: u32 = 5,
-        /// For this long, twice as long each time again, at most ten times as long. The last peer is never ejected.
+        /// For this long, twice as long each time again, at most ten times as long. A tenant's only address is never ejected.
         time: Span = seconds(10),
     }
 }
 
-/// How a request's peer is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Balance {
-    /// In turn, by weight.
-    #[default]
-    RoundRobin,
-    /// The one with the fewest requests in flight, by weight.
-    LeastConnections,
-    /// The same one for the same client id, as long as it is there.
-    ConsistentHash,
+impl From<&HealthSettings> for HealthChecks {
+    fn from(written: &HealthSettings) -> Self {
+        Self {
+            path: written.path.clone(),
+            interval: written.interval.0,
+            timeout: written.timeout.0,
+            unhealthy_after: written.unhealthy_after,
+            healthy_after: written.healthy_after,
+        }
+    }
+}
+
+impl From<&EjectionSettings> for Ejection {
+    fn from(written: &EjectionSettings) -> Self {
+        Self { failures: written.failures, time: written.time.0 }
+    }
 }
 
 /// One peer.

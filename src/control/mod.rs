@@ -71,9 +71,7 @@ fn identify(session: &Session, ctx: &mut RequestContext, tenant: &Tenant) -> Res
             let client = ClientId::from_random(rand::random());
             (client, tenant.secrets.current.sign(client))
         }
-        Some(signed) => tenant.secrets.verify(signed).ok_or_else(|| {
-            Failure::relay(mte_protocol::Status::ClientIdInvalid, "signature does not verify")
-        })?,
+        Some(signed) => crate::gateway::identify(tenant, signed)?,
     };
     ctx.client = Some(identified);
     Ok(())

@@ -1,8 +1,6 @@
 //! Pairing: one KEM exchange per direction of every pair (docs/protocol.md, section 2; docs/codec.md,
 //! sections 2 and 3). The answer leaves only after the state is stored.
 
-use std::time::Duration;
-
 use mte_codec::{
     EpochSecret, KemError, KemId, kem,
     schedule::{RootInputs, root},
@@ -15,7 +13,12 @@ use pingora_proxy::Session;
 
 use crate::{
     domains::Tenant,
-    gateway::{RequestContext, error::Failure, read_body_part},
+    gateway::{
+        RequestContext,
+        error::{Failure, Overload},
+        read_body_part,
+    },
+    limits::{BodyDeadline, Gathered},
     pairs::{NewPair, Owner, PairStore},
     relay::Shared,
 };
@@ -26,22 +29,26 @@ const INLINE_PAIRS: usize = 4;
 /// Room in a pairing body for one pair: two keys of the largest size in base64, three names, and JSON.
 const BODY_PER_PAIR: usize = 8 << 10;
 
-/// Makes the pairs that the request asks for; the JSON to answer.
+/// Makes the pairs that the request asks for; the JSON to answer. Cheap refusals come first: the rate before the body, the
+/// rest of the rate before any key is looked at.
 pub(super) async fn pair(
     session: &mut Session,
     ctx: &RequestContext,
     tenant: &Tenant,
     shared: &Shared,
 ) -> Result<Vec<u8>, Failure> {
+    check_rate(ctx, shared, 1)?;
     let max = ctx.config.pairs.max_per_request;
-    let body = read_body(session, max.saturating_mul(BODY_PER_PAIR), ctx.config.timeouts.read).await?;
+    // Held until the pairs are made: what waits for a core counts as well.
+    let mut held = ctx.gathered(shared);
+    let body = read_body(session, ctx, max.saturating_mul(BODY_PER_PAIR), &mut held).await?;
     let requests = parse_request(&body, max).map_err(Failure::BadPairing)?;
-    if let Some(address) = ctx.from.address {
-        let (rate, count) = (ctx.config.limits.pairs_per_second, requests.len() as u32);
-        let checked = shared.pairing_rate.check(&address.into(), count, rate);
-        checked.map_err(|retry_after| Failure::TooManyPairs { retry_after })?;
-    }
+    drop(body);
+    check_rate(ctx, shared, requests.len().saturating_sub(1))?;
+
     let least = tenant.min_kem;
+    let core = shared.pairing_work.core(requests.len()).await;
+    let core = core.map_err(|_| Failure::Overloaded(Overload::KeyExchanges))?;
     let (responses, pairs) = if requests.len() <= INLINE_PAIRS {
         make_all(requests, least)
     } else {
@@ -49,21 +56,40 @@ pub(super) async fn pair(
         made.map_err(|error| Failure::Internal(format!("pairing: {error}")))?
     }
     .map_err(Failure::BadPairing)?;
+    drop((core, held));
 
     let (client, _) =
         ctx.client.as_ref().ok_or_else(|| Failure::Internal("pairing without a client".into()))?;
-    shared.pairs.create_all(Owner { tenant: tenant.id, client: *client }, pairs).await?;
+    let owner = Owner { tenant: tenant.id, client: *client };
+    shared.pairs.create_all(owner, ctx.network(), pairs).await?;
     Ok(write_response(&responses))
 }
 
-async fn read_body(session: &mut Session, limit: usize, patience: Duration) -> Result<Vec<u8>, Failure> {
+/// Takes pairs from the allowance of the client's address.
+fn check_rate(ctx: &RequestContext, shared: &Shared, count: usize) -> Result<(), Failure> {
+    let Some(address) = ctx.from.address else { return Ok(()) };
+    let rate = ctx.config.limits.pairs_per_second;
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    let checked = shared.pairing_rate.check(address, count, rate);
+    checked.map_err(|retry_after| Failure::TooManyPairs { retry_after })
+}
+
+async fn read_body(
+    session: &mut Session,
+    ctx: &RequestContext,
+    limit: usize,
+    held: &mut Gathered,
+) -> Result<Vec<u8>, Failure> {
     crate::gateway::expect_continue(session).await?;
+    let mut deadline = BodyDeadline::gathered(&ctx.config.timeouts);
     let mut body = Vec::new();
     loop {
-        let Some(part) = read_body_part(session, patience).await? else { return Ok(body) };
-        if body.len() + part.len() > limit {
+        let Some(part) = read_body_part(session, &mut deadline).await? else { return Ok(body) };
+        let len = body.len() + part.len();
+        if len > limit {
             return Err(Failure::TooLarge { what: "the pairing request", limit: limit as u64 });
         }
+        held.hold(len)?;
         body.extend_from_slice(&part);
     }
 }
@@ -90,7 +116,7 @@ fn make(
     let mut direction = |(field, key, personalization): (Field, &Vec<u8>, &String)| {
         let refuse = |problem| PairingError::field(index, field, problem);
         let id = KemId::from_key_len(key.len()).map_err(|_| refuse(Problem::InvalidKey))?;
-        if id.rank() < least.rank() {
+        if !id.satisfies(least) {
             return Err(refuse(Problem::WeakKey { minimum: least.name() }));
         }
         let (ciphertext, entropy) = kem::encapsulate(key, rng).map_err(|error| match error {

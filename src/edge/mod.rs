@@ -8,11 +8,15 @@
 //! | --- | --- |
 //! | `proxy_protocol` | the PROXY header |
 //! | `hello` | the name that a TLS client asks for |
+//! | `request_line` | blanks that Pingora would mend |
+//! | `connections` | how many there may be |
 //! | `watch`, `frames` | deadlines for request heads, and what Pingora refuses by itself |
 
+mod connections;
 mod frames;
 mod hello;
 mod proxy_protocol;
+mod request_line;
 mod watch;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -30,12 +34,17 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::{HttpProxy, Session};
 use tokio::io::AsyncReadExt;
 
-use self::watch::{Head, Limits, Report, Watched};
+pub use self::connections::{Connections, TooManyRequests};
+use self::{
+    connections::Slot,
+    watch::{Head, Limits, Report, Watched},
+};
 use crate::{
     config::{Config, Listener},
     domains::{Tenant, TenantId},
     gateway::Gateway,
     lifecycle::LINGER,
+    rate::Network,
     relay::Shared,
 };
 
@@ -44,6 +53,8 @@ use crate::{
 pub struct Connection {
     /// What its TLS handshake was made for, if there was one.
     pub made_for: Option<MadeFor>,
+    /// The client network that its requests count for; `None` for a trusted proxy, which has many clients.
+    pub network: Option<Network>,
     /// Its request heads.
     pub head: Arc<Head>,
 }
@@ -127,6 +138,14 @@ impl Edge {
         let local = digest.as_ref().and_then(|digest| inet(digest.local_addr()));
         let mut client = digest.as_ref().and_then(|digest| inet(digest.peer_addr()));
         let listener = *self.listener(local)?;
+        let Some(mut slot) = self.shared.connections.open(&config.limits) else {
+            self.refuse(connections::ALL, client);
+            return None;
+        };
+        if !listener.proxy_protocol && !enter(&mut slot, client, &config) {
+            self.refuse(connections::NETWORK, client);
+            return None;
+        }
         let limit = config.timeouts.headers;
         let mut socket_digest = None;
         let mut made_for = None;
@@ -139,6 +158,9 @@ impl Edge {
                 if let Some((source, destination)) = named {
                     client = Some(source);
                     socket_digest = Some(Arc::new(named_digest(&tcp, source, destination)));
+                }
+                if !enter(&mut slot, client, &config) {
+                    return Err(Refused { cause: connections::NETWORK, why: String::new() });
                 }
             }
             late = "tls";
@@ -160,6 +182,10 @@ impl Edge {
         let report = Report { metrics: self.shared.metrics.clone(), client };
         let stream = match outcome {
             Ok(Ok(stream)) => stream,
+            Ok(Err(Refused { cause: connections::NETWORK, .. })) => {
+                self.refuse(connections::NETWORK, client);
+                return None;
+            }
             // Load balancers look whether a port is open: that is nothing to report.
             Ok(Err(Refused { why, .. })) if why == SILENT => return None,
             Ok(Err(Refused { cause, why })) => {
@@ -171,13 +197,26 @@ impl Edge {
                 return None;
             }
         };
-        let limits = Limits { idle: config.timeouts.idle, head: limit };
+        let limits = Limits::new(&config);
         let head = Arc::new(Head::default());
         // Pingora carries what is known of a connection in the digest of a CONNECT proxy, which is not there otherwise.
         let response = ResponseHeader::build_no_case(200, None).ok()?;
-        let known = Connection { made_for, head: head.clone() };
+        let network = counted_network(client, &config);
+        let known = Connection { made_for, network, head: head.clone() };
         let proxy_digest = ProxyDigest::new(Box::new(response), Some(Box::new(known)));
-        Some(Box::new(Watched::new(stream, head, proxy_digest, socket_digest, limits, report)))
+        Some(Box::new(Watched::new(stream, head, proxy_digest, socket_digest, limits, report, slot)))
+    }
+
+    /// Counts a connection that is one too many, and says so now and then.
+    fn refuse(&self, cause: &'static str, client: Option<SocketAddr>) {
+        self.shared.metrics.malformed.with_label_values(&[cause]).inc();
+        let Some(more) = self.shared.connections.log_refusal() else { return };
+        let client = client.map(|client| client.to_string());
+        let setting = if cause == connections::ALL { "connections" } else { "connections_per_network" };
+        log::warn!(
+            client = client.as_deref(), cause = cause;
+            "connection refused: there are as many as limits.{setting} allows; {more} more were refused since the last such line"
+        );
     }
 
     async fn handshake(&self, mut tcp: TcpStream, config: &Config) -> Result<(Stream, MadeFor), String> {
@@ -189,6 +228,18 @@ impl Edge {
         let stream = tls.acceptor.tls_handshake(tcp).await.map_err(|error| error.to_string())?;
         Ok((Box::new(stream), MadeFor { tenant: tenant.id, certified: tls.client_certificates }))
     }
+}
+
+/// The network that a client counts for; a trusted proxy counts for none.
+fn counted_network(client: Option<SocketAddr>, config: &Config) -> Option<Network> {
+    let ip = client?.ip().to_canonical();
+    let trusted = config.trusted_proxies.iter().any(|network| network.contains(&ip));
+    (!trusted).then(|| ip.into())
+}
+
+/// Counts a connection for its client's network; `false` if that has as many as may be.
+fn enter(slot: &mut Slot, client: Option<SocketAddr>, config: &Config) -> bool {
+    counted_network(client, config).is_none_or(|network| slot.enter(network, &config.limits))
 }
 
 /// Reads the PROXY header, if the connection's other end may send one.

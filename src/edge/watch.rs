@@ -10,7 +10,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU16, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -28,8 +28,12 @@ use tokio::{
     time::Sleep,
 };
 
-use super::frames::{Heads, Refusals};
-use crate::telemetry::Metrics;
+use super::{
+    connections::Slot,
+    frames::{Heads, Refusals},
+    request_line::RequestLine,
+};
+use crate::{config::Config, telemetry::Metrics};
 
 /// A connection's request heads: shared between the stream and the gateway.
 #[derive(Debug, Default)]
@@ -38,6 +42,8 @@ pub struct Head {
     seen: AtomicU64,
     /// The status that Pingora answered by itself.
     answered: AtomicU16,
+    /// Its request line has a blank too many, or a control character.
+    stray_blank: AtomicBool,
 }
 
 const ARRIVED: u64 = u64::MAX;
@@ -51,6 +57,12 @@ impl Head {
     /// The request is done with: the next head is awaited.
     pub fn awaited(&self) {
         self.seen.store(0, Ordering::Relaxed);
+        self.stray_blank.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether its request line had a blank too many, or a control character, which Pingora has percent-encoded since.
+    pub fn had_stray_blank(&self) -> bool {
+        self.stray_blank.load(Ordering::Relaxed)
     }
 
     fn is_awaited(&self) -> bool {
@@ -83,20 +95,42 @@ pub(super) struct Watched {
     due: Due,
     deadline: Option<Pin<Box<Sleep>>>,
     timed_out: bool,
+    /// A head grew without an end.
+    too_large: bool,
     /// Nothing has come yet.
     silent: bool,
+    /// The request line of the head that is awaited.
+    line: RequestLine,
     /// What passes on an HTTP/2 connection.
     http2: Option<(Heads, Refusals)>,
     report: Report,
+    /// Counts the connection as open.
+    _slot: Slot,
 }
 
-/// How long a client may take.
+/// How long a client may take, and how much it may send without an end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// For the first byte of the first head. Between requests it is Pingora that waits.
     pub(super) idle: Duration,
     /// For one whole head, from its first byte; with HTTP/2, for the connection's preface as well.
     pub(super) head: Duration,
+    /// Bytes of a head over HTTP/1.1 that has no end yet. Pingora would hold a mebibyte. The gateway answers heads that are
+    /// too large, so this is more than it takes.
+    pub(super) head_bytes: u64,
+}
+
+impl Limits {
+    /// What the settings say.
+    pub(super) fn new(config: &Config) -> Self {
+        // One read may bring the end of a head, and a body behind it.
+        const READ: u64 = 64 << 10;
+        Self {
+            idle: config.timeouts.idle,
+            head: config.timeouts.headers,
+            head_bytes: (config.limits.max_header_bytes as u64).saturating_mul(2).saturating_add(READ),
+        }
+    }
 }
 
 /// What a client owes.
@@ -122,6 +156,7 @@ impl Watched {
         socket_digest: Option<Arc<SocketDigest>>,
         limits: Limits,
         report: Report,
+        slot: Slot,
     ) -> Self {
         let http2 = matches!(inner.selected_alpn_proto(), Some(ALPN::H2));
         report.metrics.connections.inc();
@@ -134,9 +169,12 @@ impl Watched {
             due: Due::Nothing,
             deadline: None,
             timed_out: false,
+            too_large: false,
             silent: true,
+            line: RequestLine::default(),
             http2: http2.then(Default::default),
             report,
+            _slot: slot,
         }
     }
 
@@ -190,6 +228,10 @@ impl Drop for Watched {
             self.report.refused("header_timeout", &format!("no whole head within {limit:?}"));
             return;
         }
+        if self.too_large {
+            self.report.refused("header_bytes", &format!("no end of a head within {seen} bytes"));
+            return;
+        }
         if seen == ARRIVED || seen == 0 || self.http2.is_some() {
             return;
         }
@@ -213,6 +255,13 @@ impl AsyncRead for Watched {
             this.timed_out = matches!(this.due, Due::Head(_));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        if this.http2.is_none()
+            && this.head.is_awaited()
+            && this.head.seen.load(Ordering::Relaxed) > this.limits.head_bytes
+        {
+            this.too_large = true;
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
         let read = &buffer.filled()[before..];
@@ -222,7 +271,12 @@ impl AsyncRead for Watched {
                 this.report.refused("http2", what);
             }
         } else if this.head.is_awaited() {
-            this.head.seen.fetch_add(read.len() as u64, Ordering::Relaxed);
+            if this.head.seen.fetch_add(read.len() as u64, Ordering::Relaxed) == 0 {
+                this.line = RequestLine::default();
+            }
+            if this.line.read(read) {
+                this.head.stray_blank.store(true, Ordering::Relaxed);
+            }
         }
         Poll::Ready(Ok(()))
     }

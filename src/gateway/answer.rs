@@ -1,15 +1,16 @@
 //! What the relay answers itself: failures, and the responses of its own routes.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use http::header;
-use mte_protocol::names::X_MTE_RELAY;
+use mte_protocol::{RelayHeader, names::X_MTE_RELAY};
 use pingora_core::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
-use super::{RequestContext, cors, error::Failure, forward, response};
+use super::{RequestContext, cors, error::Failure, forward, request, response};
+use crate::telemetry::RouteLabel;
 
 /// What is left of an unwanted request body is read for this long before the connection is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,17 +53,48 @@ async fn write_failure(
     response.insert_header(header::CONTENT_TYPE, "application/json")?;
     response.insert_header(header::CONTENT_LENGTH, body.len())?;
     response.insert_header(header::CACHE_CONTROL, "no-store")?;
-    if let Some(signed) = ctx.signed_client_id() {
-        response.insert_header(X_MTE_RELAY, signed)?;
+    if let Some(value) = relay_header(session, ctx) {
+        response.insert_header(X_MTE_RELAY, &*value)?;
     }
     if let Some(seconds) = failure.retry_after() {
         response.insert_header(header::RETRY_AFTER, seconds)?;
     }
     if let Failure::MethodNotAllowed(allowed) = failure {
-        response.insert_header(header::ALLOW, *allowed)?;
+        response.insert_header(header::ALLOW, &**allowed)?;
     }
     finish_response(session, ctx, &mut response)?;
     write(session, response, body).await
+}
+
+/// What an error says in `x-mte-relay` (docs/protocol.md, section 5): the pair that the request named, wherever the relay
+/// gave up, else the client alone. A client id that does not verify is not repeated.
+fn relay_header<'a>(session: &Session, ctx: &'a RequestContext) -> Option<Cow<'a, str>> {
+    let alone = ctx.signed_client_id();
+    if matches!(ctx.route, RouteLabel::Control | RouteLabel::Pairing) {
+        return alone.map(Cow::Borrowed);
+    }
+    let named = || {
+        let tenant = ctx.tenant.as_ref()?;
+        let value = request::single(session.as_downstream().req_header(), X_MTE_RELAY).ok()??;
+        let relay = RelayHeader::parse(value).ok()?;
+        // Whoever fails before the client is looked at is a client all the same.
+        let signed = match alone {
+            Some(signed) => Cow::Borrowed(signed),
+            None => tenant.secrets.verify(relay.client_id)?.1.into(),
+        };
+        Some(relay.error_value(&signed))
+    };
+    named().map(Cow::Owned).or(alone.map(Cow::Borrowed))
+}
+
+/// Ends a request whose response was whole before: the client's connection is read for a while, so that the client
+/// gets to see the response.
+pub(super) async fn drain(session: &mut Session) {
+    let downstream = session.as_downstream_mut();
+    downstream.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+    if let Err(error) = downstream.drain_request_body().await {
+        log::debug!("the rest of a request could not be read: {error}");
+    }
 }
 
 /// Adds what every response carries.

@@ -9,15 +9,20 @@
 //! left unread, which over HTTP/1.1 always comes as a read of its own. The bytes themselves are taken from
 //! here, not from the buffer; `replayed` counts what the buffer will bring again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header;
-use mte_codec::{EncodeType, Expected, HEADER_LEN, Header, OpenError, Opener, open, seal};
+use mte_codec::{EncodeType, Expected, HEADER_LEN, Header, OpenError, Opener, WipingBuffer, open, seal};
 use pingora_proxy::Session;
 
 use super::error::Failure;
-use crate::{config::Limits, pairs::Snapshot, pool::Codec};
+use crate::{
+    config::Limits,
+    limits::{BodyDeadline, Gathered},
+    pairs::Snapshot,
+    pool::Codec,
+};
 
 /// What Pingora's retry buffer holds at most.
 const RETRY_BUFFER: u64 = 64 << 10;
@@ -78,10 +83,8 @@ pub struct FirstPart {
     /// Read, but not used yet: the first bytes, which told that there is a body.
     held: Vec<Bytes>,
     max: Option<u64>,
-    /// How long the client is waited for, each time.
-    patience: Duration,
-    /// How long the client was waited for.
-    pub waited: Duration,
+    /// How long the client is waited for.
+    deadline: BodyDeadline,
 }
 
 impl FirstPart {
@@ -89,7 +92,7 @@ impl FirstPart {
     ///
     /// # Errors
     /// [`Failure::TooLarge`] for a body whose stated length is above the limit.
-    pub fn new(session: &mut Session, limits: &Limits, patience: Duration) -> Result<Self, Failure> {
+    pub fn new(session: &mut Session, limits: &Limits, deadline: BodyDeadline) -> Result<Self, Failure> {
         let request = session.as_downstream().req_header();
         // Pingora drops a content-length that stands beside transfer-encoding.
         let length = request.headers.get(header::CONTENT_LENGTH);
@@ -102,17 +105,12 @@ impl FirstPart {
         }
         let http2 = session.as_downstream().is_http2();
         let done = session.as_downstream_mut().is_body_done();
-        Ok(Self {
-            length,
-            http2,
-            read: 0,
-            buffered: None,
-            done,
-            held: Vec::new(),
-            max,
-            patience,
-            waited: Duration::ZERO,
-        })
+        Ok(Self { length, http2, read: 0, buffered: None, done, held: Vec::new(), max, deadline })
+    }
+
+    /// How long the client was waited for.
+    pub fn waited(&self) -> Duration {
+        self.deadline.waited_in_all()
     }
 
     /// Whether there is at least one byte of a body; reads until that is known.
@@ -151,10 +149,7 @@ impl FirstPart {
                 downstream.enable_retry_buffering();
                 self.buffered = Some(0);
             }
-            let began = Instant::now();
-            let bytes = super::read_body_part(session, self.patience).await;
-            self.waited += began.elapsed();
-            let bytes = bytes?;
+            let bytes = super::read_body_part(session, &mut self.deadline).await?;
             let len = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
             self.read += len;
             if let Some(buffered) = &mut self.buffered {
@@ -251,33 +246,34 @@ impl FirstPart {
     /// Opens a body of type MTE, which is read whole (CODEC section 5).
     ///
     /// # Errors
-    /// As reading and opening, and [`Failure::TooLarge`].
+    /// As reading and opening, [`Failure::TooLarge`], and [`Failure::Overloaded`] if `held` gets no room for it.
     pub async fn open_gathered(
         &mut self,
         session: &mut Session,
         snapshot: &Snapshot,
         expected: Expected,
         limit: usize,
+        held: &mut Gathered,
     ) -> Result<RequestBody, Failure> {
         let too_large = Failure::TooLarge { what: "the request body of type MTE", limit: limit as u64 };
         let most = seal::message_len(EncodeType::Mte, limit);
         if self.length.is_some_and(|length| length > most as u64) {
             return Err(too_large);
         }
-        let mut message = zeroize::Zeroizing::new(Vec::new());
+        let mut message = WipingBuffer::default();
         let mut end = open::EndFinder::default();
         while !(self.length.is_none() && end.is_whole(&message)) {
             let Some(bytes) = self.read(session).await? else { break };
-            message.extend_from_slice(&bytes);
-            if message.len() > most {
+            if message.len() + bytes.len() > most {
                 return Err(too_large);
             }
+            held.hold(message.len() + bytes.len())?;
+            message.extend_from_slice(&bytes);
         }
-        let opened = open::message(&snapshot.decoder, expected, &mut message)?;
-        if opened.plaintext.len() > limit {
+        let (_, data) = open::gathered(&snapshot.decoder, expected, message)?;
+        if data.len() > limit {
             return Err(too_large);
         }
-        let data = Bytes::copy_from_slice(opened.plaintext);
         Ok(self.whole(data))
     }
 
@@ -335,7 +331,7 @@ impl Stream {
 #[derive(Default)]
 struct Ready {
     one: Bytes,
-    joined: BytesMut,
+    joined: WipingBuffer,
 }
 
 impl Ready {
@@ -349,14 +345,12 @@ impl Ready {
     }
 
     fn take(&mut self) -> Bytes {
-        if self.joined.is_empty() { std::mem::take(&mut self.one) } else { self.joined.split().freeze() }
+        if self.joined.is_empty() {
+            std::mem::take(&mut self.one)
+        } else {
+            std::mem::take(&mut self.joined).into_bytes()
+        }
     }
-}
-
-/// A part of the body for Pingora: nothing yet is an empty part, but an empty part at the end would be written
-/// as a second last chunk.
-fn part(plaintext: Bytes, end: bool) -> Option<Bytes> {
-    (!end || !plaintext.is_empty()).then_some(plaintext)
 }
 
 impl RequestBody {
@@ -409,7 +403,7 @@ impl RequestBody {
         matches!(self, Self::None | Self::Whole { .. })
     }
 
-    /// Replaces a part of the body, as the proxy brings it, by its plaintext.
+    /// Replaces a part of the body, as the proxy brings it, by its plaintext; an empty part is nothing yet.
     ///
     /// # Errors
     /// Why it does not verify.
@@ -421,11 +415,10 @@ impl RequestBody {
                 if *brought > *replayed {
                     return Err(OpenError::Trailing.reason());
                 }
-                *body = part(if end { data.clone() } else { Bytes::new() }, end);
+                *body = Some(if end { data.clone() } else { Bytes::new() });
             }
             Self::Stream(stream) => {
-                let plaintext = stream.filter(body.as_deref().unwrap_or_default(), end)?;
-                *body = part(plaintext, end);
+                *body = Some(stream.filter(body.as_deref().unwrap_or_default(), end)?);
             }
         }
         Ok(())

@@ -1,19 +1,23 @@
 //! What the relay knows of one request, from its first hook to its last.
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use mte_codec::{EncodeType, Numbers};
-use mte_protocol::{SealedHeaders, client_id::ClientId};
+use mte_codec::EncodeType;
+use mte_protocol::{ResponseHeaders, SealedHeaders, client_id::ClientId};
 
-use super::{body::RequestBody, client::Client, error::Failure};
+use super::{body::RequestBody, client::Client, error::Failure, response_keys::ResponseKeys};
 use crate::{
     config::Config,
     domains::Tenant,
+    limits::{Counted, Gathered},
+    rate::Network,
+    relay::Shared,
     telemetry::{RouteLabel, TraceId},
-    upstream::InUse,
+    upstream::{Choice, Tried},
 };
 
 /// One request's state.
@@ -40,12 +44,18 @@ pub struct RequestContext {
     pub exchange: Option<Box<Exchange>>,
     /// How often an upstream was tried.
     pub attempts: usize,
-    /// The peers that failed for it.
-    pub tried: Vec<usize>,
+    /// What failed for it.
+    pub tried: Tried,
     /// The peer that has it.
     pub peer: Option<AtPeer>,
     /// Request body bytes as they arrived.
     pub body_received: u64,
+    /// When the last of them came.
+    pub body_at: Option<Instant>,
+    /// The upstream's response has ended.
+    pub response_ended: bool,
+    /// An origin that the tenant's CORS policy refuses, escaped and cut, for the log.
+    pub refused_origin: Option<String>,
     /// What went wrong, for the log.
     pub failure: Option<Failure>,
     /// What its parts took.
@@ -56,22 +66,18 @@ pub struct RequestContext {
     pub response_size: [u64; 2],
     /// Counts the request as in flight until it is dropped.
     pub in_flight: Option<super::InFlight>,
+    /// Counts it for its client network, if it shares its connection with others.
+    pub stream: Option<Counted<Network>>,
+    /// What its body holds of the budget for bodies in memory.
+    pub gathered: Option<Gathered>,
 }
 
 /// A request at a peer.
 pub struct AtPeer {
-    /// The peer, by its index.
-    pub index: usize,
-    /// Whether the connection was reused, once there is one.
-    pub reused: Option<bool>,
-    _in_use: InUse,
-}
-
-impl AtPeer {
-    /// Counts the request as in flight at the peer.
-    pub fn new(index: usize, in_use: InUse) -> Self {
-        Self { index, reused: None, _in_use: in_use }
-    }
+    /// The peer and the address.
+    pub choice: Choice,
+    /// Since when there is a connection, and whether it was reused.
+    pub connected: Option<(Instant, bool)>,
 }
 
 /// What the parts of a request took.
@@ -99,12 +105,16 @@ pub struct Exchange {
     pub target: String,
     /// The sealed request headers.
     pub headers: SealedHeaders,
+    /// Whether the request came with sealed headers, an empty map included.
+    pub headers_sealed: bool,
+    /// Which headers of the response the client wants sealed.
+    pub response_headers: ResponseHeaders,
     /// The request body.
     pub body: RequestBody,
     /// The number of the request's first message, if the client bound the request: the response says it back.
     pub bound: Option<u64>,
-    /// The response's numbers, until it begins.
-    pub numbers: Option<Numbers>,
+    /// What the response is sealed with, until it begins.
+    pub keys: Option<ResponseKeys>,
     /// The fields of `x-mte-relay` that are echoed.
     pub pair_id: String,
     /// The seventh field.
@@ -126,20 +136,48 @@ impl RequestContext {
             client: None,
             exchange: None,
             attempts: 0,
-            tried: Vec::new(),
+            tried: Tried::default(),
             peer: None,
             body_received: 0,
+            body_at: None,
+            response_ended: false,
+            refused_origin: None,
             failure: None,
             timing: Timing::default(),
             request_size: [0; 2],
             response_size: [0; 2],
             in_flight: Some(in_flight),
+            stream: None,
+            gathered: None,
         }
+    }
+
+    /// The network that it counts for.
+    pub fn network(&self) -> Option<Network> {
+        self.from.address.map(Network::from)
+    }
+
+    /// Room for a body in memory, within the relay's budget; nothing is taken yet.
+    pub fn gathered(&self, shared: &Shared) -> Gathered {
+        let tenant = self.tenant.as_ref().filter(|_| self.config.domains.are_several());
+        shared.gathered.body(self.config.limits.gathered, tenant.map(|tenant| tenant.id), self.network())
+    }
+
+    /// Room for the response's body, if it is held in memory: one of type MTE.
+    pub fn response_gathered(&self, shared: &Shared) -> Option<Gathered> {
+        let exchange = self.exchange.as_ref()?;
+        (exchange.encode_type == EncodeType::Mte).then(|| self.gathered(shared))
     }
 
     /// The peer that has the request.
     pub fn upstream_peer(&self) -> Option<&crate::upstream::Peer> {
-        self.tenant.as_ref()?.upstream.peers.get(self.peer.as_ref()?.index)
+        self.tenant.as_ref()?.upstream.peers.get(self.peer.as_ref()?.choice.peer)
+    }
+
+    /// The address that has the request, where the peer is a name.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.upstream_peer().filter(|peer| peer.state.is_name())?;
+        self.peer.as_ref()?.choice.endpoint.address
     }
 
     /// The signed client id, as it is answered.

@@ -10,10 +10,40 @@ use crate::domains::Cors;
 /// How long a browser may remember a preflight, in seconds: the most that the common ones take.
 const MAX_AGE: &str = "7200";
 
+/// Bytes of a refused origin in the log.
+const MAX_LOGGED_ORIGIN: usize = 128;
+
 /// The request's origin, if it may call.
 fn allowed<'a>(cors: &Cors, request: &'a RequestHeader) -> Option<&'a HeaderValue> {
     let origin = request.headers.get(header::ORIGIN)?;
     origin.to_str().is_ok_and(|origin| cors.allows(origin)).then_some(origin)
+}
+
+/// An origin that the policy refuses, escaped and cut for a log. `own` is the relay's own, as the client sees it: a page
+/// of the same origin needs no leave, and neither does a WebSocket, which CORS does not cover.
+pub fn refused(cors: &Cors, request: &RequestHeader, own: (&str, &str)) -> Option<String> {
+    let origin = request.headers.get(header::ORIGIN)?;
+    let same = |origin: &str| {
+        origin
+            .split_once("://")
+            .is_some_and(|(scheme, host)| scheme == own.0 && host.eq_ignore_ascii_case(own.1))
+    };
+    if origin.to_str().is_ok_and(same)
+        || request.headers.contains_key(header::UPGRADE)
+        || allowed(cors, request).is_some()
+    {
+        return None;
+    }
+    Some(
+        origin
+            .as_bytes()
+            .iter()
+            .take(MAX_LOGGED_ORIGIN)
+            .copied()
+            .flat_map(std::ascii::escape_default)
+            .map(char::from)
+            .collect(),
+    )
 }
 
 /// Whether this is a browser's question before the real request.

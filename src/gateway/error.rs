@@ -8,7 +8,10 @@ use mte_protocol::{
     ErrorBody, PairingError, RelayHeaderError, SealedHeadersError, Status, TargetError, TextError,
 };
 
-use crate::pairs::{CreateError, PairError};
+use crate::{
+    limits::BudgetFull,
+    pairs::{CreateError, PairError},
+};
 
 /// A failure of the relay's own. Its display is for the log; [`Failure::client_text`] is for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +33,7 @@ pub enum Failure {
     NotFound,
     /// The route does not have this method.
     #[error("method not allowed")]
-    MethodNotAllowed(&'static str),
+    MethodNotAllowed(Cow<'static, str>),
     /// A live pair has this id.
     #[error("pair {0} of the request has the id of a live pair")]
     PairExists(usize),
@@ -50,6 +53,12 @@ pub enum Failure {
         /// The limit.
         limit: usize,
     },
+    /// Too many names of header fields, in the clear or sealed.
+    #[error("more than {limit} names of header fields")]
+    TooManyHeaders {
+        /// The limit.
+        limit: usize,
+    },
     /// Too many pairs in too short a time.
     #[error("too many pairs per second")]
     TooManyPairs {
@@ -65,6 +74,12 @@ pub enum Failure {
     /// The pair store is full.
     #[error("the pair store is full")]
     StoreFull,
+    /// The client's network has as many live pairs as it may.
+    #[error("the client network has as many pairs as pairs.max_per_network allows")]
+    NetworkFull,
+    /// The relay has no more of something that requests share.
+    #[error("overloaded: {0}")]
+    Overloaded(#[from] Overload),
     /// One of 559 to 569, with the reason for the log.
     #[error("{}: {reason}", status.text())]
     Relay {
@@ -81,6 +96,10 @@ pub enum Failure {
     /// The body failed to verify after the upstream was contacted.
     #[error("body failed to verify after its first frame: {0}")]
     LateBody(&'static str),
+    /// The response was whole before the request was. Nobody asked for the rest, and the upstream's connection, on which it
+    /// would stand between two requests, is given up.
+    #[error("the upstream answered before the request was whole; the rest of the request is not sent")]
+    AnsweredEarly,
     /// The upstream cannot be reached, or what it says is no HTTP.
     #[error("upstream: {0}")]
     BadGateway(String),
@@ -99,6 +118,40 @@ pub enum Failure {
     /// A fault of the relay itself.
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+/// What the relay has no more of, for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Overload {
+    /// Memory for bodies.
+    #[error(
+        "the bodies held in memory have reached limits.gathered, or this client network's or tenant's part of it"
+    )]
+    Gathered,
+    /// Cores for pairing.
+    #[error("too many pairs wait for their key exchange")]
+    KeyExchanges,
+    /// Room for requests.
+    #[error(
+        "as many requests are in flight as limits.connections allows, or limits.connections_per_network over HTTP/2"
+    )]
+    Requests,
+}
+
+impl Overload {
+    fn cause(self) -> &'static str {
+        match self {
+            Self::Gathered => "gathered",
+            Self::KeyExchanges => "pairing_queue",
+            Self::Requests => "too_many_requests",
+        }
+    }
+}
+
+impl From<BudgetFull> for Failure {
+    fn from(_: BudgetFull) -> Self {
+        Self::Overloaded(Overload::Gathered)
+    }
 }
 
 impl Failure {
@@ -123,13 +176,16 @@ impl Failure {
             Self::MethodNotAllowed(_) => "method",
             Self::PairExists(_) => "pair_exists",
             Self::TooLarge { .. } => "body_too_large",
-            Self::HeadersTooLarge { .. } => "headers_too_large",
+            Self::HeadersTooLarge { .. } | Self::TooManyHeaders { .. } => "headers_too_large",
             Self::TooManyPairs { .. } => "pairing_rate",
             Self::TooManyRequests { .. } => "request_rate",
             Self::StoreFull => "store_full",
+            Self::NetworkFull => "network_full",
+            Self::Overloaded(overload) => overload.cause(),
             Self::Relay { cause, .. } => cause,
             Self::NoUpstream(_) => "no_upstream",
             Self::LateBody(_) => "late_body",
+            Self::AnsweredEarly => "answered_early",
             Self::BadGateway(_) => "bad_gateway",
             Self::GatewayTimeout(_) => "gateway_timeout",
             Self::RequestTimeout => "request_timeout",
@@ -137,6 +193,12 @@ impl Failure {
             Self::ClientTimeout(_) => "client_timeout",
             Self::Internal(_) => "internal",
         }
+    }
+
+    /// Whether it counts against the address that the request came from: whoever makes such requests need not be the client
+    /// that they name.
+    pub fn is_suspicious(&self) -> bool {
+        matches!(self, Self::Relay { .. })
     }
 
     /// Whether it is the codec's: the request did not open, or its pair could not be used.
@@ -151,6 +213,7 @@ impl Failure {
             Self::BadRequest(_)
             | Self::BadPairing(_)
             | Self::LateBody(_)
+            | Self::AnsweredEarly
             | Self::ClientClosed(_)
             | Self::ClientTimeout(_) => 400,
             Self::NotFound => 404,
@@ -158,9 +221,9 @@ impl Failure {
             Self::RequestTimeout => 408,
             Self::PairExists(_) => 409,
             Self::TooLarge { .. } => 413,
-            Self::TooManyPairs { .. } | Self::TooManyRequests { .. } => 429,
-            Self::HeadersTooLarge { .. } => 431,
-            Self::StoreFull | Self::NoUpstream(_) => 503,
+            Self::TooManyPairs { .. } | Self::TooManyRequests { .. } | Self::NetworkFull => 429,
+            Self::HeadersTooLarge { .. } | Self::TooManyHeaders { .. } => 431,
+            Self::StoreFull | Self::Overloaded(_) | Self::NoUpstream(_) => 503,
             Self::Relay { status, .. } => status.code(),
             Self::BadGateway(_) => 502,
             Self::GatewayTimeout(_) => 504,
@@ -183,11 +246,16 @@ impl Failure {
             Self::PairExists(index) => {
                 format!("pair {index} has the id of a live pair: choose another pairId").into()
             }
-            Self::TooLarge { .. } | Self::HeadersTooLarge { .. } => self.to_string().into(),
+            Self::TooLarge { .. } | Self::HeadersTooLarge { .. } | Self::TooManyHeaders { .. } => {
+                self.to_string().into()
+            }
+            Self::AnsweredEarly => "the response is whole".into(),
             Self::TooManyPairs { .. } => "too many pairs in too short a time: wait".into(),
             Self::TooManyRequests { .. } => "too many requests in too short a time: wait".into(),
             Self::NoUpstream(_) => "no upstream is available now: try again later".into(),
             Self::StoreFull => "no room for more pairs now: try again later".into(),
+            Self::NetworkFull => "your network has too many pairs: try again later".into(),
+            Self::Overloaded(_) => "the relay is busy: try again later".into(),
             Self::Relay { status, .. } => status.text().into(),
             Self::BadGateway(_) => "the upstream could not be reached or did not answer properly".into(),
             Self::GatewayTimeout(_) => "the upstream did not answer in time".into(),
@@ -199,9 +267,11 @@ impl Failure {
     pub fn level(&self) -> log::Level {
         match self {
             Self::Internal(_) => log::Level::Error,
-            Self::BadGateway(_) | Self::GatewayTimeout(_) | Self::NoUpstream(_) | Self::StoreFull => {
-                log::Level::Warn
-            }
+            Self::BadGateway(_)
+            | Self::GatewayTimeout(_)
+            | Self::NoUpstream(_)
+            | Self::StoreFull
+            | Self::Overloaded(_) => log::Level::Warn,
             _ => log::Level::Info,
         }
     }
@@ -212,6 +282,8 @@ impl Failure {
             Self::TooManyPairs { retry_after } | Self::TooManyRequests { retry_after } => Some(*retry_after),
             Self::NoUpstream(_) => Some(5),
             Self::StoreFull => Some(30),
+            Self::NetworkFull => Some(60),
+            Self::Overloaded(_) => Some(1),
             _ => None,
         }
     }
@@ -253,18 +325,18 @@ fn cause(status: Status) -> &'static str {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        let (status, cause) = match error {
-            OpenError::Number(WindowError::Exhausted) => (Status::NumbersExhausted, "numbers_exhausted"),
-            OpenError::Number(WindowError::Replayed) => (Status::DecodeFailed, "replayed"),
-            OpenError::Number(WindowError::OutOfWindow) | OpenError::NoSecret => {
-                (Status::DecodeFailed, "out_of_window")
+        let cause = match error {
+            OpenError::Number(WindowError::Replayed) => "replayed",
+            // A number beyond the last one is never verified, so it says nothing of the pair: forged, most likely.
+            OpenError::Number(WindowError::OutOfWindow | WindowError::Exhausted) | OpenError::NoSecret => {
+                "out_of_window"
             }
-            OpenError::NotAuthentic => (Status::DecodeFailed, "not_authentic"),
-            OpenError::OutOfPlace | OpenError::NotConsecutive => (Status::DecodeFailed, "out_of_place"),
-            OpenError::Truncated => (Status::DecodeFailed, "truncated"),
-            OpenError::Malformed(_) | OpenError::Trailing => (Status::DecodeFailed, "malformed"),
+            OpenError::NotAuthentic => "not_authentic",
+            OpenError::OutOfPlace | OpenError::NotConsecutive => "out_of_place",
+            OpenError::Truncated => "truncated",
+            OpenError::Malformed(_) | OpenError::Trailing => "malformed",
         };
-        Self::Relay { status, cause, reason: error.reason().into() }
+        Self::Relay { status: Status::DecodeFailed, cause, reason: error.reason().into() }
     }
 }
 
@@ -276,7 +348,10 @@ impl From<TextError> for Failure {
 
 impl From<SealedHeadersError> for Failure {
     fn from(error: SealedHeadersError) -> Self {
-        Self::decode(error.to_string())
+        match error {
+            SealedHeadersError::TooMany(limit) => Self::TooManyHeaders { limit },
+            _ => Self::decode(error.to_string()),
+        }
     }
 }
 
@@ -300,7 +375,7 @@ impl From<PairError> for Failure {
         let status = match error {
             PairError::NotFound | PairError::Replaced => Status::PairNotFound,
             PairError::Expired => Status::PairExpired,
-            PairError::Number(WindowError::Exhausted) | PairError::Exhausted => Status::NumbersExhausted,
+            PairError::Exhausted => Status::NumbersExhausted,
             PairError::Number(error) => return OpenError::Number(error).into(),
         };
         Self::relay(status, error.to_string())
@@ -312,6 +387,7 @@ impl From<CreateError> for Failure {
         match error {
             CreateError::Exists(index) => Self::PairExists(index),
             CreateError::Full => Self::StoreFull,
+            CreateError::NetworkFull => Self::NetworkFull,
         }
     }
 }

@@ -1,97 +1,228 @@
-//! The plain request that goes to the upstream (docs/protocol.md, section 3, "Not forwarded").
+//! What an upstream is sent (docs/protocol.md, section 3, "What is forwarded"): the one place that decides it, for
+//! pass-through and encrypted requests, for HTTP/1.1 and HTTP/2 on either side.
+//!
+//! Pingora has normalised an upgrade before, and frames a body that is still without a length after. It never decides
+//! here whether a request may go: that has been checked.
 
-use http::{HeaderName, HeaderValue, header, uri::PathAndQuery};
-use mte_protocol::hop;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Version, header, uri::PathAndQuery};
+use mte_protocol::{SealedHeaders, hop};
 use pingora_core::{ErrorType, OrErr, Result};
 use pingora_http::RequestHeader;
+use pingora_proxy::Session;
 
-use super::context::RequestContext;
+use super::{body::RequestBody, context::RequestContext};
 use crate::{domains::Tenant, upstream::Peer};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// What proxies say of the client beside these: a trusted one's is passed on, anybody else's is not.
-const CLAIMS: [&str; 3] = ["forwarded", "x-real-ip", "x-forwarded-port"];
 /// The request's id, sent upstream and back.
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Turns the client's request into the upstream's.
+/// Turns the client's request into the upstream's. `request` has the upstream's version already.
 ///
 /// # Errors
 /// A header that Pingora does not take; checked values do not cause one.
 pub fn prepare(
+    session: &mut Session,
     request: &mut RequestHeader,
     ctx: &RequestContext,
     tenant: &Tenant,
     peer: &Peer,
 ) -> Result<()> {
-    if let Some(exchange) = &ctx.exchange {
-        remove(request, |name| hop::never_forwarded(name) || hop::overrides_request(name));
-        request.remove_header(&header::EXPECT);
-        let target =
-            exchange.target.parse().or_err(ErrorType::InternalError, "the checked target is no URI")?;
-        request.set_uri(target);
-        let mine = |name: &str| !hop::never_forwarded(name) && !CLAIMS.contains(&name);
-        for (name, value) in exchange.headers.iter().filter(|(name, _)| mine(name)) {
-            let name = HeaderName::from_bytes(name.as_bytes());
-            let value = HeaderValue::from_bytes(value);
-            if let (Ok(name), Ok(value)) = (name, value) {
-                request.insert_header(name, value)?;
+    let rules = Rules::new(session, request, ctx, tenant);
+    remove(request, |name, value| !rules.forward_clear(name, value));
+    match &ctx.exchange {
+        Some(exchange) => {
+            let target =
+                exchange.target.parse().or_err(ErrorType::InternalError, "the checked target is no URI")?;
+            request.set_uri(target);
+            request.insert_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
+            add_sealed(request, &exchange.headers, &rules)?;
+            frame(request, exchange.body.length(), matches!(exchange.body, RequestBody::None))?;
+        }
+        None => {
+            // In absolute form so far.
+            if !request.raw_path().starts_with(b"/") {
+                let target = request.uri.path_and_query().cloned();
+                request.set_uri(target.unwrap_or_else(|| PathAndQuery::from_static("/")).into());
+            }
+            // Pingora writes a body that comes without a length in chunks; only "none" is left to be said.
+            let no_body = session.as_downstream_mut().is_body_empty();
+            if no_body && !request.headers.contains_key(header::CONTENT_LENGTH) {
+                frame(request, None, true)?;
             }
         }
-        request.insert_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
-        frame(request, exchange.body.length(), matches!(exchange.body, super::body::RequestBody::None))?;
-    } else {
-        // Hop-by-hop headers are Pingora's to handle here: it knows about upgrades.
-        remove(request, |name| {
-            hop::never_forwarded(name) && !hop::is_hop_by_hop(name) && name != "content-length"
-        });
-        // In absolute form so far.
-        if !request.raw_path().starts_with(b"/") {
-            let target = request.uri.path_and_query().cloned();
-            request.set_uri(target.unwrap_or_else(|| PathAndQuery::from_static("/")).into());
+    }
+    if request.version != Version::HTTP_2 {
+        join_cookies(request)?;
+    }
+    describe_client(request, ctx, tenant, peer)
+}
+
+/// A part of a body for Pingora. An empty part at the end would be written to an HTTP/1.1 upstream as a second last chunk,
+/// which begins the connection's next request: it is no part.
+pub fn settle_part(part: &mut Option<Bytes>, end: bool) {
+    if end && part.as_ref().is_some_and(Bytes::is_empty) {
+        *part = None;
+    }
+}
+
+/// What decides about one request's header fields.
+struct Rules<'a> {
+    /// The sealed part, if the request has one.
+    sealed: Option<&'a SealedHeaders>,
+    encrypted: bool,
+    /// Whether the client bound its request: then the clear part hardly counts.
+    bound: bool,
+    /// Whether a trusted proxy passed the request on.
+    trusted: bool,
+    upgrade: bool,
+    /// Whether the client speaks HTTP/1.0, which knows no `Expect`.
+    http10: bool,
+    to_http2: bool,
+    tenant: &'a Tenant,
+}
+
+impl<'a> Rules<'a> {
+    fn new(session: &Session, request: &RequestHeader, ctx: &'a RequestContext, tenant: &'a Tenant) -> Self {
+        let exchange = ctx.exchange.as_deref();
+        Self {
+            sealed: exchange.filter(|exchange| exchange.headers_sealed).map(|exchange| &exchange.headers),
+            encrypted: exchange.is_some(),
+            bound: exchange.is_some_and(|exchange| exchange.bound.is_some()),
+            trusted: ctx.from.behind_trusted,
+            upgrade: exchange.is_none() && request.headers.contains_key(header::UPGRADE),
+            http10: session.as_downstream().req_header().version == Version::HTTP_10,
+            to_http2: request.version == Version::HTTP_2,
+            tenant,
         }
     }
 
-    let host = if tenant.preserve_host { HeaderValue::from_str(&ctx.host).ok() } else { None };
-    request.insert_header(header::HOST, host.unwrap_or_else(|| peer.host.clone()))?;
-    match &ctx.from.forwarded_for {
-        Some(chain) => request.insert_header(&X_FORWARDED_FOR, chain.as_str())?,
-        None => drop(request.remove_header(&X_FORWARDED_FOR)),
+    /// Whether a field of the clear part goes to the upstream.
+    fn forward_clear(&self, name: &str, value: &HeaderValue) -> bool {
+        if hop::never_forwarded(name) {
+            return self.belongs_to_passed_request(name, value);
+        }
+        if hop::overrides_request(name) || hop::claims_client(name) && !self.trusted || self.shadows(name) {
+            return false;
+        }
+        if name == "expect" && (self.encrypted || self.http10) {
+            return false;
+        }
+        if self.bound {
+            return hop::counts_in_the_clear(name);
+        }
+        self.sealed.is_none() || !hop::makes_partial(name)
     }
-    if !ctx.from.behind_trusted {
-        CLAIMS.iter().for_each(|name| drop(request.remove_header(*name)));
+
+    /// Of what is never forwarded as it stands: what an upgrade, a length or HTTP/2 trailers need where a request passes
+    /// through.
+    fn belongs_to_passed_request(&self, name: &str, value: &HeaderValue) -> bool {
+        match name {
+            _ if self.encrypted => false,
+            "content-length" => true,
+            "connection" | "upgrade" => self.upgrade,
+            // Response trailers pass. Pingora drops those of requests, and so does `trailer` go, which announces them.
+            "te" => self.to_http2 && value.as_bytes().eq_ignore_ascii_case(b"trailers"),
+            _ => false,
+        }
     }
-    request.insert_header(&X_FORWARDED_HOST, ctx.host.as_str())?;
-    request.insert_header(&X_FORWARDED_PROTO, HeaderValue::from_static(ctx.from.scheme()))?;
-    request.insert_header(&X_REQUEST_ID, ctx.request_id.as_str())?;
-    for (name, value) in &tenant.headers {
-        request.insert_header(name.clone(), value.clone())?;
+
+    /// Whether a field with `_` in its name passes, at some upstream, for one that the relay, the tenant or the client's
+    /// sealed part sets.
+    fn shadows(&self, name: &str) -> bool {
+        // Such names are rare: what is allocated for them does not count.
+        let Some(hyphenated) = hop::hyphenated(name) else { return false };
+        self.shadows_ours(name) || self.sealed.is_some_and(|sealed| sealed.get(&hyphenated).is_some())
     }
-    Ok(())
+
+    /// Whether it passes for one that the relay or the tenant sets.
+    fn shadows_ours(&self, name: &str) -> bool {
+        let tenants = |name: String| self.tenant.headers.iter().any(|(other, _)| other.as_str() == name);
+        hop::shadows(name) || hop::hyphenated(name).is_some_and(tenants)
+    }
+
+    /// Whether a field of the sealed part goes to the upstream.
+    fn forward_sealed(&self, name: &str) -> bool {
+        !hop::never_forwarded(name)
+            && !hop::overrides_request(name)
+            && !hop::claims_client(name)
+            && !self.shadows_ours(name)
+            && name != "expect"
+    }
 }
 
-fn remove(request: &mut RequestHeader, unwanted: impl Fn(&str) -> bool) {
-    let names: Vec<HeaderName> =
-        request.headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+fn remove(request: &mut RequestHeader, unwanted: impl Fn(&str, &HeaderValue) -> bool) {
+    let unwanted = request.headers.iter().filter(|(name, value)| unwanted(name.as_str(), value));
+    let names: Vec<HeaderName> = unwanted.map(|(name, _)| name.clone()).collect();
     for name in names {
         request.remove_header(&name);
     }
+}
+
+fn add_sealed(request: &mut RequestHeader, sealed: &SealedHeaders, rules: &Rules<'_>) -> Result<()> {
+    let connection = sealed.get("connection").and_then(|value| std::str::from_utf8(value).ok());
+    let named = |name: &str| {
+        connection
+            .is_some_and(|value| hop::connection_names(value).any(|other| other.eq_ignore_ascii_case(name)))
+    };
+    for (name, value) in sealed.iter().filter(|(name, _)| rules.forward_sealed(name) && !named(name)) {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
+        {
+            request.insert_header(name, value)?;
+        }
+    }
+    Ok(())
 }
 
 /// The exact length where it is known, chunks where it is not.
 fn frame(request: &mut RequestHeader, length: Option<u64>, no_body: bool) -> Result<()> {
     match length {
         Some(length) => request.insert_header(header::CONTENT_LENGTH, length.to_string())?,
-        // A method that calls for a body says that there is none.
-        None if no_body && matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") => {
+        // A method that calls for a body says that there is none (RFC 9110, section 8.6).
+        None if no_body && matches!(request.method, Method::POST | Method::PUT | Method::PATCH) => {
             request.insert_header(header::CONTENT_LENGTH, "0")?;
         }
         None if no_body => {}
         // HTTP/2 frames bodies by itself and forbids this field.
-        None if request.version == http::Version::HTTP_2 => {}
+        None if request.version == Version::HTTP_2 => {}
         None => request.insert_header(header::TRANSFER_ENCODING, "chunked")?,
+    }
+    Ok(())
+}
+
+/// HTTP/2 may split a cookie into several fields; HTTP/1.1 knows one (RFC 9113, section 8.2.3).
+fn join_cookies(request: &mut RequestHeader) -> Result<()> {
+    let mut cookies = request.headers.get_all(header::COOKIE).iter();
+    if cookies.next().is_none() || cookies.next().is_none() {
+        return Ok(());
+    }
+    let all: Vec<&[u8]> = request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let joined = HeaderValue::from_bytes(&all.join(&b"; "[..]));
+    request.insert_header(header::COOKIE, joined.or_err(ErrorType::InternalError, "joined cookies")?)
+}
+
+/// Who asks, and for which host: what the relay knows replaces what anybody claims.
+fn describe_client(
+    request: &mut RequestHeader,
+    ctx: &RequestContext,
+    tenant: &Tenant,
+    peer: &Peer,
+) -> Result<()> {
+    let host = if tenant.preserve_host { HeaderValue::from_str(&ctx.host).ok() } else { None };
+    request.insert_header(header::HOST, host.unwrap_or_else(|| peer.host.clone()))?;
+    match &ctx.from.forwarded_for {
+        Some(chain) => request.insert_header(&X_FORWARDED_FOR, chain.as_str())?,
+        None => drop(request.remove_header(&X_FORWARDED_FOR)),
+    }
+    request.insert_header(&X_FORWARDED_HOST, ctx.host.as_str())?;
+    request.insert_header(&X_FORWARDED_PROTO, HeaderValue::from_static(ctx.from.scheme()))?;
+    request.insert_header(&X_REQUEST_ID, ctx.request_id.as_str())?;
+    for (name, value) in &tenant.headers {
+        request.insert_header(name.clone(), value.clone())?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ pub mod error;
 mod forward;
 mod request;
 mod response;
+mod response_keys;
 mod route;
 mod strict;
 mod upstream;
@@ -33,12 +34,16 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 pub use self::{
     answer::{finish_response, send},
     context::RequestContext,
-    request::{expect_continue, single},
+    request::{expect_continue, identify, single},
     route::Route,
 };
-use self::{client::Client, error::Failure};
+use self::{
+    client::Client,
+    error::{Failure, Overload},
+};
 use crate::{
     control,
+    limits::BodyDeadline,
     relay::Shared,
     telemetry::{RouteLabel, TraceId},
 };
@@ -81,21 +86,39 @@ impl Gateway {
         Self { shared }
     }
 
+    /// Charges a request that does not decode to the address it came from: its client id is on the wire for all to copy,
+    /// and nobody shall be locked out by who copies it.
+    fn charge(&self, ctx: &RequestContext, failure: Failure) -> Failure {
+        let Some(address) = ctx.from.address.filter(|_| failure.is_suspicious()) else { return failure };
+        let rate = ctx.config.limits.requests_per_second;
+        match self.shared.failure_rate.check(&address.into(), 1, rate) {
+            Ok(()) => failure,
+            Err(retry_after) => Failure::TooManyRequests { retry_after },
+        }
+    }
+
     /// Everything up to the upstream; `Ok(true)` if the request was answered here. Each way is boxed: a future is
     /// as large as its largest way, and Pingora moves it for every request.
     async fn receive(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool, Failure> {
+        // A lock of the client network's shard for HTTP/2; over HTTP/1.1 the connection is counted already.
+        let shares = session.as_downstream().is_http2();
+        let network = crate::edge::connection(session).and_then(|connection| connection.network);
+        let in_flight = self.shared.in_flight.get();
+        let counted =
+            self.shared.connections.request(network.filter(|_| shares), in_flight, &ctx.config.limits);
+        ctx.stream = counted.map_err(|_| Failure::Overloaded(Overload::Requests))?;
         strict::check(session)?;
         let request = session.as_downstream().req_header();
-        ctx.host = host(request)?;
+        let host = host(request)?;
         // Known first, so that whatever is answered carries the tenant's CORS headers.
-        ctx.tenant = ctx.config.domains.find(&ctx.host).cloned();
-        check_header_size(request, ctx.config.limits.max_header_bytes)?;
+        ctx.tenant = host.and_then(|host| ctx.config.domains.find(host)).cloned();
+        ctx.host = host.unwrap_or_default().to_owned();
+        check_header_size(request, &ctx.config.limits)?;
+        let path = strict::path(session, request)?;
 
-        let path = request.uri.path();
         let tenant = ctx.tenant.clone();
-        if let Some(tenant) = tenant.as_ref().filter(|_| cors::is_preflight(request))
-            && !tenant.pass_through.matches(path)
-        {
+        ctx.refused_origin = tenant.as_ref().and_then(|tenant| notice_origin(request, ctx, tenant));
+        if let Some(tenant) = tenant.as_ref().filter(|_| cors::is_preflight(request)) {
             ctx.route = RouteLabel::Control;
             let answer = cors::preflight(&tenant.cors, request).and_then(|mut answer| {
                 answer.insert_header(&forward::X_REQUEST_ID, ctx.request_id.as_str())?;
@@ -110,14 +133,26 @@ impl Gateway {
             Box::pin(control::answer_without_tenant(session, ctx, route)).await?;
             return Ok(true);
         }
+        if host.is_none() {
+            return Err(Failure::BadRequest("the request has no Host".into()));
+        }
         let tenant = tenant.ok_or_else(|| Failure::UnknownHost(ctx.host.clone()))?;
         check_connection(session, &tenant, &ctx.host)?;
         let route = control.unwrap_or_else(|| Route::of_tenant(&tenant, path));
         ctx.route = route.label();
+        if control.is_none() && !tenant.cors.allows_method(&request.method) {
+            let allowed = tenant.cors.methods.to_str().unwrap_or_default();
+            return Err(Failure::MethodNotAllowed(allowed.to_owned().into()));
+        }
         match route {
-            Route::PassThrough => Ok(false),
+            Route::PassThrough => {
+                strict::settle_upgrade(session, true);
+                Ok(false)
+            }
             Route::Encrypted => {
-                let exchange = Box::pin(request::open(session, ctx, &tenant, &self.shared)).await?;
+                strict::settle_upgrade(session, false);
+                let opened = Box::pin(request::open(session, ctx, &tenant, &self.shared)).await;
+                let exchange = opened.map_err(|failure| self.charge(ctx, failure))?;
                 ctx.exchange = Some(Box::new(exchange));
                 Ok(false)
             }
@@ -132,17 +167,35 @@ impl Gateway {
     }
 }
 
-/// The inbound host.
-fn host(request: &RequestHeader) -> Result<String, Failure> {
+/// The inbound host. HTTP/1.0 knows none, which will do for a health check.
+fn host(request: &RequestHeader) -> Result<Option<&str>, Failure> {
     let host = match request.uri.authority() {
         Some(authority) => authority.as_str(),
-        None => request::single(request, "host")?
-            .ok_or_else(|| Failure::BadRequest("the request has no Host".into()))?,
+        None => match request::single(request, "host")? {
+            Some(host) => host,
+            None if request.version == http::Version::HTTP_10 => return Ok(None),
+            None => return Err(Failure::BadRequest("the request has no Host".into())),
+        },
     };
     if !crate::domains::is_host(host) {
         return Err(Failure::BadRequest("the Host is no host name with or without a port".into()));
     }
-    Ok(host.to_owned())
+    Ok(Some(host))
+}
+
+/// Takes note of an origin that may not call: its page will not get to see the answer, and its developer will ask why.
+fn notice_origin(
+    request: &RequestHeader,
+    ctx: &RequestContext,
+    tenant: &crate::domains::Tenant,
+) -> Option<String> {
+    let origin = cors::refused(&tenant.cors, request, (ctx.from.scheme(), &ctx.host))?;
+    tenant.metrics.cors_refused();
+    log::info!(
+        request_id = ctx.request_id.as_str(), tenant = &*tenant.name, origin = origin.as_str();
+        "CORS: this origin is not among the tenant's cors_origins: its pages do not get to see the answer"
+    );
+    Some(origin)
 }
 
 /// A connection serves the tenant that its handshake was made for, and a tenant that asks for client
@@ -156,20 +209,31 @@ fn check_connection(session: &Session, tenant: &crate::domains::Tenant, host: &s
     if fits { Ok(()) } else { Err(Failure::Misdirected(host.to_owned())) }
 }
 
-fn check_header_size(request: &RequestHeader, max: usize) -> Result<(), Failure> {
+fn check_header_size(request: &RequestHeader, limits: &crate::config::Limits) -> Result<(), Failure> {
+    if request.headers.keys_len() > limits.header_names {
+        return Err(Failure::TooManyHeaders { limit: limits.header_names });
+    }
+    let max = limits.max_header_bytes;
     let fields: usize =
         request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     let size = fields + request.raw_path().len();
     if size > max { Err(Failure::HeadersTooLarge { size, limit: max }) } else { Ok(()) }
 }
 
-/// The next part of a request's body. Pingora's own time limit does not hold for HTTP/2.
+/// The next part of a body that is held in memory. Pingora's own time limit does not hold for HTTP/2, and starts over with
+/// every byte.
 ///
 /// # Errors
-/// 408 after `limit`, 400 for what cannot be read.
-pub async fn read_body_part(session: &mut Session, limit: Duration) -> Result<Option<Bytes>, Failure> {
-    let downstream = session.as_downstream_mut();
-    match tokio::time::timeout(limit, downstream.read_request_body()).await {
+/// 408 once the client has taken too long, 400 for what cannot be read.
+pub async fn read_body_part(
+    session: &mut Session,
+    deadline: &mut BodyDeadline,
+) -> Result<Option<Bytes>, Failure> {
+    let (began, limit) = (Instant::now(), deadline.remaining());
+    let part = tokio::time::timeout(limit, session.as_downstream_mut().read_request_body()).await;
+    let len = part.as_ref().ok().and_then(|part| part.as_ref().ok()?.as_ref()).map_or(0, Bytes::len);
+    deadline.waited(began.elapsed(), len);
+    match part {
         Ok(Ok(part)) => Ok(part),
         Ok(Err(error)) => Err(unreadable(session, &error)),
         Err(_) => {
@@ -280,7 +344,7 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_request_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
@@ -289,7 +353,7 @@ impl ProxyHttp for Gateway {
         }
         let tenant = tenant(ctx)?;
         let peer = ctx.upstream_peer().ok_or_else(|| Failure::Internal("no peer".into()).into_pingora())?;
-        forward::prepare(request, ctx, &tenant, peer)
+        forward::prepare(session, request, ctx, &tenant, peer)
     }
 
     async fn request_body_filter(
@@ -304,11 +368,18 @@ impl ProxyHttp for Gateway {
             let limit = ctx.config.limits.max_body.unwrap_or_default();
             return Err(Failure::TooLarge { what: "the request body", limit }.into_pingora());
         }
-        let Some(exchange) = &mut ctx.exchange else { return Ok(()) };
         let began = Instant::now();
-        let opened = exchange.body.filter(body, end);
-        ctx.timing.decode += began.elapsed();
-        opened.map_err(|reason| Failure::LateBody(reason).into_pingora())
+        ctx.body_at = Some(began);
+        if ctx.response_ended && !session.was_upgraded() {
+            return Err(Failure::AnsweredEarly.into_pingora());
+        }
+        if let Some(exchange) = &mut ctx.exchange {
+            let opened = exchange.body.filter(body, end);
+            ctx.timing.decode += began.elapsed();
+            opened.map_err(|reason| Failure::LateBody(reason).into_pingora())?;
+        }
+        forward::settle_part(body, end);
+        Ok(())
     }
 
     async fn response_filter(
@@ -321,10 +392,33 @@ impl ProxyHttp for Gateway {
             return Ok(());
         }
         let tenant = tenant(ctx)?;
+        ctx.response_ended = response::ends_with_head(&session.as_downstream().req_header().method, response);
         upstream::answered(ctx);
-        response::prepare(session, ctx, &tenant, response)?;
+        let held = ctx.response_gathered(&self.shared);
+        response::prepare(session, ctx, &tenant, response, held)?;
         upstream::head_is_ready(ctx);
         Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        end: bool,
+        ctx: &mut Self::CTX,
+    ) -> Result<Option<Duration>> {
+        ctx.response_ended |= end;
+        Ok(None)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        _: &mut Session,
+        _: &mut http::HeaderMap,
+        ctx: &mut Self::CTX,
+    ) -> Result<Option<Bytes>> {
+        ctx.response_ended = true;
+        Ok(None)
     }
 
     fn error_while_proxy(
@@ -335,12 +429,8 @@ impl ProxyHttp for Gateway {
         ctx: &mut Self::CTX,
         reused: bool,
     ) -> Box<Error> {
-        let mut error = error.more_context(format!("peer {}", peer._address));
-        if upstream::failed_while_proxying(session, ctx, &error, reused) {
-            error.retry.decide_reuse(reused);
-        } else {
-            error.set_retry(false);
-        }
+        let error = error.more_context(format!("peer {}", peer._address));
+        let error = upstream::failed_while_proxying(session, ctx, error, reused);
         // With an HTTP/2 upstream a plain error would only be logged, and the client left waiting.
         if *error.esource() == ErrorSource::Unset { error.into_down() } else { error }
     }
@@ -362,7 +452,12 @@ impl ProxyHttp for Gateway {
         let failure = classify(error);
         let error_code = failure.status();
         session.as_downstream_mut().set_keepalive(None);
-        answer::fail(session, ctx, failure).await;
+        if failure == Failure::AnsweredEarly {
+            answer::drain(session).await;
+            ctx.failure = Some(failure);
+        } else {
+            answer::fail(session, ctx, failure).await;
+        }
         FailToProxy { error_code, can_reuse_downstream: false }
     }
 

@@ -6,10 +6,14 @@
 
 use std::time::Instant;
 
-use http::header;
-use mte_codec::{EncodeType, EpochSecret, Expected, Numbers, OpenError, Place, Window, open};
+use http::{Version, header};
+use mte_codec::{
+    EncodeType, EpochSecret, Expected, Numbers, OpenError, Place, Window,
+    open::{self, Opened},
+};
 use mte_protocol::{
     RelayHeader, SealedHeaders, Status,
+    client_id::{self, ClientId},
     names::{X_MTE_RELAY, X_MTE_RELAY_EH},
     origin_form,
     sealed_headers::normal_authority,
@@ -22,16 +26,18 @@ use super::{
     body::{FirstPart, RequestBody},
     context::{Exchange, RequestContext},
     error::Failure,
+    response_keys::{RESPONSE_MESSAGES, ResponseKeys},
 };
 use crate::{
-    domains::Tenant,
+    domains::{RequireSealedHeaders, Tenant},
+    limits::BodyDeadline,
     pairs::{Commit, Owner, PairStore, Snapshot},
     relay::Shared,
     telemetry::{Operation, TraceId},
 };
 
-/// Headers and body of a response: two messages at most.
-const RESPONSE_MESSAGES: u64 = 2;
+/// Characters of a client id in the log.
+const MAX_LOGGED_ID: usize = 64;
 
 /// The one value of a header that may come once; `None` if it did not come.
 ///
@@ -81,15 +87,11 @@ pub async fn open(
     let request = session.as_downstream().req_header();
     let value = single(request, X_MTE_RELAY)?.unwrap_or_default();
     let relay = RelayHeader::parse(value)?;
-    let identified = tenant.secrets.verify(relay.client_id);
-    let identified =
-        identified.ok_or_else(|| Failure::relay(Status::ClientIdInvalid, "signature does not verify"))?;
+    let identified = identify(tenant, relay.client_id)?;
     let client = identified.0;
     ctx.client = Some(identified);
 
     let owner = Owner { tenant: tenant.id, client };
-    let allowed = shared.request_rate.check(&owner, 1, ctx.config.limits.requests_per_second);
-    allowed.map_err(|retry_after| Failure::TooManyRequests { retry_after })?;
     let pair_id = relay.pair_id.to_owned();
     let streaming = relay.streaming.map(str::to_owned);
     let encode_type = relay.encode_type;
@@ -105,7 +107,8 @@ pub async fn open(
     }
     let snapshot = store.begin(owner, &pair_id).await?;
 
-    let mut first_part = FirstPart::new(session, &ctx.config.limits, ctx.config.timeouts.read)?;
+    let deadline = BodyDeadline::gathered(&ctx.config.timeouts);
+    let mut first_part = FirstPart::new(session, &ctx.config.limits, deadline)?;
     expect_continue(session).await?;
     let has_body = first_part.is_present(session).await?;
     let (has_url, has_headers) = (url.is_some(), sealed.is_some());
@@ -120,10 +123,13 @@ pub async fn open(
         return Err(Failure::decode("a body in the clear"));
     }
 
+    require_sealed_headers(tenant, has_headers, false)?;
+
     let mut opening = Opening { snapshot: &snapshot, encode_type, first: None, index: 0 };
     let mut plain_url = None;
     if let Some(mut message) = url {
-        let opened = opening.message(shape.place(0, false), &mut message)?;
+        let Opened { plaintext: opened, place, .. } = opening.message(shape.place(0, false), &mut message)?;
+        require_sealed_headers(tenant, has_headers, place.following() == Place::UNKNOWN)?;
         ctx.request_size[0] += opened.len() as u64;
         // A header map that stood alone has the same place as a URL that stands alone; no URL begins like one.
         if opened.starts_with(b"{") {
@@ -134,9 +140,9 @@ pub async fn open(
     }
     let mut headers = SealedHeaders::default();
     if let Some(mut message) = sealed {
-        let opened = opening.message(shape.place(opening.index, false), &mut message)?;
+        let opened = opening.message(shape.place(opening.index, false), &mut message)?.plaintext;
         ctx.request_size[0] += opened.len() as u64;
-        headers = SealedHeaders::parse(opened)?;
+        headers = SealedHeaders::parse_at_most(opened, ctx.config.limits.header_names)?;
         ctx.request_size[1] += message.len() as u64;
         // Who seals its headers may have sealed this one as well.
         let traceparent = headers.get("traceparent").and_then(TraceId::parse);
@@ -153,7 +159,12 @@ pub async fn open(
             }
             EncodeType::Mte => {
                 let limit = ctx.config.limits.max_mte_body;
-                Box::pin(first_part.open_gathered(session, &snapshot, expected, limit)).await?
+                let mut held = ctx.gathered(shared);
+                let opened =
+                    Box::pin(first_part.open_gathered(session, &snapshot, expected, limit, &mut held))
+                        .await?;
+                ctx.gathered = Some(held);
+                opened
             }
         };
     } else if has_body {
@@ -167,9 +178,14 @@ pub async fn open(
 
     let first = opening.first.unwrap_or_default();
     let numbers = commit(store, owner, &pair_id, &snapshot, first, u64::from(opening.index)).await?;
+    let keys = ResponseKeys::new(&numbers, encode_type, &mut rand::rng());
+    let keys = keys.map_err(|error| Failure::Internal(format!("the response's keys: {error}")))?;
     tenant.metrics.codec(Operation::Open, u64::from(opening.index));
-    ctx.timing.client_wait = first_part.waited;
-    ctx.timing.decode = began.elapsed().saturating_sub(first_part.waited);
+    // Only now is it known that the client itself has sent this: nobody else can use up its allowance.
+    let allowed = shared.request_rate.check(&owner, 1, ctx.config.limits.requests_per_second);
+    allowed.map_err(|retry_after| Failure::TooManyRequests { retry_after })?;
+    ctx.timing.client_wait = first_part.waited();
+    ctx.timing.decode = began.elapsed().saturating_sub(first_part.waited());
 
     // From here on the numbers are spent, whatever comes.
     let target = match plain_url {
@@ -184,13 +200,48 @@ pub async fn open(
     Ok(Exchange {
         encode_type,
         target,
+        response_headers: headers.response_headers(),
         headers,
+        headers_sealed: has_headers,
         body,
         bound,
-        numbers: Some(numbers),
+        keys: Some(keys),
         pair_id,
         streaming,
     })
+}
+
+/// The client of a signed id, and the form to answer with.
+///
+/// # Errors
+/// 566; the log says why, and repeats as much of the id as is no signature.
+pub fn identify(tenant: &Tenant, signed: &str) -> Result<(ClientId, String), Failure> {
+    tenant.secrets.verify(signed).ok_or_else(|| {
+        let id = client_id::without_signature(signed);
+        let shown: String = id.chars().take(MAX_LOGGED_ID).collect();
+        let why = match signed {
+            "" => "absent",
+            _ if client_id::is_well_formed(signed) => "not signed by this tenant",
+            _ => "malformed",
+        };
+        Failure::relay(Status::ClientIdInvalid, format!("the client id {shown:?} is {why}"))
+    })
+}
+
+/// Refuses a request whose header map may have been dropped on the way. `uncounted`: its URL does not say how many
+/// messages follow.
+fn require_sealed_headers(tenant: &Tenant, sealed: bool, uncounted: bool) -> Result<(), Failure> {
+    let required = match tenant.require_sealed_headers {
+        RequireSealedHeaders::Always => true,
+        RequireSealedHeaders::Uncounted => uncounted,
+        RequireSealedHeaders::Never => false,
+    };
+    if sealed || !required {
+        return Ok(());
+    }
+    Err(Failure::decode(
+        "no sealed headers, which require_sealed_headers asks for: they may have been dropped on the way",
+    ))
 }
 
 /// The request target as it stands in the request line.
@@ -217,7 +268,7 @@ fn sealed_headers_message(request: &RequestHeader, flag: bool) -> Result<Option<
 /// 400 if the client is gone.
 pub async fn expect_continue(session: &mut Session) -> Result<(), Failure> {
     let request = session.as_downstream().req_header();
-    let expect = request.headers.get(header::EXPECT);
+    let expect = request.headers.get(header::EXPECT).filter(|_| request.version != Version::HTTP_10);
     if !expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Ok(());
     }
@@ -238,19 +289,21 @@ struct Opening<'a> {
 
 impl Opening<'_> {
     /// Opens a text message in place.
-    fn message<'m>(&mut self, place: Place, message: &'m mut [u8]) -> Result<&'m [u8], Failure> {
+    fn message<'m>(&mut self, place: Place, message: &'m mut [u8]) -> Result<Opened<'m>, Failure> {
         let expected = Expected { encode_type: self.encode_type, place };
         let opened = open::message(&self.snapshot.decoder, expected, message)?;
         self.number(opened.number)?;
-        Ok(opened.plaintext)
+        Ok(opened)
     }
 
-    /// Checks that the next message carries the next number.
+    /// Checks that the next message carries the next number, and one that is not taken: a replay costs no more than its
+    /// first message, whatever body comes with it. The commit has the last word.
     fn number(&mut self, number: u64) -> Result<(), OpenError> {
         let first = *self.first.get_or_insert(number);
         if first.checked_add(self.index.into()) != Some(number) {
             return Err(OpenError::NotConsecutive);
         }
+        self.snapshot.window.check(number)?;
         self.index += 1;
         Ok(())
     }

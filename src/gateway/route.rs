@@ -42,7 +42,7 @@ impl Route {
             }
             _ => return Ok(None),
         };
-        if allowed { Ok(Some(route)) } else { Err(Failure::MethodNotAllowed(methods)) }
+        if allowed { Ok(Some(route)) } else { Err(Failure::MethodNotAllowed(methods.into())) }
     }
 
     /// Its label in logs and metrics.
@@ -72,6 +72,9 @@ mod tests {
         assert_eq!(Route::control(&Method::POST, "/api/mte-pair"), Ok(Some(Route::Pair)));
         assert_eq!(Route::control(&Method::GET, "/api/mte-echo/hello"), Ok(Some(Route::Echo)));
         assert_eq!(Route::control(&Method::GET, "/api/mte-echoes"), Ok(None));
-        assert_eq!(Route::control(&Method::GET, "/api/mte-pair"), Err(Failure::MethodNotAllowed("POST")));
+        assert_eq!(
+            Route::control(&Method::GET, "/api/mte-pair"),
+            Err(Failure::MethodNotAllowed("POST".into()))
+        );
     }
 }

@@ -4,7 +4,8 @@
 //! Pingora itself answers what it cannot parse, differing lengths and hosts, and encodings that do not end in `chunked`;
 //! of a length beside chunks it drops the length (RFC 9112, section 6.3).
 
-use http::header;
+use http::{HeaderMap, Method, Version, header};
+use mte_protocol::hop;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
@@ -13,13 +14,13 @@ use super::error::Failure;
 /// Looks at a request's head.
 ///
 /// # Errors
-/// 400, or 405 for CONNECT; the connection is closed after it.
+/// 400, or 405 for CONNECT and TRACE; the connection is closed after it.
 pub fn check(session: &mut Session) -> Result<(), Failure> {
     let downstream = session.as_downstream();
     let request = downstream.req_header();
     let raw = downstream.as_http1().map(|http1| http1.get_headers_raw_bytes());
-    let checked = if request.method == http::Method::CONNECT {
-        Err(Failure::MethodNotAllowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
+    let checked = if matches!(request.method, Method::CONNECT | Method::TRACE) {
+        Err(Failure::MethodNotAllowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into()))
     } else {
         match fault(request, raw.as_deref().unwrap_or_default()) {
             Some(fault) => Err(Failure::BadRequest(fault.into())),
@@ -51,6 +52,9 @@ fn fault(request: &RequestHeader, raw: &[u8]) -> Option<&'static str> {
     {
         return Some("the transfer-encoding is another one than chunked");
     }
+    if let Some(fault) = connection_fault(&request.headers) {
+        return Some(fault);
+    }
     // In absolute form the authority has been compared with the Host already.
     let target = request.raw_path();
     let absolute =
@@ -59,4 +63,60 @@ fn fault(request: &RequestHeader, raw: &[u8]) -> Option<&'static str> {
         return Some("the request target is no path");
     }
     None
+}
+
+/// What is wrong with `Connection`. Pingora would refuse the same, but only once there is a connection to the upstream.
+fn connection_fault(headers: &HeaderMap) -> Option<&'static str> {
+    /// Pingora's limit.
+    const MAX_NAMES: usize = 9;
+    let mut names = 0;
+    for value in headers.get_all(header::CONNECTION) {
+        let Ok(value) = value.to_str() else { return Some("the Connection field is not ASCII") };
+        for name in hop::connection_names(value) {
+            names += 1;
+            if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+                return Some("the Connection field names something that is no field name");
+            }
+            let protected = ["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+            if protected.iter().any(|other| name.eq_ignore_ascii_case(other)) {
+                return Some("the Connection field names a field that is not the connection's");
+            }
+        }
+    }
+    (names > MAX_NAMES).then_some("the Connection field names too many fields")
+}
+
+/// The path that a request asks for, without its query: the very bytes that a pass-through upstream is sent.
+///
+/// # Errors
+/// 400 for a target that two readers could take for different ones.
+pub fn path<'a>(session: &Session, request: &'a RequestHeader) -> Result<&'a str, Failure> {
+    if crate::edge::connection(session).is_some_and(|connection| connection.head.had_stray_blank()) {
+        return Err(Failure::BadRequest("the request line has a space too many: percent-encode it".into()));
+    }
+    let raw = request.raw_path();
+    // In absolute form, what follows the authority is what counts and is forwarded.
+    let absolute = || request.uri.path_and_query().map_or("/", |target| target.as_str()).as_bytes();
+    let target = if raw.starts_with(b"/") { raw } else { absolute() };
+    mte_protocol::check_clear(target)?;
+    let target = std::str::from_utf8(target).unwrap_or_default();
+    Ok(target.split('?').next().unwrap_or_default())
+}
+
+/// Takes an upgrade out of a request that may not have one: only a WebSocket handshake on a pass-through route may. Pingora
+/// takes every request with `Upgrade` for a handshake, asked for in `Connection` or not.
+pub fn settle_upgrade(session: &mut Session, pass_through: bool) {
+    let no_body = session.as_downstream_mut().is_body_empty();
+    let request = session.as_downstream().req_header();
+    let Some(upgrade) = request.headers.get(header::UPGRADE) else { return };
+    let websocket = upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")
+        && request.headers.get_all(header::UPGRADE).iter().count() == 1;
+    let asked = request.headers.get_all(header::CONNECTION).iter().any(|value| {
+        let value = value.to_str().unwrap_or_default();
+        hop::connection_names(value).any(|name| name.eq_ignore_ascii_case("upgrade"))
+    });
+    let handshake = request.method == Method::GET && request.version == Version::HTTP_11 && no_body;
+    if !(pass_through && websocket && asked && handshake) {
+        session.as_downstream_mut().req_header_mut().remove_header(&header::UPGRADE);
+    }
 }

@@ -4,18 +4,28 @@
 //! was sent is sent again only if the request is idempotent, whole, and went over a connection that had been idle,
 //! which is how a kept-alive connection's end looks.
 
-use std::time::Instant;
+use std::{
+    hash::{Hash, Hasher},
+    net::IpAddr,
+    time::Instant,
+};
 
+use futures_util::FutureExt;
 use http::header;
-use pingora_core::{Error, ErrorSource, ErrorType, upstreams::peer::HttpPeer};
+use mte_protocol::client_id::ClientId;
+use pingora_core::{BError, Error, ErrorSource, ErrorType, upstreams::peer::HttpPeer};
 use pingora_proxy::Session;
 
 use super::{
     context::{AtPeer, RequestContext},
     error::Failure,
 };
+use crate::upstream::{
+    Choice, Failed, ResolveError, Upstream,
+    fault::{Fault, Progress, RESOLVE, Sent, how_connecting_failed, label},
+};
 
-/// Chooses the peer of a request's next attempt.
+/// Chooses the peer of a request's next attempt, and the address there.
 ///
 /// # Errors
 /// 503 if no peer is healthy, 502 if none of their names resolves.
@@ -30,34 +40,56 @@ pub(super) async fn choose(session: &Session, ctx: &mut RequestContext) -> Resul
         if ctx.attempts > 1 {
             tenant.metrics.retried();
         }
-        let client = ctx.client.as_ref().map(|(client, _)| *client);
-        let chosen = match client {
-            Some(client) => upstream.choose(&client, &ctx.tried),
-            None => upstream.choose(&ctx.from.address, &ctx.tried),
+        let (choice, resolved) = next(upstream, ctx).await.ok_or_else(|| no_upstream(upstream))?;
+        let connection = upstream.connection(choice.peer, &choice.endpoint, upgrades);
+        ctx.peer = Some(AtPeer { choice, connected: None });
+        let Err(error) = resolved else {
+            return connection.ok_or_else(|| Failure::Internal("an address that is none".into()));
         };
-        let index = chosen.ok_or_else(|| {
-            let why = upstream.peers.iter().find_map(|peer| peer.state.why());
-            Failure::NoUpstream(
-                why.map_or_else(|| "its health checks fail".to_owned(), |why| why.to_string()),
-            )
-        })?;
-        ctx.peer = Some(AtPeer::new(index, upstream.peers[index].state.enter()));
-        match upstream.connection(index, upgrades).await {
-            Ok(connection) => return Ok(connection),
-            Err(error) => {
-                failed(ctx, "resolve", &error.to_string());
-                if ctx.attempts > tenant.retries {
-                    return Err(Failure::BadGateway(error.to_string()));
-                }
-            }
+        let why = error.to_string();
+        failed(ctx, Failed::Connecting, Some((RESOLVE, &why)));
+        if ctx.attempts > tenant.retries {
+            return Err(Failure::BadGateway(why));
         }
     }
+}
+
+/// Whose requests go to the same peer.
+enum Key {
+    Client(ClientId),
+    /// Of a request without a client id.
+    Address(Option<IpAddr>),
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Client(client) => client.hash(state),
+            Self::Address(address) => address.hash(state),
+        }
+    }
+}
+
+/// Where the request goes next; `None`: no peer is healthy.
+async fn next(upstream: &Upstream, ctx: &RequestContext) -> Option<(Choice, Result<(), ResolveError>)> {
+    let key = match &ctx.client {
+        Some((client, _)) => Key::Client(*client),
+        None => Key::Address(ctx.from.address),
+    };
+    let mut choice = upstream.choose(&key, &ctx.tried)?;
+    let resolved = upstream.resolve(&mut choice, &key, &ctx.tried).await;
+    Some((choice, resolved))
+}
+
+fn no_upstream(upstream: &Upstream) -> Failure {
+    let why = upstream.peers.iter().find_map(|peer| peer.state.why());
+    Failure::NoUpstream(why.map_or_else(|| "its health checks fail".to_owned(), |why| why.to_string()))
 }
 
 /// There is a connection to the peer.
 pub(super) fn connected(ctx: &mut RequestContext, reused: bool) {
     if let Some(peer) = &mut ctx.peer {
-        peer.reused = Some(reused);
+        peer.connected = Some((Instant::now(), reused));
     }
     if let Some(tenant) = &ctx.tenant {
         tenant.metrics.connected(reused);
@@ -67,8 +99,8 @@ pub(super) fn connected(ctx: &mut RequestContext, reused: bool) {
 /// The head of the upstream's response is there.
 pub(super) fn answered(ctx: &mut RequestContext) {
     ctx.timing.upstream = ctx.timing.upstream_began.map(|began| began.elapsed());
-    if let Some(peer) = ctx.upstream_peer() {
-        peer.state.succeeded();
+    if let Some(peer) = &ctx.peer {
+        peer.choice.endpoint.succeeded();
     }
 }
 
@@ -80,56 +112,87 @@ pub(super) fn head_is_ready(ctx: &mut RequestContext) {
 
 /// Takes note of a connection that could not be made; whether to try again.
 pub(super) fn failed_to_connect(ctx: &mut RequestContext, error: &Error) -> bool {
-    failed(ctx, label(error.etype()), error.etype().as_str());
+    let address = ctx.peer.as_ref().and_then(|peer| peer.choice.endpoint.address);
+    let fault = Fault::of_connecting(error, address);
+    let why = (label(error.etype()), error.etype().as_str());
+    failed(ctx, how_connecting_failed(error), (fault == Fault::Peer).then_some(why));
     ctx.attempts <= ctx.tenant.as_ref().map_or(0, |tenant| tenant.retries)
 }
 
-/// Takes note of a connection that failed with the request under way; whether the request may go out once more,
-/// provided that the error is one that comes before anything of it was acted upon.
+/// Takes note of a connection that failed with the request under way. The error that comes back says what to answer, and
+/// whether the request may go out once more, provided that it is one that comes before anything of it was acted upon.
 pub(super) fn failed_while_proxying(
-    session: &Session,
+    session: &mut Session,
     ctx: &mut RequestContext,
-    error: &Error,
+    mut error: BError,
     reused: bool,
-) -> bool {
-    // The end of an idle connection says nothing about the peer.
-    if *error.esource() == ErrorSource::Upstream && !reused {
-        failed(ctx, label(error.etype()), error.etype().as_str());
+) -> BError {
+    let fault = Fault::of_serving(&error, &progress(session, ctx, &error, reused));
+    if *error.esource() == ErrorSource::Upstream {
+        let why = (label(error.etype()), error.etype().as_str());
+        // After the end of an idle connection the same address is as good as any.
+        if fault == Fault::Peer || !reused {
+            failed(ctx, Failed::Serving, (fault == Fault::Peer).then_some(why));
+        }
+        if fault == Fault::Client {
+            // The peer has waited as long as the relay for what did not come.
+            return Failure::RequestTimeout.into_pingora();
+        }
     }
     let whole = ctx.exchange.as_ref().is_none_or(|exchange| exchange.body.is_whole());
     let downstream = session.as_downstream();
-    downstream.req_header().method.is_idempotent() && whole && !downstream.retry_buffer_truncated()
+    if downstream.req_header().method.is_idempotent() && whole && !downstream.retry_buffer_truncated() {
+        error.retry.decide_reuse(reused);
+    } else {
+        error.set_retry(false);
+    }
+    error
 }
 
-fn failed(ctx: &mut RequestContext, cause: &'static str, why: &str) {
-    let (Some(tenant), Some(peer)) = (&ctx.tenant, &ctx.peer) else { return };
-    let ejected = tenant.upstream.failed(peer.index, why);
+/// How far the request has come.
+fn progress(session: &mut Session, ctx: &RequestContext, error: &Error, reused: bool) -> Progress {
+    let connected = ctx.peer.as_ref().and_then(|peer| peer.connected);
+    Progress {
+        sent: sent(session, ctx, error),
+        answered: ctx.timing.upstream.is_some(),
+        tunnel: session.was_upgraded(),
+        reused,
+        connected: connected.map(|(at, _)| at.elapsed()).unwrap_or_default(),
+    }
+}
+
+/// How much of the request has come from the client.
+fn sent(session: &mut Session, ctx: &RequestContext, error: &Error) -> Sent {
+    let downstream = session.as_downstream_mut();
+    if downstream.is_body_done() {
+        return Sent::Whole;
+    }
+    // Over HTTP/2 the wait for the peer's answer ends even while a part of the body waits to be taken by it. What the client has
+    // sent lies there meanwhile, and can be read at once. The request is over: nothing is lost by it.
+    let quiet = ctx.body_at.is_none_or(|at| at.elapsed() >= ctx.config.timeouts.read / 2);
+    let timed_out = *error.etype() == ErrorType::ReadTimedout && *error.esource() == ErrorSource::Upstream;
+    if timed_out && quiet {
+        let more = tokio::task::unconstrained(downstream.read_request_body()).now_or_never();
+        if matches!(more, Some(Ok(_))) {
+            return Sent::Held;
+        }
+    }
+    Sent::Part
+}
+
+/// Takes note of a failed attempt; `blamed` is why, as a label and in words, if it is the peer's fault.
+fn failed(ctx: &mut RequestContext, how: Failed, blamed: Option<(&'static str, &str)>) {
+    let (Some(tenant), Some(AtPeer { choice, .. })) = (&ctx.tenant, &ctx.peer) else { return };
+    ctx.tried.add(choice.peer, choice.endpoint.address, how);
+    let Some((cause, why)) = blamed else { return };
+    let ejected = tenant.upstream.failed(&choice.endpoint, why);
     tenant.metrics.upstream_failed(cause, ejected);
     if ejected {
-        let origin = tenant.upstream.peers[peer.index].origin.as_str();
+        let origin = tenant.upstream.peers[choice.peer].origin.as_str();
+        let address = choice.endpoint.address.map(|address| address.to_string());
         log::warn!(
-            request_id = ctx.request_id.as_str(), tenant = &*tenant.name, peer = origin;
+            request_id = ctx.request_id.as_str(), tenant = &*tenant.name, peer = origin, address = address.as_deref();
             "upstream is ejected for a while: {why}"
         );
-    }
-    if !ctx.tried.contains(&peer.index) {
-        ctx.tried.push(peer.index);
-    }
-}
-
-/// A failure's label in metrics.
-fn label(kind: &ErrorType) -> &'static str {
-    match kind {
-        ErrorType::ConnectRefused => "connect_refused",
-        ErrorType::ConnectTimedout => "connect_timeout",
-        ErrorType::ConnectNoRoute | ErrorType::ConnectError | ErrorType::ConnectProxyFailure => "connect",
-        ErrorType::TLSHandshakeFailure | ErrorType::TLSHandshakeTimedout | ErrorType::InvalidCert => "tls",
-        ErrorType::ReadTimedout => "read_timeout",
-        ErrorType::WriteTimedout => "write_timeout",
-        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError => "closed",
-        ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error | ErrorType::InvalidH2 => {
-            "protocol"
-        }
-        _ => "other",
     }
 }

@@ -11,7 +11,7 @@ use std::future::Future;
 use mte_codec::{DecoderSecrets, EpochSecret, Window, WindowError};
 use mte_protocol::client_id::ClientId;
 
-use crate::domains::TenantId;
+use crate::{domains::TenantId, rate::Network};
 pub use memory::{Counts, MemoryStore};
 
 /// Whose pairs: one client of one tenant.
@@ -92,17 +92,21 @@ pub enum CreateError {
     /// The client has a live pair of this id.
     #[error("there is a live pair with this id already")]
     Exists(usize),
-    /// The store is full of pairs in use.
+    /// The store is full of pairs that stay.
     #[error("the pair store is full")]
     Full,
+    /// The client's network has as many pairs as it may.
+    #[error("the client network has too many pairs")]
+    NetworkFull,
 }
 
 /// A store of pairs.
 pub trait PairStore: Send + Sync {
-    /// Stores pairs of one owner, all or none.
+    /// Stores pairs of one owner, all or none; they count for the network that asks for them.
     fn create_all(
         &self,
         owner: Owner,
+        network: Option<Network>,
         pairs: Vec<NewPair>,
     ) -> impl Future<Output = Result<(), CreateError>> + Send;
 

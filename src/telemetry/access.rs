@@ -41,7 +41,7 @@ pub fn finished(shared: &Shared, session: &Session, error: Option<&Error>, ctx: 
     };
     match &ctx.tenant {
         Some(tenant) => tenant.metrics.finished(&finished),
-        None => shared.metrics.nobody().finished(&finished),
+        None => shared.metrics.untenanted().finished(&finished),
     }
     if !log::log_enabled!(target: TARGET, log::Level::Info) {
         return;
@@ -71,8 +71,10 @@ pub fn finished(shared: &Shared, session: &Session, error: Option<&Error>, ctx: 
         response_bytes = response[0],
         response_encoded_bytes = encrypted.map(|_| response[1]),
         peer = ctx.upstream_peer().map(|peer| peer.origin.as_str()),
-        connection = ctx.peer.as_ref().and_then(|peer| peer.reused).map(|reused| if reused { "reused" } else { "new" }),
+        peer_address = ctx.peer_address().map(|address| address.to_string()).as_deref(),
+        connection = ctx.peer.as_ref().and_then(|peer| peer.connected).map(|(_, reused)| if reused { "reused" } else { "new" }),
         attempts = Some(ctx.attempts).filter(|attempts| *attempts > 1),
+        cors_refused = ctx.refused_origin.as_deref(),
         closed = closed(error, ctx, status);
         "request"
     );

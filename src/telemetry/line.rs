@@ -2,10 +2,30 @@
 
 use std::io::{self, Write};
 
-use env_logger::fmt::{Formatter, style};
+use env_logger::fmt::style::{AnsiColor, Style};
 use log::kv::{Key, Value, VisitSource};
 
-use super::{access, output};
+/// How a line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// One JSON object.
+    Json,
+    /// For people.
+    Pretty {
+        /// Whether colours can be seen.
+        colours: bool,
+    },
+}
+
+impl Format {
+    /// Appends a record's line.
+    pub(super) fn write(self, line: &mut Vec<u8>, record: &log::Record<'_>) -> io::Result<()> {
+        match self {
+            Self::Json => json(line, record),
+            Self::Pretty { colours } => pretty(line, record, colours),
+        }
+    }
+}
 
 fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
@@ -23,17 +43,15 @@ fn level_name(level: log::Level) -> &'static str {
 }
 
 /// One JSON object: `time`, `level`, `target`, `message`, then the fields.
-pub(super) fn json(out: &mut Formatter, record: &log::Record<'_>) -> io::Result<()> {
-    let mut line = Vec::with_capacity(512);
+fn json(line: &mut Vec<u8>, record: &log::Record<'_>) -> io::Result<()> {
     write!(line, "{{\"time\":\"{}\"", now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ"))?;
     write!(line, ",\"level\":\"{}\",\"target\":", level_name(record.level()))?;
-    serde_json::to_writer(&mut line, record.target())?;
+    serde_json::to_writer(&mut *line, record.target())?;
     line.extend_from_slice(b",\"message\":");
-    string(&mut line, record.args())?;
-    record.key_values().visit(&mut Fields(&mut line)).map_err(io::Error::other)?;
+    string(line, record.args())?;
+    record.key_values().visit(&mut Fields(line)).map_err(io::Error::other)?;
     line.extend_from_slice(b"}\n");
-    output::may_wait(record.target() == access::TARGET);
-    out.write_all(&line)
+    Ok(())
 }
 
 /// A value as a JSON string, without an allocation where it is text already.
@@ -91,13 +109,15 @@ fn is_absent(value: &Value<'_>) -> bool {
 }
 
 /// For people: the time of day, the level in its colour, the message, then the fields, dimmed.
-pub(super) fn pretty(out: &mut Formatter, record: &log::Record<'_>) -> io::Result<()> {
-    let level = out.default_level_style(record.level());
-    let dim = style::Style::new().dimmed();
+fn pretty(line: &mut Vec<u8>, record: &log::Record<'_>, colours: bool) -> io::Result<()> {
+    let (level, dim) = match record.level() {
+        _ if !colours => (Style::new(), Style::new()),
+        level => (level_style(level), Style::new().dimmed()),
+    };
     let time = now().strftime("%H:%M:%S%.3f");
     let name = level_name(record.level());
-    write!(out, "{dim}{time}{dim:#} {level}{name:<7}{level:#} {}", record.args())?;
-    struct Plain<'a>(&'a mut Formatter);
+    write!(line, "{dim}{time}{dim:#} {level}{name:<7}{level:#} {}", record.args())?;
+    struct Plain<'a>(&'a mut Vec<u8>);
     impl<'kvs> VisitSource<'kvs> for Plain<'_> {
         fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), log::kv::Error> {
             if is_absent(&value) {
@@ -110,7 +130,17 @@ pub(super) fn pretty(out: &mut Formatter, record: &log::Record<'_>) -> io::Resul
             written.map_err(log::kv::Error::boxed)
         }
     }
-    write!(out, "{dim}")?;
-    record.key_values().visit(&mut Plain(out)).map_err(io::Error::other)?;
-    writeln!(out, "{dim:#}")
+    write!(line, "{dim}")?;
+    record.key_values().visit(&mut Plain(line)).map_err(io::Error::other)?;
+    writeln!(line, "{dim:#}")
+}
+
+fn level_style(level: log::Level) -> Style {
+    match level {
+        log::Level::Error => AnsiColor::Red.on_default().bold(),
+        log::Level::Warn => AnsiColor::Yellow.on_default(),
+        log::Level::Info => AnsiColor::Green.on_default(),
+        log::Level::Debug => AnsiColor::Blue.on_default(),
+        log::Level::Trace => AnsiColor::Cyan.on_default(),
+    }
 }

@@ -3,7 +3,7 @@
 //! | module | what it is about |
 //! | --- | --- |
 //! | `line` | how a log line looks: one JSON object, or for people |
-//! | `output` | where JSON lines go |
+//! | `output` | where lines go: a bounded queue and the thread that writes it |
 //! | `access` | the one line a request |
 //! | `ids` | request ids, and the trace that a request belongs to |
 //! | `metrics` | what is counted |
@@ -14,14 +14,17 @@ mod line;
 mod metrics;
 mod output;
 
-use std::io::IsTerminal;
+use std::{cell::RefCell, io::IsTerminal};
 
+use self::line::Format;
 pub use self::{
     access::finished,
     ids::{TraceId, request_id, trusted_request_id},
     metrics::{
-        Buckets, Finished, Metrics, NO_TENANT, Operation, PoolMetrics, RouteLabel, TenantMetrics, Totals,
+        Buckets, Finished, Metrics, NO_TENANT, Operation, Peer, PoolMetrics, RouteLabel, TenantMetrics,
+        Totals,
     },
+    output::flush,
 };
 use crate::config;
 
@@ -30,31 +33,103 @@ pub const CODEC: &str = "mte-open/1";
 
 /// Starts logging to stdout.
 pub fn init(log: &config::Log) {
-    let json = log.json.unwrap_or_else(|| !std::io::stdout().is_terminal());
-    let mut builder = env_logger::Builder::new();
+    let terminal = std::io::stdout().is_terminal();
+    let format = if log.json.unwrap_or(!terminal) {
+        Format::Json
+    } else {
+        Format::Pretty { colours: terminal && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()) }
+    };
+    let mut filter = env_logger::Builder::new();
     // The level is `log`'s own and can change at run time: see `set_level`.
-    builder.filter_level(log::LevelFilter::Trace).target(env_logger::Target::Stdout);
+    filter.filter_level(log::LevelFilter::Trace);
     // Pingora's own lines are about its inner workings, and its errors are about clients and upstreams: what matters of
     // them is logged here, once and with the request's id.
     for module in ["pingora", "pingora_core", "pingora_proxy", "pingora_pool", "h2", "rustls"] {
-        builder.filter_module(module, log::LevelFilter::Off);
+        filter.filter_module(module, log::LevelFilter::Off);
     }
     // But this one nobody else knows: connections that cannot be accepted, for want of file descriptors most likely.
-    builder.filter_module("pingora_core::services::listening", log::LevelFilter::Error);
-    if json {
-        // There are no colours in it to be looked for and taken out.
-        builder.write_style(env_logger::WriteStyle::Always).format(line::json);
-        builder.target(env_logger::Target::Pipe(Box::new(output::Output::start())));
-    } else {
-        builder.format(line::pretty);
-    }
+    filter.filter_module("pingora_core::services::listening", log::LevelFilter::Error);
+    let logger = Logger { filter: filter.build(), format, queue: output::start(format, log.buffer) };
     // A second relay in the process shares the first one's logger.
-    if builder.try_init().is_ok() {
+    if log::set_boxed_logger(Box::new(logger)).is_ok() {
         set_level(log.level);
     }
+}
+
+/// Writes the messages of panics to the log instead of stderr, which may have no reader either. For a process that is a
+/// relay and nothing else.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let location = panic.location().map(ToString::to_string);
+        let backtrace = std::backtrace::Backtrace::capture();
+        let captured = backtrace.status() == std::backtrace::BacktraceStatus::Captured;
+        let backtrace = captured.then(|| backtrace.to_string());
+        let thread = std::thread::current();
+        log::error!(
+            thread = thread.name(), location = location.as_deref(), backtrace = backtrace.as_deref();
+            "a fault of the relay, please report it: {}",
+            text.unwrap_or("it has no message")
+        );
+    }));
 }
 
 /// Changes the level of this process's log.
 pub fn set_level(level: log::LevelFilter) {
     log::set_max_level(level);
+}
+
+thread_local! {
+    /// The line that this thread writes: its memory is used again for the next one.
+    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A line's buffer above this size is given back.
+const KEPT_LINE: usize = 64 << 10;
+
+/// What `log` hands records to: formats them on the calling thread, and leaves the writing to another.
+struct Logger {
+    filter: env_logger::Logger,
+    format: Format,
+    queue: &'static output::Queue,
+}
+
+impl Logger {
+    fn add(&self, line: &mut Vec<u8>, record: &log::Record<'_>) {
+        line.clear();
+        // Memory takes any line; what cannot be formatted (a value that refuses to be shown) has none.
+        if self.format.write(line, record).is_ok() {
+            self.queue.add(line, record.target() != access::TARGET);
+        }
+    }
+}
+
+impl log::Log for Logger {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        self.filter.enabled(metadata)
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if !self.filter.matches(record) {
+            return;
+        }
+        let reused = LINE.try_with(|line| {
+            let Ok(mut line) = line.try_borrow_mut() else { return false };
+            self.add(&mut line, record);
+            if line.capacity() > KEPT_LINE {
+                *line = Vec::new();
+            }
+            true
+        });
+        // A thread that is ending, or a value that logs while it is shown.
+        if !reused.unwrap_or(false) {
+            self.add(&mut Vec::new(), record);
+        }
+    }
+
+    fn flush(&self) {
+        flush();
+    }
 }

@@ -1,99 +1,362 @@
-//! Where JSON lines go: stdout. The line of every request waits a moment for others, so that a busy relay does not make a
-//! system call for each; all other lines take those that wait with them, at once and in order.
+//! Where lines go: a bounded queue, and one thread that writes it to stdout.
+//!
+//! A reader of the log that is slow or has stopped costs lines, never requests: adding a line never waits for stdout. What
+//! does not fit is dropped and counted, and when lines flow again one of them says how many are missing. The same holds
+//! where stdout is closed (EPIPE) or the disk behind it is full (ENOSPC).
+//!
+//! The line of a request waits a moment for others, so that a busy relay does not make a system call for each. Every other
+//! line takes those that wait with it, so lines stay in order.
 
 use std::{
-    cell::Cell,
-    io::{self, Stdout, Write},
-    sync::Arc,
-    time::Duration,
+    fs::File,
+    io::{self, Write},
+    os::fd::AsFd,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Condvar, Mutex};
 
-/// How long a line waits at most.
-const PATIENCE: Duration = Duration::from_millis(50);
-/// With more bytes waiting, whoever adds a line writes: a reader that is slow holds up the relay, not its memory.
-const MOST: usize = 64 << 10;
+use super::line::Format;
 
-thread_local! {
-    /// Whether the line that this thread writes next may wait.
-    static MAY_WAIT: Cell<bool> = const { Cell::new(false) };
+/// How long the line of a request waits at most for others.
+const BATCH_DELAY: Duration = Duration::from_millis(50);
+/// With more bytes waiting, they are written at once.
+const BATCH_BYTES: usize = 64 << 10;
+/// Of so many bytes there is one line at most: short ones do not cost more than long ones.
+const BYTES_PER_LINE: usize = 128;
+/// What access lines leave free: a quarter, so that there is room for warnings and errors.
+const OTHERS: usize = 4;
+/// Buffers above this size are given back.
+const KEPT_BYTES: usize = 1 << 20;
+/// A reader that takes nothing for this time holds up the end of the process no longer.
+const FLUSH_STALL: Duration = Duration::from_secs(1);
+/// A reader that is slow holds it up at most this long.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+/// Stdout that would block (another process made it so) is tried again after this time.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// The process has one stdout, whatever the number of relays in it, and `log` has one logger.
+static QUEUE: OnceLock<Queue> = OnceLock::new();
+
+/// Starts the thread that writes, once in a process.
+pub(super) fn start(format: Format, max_bytes: usize) -> &'static Queue {
+    let mut first = false;
+    let queue = QUEUE.get_or_init(|| {
+        first = true;
+        Queue::new(max_bytes)
+    });
+    if first {
+        let writing = io::stdout().as_fd().try_clone_to_owned().and_then(|stdout| {
+            let writer = Writer { queue, out: File::from(stdout), format, missing: 0, torn: false };
+            std::thread::Builder::new().name("log".into()).spawn(move || writer.run())
+        });
+        if let Err(error) = writing {
+            eprintln!("mte-relay: the log cannot be written: {error}");
+        }
+    }
+    queue
 }
 
-/// Says of this thread's next line whether it may wait.
-pub(super) fn may_wait(may: bool) {
-    MAY_WAIT.set(may);
+/// Waits until what was logged is written, as long as its reader takes it and for some seconds at most: to be called before
+/// the process ends.
+pub fn flush() {
+    if let Some(queue) = QUEUE.get() {
+        queue.flush(FLUSH_STALL, FLUSH_LIMIT);
+    }
 }
 
-/// Stdout, with lines that wait.
-pub(super) struct Output(Arc<Lines>);
+/// Lines of this process that were dropped so far.
+pub(super) fn dropped() -> u64 {
+    QUEUE.get().map_or(0, |queue| queue.dropped.load(Ordering::Relaxed))
+}
 
-struct Lines {
-    waiting: Mutex<Vec<u8>>,
+/// Lines that wait to be written.
+pub(super) struct Queue {
+    /// Bytes that wait at most, and one line more: a line is never dropped for its own size. As much again may be on its way
+    /// to the reader.
+    max_bytes: usize,
+    waiting: Mutex<Waiting>,
+    /// There is something to write.
     some: Condvar,
-    /// Locked before `waiting`, so that lines stay in order; with room for the next ones.
-    out: Mutex<(Stdout, Vec<u8>)>,
+    /// All is written.
+    none: Condvar,
+    /// Lines dropped since the start.
+    dropped: AtomicU64,
+    /// Grows with every write that succeeded.
+    writes: AtomicU64,
 }
 
-impl Output {
-    /// Starts the thread that writes what waits.
-    pub(super) fn start() -> Self {
-        let lines = Arc::new(Lines {
+#[derive(Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    lines: usize,
+    /// Lines that did not fit behind these.
+    dropped: u64,
+    /// Whether one of them is to be written at once.
+    at_once: bool,
+    /// Whether others are being written.
+    writing: bool,
+}
+
+impl Waiting {
+    fn is_due(&self) -> bool {
+        self.at_once || self.bytes.len() >= BATCH_BYTES
+    }
+}
+
+impl Queue {
+    fn new(max_bytes: usize) -> Self {
+        Self {
+            max_bytes,
             waiting: Mutex::default(),
             some: Condvar::new(),
-            out: Mutex::new((io::stdout(), Vec::new())),
-        });
-        let writer = lines.clone();
-        let started = std::thread::Builder::new().name("log".into()).spawn(move || writer.run());
-        if let Err(error) = started {
-            eprintln!("mte-relay: no thread for the log: {error}; lines may be late");
-        }
-        Self(lines)
-    }
-}
-
-impl Write for Output {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let waiting = self.0.add(line);
-        if !MAY_WAIT.take() || waiting > MOST {
-            self.0.write_out()?;
-        }
-        Ok(line.len())
-    }
-
-    /// Nothing: what may wait, waits.
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    fn run(&self) {
-        loop {
-            let mut waiting = self.waiting.lock();
-            self.some.wait_while(&mut waiting, |waiting| waiting.is_empty());
-            drop(waiting);
-            std::thread::sleep(PATIENCE);
-            // Whoever closed stdout does not want to know.
-            let _ = self.write_out();
+            none: Condvar::new(),
+            dropped: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
         }
     }
 
-    /// Adds a line; how many bytes wait now.
-    fn add(&self, line: &[u8]) -> usize {
+    /// Adds a line, or drops it. Never waits for the reader: the lock is held while memory is copied or swapped only.
+    pub(super) fn add(&self, line: &[u8], at_once: bool) {
+        let max = if at_once { self.max_bytes } else { self.max_bytes - self.max_bytes / OTHERS };
         let mut waiting = self.waiting.lock();
-        if waiting.is_empty() {
+        if waiting.bytes.len() >= max || waiting.lines >= max / BYTES_PER_LINE {
+            waiting.dropped += 1;
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let (first, was_due) = (waiting.lines == 0, waiting.is_due());
+        waiting.bytes.extend_from_slice(line);
+        waiting.lines += 1;
+        waiting.at_once |= at_once;
+        let wake = first || (!was_due && waiting.is_due());
+        drop(waiting);
+        if wake {
             self.some.notify_one();
         }
-        waiting.extend_from_slice(line);
-        waiting.len()
     }
 
-    fn write_out(&self) -> io::Result<()> {
-        let (stdout, lines) = &mut *self.out.lock();
-        std::mem::swap(lines, &mut *self.waiting.lock());
-        let written = stdout.write_all(lines);
-        lines.clear();
-        written
+    /// Waits for lines and swaps them for an empty buffer; how many were dropped behind them.
+    fn take(&self, batch: &mut Vec<u8>) -> u64 {
+        let mut waiting = self.waiting.lock();
+        waiting.writing = false;
+        if waiting.lines == 0 {
+            self.none.notify_all();
+        }
+        self.some.wait_while(&mut waiting, |waiting| waiting.lines == 0);
+        self.some.wait_while_for(&mut waiting, |waiting| !waiting.is_due(), BATCH_DELAY);
+        std::mem::swap(batch, &mut waiting.bytes);
+        (waiting.lines, waiting.at_once, waiting.writing) = (0, false, true);
+        std::mem::take(&mut waiting.dropped)
+    }
+
+    fn flush(&self, stall: Duration, limit: Duration) {
+        let end = Instant::now() + limit;
+        let mut waiting = self.waiting.lock();
+        waiting.at_once = true;
+        self.some.notify_one();
+        while (waiting.lines > 0 || waiting.writing) && Instant::now() < end {
+            let before = self.writes.load(Ordering::Relaxed);
+            let quiet = self.none.wait_for(&mut waiting, stall).timed_out();
+            if quiet && self.writes.load(Ordering::Relaxed) == before {
+                return;
+            }
+            waiting.at_once = true;
+        }
+    }
+}
+
+/// Writes what waits.
+struct Writer<W> {
+    queue: &'static Queue,
+    out: W,
+    format: Format,
+    /// Lines dropped that no line has told of yet.
+    missing: u64,
+    /// Whether the last write ended within a line.
+    torn: bool,
+}
+
+impl<W: Write> Writer<W> {
+    fn run(mut self) {
+        let mut batch = Vec::new();
+        loop {
+            let dropped = self.queue.take(&mut batch);
+            self.write(&batch, dropped);
+            batch.clear();
+            if batch.capacity() > KEPT_BYTES {
+                batch = Vec::new();
+            }
+        }
+    }
+
+    /// Writes lines, behind which some were dropped.
+    fn write(&mut self, batch: &[u8], dropped: u64) {
+        self.tell_missing();
+        let lost = memchr::memchr_iter(b'\n', self.write_out(batch)).count() as u64;
+        self.queue.dropped.fetch_add(lost, Ordering::Relaxed);
+        self.missing += lost + dropped;
+        if lost == 0 {
+            self.tell_missing();
+        }
+    }
+
+    /// Says how many lines are missing here, if any are.
+    fn tell_missing(&mut self) {
+        if self.missing == 0 || log::max_level() < log::Level::Warn {
+            return;
+        }
+        let fields = [("dropped", self.missing)];
+        let mut line = Vec::new();
+        let record = log::Record::builder()
+            .level(log::Level::Warn)
+            .target(module_path!())
+            .args(format_args!("lines are missing here: whoever reads the log did not take them in time"))
+            .key_values(&fields)
+            .build();
+        if self.format.write(&mut line, &record).is_ok() && self.write_out(&line).is_empty() {
+            self.missing = 0;
+        }
+    }
+
+    /// Writes as much as can be written; what could not.
+    fn write_out<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
+        if self.torn {
+            match self.write_some(b"\n") {
+                Some(1) => self.torn = false,
+                _ => return bytes,
+            }
+        }
+        let begun = bytes.len();
+        while !bytes.is_empty() {
+            match self.write_some(&bytes[..bytes.len().min(BATCH_BYTES)]) {
+                Some(written) => bytes = &bytes[written..],
+                None => {
+                    self.torn = bytes.len() < begun;
+                    return bytes;
+                }
+            }
+        }
+        bytes
+    }
+
+    /// One write, tried again as long as it makes sense to; `None` if it does not.
+    fn write_some(&mut self, bytes: &[u8]) -> Option<usize> {
+        loop {
+            match self.out.write(bytes) {
+                Ok(0) => return None,
+                Ok(written) => {
+                    self.queue.writes.fetch_add(1, Ordering::Relaxed);
+                    return Some(written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(RETRY),
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    const MAX_BYTES: usize = 1 << 20;
+    const MAX_LINES: usize = MAX_BYTES / BYTES_PER_LINE;
+
+    /// A disk with room for so many bytes.
+    #[derive(Clone, Default)]
+    struct Disk(Arc<Mutex<(Vec<u8>, usize)>>);
+
+    impl Disk {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().0.clone()).unwrap()
+        }
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (written, room) = &mut *self.0.lock();
+            let some = bytes.len().min(*room);
+            *room -= some;
+            written.extend_from_slice(&bytes[..some]);
+            if some == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(some) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn writer(disk: &Disk) -> Writer<Disk> {
+        log::set_max_level(log::LevelFilter::Info);
+        let queue = Box::leak(Box::new(Queue::new(MAX_BYTES)));
+        Writer { queue, out: disk.clone(), format: Format::Json, missing: 0, torn: false }
+    }
+
+    #[test]
+    fn a_full_disk_loses_lines_which_are_counted_and_the_next_line_begins_at_the_margin() {
+        let disk = Disk::default();
+        let mut writer = writer(&disk);
+        disk.0.lock().1 = 6;
+        writer.write(b"one\ntwo\nthree\n", 0);
+        assert_eq!(writer.queue.dropped.load(Ordering::Relaxed), 2, "two, which is torn, and three");
+        writer.write(b"four\n", 0);
+        assert_eq!(writer.queue.dropped.load(Ordering::Relaxed), 3);
+        disk.0.lock().1 = 10_000;
+        writer.write(b"five\n", 0);
+        let text = disk.text();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!((lines[0], lines[1], lines[3]), ("one", "tw", "five"), "{text}");
+        assert!(lines[2].contains("lines are missing here") && lines[2].contains("\"dropped\":3"), "{text}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_dropped_and_counted_and_warnings_have_room_when_access_lines_have_none() {
+        let disk = Disk::default();
+        disk.0.lock().1 = usize::MAX;
+        let mut writer = writer(&disk);
+        let queue = writer.queue;
+        let line = [b"x".repeat(99), b"\n".to_vec()].concat();
+        for _ in 0..MAX_LINES {
+            queue.add(&line, false);
+        }
+        let taken = MAX_LINES - MAX_LINES / OTHERS;
+        assert_eq!(queue.dropped.load(Ordering::Relaxed) as usize, MAX_LINES - taken);
+        queue.add(b"a warning\n", true);
+        for _ in 0..MAX_LINES {
+            queue.add(&line, true);
+        }
+        let in_memory = queue.waiting.lock().bytes.len();
+        assert!(in_memory <= MAX_BYTES + line.len(), "{in_memory}");
+        let mut batch = Vec::new();
+        let dropped = queue.take(&mut batch);
+        writer.write(&batch, dropped);
+        let text = disk.text();
+        assert!(text.contains("\na warning\n"));
+        assert!(text.ends_with(&format!("\"dropped\":{dropped}}}\n")), "the last line says how many");
+    }
+
+    #[test]
+    fn a_line_larger_than_the_queue_is_not_dropped_for_its_size() {
+        let queue = Queue::new(MAX_BYTES);
+        queue.add(&b"x".repeat(2 * MAX_BYTES), true);
+        queue.add(b"one more\n", true);
+        assert_eq!((queue.waiting.lock().lines, queue.dropped.load(Ordering::Relaxed)), (1, 1));
+    }
+
+    #[test]
+    fn a_flush_ends_when_nothing_is_taken() {
+        let queue = Queue::new(MAX_BYTES);
+        queue.add(b"a line that no thread writes\n", true);
+        let began = Instant::now();
+        queue.flush(Duration::from_millis(50), Duration::from_secs(60));
+        assert!(began.elapsed() < Duration::from_secs(30));
     }
 }

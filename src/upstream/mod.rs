@@ -1,19 +1,29 @@
-//! Where a tenant's requests go: its peers, their health, and how to connect to them.
+//! Where a tenant's requests go: its peers, their addresses and health, and how to connect to them. Knows neither the
+//! configuration nor the gateway: it is handed what it needs.
+//!
+//! A *peer* is an origin as it is configured; an *endpoint* is one of its addresses. Requests are balanced over both, and
+//! health and ejection are an endpoint's.
 //!
 //! | module | what it is about |
 //! | --- | --- |
 //! | `url` | an origin as it is written |
+//! | `options` | how an upstream is set up |
 //! | `resolve` | names to addresses |
-//! | `state` | what is known of a peer's health; it outlives a reload |
-//! | `describe` | Pingora's errors in words |
-//! | `balance` | which peer a request goes to |
+//! | `peer` | a peer's addresses; they outlive a reload |
+//! | `endpoint` | what is known of one address's health |
+//! | `balance` | which peer and which address a request goes to |
+//! | `fault` | whose fault a failure is: what counts against a peer |
 //! | `health` | active checks |
+//! | `describe` | Pingora's errors in words |
 
 mod balance;
 mod describe;
+mod endpoint;
+pub mod fault;
 pub mod health;
+mod options;
+mod peer;
 mod resolve;
-mod state;
 mod url;
 
 use std::{
@@ -27,48 +37,18 @@ use http::HeaderValue;
 use pingora_core::{
     protocols::ALPN,
     upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOptions},
-    utils::tls::{WrappedX509, parse_x509},
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-use self::balance::Balancer;
+use self::{balance::Balancer, options::connection_options};
 pub use self::{
+    balance::{Failed, Tried},
     describe::describe,
-    resolve::{Addresses, ResolveError},
-    state::{Health, InUse, PeerState},
+    endpoint::{Endpoint, Health, InUse},
+    options::{Balance, Ejection, HealthChecks, Http2, PeerTimeouts, UpstreamOptions},
+    peer::PeerState,
+    resolve::{Lookup, ResolveError, Resolver},
     url::UpstreamUrl,
 };
-use crate::config::{Balance, EjectionSettings, HealthSettings, Http2, Timeouts};
-
-/// Requests over one HTTP/2 connection to an upstream at a time.
-const MAX_H2_STREAMS: usize = 100;
-
-/// How to connect to an upstream.
-#[derive(Debug)]
-pub struct UpstreamOptions {
-    /// The tenant, so that no two tenants share a connection.
-    pub tenant: String,
-    /// Whether certificate and name are verified.
-    pub verify: bool,
-    /// The authorities to trust instead of the system's.
-    pub ca_pem: Option<Vec<u8>>,
-    /// The name to ask for and verify instead of the host.
-    pub sni: Option<String>,
-    /// Whether HTTP/2 is spoken.
-    pub http2: Http2,
-    /// Names are resolved again after this time.
-    pub dns_refresh: Duration,
-    /// Time limits.
-    pub timeouts: Timeouts,
-    /// How a request's peer is chosen.
-    pub balance: Balance,
-    /// Active health checks.
-    pub health: Option<HealthSettings>,
-    /// Passive ejection.
-    pub ejection: EjectionSettings,
-    /// Readiness fails while no peer is healthy.
-    pub ready: bool,
-}
 
 /// One of a tenant's peers.
 #[derive(Debug)]
@@ -80,7 +60,7 @@ pub struct Peer {
     pub origin: String,
     /// Its share of the requests.
     pub weight: u32,
-    /// What is known of its health.
+    /// Its addresses, and what is known of their health.
     pub state: Arc<PeerState>,
     sni: String,
     group_key: u64,
@@ -88,16 +68,27 @@ pub struct Peer {
 
 /// A tenant's upstream.
 pub struct Upstream {
+    /// Whose it is.
+    pub tenant: String,
     /// The peers; at least one.
     pub peers: Vec<Peer>,
     balancer: Balancer,
     options: PeerOptions,
     dns_refresh: Duration,
     /// Active health checks.
-    pub health: Option<HealthSettings>,
-    ejection: EjectionSettings,
+    pub health: Option<HealthChecks>,
+    ejection: Ejection,
     /// Readiness fails while no peer is healthy.
     pub ready: bool,
+}
+
+/// Where a request goes.
+#[derive(Debug)]
+pub struct Choice {
+    /// The peer, by its index.
+    pub peer: usize,
+    /// The address there; the request counts as in flight at it until this is dropped.
+    pub endpoint: InUse,
 }
 
 impl fmt::Debug for Upstream {
@@ -120,7 +111,8 @@ impl Upstream {
         Ok(Self {
             peers,
             balancer: Balancer::new(options.balance, &weights),
-            options: peer_options(&options)?,
+            options: connection_options(&options)?,
+            tenant: options.tenant,
             dns_refresh: options.dns_refresh,
             health: options.health,
             ejection: options.ejection,
@@ -128,24 +120,37 @@ impl Upstream {
         })
     }
 
-    /// The index of the peer for a request of `key`, a client; `tried` are those that failed for it.
-    /// `None`: no peer is healthy.
-    pub fn choose(&self, key: &impl Hash, tried: &[usize]) -> Option<usize> {
-        match &self.peers[..] {
-            [only] => (only.state.health() != Health::Unhealthy).then_some(0),
-            peers => self.balancer.choose(peers, key, tried),
-        }
+    /// Where a request of `key`, a client, goes; `tried` is what failed for it. `None`: no peer is healthy.
+    pub fn choose(&self, key: &impl Hash, tried: &Tried) -> Option<Choice> {
+        let (peer, endpoint) = self.balancer.choose(&self.peers, key, tried)?;
+        self.refresh(peer);
+        Some(Choice { peer, endpoint: endpoint.enter() })
     }
 
-    /// The connection to a peer, for Pingora: its addresses are used in turn.
+    /// Finds the address of a choice whose name is not resolved yet; leaves any other as it is.
     ///
     /// # Errors
-    /// [`ResolveError`] if the name does not resolve and never did.
-    pub async fn connection(&self, index: usize, upgrades: bool) -> Result<Box<HttpPeer>, ResolveError> {
+    /// [`ResolveError`] if the name does not resolve.
+    pub async fn resolve(
+        &self,
+        choice: &mut Choice,
+        key: &impl Hash,
+        tried: &Tried,
+    ) -> Result<(), ResolveError> {
+        if choice.endpoint.address.is_none() {
+            let peer = &self.peers[choice.peer];
+            peer.state.resolve(self.connect_limit()).await?;
+            if let Some(endpoint) = self.balancer.choose_endpoint(peer, choice.peer, key, tried) {
+                choice.endpoint = endpoint.enter();
+            }
+        }
+        Ok(())
+    }
+
+    /// How to connect to an endpoint of the peer at `index`, for Pingora; `None` if its name is not resolved.
+    pub fn connection(&self, index: usize, endpoint: &Endpoint, upgrades: bool) -> Option<Box<HttpPeer>> {
         let peer = &self.peers[index];
-        let limit = self.options.total_connection_timeout.unwrap_or(Duration::MAX);
-        let address = peer.state.addresses.next(self.dns_refresh, limit).await?;
-        let mut connection = HttpPeer::new(address, peer.url.tls, peer.sni.clone());
+        let mut connection = HttpPeer::new(endpoint.address?, peer.url.tls, peer.sni.clone());
         connection.group_key = peer.group_key;
         connection.options = self.options.clone();
         if upgrades {
@@ -154,19 +159,29 @@ impl Upstream {
         } else {
             connection.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
         }
-        Ok(Box::new(connection))
+        Some(Box::new(connection))
     }
 
-    /// Takes note of a failed request; `true` if the peer is ejected for it. A single peer never is.
-    pub fn failed(&self, index: usize, why: &str) -> bool {
-        let never = EjectionSettings { failures: 0, ..self.ejection.clone() };
-        let ejection = if self.peers.len() > 1 { &self.ejection } else { &never };
-        self.peers[index].state.failed(ejection, why)
+    /// Takes note of a request that failed by the peer's fault; `true` if the endpoint is ejected for it. A tenant's only
+    /// endpoint never is.
+    pub fn failed(&self, endpoint: &Endpoint, why: &str) -> bool {
+        let only = self.peers.len() == 1 && !self.peers[0].state.is_several();
+        let failures = if only { 0 } else { self.ejection.failures };
+        endpoint.failed(&Ejection { failures, ..self.ejection.clone() }, why)
     }
 
     /// Whether requests can go anywhere.
     pub fn is_available(&self) -> bool {
         self.peers.iter().any(|peer| peer.state.health() != Health::Unhealthy)
+    }
+
+    /// Resolves the name of the peer at `index` again in the background if it is time to.
+    fn refresh(&self, index: usize) {
+        self.peers[index].state.refresh(self.dns_refresh, self.connect_limit());
+    }
+
+    fn connect_limit(&self) -> Duration {
+        self.options.total_connection_timeout.unwrap_or(Duration::MAX)
     }
 }
 
@@ -185,34 +200,6 @@ impl Peer {
     }
 }
 
-fn peer_options(options: &UpstreamOptions) -> Result<PeerOptions, String> {
-    let mut peer = PeerOptions::new();
-    peer.alpn = match options.http2 {
-        Http2::Auto => ALPN::H2H1,
-        Http2::Always => ALPN::H2,
-        Http2::Never => ALPN::H1,
-    };
-    peer.max_h2_streams = MAX_H2_STREAMS;
-    peer.verify_cert = options.verify;
-    peer.verify_hostname = options.verify;
-    peer.connection_timeout = Some(options.timeouts.connect);
-    peer.total_connection_timeout = Some(options.timeouts.connect);
-    peer.read_timeout = Some(options.timeouts.read);
-    peer.write_timeout = Some(options.timeouts.write);
-    peer.idle_timeout = Some(options.timeouts.idle);
-    if let Some(pem) = &options.ca_pem {
-        let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
-            .map(|der| der.map(|der| WrappedX509::new(der.to_vec(), parse_x509)))
-            .collect::<Result<_, _>>()
-            .map_err(|error| format!("ca_file is not PEM: {error}"))?;
-        if certificates.is_empty() {
-            return Err("ca_file holds no certificate".into());
-        }
-        peer.ca = Some(Arc::from(certificates));
-    }
-    Ok(peer)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,9 +208,40 @@ mod tests {
     pub(super) fn peers(weights: &[u32]) -> Vec<Peer> {
         let peer = |(index, weight): (usize, &u32)| {
             let url: UpstreamUrl = format!("http://127.0.0.1:{}", 9_000 + index).parse().unwrap();
-            (url.clone(), *weight, Arc::new(PeerState::new(url)))
+            (url.clone(), *weight, Arc::new(PeerState::new(url, Resolver::default())))
         };
         Upstream::new(weights.iter().enumerate().map(peer).collect(), options()).unwrap().peers
+    }
+
+    /// A peer whose name has these addresses.
+    pub(super) fn named(addresses: &[&str]) -> Peer {
+        let addresses: Vec<_> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let resolver = Resolver::new(move |_, _| {
+            let addresses = addresses.clone();
+            Box::pin(async { Ok(addresses) })
+        });
+        let url: UpstreamUrl = "http://backend.test".parse().unwrap();
+        let state = Arc::new(PeerState::new(url.clone(), resolver));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(state.resolve(Duration::from_secs(10))).unwrap();
+        Peer::new((url, 1, state), &options()).unwrap()
+    }
+
+    /// The only endpoint of a peer.
+    pub(super) fn endpoint(peer: &Peer) -> Arc<Endpoint> {
+        let endpoints = peer.state.endpoints();
+        let [only] = &endpoints[..] else { panic!("{endpoints:?}") };
+        only.clone()
+    }
+
+    pub(super) fn health_checks() -> HealthChecks {
+        HealthChecks {
+            path: None,
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(2),
+            unhealthy_after: 2,
+            healthy_after: 1,
+        }
     }
 
     fn options() -> UpstreamOptions {
@@ -234,28 +252,38 @@ mod tests {
             ca_pem: None,
             sni: None,
             http2: Http2::Auto,
-            dns_refresh: second,
-            timeouts: Timeouts {
-                connect: second,
-                read: second,
-                write: second,
-                idle: second,
-                headers: second,
-                drain: second,
-            },
+            dns_refresh: Duration::from_secs(3_600),
+            timeouts: PeerTimeouts { connect: second, read: second, write: second, idle: second },
             balance: Balance::RoundRobin,
             health: None,
-            ejection: EjectionSettings::default(),
+            ejection: Ejection { failures: 5, time: second },
             ready: false,
         }
     }
 
+    fn upstream(peer: Peer) -> Upstream {
+        Upstream::new(vec![(peer.url, 1, peer.state)], options()).unwrap()
+    }
+
     #[test]
-    fn a_single_peer_is_never_ejected() {
-        let url: UpstreamUrl = "http://127.0.0.1:9000".parse().unwrap();
-        let state = Arc::new(PeerState::new(url.clone()));
-        let upstream = Upstream::new(vec![(url, 1, state)], options()).unwrap();
-        assert!((0..100).all(|_| !upstream.failed(0, "reset")));
-        assert_eq!(upstream.choose(&"", &[0]), Some(0));
+    fn a_single_address_is_never_ejected() {
+        let upstream = upstream(peers(&[1]).remove(0));
+        let endpoint = endpoint(&upstream.peers[0]);
+        assert!((0..100).all(|_| !upstream.failed(&endpoint, "reset")));
+        let mut tried = Tried::default();
+        tried.add(0, endpoint.address, Failed::Connecting);
+        assert!(upstream.choose(&"", &tried).is_some());
+    }
+
+    #[test]
+    fn one_address_of_several_of_a_single_peer_is_ejected() {
+        let upstream = upstream(named(&["192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"]));
+        let endpoints = upstream.peers[0].state.endpoints();
+        assert!((0..5).any(|_| upstream.failed(&endpoints[0], "reset")));
+        assert_eq!(endpoints[0].health(), Health::Ejected);
+        for _ in 0..6 {
+            let choice = upstream.choose(&"", &Tried::default()).unwrap();
+            assert_ne!(choice.endpoint.address, endpoints[0].address);
+        }
     }
 }

@@ -90,15 +90,25 @@ async fn exported() -> BTreeMap<String, String> {
         .top(&format!("admin: {{address: '{admin}'}}"))
         .tenant(HOST, &upstream.url(), "")
         .tenant("dead.test", "http://127.0.0.1:1", "pass_through_routes: [/plain]")
+        .tenant(
+            "fleet.test",
+            &format!("{{peers: ['http://127.0.0.1:1', '{}'], ejection: {{failures: 1}}}}", upstream.url()),
+            "pass_through_routes: [/plain]",
+        )
         .start()
         .await;
     relay.client().get("/").await.unwrap();
-    let nothing_sealed = relay.ask(&format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
+    let nothing_sealed = format!("GET / HTTP/1.1\r\nhost: {HOST}\r\norigin: https://elsewhere.test\r\n\r\n");
+    let nothing_sealed = relay.ask(&nothing_sealed).await;
     assert_eq!(nothing_sealed.status(), 569);
     let no_pairs = format!("POST /api/mte-pair HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 2\r\n\r\n[]");
     assert_eq!(relay.ask(&no_pairs).await.status(), 400);
     let no_upstream = relay.ask("GET /plain HTTP/1.1\r\nhost: dead.test\r\n\r\n").await;
     assert_eq!(no_upstream.status(), 502);
+    for _ in 0..4 {
+        let other_peer = relay.ask("GET /plain HTTP/1.1\r\nhost: fleet.test\r\n\r\n").await;
+        assert_eq!(other_peer.status(), 200);
+    }
     assert_eq!(relay.ask("this is no HTTP\r\n\r\n").await.status(), 400);
     eventually("the refused connection is counted", || {
         relay.shared.metrics.text().contains("mte_relay_malformed_total{")
@@ -106,7 +116,9 @@ async fn exported() -> BTreeMap<String, String> {
     .await;
     eventually("the admin listener is there", || std::net::TcpStream::connect(admin).is_ok()).await;
     let mut wire = Wire::connect(admin).await;
-    wire.send("GET /metrics HTTP/1.1\r\nhost: admin\r\n\r\n").await;
+    wire.send("GET / HTTP/1.1\r\nhost: another.test\r\n\r\n").await;
+    assert_eq!(wire.response(false).await.unwrap().status(), 421);
+    wire.send("GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let answer = wire.response(false).await.unwrap();
     families(std::str::from_utf8(&answer.body).unwrap())
 }
@@ -197,11 +209,12 @@ fn every_cause_is_documented() {
     let known = documented(OPERATIONS);
     for (file, source, at_least) in [
         ("gateway/error.rs", include_str!("../../src/gateway/error.rs"), 25),
-        ("gateway/upstream.rs", include_str!("../../src/gateway/upstream.rs"), 9),
+        ("upstream/fault.rs", include_str!("../../src/upstream/fault.rs"), 10),
         ("edge/mod.rs", include_str!("../../src/edge/mod.rs"), 2),
         ("edge/watch.rs", include_str!("../../src/edge/watch.rs"), 4),
         ("telemetry/access.rs", include_str!("../../src/telemetry/access.rs"), 4),
         ("telemetry/metrics/tenant.rs", include_str!("../../src/telemetry/metrics/tenant.rs"), 10),
+        ("admin/refusal.rs", include_str!("../../src/admin/refusal.rs"), 5),
     ] {
         let labels = labels(source);
         assert!(labels.len() >= at_least, "{file}: {labels:?}");

@@ -3,7 +3,9 @@
 //! | module | what it is about |
 //! | --- | --- |
 //! | `streaming` | bodies: their sizes, lengths, rhythm and ends |
+//! | `responses` | what a client is sent: framing, sealing, decoding, tunnels |
 //! | `routing` | where requests go, what is forwarded, CORS |
+//! | `requests` | what an upstream is sent and what is refused, on every route and between all HTTP versions |
 //! | `smuggling` | requests that two readers could take for different ones |
 //! | `edge` | what happens before a request: deadlines, PROXY headers, who is believed, rates |
 //! | `failures` | upstreams and clients that misbehave, and limits |
@@ -15,7 +17,9 @@
 //! | `cli` | the binary |
 //! | `docs` | what the documentation says of metrics, logs and settings |
 //! | `operations` | what operators do and see: reload, hand-over, admin listener, logs, metrics |
-//! | `memory` | what a streamed body costs; needs a release build |
+//! | `limits` | what clients can make the relay spend |
+//! | `memory` | what a streamed body costs; of a release build |
+//! | `secrets` | what is left of secrets in memory; of a release build |
 //!
 //! What the protocol itself refuses is tested in `tests/interop`, by another implementation of it.
 
@@ -27,9 +31,13 @@ mod docs;
 mod edge;
 mod failures;
 mod harness;
+mod limits;
 mod memory;
 mod operations;
+mod requests;
+mod responses;
 mod routing;
+mod secrets;
 mod smuggling;
 mod streaming;
 mod tls;

@@ -1,56 +1,36 @@
 //! What a streamed body costs: a gibibyte up and down must not grow a relay by more than a few buffers.
 //!
 //! The relay is a process of its own, so that its memory can be measured; a release build, so that this takes seconds.
-//! `MTE_RELAY_BIN` names it.
 
-use std::{
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
 use mte_client::{Body, RelayClient};
 
-use crate::harness::{HOST, Pattern, Setup, Upstream, digest, free_port, run_within};
+use crate::harness::{
+    HOST, Pattern, Process, Setup, Upstream, digest, free_port, release_binary, run_within,
+};
 
 const GIB: u64 = 1 << 30;
 const MOST_GROWTH: u64 = 16 << 20;
 
-struct Process(Child);
-
-impl Process {
-    /// The most memory it ever had.
-    fn peak(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// The most memory that a process ever had.
+fn peak(process: &Process) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
 #[test]
 fn a_gibibyte_up_and_down_takes_no_more_memory_than_a_few_buffers() {
-    let Some(binary) = std::env::var_os("MTE_RELAY_BIN") else {
-        println!("skipped: set MTE_RELAY_BIN to a release build of mte-relay");
-        return;
-    };
-    run_within(Duration::from_secs(60), async {
+    let binary = release_binary();
+    run_within(Duration::from_secs(300), async {
         let upstream = Upstream::standard().await;
         let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
         let file = folder.path().join("relay.yaml");
         let setup = Setup::default().top("pool_size: 600").tenant(HOST, &upstream.url(), "");
         std::fs::write(&file, setup.text(port)).unwrap();
-        let mut command = Command::new(binary);
-        command.arg("run").arg("--config").arg(&file).stdout(Stdio::null());
-        let relay = Process(command.spawn().unwrap());
-        let up = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
-        crate::harness::eventually("the relay listens", up).await;
-        let start = relay.peak();
+        let relay = Process::start_binary(binary, &["run", "--config", file.to_str().unwrap()], port);
+        let start = peak(&relay);
         let url = format!("http://127.0.0.1:{port}");
         let client = RelayClient::builder(url).host(HOST).pairs(1).build().unwrap();
 
@@ -60,14 +40,14 @@ fn a_gibibyte_up_and_down_takes_no_more_memory_than_a_few_buffers() {
             digest(response.into_body()).await.unwrap()
         };
         exchange(Pattern::unknown(32 << 20), "stream", 32 << 20).await;
-        let before = relay.peak();
+        let before = peak(&relay);
         let expected = Pattern::digest(GIB);
         for (body, down) in [(Pattern::known(GIB), "stream"), (Pattern::unknown(GIB), "bytes")] {
             let got = exchange(body, down, GIB).await;
             assert_eq!(got, expected);
         }
         assert!(upstream.seen()[1..].iter().all(|seen| seen.body == expected));
-        let growth = relay.peak() - before;
+        let growth = peak(&relay) - before;
         println!("peak {} KiB at the start, then {}, then {} more", start >> 10, before >> 10, growth >> 10);
         assert!(growth < MOST_GROWTH, "grown by {} KiB", growth >> 10);
     });

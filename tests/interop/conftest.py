@@ -59,7 +59,7 @@ def relay_binary() -> Path:
         path = REPOSITORY / "target" / profile / "mte-relay"
         if path.exists():
             return path
-    pytest.skip("the relay has not been built; set MTE_RELAY_BIN or run cargo build")
+    pytest.fail("the relay has not been built; set MTE_RELAY_BIN or run cargo build")
 
 
 def free_port() -> int:

@@ -274,7 +274,8 @@ def raise_relay_error(answer: http.client.HTTPResponse) -> None:
         error = json.loads(body) if body else {}
     except ValueError:
         error = {"error": body.decode("latin-1")}
-    raise RelayError(answer.status, error, answer.getheader(HEADER))
+    named = (answer.getheader(HEADER) or "").split(",")[0]
+    raise RelayError(answer.status, error, named or None)
 
 
 @dataclass

@@ -318,6 +318,14 @@ def test_with_a_star_every_header_is_sealed_that_browsers_and_proxies_need_not_s
     assert set(usable) <= set(response.usable)
 
 
+@pytest.mark.parametrize("status", [559, 560, 564, 569])
+def test_a_v4_client_never_takes_an_upstreams_status_for_the_relays(session, mark, status):
+    client, pair = session
+    path = f"/echo/{mark}?status={status}"
+    assert client.request(pair, "POST", path, bind=False).status == 502
+    assert client.request(pair, "POST", path).status == status
+
+
 def test_a_list_of_names_is_sealed_and_the_rest_stays_clear(session, mark):
     client, pair = session
     response = client.request(pair, "GET", f"/described/{mark}", response_headers="x-total, x-absent")

@@ -104,6 +104,15 @@ impl DecoderSecrets {
         from.at(index).ok_or(OpenError::NoSecret)
     }
 
+    /// What it takes to open message `number` and no other epoch's: for a receiver that waits for a message announced to it,
+    /// while its direction moves on.
+    ///
+    /// # Errors
+    /// Those of [`epoch_of`](Self::epoch_of).
+    pub fn narrowed_to(&self, number: u64) -> Result<Self, OpenError> {
+        self.epoch_of(number).map(Self::new)
+    }
+
     /// The secrets to keep once `window` is what it is; `None` if they are these.
     pub fn advanced(&self, window: &Window) -> Option<Self> {
         let newest = EpochSecret::index_of(window.highest().unwrap_or(0));

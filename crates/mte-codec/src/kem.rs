@@ -1,16 +1,21 @@
 //! Key encapsulation and the entropy both sides take from it (section 2).
 //!
 //! The algorithm is told by the size of the encapsulation key. All calls to a KEM library are in this file,
-//! so that the library is a choice.
+//! so that the library is a choice. Each call wipes the stack it used: the libraries return secrets by value.
 
-use aws_lc_rs::{digest, hkdf};
+use aws_lc_rs::{digest, error::Unspecified, hkdf};
 use kem::{Decapsulate, Encapsulate, Generate, Kem, KeyExport, TryKeyInit};
 use ml_kem::{MlKem512, MlKem768, MlKem1024, kem};
 use rand_core::CryptoRng;
 use x_wing::XWingKem;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
-use crate::{KemError, schedule::KeyLen, secret::Secret};
+use crate::{
+    KemError,
+    schedule::KeyLen,
+    scrub::{DERIVATION, ENCAPSULATION, scrubbed},
+    secret::Secret,
+};
 
 /// The key encapsulation algorithms of section 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,9 +70,16 @@ impl KemId {
         }
     }
 
-    /// A rank for a configured minimum: 512 < 768 < 1024 < X-Wing.
-    pub const fn rank(self) -> u16 {
-        self as u16
+    /// Whether this one is good enough where `least` is asked for. ML-KEM is ordered by its parameter set. X-Wing is
+    /// ML-KEM-768 with X25519 beside it: more than ML-KEM-768, less than ML-KEM-1024 against a quantum computer, and the
+    /// only one that satisfies who asks for both kinds.
+    pub const fn satisfies(self, least: Self) -> bool {
+        match least {
+            Self::MlKem512 => true,
+            Self::MlKem768 => !matches!(self, Self::MlKem512),
+            Self::MlKem1024 => matches!(self, Self::MlKem1024),
+            Self::XWing => matches!(self, Self::XWing),
+        }
     }
 }
 
@@ -93,18 +105,22 @@ pub struct Entropy(Secret);
 
 impl Entropy {
     /// Entropy known from elsewhere: a test vector, or a state carried over.
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(Secret::new(bytes))
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        Self(Secret::copied(bytes))
     }
 
     /// Derives the entropy of section 2 from what the KEM gave.
     pub fn derive(id: KemId, shared_secret: &[u8; 32], key: &[u8], ciphertext: &[u8]) -> Self {
+        scrubbed::<DERIVATION, _>(|| Self::derive_unscrubbed(id, shared_secret, key, ciphertext))
+    }
+
+    fn derive_unscrubbed(id: KemId, shared_secret: &[u8; 32], key: &[u8], ciphertext: &[u8]) -> Self {
         let key_digest = digest::digest(&digest::SHA256, key);
         let ciphertext_digest = digest::digest(&digest::SHA256, ciphertext);
         let id = (id as u16).to_be_bytes();
         let info: [&[u8]; 3] = [&id, key_digest.as_ref(), ciphertext_digest.as_ref()];
         let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, b"mte-open/1 kem").extract(shared_secret);
-        let secret = Secret::filled(|out| prk.expand(&info, KeyLen(32))?.fill(out));
+        let secret: Result<_, Unspecified> = Secret::filled(|out| prk.expand(&info, KeyLen(32))?.fill(out));
         Self(secret.expect("HKDF-SHA256 yields 32 bytes for any input"))
     }
 
@@ -120,6 +136,15 @@ impl Entropy {
 /// [`KemError::KeySize`] for a size no algorithm has, [`KemError::InvalidKey`] for a key that fails
 /// FIPS 203's modulus check.
 pub fn encapsulate(key: &[u8], rng: &mut (impl CryptoRng + ?Sized)) -> Result<(Vec<u8>, Entropy), KemError> {
+    let id = KemId::from_key_len(key.len())?;
+    scrubbed::<ENCAPSULATION, _>(|| encapsulate_unscrubbed(id, key, rng))
+}
+
+pub(crate) fn encapsulate_unscrubbed(
+    id: KemId,
+    key: &[u8],
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<(Vec<u8>, Entropy), KemError> {
     fn run<K: Kem>(
         id: KemId,
         key: &[u8],
@@ -128,10 +153,9 @@ pub fn encapsulate(key: &[u8], rng: &mut (impl CryptoRng + ?Sized)) -> Result<(V
         let parsed = K::EncapsulationKey::new_from_slice(key).map_err(|_| KemError::InvalidKey(id))?;
         let (ciphertext, mut shared) = parsed.encapsulate_with_rng(rng);
         let shared = take(&mut shared);
-        let entropy = Entropy::derive(id, &shared, key, &ciphertext);
+        let entropy = Entropy::derive_unscrubbed(id, shared.bytes(), key, &ciphertext);
         Ok((ciphertext.to_vec(), entropy))
     }
-    let id = KemId::from_key_len(key.len())?;
     match id {
         KemId::MlKem512 => run::<MlKem512>(id, key, rng),
         KemId::MlKem768 => run::<MlKem768>(id, key, rng),
@@ -140,10 +164,9 @@ pub fn encapsulate(key: &[u8], rng: &mut (impl CryptoRng + ?Sized)) -> Result<(V
     }
 }
 
-/// Moves a shared secret out of the library's array, which does not wipe itself.
-fn take(shared: &mut [u8]) -> Zeroizing<[u8; 32]> {
-    let mut taken = Zeroizing::new([0; 32]);
-    taken.copy_from_slice(shared);
+/// Takes a shared secret out of the library's array, which does not wipe itself.
+fn take(shared: &mut [u8]) -> Secret {
+    let taken = Secret::written(|taken| taken.copy_from_slice(shared));
     shared.zeroize();
     taken
 }
@@ -165,6 +188,10 @@ enum Inner {
 impl DecapsulationKey {
     /// Makes a fresh key of the given algorithm.
     pub fn generate(id: KemId, rng: &mut impl CryptoRng) -> Self {
+        scrubbed::<ENCAPSULATION, _>(|| Self::generate_unscrubbed(id, rng))
+    }
+
+    pub(crate) fn generate_unscrubbed(id: KemId, rng: &mut impl CryptoRng) -> Self {
         fn run<K: Kem>(rng: &mut impl CryptoRng) -> (Box<K::DecapsulationKey>, Vec<u8>)
         where
             K::DecapsulationKey: Generate,
@@ -209,6 +236,10 @@ impl DecapsulationKey {
     /// # Errors
     /// [`KemError::CiphertextSize`].
     pub fn decapsulate(&self, ciphertext: &[u8]) -> Result<Entropy, KemError> {
+        scrubbed::<ENCAPSULATION, _>(|| self.decapsulate_unscrubbed(ciphertext))
+    }
+
+    pub(crate) fn decapsulate_unscrubbed(&self, ciphertext: &[u8]) -> Result<Entropy, KemError> {
         let wrong_size =
             |_| KemError::CiphertextSize { expected: self.id.ciphertext_len(), got: ciphertext.len() };
         let shared = match &self.key {
@@ -218,7 +249,7 @@ impl DecapsulationKey {
             Inner::XWing(key) => key.decapsulate_slice(ciphertext).map(|mut s| take(&mut s)),
         }
         .map_err(wrong_size)?;
-        Ok(Entropy::derive(self.id, &shared, &self.encapsulation_key, ciphertext))
+        Ok(Entropy::derive_unscrubbed(self.id, shared.bytes(), &self.encapsulation_key, ciphertext))
     }
 }
 

@@ -54,10 +54,12 @@ pub mod kem;
 pub mod message;
 pub mod open;
 pub mod schedule;
+mod scrub;
 pub mod seal;
 mod secret;
 mod tokens;
 pub mod window;
+mod wiping;
 
 pub use direction::{DecoderSecrets, DecoderState, EncoderState, Numbers};
 pub use error::{KemError, OpenError, ScheduleError, SealError};
@@ -65,8 +67,9 @@ pub use kem::{Entropy, KemId};
 pub use message::{EncodeType, Expected, Header, Place};
 pub use open::Opener;
 pub use schedule::EpochSecret;
-pub use seal::{Sealer, Slot};
+pub use seal::{Prepared, Sealer, Slot};
 pub use window::{Window, WindowError};
+pub use wiping::WipingBuffer;
 
 /// Bytes of a message header (section 4).
 pub const HEADER_LEN: usize = 26;

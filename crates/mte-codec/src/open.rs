@@ -4,15 +4,18 @@
 //! verified; [`message`] opens a whole message of either type in place. Neither changes any state: what was
 //! opened counts only once its number is committed.
 
-use aws_lc_rs::aead::Aad;
+use aws_lc_rs::{
+    aead::{Aad, LessSafeKey},
+    error::Unspecified,
+};
 use bytes::{Bytes, BytesMut};
 use zeroize::Zeroize;
 
 use crate::{
     DecoderSecrets, EncodeType, Expected, FRAME_OVERHEAD, HEAD_LEN, HEADER_LEN, Header, MAX_FRAME,
-    MIN_MESSAGE, OpenError, TAG_LEN,
+    MIN_MESSAGE, OpenError, TAG_LEN, WipingBuffer,
     message::{FINAL, FrameCounter},
-    schedule::MessageKeys,
+    schedule::MessageKey,
     tokens,
 };
 
@@ -36,21 +39,23 @@ pub struct Frame {
     pub last: bool,
 }
 
-/// Checks a header against what is expected and derives its message's keys.
+/// Checks a header against what is expected and derives its message's key.
 fn unlock(
     secrets: &DecoderSecrets,
     expected: Expected,
     bytes: &[u8; HEADER_LEN],
-) -> Result<(Header, MessageKeys), OpenError> {
+) -> Result<(Header, MessageKey), OpenError> {
     let header = Header::parse(bytes)?;
     if header.encode_type != expected.encode_type || !header.place.fits(expected.place) {
         return Err(OpenError::OutOfPlace);
     }
     let epoch = secrets.epoch_of(header.number)?;
-    let keys = epoch
-        .message_keys(header.encode_type, bytes)
-        .map_err(|_| OpenError::Malformed("key derivation failed"))?;
-    Ok((header, keys))
+    Ok((header, epoch.message_key(header.encode_type, bytes).map_err(refused)?))
+}
+
+/// The library refuses no input of the sizes that come here.
+fn refused(_: Unspecified) -> OpenError {
+    OpenError::Malformed("key derivation failed")
 }
 
 /// A frame's head, read.
@@ -76,19 +81,19 @@ impl Head {
 
 /// The frames of one message under its key.
 struct Frames {
-    keys: MessageKeys,
+    aead: LessSafeKey,
     counter: FrameCounter,
 }
 
 impl Frames {
-    fn new(keys: MessageKeys) -> Self {
-        Self { keys, counter: FrameCounter::default() }
+    fn new(key: &MessageKey) -> Result<Self, OpenError> {
+        Ok(Self { aead: key.aead().map_err(refused)?, counter: FrameCounter::default() })
     }
 
     /// Opens ciphertext and tag in place; the plaintext then stands at the start.
     fn open(&mut self, head: &Head, sealed: &mut [u8]) -> Result<(), OpenError> {
         let nonce = self.counter.next().ok_or(OpenError::Malformed("more than 2^32 frames"))?;
-        match self.keys.aead.open_in_place(nonce, Aad::from(head.bytes), sealed) {
+        match self.aead.open_in_place(nonce, Aad::from(head.bytes), sealed) {
             Ok(_) => Ok(()),
             Err(_) => Err(OpenError::NotAuthentic),
         }
@@ -127,8 +132,8 @@ fn open_in_place(
         return Err(OpenError::Truncated);
     }
     let (header, sealed) = message.split_first_chunk_mut::<HEADER_LEN>().ok_or(OpenError::Truncated)?;
-    let (header, keys) = unlock(secrets, expected, header)?;
-    let mut frames = Frames::new(keys);
+    let (header, key) = unlock(secrets, expected, header)?;
+    let mut frames = Frames::new(&key)?;
 
     let mut read = 0;
     let mut written = 0;
@@ -148,11 +153,24 @@ fn open_in_place(
     if read != sealed.len() {
         return Err(OpenError::Trailing);
     }
-    let len = match &frames.keys.tokens {
+    let len = match key.tokens() {
         Some(key) => tokens::decode(key, &mut sealed[..written])?,
         None => written,
     };
     Ok((header, len))
+}
+
+/// Opens a whole message that was gathered; its plaintext is handed on without a copy, and wiped when it is dropped.
+///
+/// # Errors
+/// Those of [`message()`].
+pub fn gathered(
+    secrets: &DecoderSecrets,
+    expected: Expected,
+    mut message: WipingBuffer,
+) -> Result<(Header, Bytes), OpenError> {
+    let (header, len) = open_in_place(secrets, expected, &mut message)?;
+    Ok((header, message.into_bytes().slice(HEADER_LEN..HEADER_LEN + len)))
 }
 
 /// Finds the end of a message that is gathered, for a receiver whose sender does not state its length.
@@ -229,10 +247,11 @@ impl Opener {
                 return self.fail(OpenError::Malformed("a message of type MTE is opened whole"));
             }
             let Some(bytes) = self.buffer.first_chunk::<HEADER_LEN>() else { return Ok(None) };
-            match unlock(secrets, *expected, bytes) {
-                Ok((header, keys)) => {
+            let unlocked = unlock(secrets, *expected, bytes);
+            match unlocked.and_then(|(header, key)| Ok((header, Frames::new(&key)?))) {
+                Ok((header, frames)) => {
                     let _ = self.buffer.split_to(HEADER_LEN);
-                    self.stage = Stage::Frames(header, Frames::new(keys));
+                    self.stage = Stage::Frames(header, frames);
                 }
                 Err(error) => return self.fail(error),
             }

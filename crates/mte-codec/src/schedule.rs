@@ -1,12 +1,20 @@
 //! Root secret, epochs and message keys (sections 3 and 4).
+//!
+//! Every secret is written where it stays ([`crate::secret`]), and the stack that a derivation used is wiped after it
+//! ([`crate::scrub`]): what has been left behind is nowhere in memory.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, LessSafeKey, UnboundKey},
+    error::Unspecified,
     hkdf::{self, HKDF_SHA256},
 };
 use zeroize::Zeroizing;
 
-use crate::{EPOCH_MESSAGES, EncodeType, Entropy, HEADER_LEN, ScheduleError, secret::Secret};
+use crate::{
+    EPOCH_MESSAGES, EncodeType, Entropy, HEADER_LEN, ScheduleError,
+    scrub::{DERIVATION, scrubbed},
+    secret::Secret,
+};
 
 /// Output length of an HKDF expansion.
 #[derive(Clone, Copy)]
@@ -43,6 +51,13 @@ impl<'a> RootInputs<'a> {
 /// # Errors
 /// [`ScheduleError::TooLong`] for a personalization or context above 65,535 bytes.
 pub fn root(entropy: &Entropy, inputs: &RootInputs<'_>) -> Result<EpochSecret, ScheduleError> {
+    scrubbed::<DERIVATION, _>(|| root_unscrubbed(entropy, inputs))
+}
+
+pub(crate) fn root_unscrubbed(
+    entropy: &Entropy,
+    inputs: &RootInputs<'_>,
+) -> Result<EpochSecret, ScheduleError> {
     let personalization = inputs.personalization.as_bytes();
     let len = |bytes: &[u8], what| {
         u16::try_from(bytes.len()).map(u16::to_be_bytes).map_err(|_| ScheduleError::TooLong(what))
@@ -55,7 +70,7 @@ pub fn root(entropy: &Entropy, inputs: &RootInputs<'_>) -> Result<EpochSecret, S
     let info: [&[u8]; 5] =
         [b"mte-open/1 root", &personalization_len, personalization, &context_len, inputs.context];
     let secret = Secret::filled(|out| prk.expand(&info, KeyLen(32))?.fill(out))
-        .map_err(|_| ScheduleError::Derivation)?;
+        .map_err(|_: Unspecified| ScheduleError::Derivation)?;
     Ok(EpochSecret { index: 0, secret })
 }
 
@@ -69,8 +84,8 @@ pub struct EpochSecret {
 
 impl EpochSecret {
     /// A secret from stored bytes.
-    pub fn from_bytes(index: u32, secret: [u8; 32]) -> Self {
-        Self { index, secret: Secret::new(secret) }
+    pub fn from_bytes(index: u32, secret: &[u8; 32]) -> Self {
+        Self { index, secret: Secret::copied(secret) }
     }
 
     /// The bytes, for a store or a vector file. They are as secret as the messages they open.
@@ -90,51 +105,76 @@ impl EpochSecret {
 
     /// This secret, ratcheted forward to epoch `index`; `None` if that epoch lies behind.
     pub fn at(&self, index: u64) -> Option<Self> {
-        let steps = index.checked_sub(u64::from(self.index))?;
-        let mut secret = self.clone();
-        for _ in 0..steps {
-            secret = secret.next();
+        if index == u64::from(self.index) {
+            return Some(self.clone());
         }
-        Some(secret)
+        scrubbed::<DERIVATION, _>(|| self.at_unscrubbed(index))
     }
 
-    fn next(&self) -> Self {
-        let secret = Secret::filled(|out| self.prk().expand(&[b"mte-open/1 epoch"], KeyLen(32))?.fill(out))
-            .expect("HKDF-SHA256 yields 32 bytes for any input");
-        Self { index: self.index + 1, secret }
+    pub(crate) fn at_unscrubbed(&self, index: u64) -> Option<Self> {
+        let index = u32::try_from(index).ok()?;
+        let steps = index.checked_sub(self.index)?;
+        let secret = Secret::filled(|bytes| {
+            bytes.copy_from_slice(self.secret.bytes());
+            // `prk` has a copy of its own, so each epoch is written over the one before.
+            (0..steps).try_for_each(|_| prk(bytes).expand(&[b"mte-open/1 epoch"], KeyLen(32))?.fill(bytes))
+        })
+        .expect("HKDF-SHA256 yields 32 bytes for any input");
+        Some(Self { index, secret })
     }
 
-    fn prk(&self) -> hkdf::Prk {
-        hkdf::Prk::new_less_safe(HKDF_SHA256, self.secret.bytes())
-    }
-
-    /// The keys of the message with this header (section 4).
-    pub(crate) fn message_keys(
+    /// The key of the message with this header (section 4).
+    pub(crate) fn message_key(
         &self,
         encode_type: EncodeType,
         header: &[u8; HEADER_LEN],
-    ) -> Result<MessageKeys, aws_lc_rs::error::Unspecified> {
-        let mut bytes = Zeroizing::new([0u8; 64]);
+    ) -> Result<MessageKey, Unspecified> {
+        scrubbed::<DERIVATION, _>(|| self.message_key_unscrubbed(encode_type, header))
+    }
+
+    pub(crate) fn message_key_unscrubbed(
+        &self,
+        encode_type: EncodeType,
+        header: &[u8; HEADER_LEN],
+    ) -> Result<MessageKey, Unspecified> {
         let len = match encode_type {
             EncodeType::Mke => 32,
             EncodeType::Mte => 64,
         };
         let info: [&[u8]; 2] = [b"mte-open/1 message", header];
-        self.prk().expand(&info, KeyLen(len))?.fill(&mut bytes[..len])?;
-        let aead = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &bytes[..32])?);
-        let tokens = match encode_type {
-            EncodeType::Mke => None,
-            EncodeType::Mte => Some(Secret::filled(|out| {
-                out.copy_from_slice(&bytes[32..]);
-                Ok::<_, aws_lc_rs::error::Unspecified>(())
-            })?),
-        };
-        Ok(MessageKeys { aead, tokens })
+        let bytes =
+            Secret::filled(|out| prk(self.secret.bytes()).expand(&info, KeyLen(len))?.fill(&mut out[..len]))?;
+        Ok(MessageKey { bytes, encode_type })
     }
 }
 
-/// The keys of one message: the AEAD key, and for type MTE the token key.
-pub(crate) struct MessageKeys {
-    pub(crate) aead: LessSafeKey,
-    pub(crate) tokens: Option<Secret>,
+fn prk(secret: &[u8; 32]) -> hkdf::Prk {
+    hkdf::Prk::new_less_safe(HKDF_SHA256, secret)
+}
+
+/// K_n of one message, and for type MTE its T_n.
+#[derive(Debug)]
+pub(crate) struct MessageKey {
+    bytes: Secret<64>,
+    encode_type: EncodeType,
+}
+
+impl MessageKey {
+    /// The AEAD under K_n; `aws-lc-rs` keeps it on the heap and wipes it there.
+    pub(crate) fn aead(&self) -> Result<LessSafeKey, Unspecified> {
+        let (key, _) = self.bytes.bytes().split_at(32);
+        Ok(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key)?))
+    }
+
+    /// T_n, of type MTE only.
+    pub(crate) fn tokens(&self) -> Option<&[u8; 32]> {
+        match self.encode_type {
+            EncodeType::Mke => None,
+            EncodeType::Mte => self.bytes.bytes().last_chunk(),
+        }
+    }
+
+    pub(crate) fn encode_type(&self) -> EncodeType {
+        self.encode_type
+    }
 }

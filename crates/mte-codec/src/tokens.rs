@@ -7,7 +7,10 @@ use chacha20::{
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::{OpenError, SealError, secret::Secret};
+use crate::{
+    OpenError, SealError,
+    scrub::{TOKENS, scrubbed},
+};
 
 /// The token plaintext grows in steps of this many bytes, so that its length shows only roughly.
 const STEP: usize = 64;
@@ -19,13 +22,21 @@ pub(crate) const fn tokens_len(len: usize) -> usize {
     (LEN + len).next_multiple_of(STEP) * 2
 }
 
-fn cipher(key: &Secret) -> ChaCha20 {
-    ChaCha20::new(key.bytes().into(), &[0; 12].into())
+fn cipher(key: &[u8; 32]) -> ChaCha20 {
+    ChaCha20::new(key.into(), &[0; 12].into())
 }
 
 /// The token string of `plaintext`. Takes one filler byte per token from `rng`.
 pub(crate) fn encode(
-    key: &Secret,
+    key: &[u8; 32],
+    plaintext: &[u8],
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    scrubbed::<TOKENS, _>(|| encode_unscrubbed(key, plaintext, rng))
+}
+
+pub(crate) fn encode_unscrubbed(
+    key: &[u8; 32],
     plaintext: &[u8],
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<Zeroizing<Vec<u8>>, SealError> {
@@ -46,7 +57,11 @@ pub(crate) fn encode(
 
 /// Decodes a token string in place: the plaintext then stands at the start of `tokens`, and its length is
 /// returned. Nothing is released unless length, zeros and total size are as section 5 says.
-pub(crate) fn decode(key: &Secret, tokens: &mut [u8]) -> Result<usize, OpenError> {
+pub(crate) fn decode(key: &[u8; 32], tokens: &mut [u8]) -> Result<usize, OpenError> {
+    scrubbed::<TOKENS, _>(|| decode_unscrubbed(key, tokens))
+}
+
+pub(crate) fn decode_unscrubbed(key: &[u8; 32], tokens: &mut [u8]) -> Result<usize, OpenError> {
     const LAYOUT: OpenError = OpenError::Malformed("tokens do not have the layout of MTE");
     if tokens.is_empty() || !tokens.len().is_multiple_of(2 * STEP) {
         return Err(LAYOUT);

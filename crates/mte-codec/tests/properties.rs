@@ -21,7 +21,7 @@ mod support;
 const BODY: Place = Place::raw(0, 0);
 
 fn root() -> EpochSecret {
-    EpochSecret::from_bytes(0, [7; 32])
+    EpochSecret::from_bytes(0, &[7; 32])
 }
 
 fn rng(seed: u64) -> StdRng {
@@ -624,7 +624,7 @@ proptest! {
 
 /// An encoder whose next number is the first of the last epoch.
 fn last_epoch() -> (EpochSecret, EncoderState) {
-    let secret = EpochSecret::from_bytes((NUMBER_LIMIT / 32 - 1) as u32, [9; 32]);
+    let secret = EpochSecret::from_bytes((NUMBER_LIMIT / 32 - 1) as u32, &[9; 32]);
     let mut encoder = EncoderState::new(secret.clone());
     encoder.reserve(NUMBER_LIMIT - 32).unwrap();
     (secret, encoder)
@@ -768,7 +768,7 @@ fn frame_sizes_that_make_no_message_are_refused() {
 #[test]
 fn a_slot_under_another_epochs_secret_is_refused() {
     for (number, epoch) in [(0, 1), (31, 1), (32, 0), (64, 1)] {
-        let secret = EpochSecret::from_bytes(epoch, [1; 32]);
+        let secret = EpochSecret::from_bytes(epoch, &[1; 32]);
         let slot = seal::Slot { secret, encode_type: EncodeType::Mke, place: BODY, number };
         assert_eq!(seal::message(slot, b"", &mut rng(0)), Err(SealError::NoSecret(number)));
     }
@@ -787,7 +787,7 @@ fn the_two_directions_of_a_pair_share_nothing() {
 
 #[test]
 fn personalization_and_context_fit_16_bits() {
-    let entropy = mte_codec::Entropy::from_bytes([0; 32]);
+    let entropy = mte_codec::Entropy::from_bytes(&[0; 32]);
     let long = "x".repeat(65_536);
     assert!(schedule::root(&entropy, &RootInputs::new("1", &long[1..])).is_ok());
     assert!(schedule::root(&entropy, &RootInputs::new("1", &long)).is_err());
@@ -845,8 +845,8 @@ fn a_changed_ciphertext_yields_entropy_that_the_peer_does_not_share() {
 
 #[test]
 fn nothing_that_holds_a_secret_prints_it() {
-    let secret = EpochSecret::from_bytes(0, [0xa7; 32]);
-    let entropy = mte_codec::Entropy::from_bytes([0xa7; 32]);
+    let secret = EpochSecret::from_bytes(0, &[0xa7; 32]);
+    let entropy = mte_codec::Entropy::from_bytes(&[0xa7; 32]);
     let mut encoder = EncoderState::new(secret.clone());
     let numbers = encoder.reserve(1).unwrap();
     let printed = [

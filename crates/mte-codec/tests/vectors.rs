@@ -40,7 +40,7 @@ fn encode_type(kind: u8) -> EncodeType {
 }
 
 fn roots(directions: &[DirectionVector]) -> Vec<EpochSecret> {
-    directions.iter().map(|direction| EpochSecret::from_bytes(0, array(&direction.root))).collect()
+    directions.iter().map(|direction| EpochSecret::from_bytes(0, &array(&direction.root))).collect()
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn every_direction_has_its_root_and_epochs() {
             context: &vector.context,
             ..RootInputs::new(&vector.nonce, &vector.personalization)
         };
-        let root = schedule::root(&Entropy::from_bytes(array(&vector.entropy)), &inputs).unwrap();
+        let root = schedule::root(&Entropy::from_bytes(&array(&vector.entropy)), &inputs).unwrap();
         assert_eq!(root.as_bytes(), &*vector.root);
         let mut nearest = root.clone();
         for (index, secret) in vector.epochs {

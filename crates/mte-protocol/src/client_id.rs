@@ -77,6 +77,27 @@ impl FromStr for ClientId {
     }
 }
 
+/// Whether a text has the form of a signed id (docs/protocol.md, section 1), whoever signed it.
+pub fn is_well_formed(signed: &str) -> bool {
+    let Some((uuid, tag)) = signed.split_once('.') else { return false };
+    let hex = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
+    uuid.parse::<ClientId>().is_ok() && tag.len() == 2 * TAG_LEN && tag.bytes().all(hex)
+}
+
+/// The part of a client id, as a client sent it, that can stand in a log: up to its signature, or to what might be one.
+pub fn without_signature(signed: &str) -> &str {
+    let id = signed.split('.').next().unwrap_or_default();
+    let mut run = 0;
+    for (at, byte) in id.bytes().enumerate() {
+        run = if byte.is_ascii_hexdigit() { run + 1 } else { 0 };
+        // Hexadecimal digits are ASCII, so these are whole characters.
+        if run == TAG_LEN {
+            return &id[..at + 1 - run];
+        }
+    }
+    id
+}
+
 /// A text that is no client id of this tenant: of another shape, or signed with another secret. Answered with
 /// 566.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -221,6 +242,17 @@ mod tests {
             String::new(),
         ] {
             assert!(secret().verify(&text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_log_shows_an_id_and_never_its_signature() {
+        let signed = secret().sign(ClientId::from_random([1; 16]));
+        assert!(is_well_formed(&signed) && !is_well_formed(&signed[1..]) && !is_well_formed(UUID));
+        assert_eq!(without_signature(&signed), &signed[..36]);
+        assert_eq!(without_signature("\u{e9}, no id"), "\u{e9}, no id");
+        for text in [signed.replace('.', ""), signed.replace('.', "-"), signed[37..].to_owned()] {
+            assert!(!without_signature(&text).contains(&signed[40..60]), "{text}");
         }
     }
 

@@ -30,5 +30,5 @@ pub use relay_header::{RelayHeader, RelayHeaderError, control_client_id, valid_o
 pub use routes::{RouteError, RoutePattern, RouteSet};
 pub use sealed_headers::{ResponseHeaders, SealedHeaders, SealedHeadersError, SealedHeadersWriter};
 pub use status::{ErrorBody, Status};
-pub use target::{TargetError, origin_form};
+pub use target::{TargetError, check_clear, origin_form};
 pub use text::TextError;

@@ -4,6 +4,8 @@
 pub const X_MTE_RELAY: &str = "x-mte-relay";
 /// Carries the sealed header map, as base64 text (docs/protocol.md, sections 3 and 4).
 pub const X_MTE_RELAY_EH: &str = "x-mte-relay-eh";
+/// Authenticates a pairing answer; a client's is never forwarded (docs/protocol.md, section 3).
+pub const X_MTE_PAIR_AUTH: &str = "x-mte-pair-auth";
 
 /// Names that begin so belong to the outbound role and are never forwarded (docs/protocol.md, sections 3 and
 /// 7).

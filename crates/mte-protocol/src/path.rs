@@ -1,54 +1,137 @@
-//! Dot segments, as suspiciously as the most generous upstream reads them.
+//! Paths, as suspiciously as the most generous upstream reads them.
 //!
-//! `/public/../admin` has many spellings, and which of them an upstream resolves is unknown. So a path is
-//! read here in the widest sense: `/`, `\` and their escapes part segments, `%2e` is a dot, an escape may be
-//! escaped again (`%252e`), and path parameters (`..;x`) do not count. A false alarm costs a refusal of a
-//! path that nobody has a use for.
+//! `/public/../admin` has many spellings, and which of them an upstream resolves is unknown. So a path is read here in
+//! the widest sense: it is percent-decoded until nothing changes, `/` and `\` separate segments, and path parameters
+//! (`..;x`) and trailing spaces do not count. What readers disagree about altogether (an escape that is none, an escaped
+//! control character, overlong UTF-8, `%u002e`) is refused. A false alarm costs a refusal of a path that is of no use.
+//!
+//! Nothing here decodes what is forwarded: the upstream gets the path as it came, or not at all.
 
-/// Whether a path (without its query) has a `..` segment, or with `single` also a `.` segment.
-pub(crate) fn has_dot_segment(path: &[u8], single: bool) -> bool {
-    let mut rest = path;
-    let mut dots = 0;
-    // Whether the segment up to here is made of dots alone, and whether a parameter has begun.
-    let (mut only_dots, mut parameter) = (true, false);
-    loop {
-        let byte = next_byte(&mut rest);
-        match byte {
-            None | Some(b'/' | b'\\') => {
-                if only_dots && (dots == 2 || single && dots == 1) {
-                    return true;
-                }
-                if byte.is_none() {
-                    return false;
-                }
-                (dots, only_dots, parameter) = (0, true, false);
-            }
-            Some(_) if parameter => {}
-            Some(b';') => parameter = true,
-            Some(b'.') => dots += 1,
-            Some(_) => only_dots = false,
-        }
+/// An escape may be escaped again, but not more often than this.
+const MAX_LEVELS: usize = 4;
+
+/// Why a path is not matched and not forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// A `%` without two hexadecimal digits, `%u` with four, or escapes of escapes without end.
+    Escape,
+    /// An escaped control character.
+    Control,
+    /// Escaped UTF-8 that is longer than it must be.
+    Overlong,
+    /// A `..` segment.
+    DotSegment,
+}
+
+/// Looks for flaws in a path (without its query).
+///
+/// # Errors
+/// The [`Flaw`].
+pub(crate) fn check(path: &[u8]) -> Result<(), Flaw> {
+    if needs_decoding(path)? { check_levels(path) } else { no_dot_segment(path) }
+}
+
+/// Whether a path has a flaw or a `.` segment: then no route pattern matches it.
+pub(crate) fn is_unmatchable(path: &[u8]) -> bool {
+    match needs_decoding(path) {
+        Err(_) => true,
+        Ok(false) => has_dot_segment(path, 1) || has_dot_segment(path, 2),
+        Ok(true) => check_levels(path).is_err() || levels(path).any(|level| has_dot_segment(&level, 1)),
     }
 }
 
-/// Takes one byte, escapes undone however often they were made.
-fn next_byte(rest: &mut &[u8]) -> Option<u8> {
-    let (&first, mut tail) = rest.split_first()?;
-    *rest = tail;
-    if first != b'%' {
-        return Some(first);
+/// Whether something could hide in a path's escapes. The usual ones, those of base64 above all, hide nothing, and cost no
+/// allocation.
+fn needs_decoding(path: &[u8]) -> Result<bool, Flaw> {
+    if !path.contains(&b'%') {
+        return Ok(false);
     }
-    while let [b'2', b'5', more @ ..] = tail {
-        tail = more;
+    let mut suspicious = false;
+    for byte in Escapes(path) {
+        suspicious |= matches!(byte.ok_or(Flaw::Escape)?, b'.' | b'%' | 0..0x20 | 0x7f..);
     }
-    if let [high, low, more @ ..] = tail
-        && let (Some(high), Some(low)) = (char::from(*high).to_digit(16), char::from(*low).to_digit(16))
-    {
-        *rest = more;
+    Ok(suspicious)
+}
+
+fn check_levels(path: &[u8]) -> Result<(), Flaw> {
+    no_dot_segment(path)?;
+    let mut decoded = 0;
+    for level in levels(path).skip(1) {
+        decoded += 1;
+        if decoded > MAX_LEVELS || has_unicode_escape(&level) {
+            return Err(Flaw::Escape);
+        }
+        if level.iter().any(u8::is_ascii_control) {
+            return Err(Flaw::Control);
+        }
+        if has_overlong(&level) {
+            return Err(Flaw::Overlong);
+        }
+        no_dot_segment(&level)?;
+    }
+    Ok(())
+}
+
+/// A path as it stands, and decoded until nothing changes, or until it is clear that it was escaped too often.
+fn levels(path: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    std::iter::successors(Some(path.to_vec()), |level| {
+        let decoded: Vec<u8> = percent_encoding::percent_decode(level).collect();
+        (decoded.len() < level.len()).then_some(decoded)
+    })
+    .take(MAX_LEVELS + 2)
+}
+
+/// The bytes of a path, decoded once; `None` for an escape that is none.
+struct Escapes<'a>(&'a [u8]);
+
+impl Iterator for Escapes<'_> {
+    type Item = Option<u8>;
+
+    fn next(&mut self) -> Option<Option<u8>> {
+        let (&first, tail) = self.0.split_first()?;
+        self.0 = tail;
+        if first != b'%' {
+            return Some(Some(first));
+        }
+        let digit = |at: usize| tail.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+        let (Some(high), Some(low)) = (digit(0), digit(1)) else { return Some(None) };
+        self.0 = &tail[2..];
         // Two hexadecimal digits make a byte.
-        return u8::try_from(high << 4 | low).ok();
+        Some(u8::try_from(high << 4 | low).ok())
     }
-    Some(first)
+}
+
+/// `%u` and four hexadecimal digits: an escape to some servers.
+fn has_unicode_escape(path: &[u8]) -> bool {
+    path.windows(6).any(|six| {
+        six[0] == b'%' && six[1].eq_ignore_ascii_case(&b'u') && six[2..].iter().all(u8::is_ascii_hexdigit)
+    })
+}
+
+/// Whether there is UTF-8 that is longer than it must be: to a lenient reader it is another character, `.` or `/` say.
+fn has_overlong(path: &[u8]) -> bool {
+    let longer = |pair: &[u8]| match pair[0] {
+        0xe0 => matches!(pair[1], 0x80..0xa0),
+        0xf0 => matches!(pair[1], 0x80..0x90),
+        0xf8 => matches!(pair[1], 0x80..0x88),
+        0xfc => matches!(pair[1], 0x80..0x84),
+        _ => false,
+    };
+    // These two begin no character that needs two bytes.
+    path.iter().any(|byte| matches!(byte, 0xc0 | 0xc1)) || path.windows(2).any(longer)
+}
+
+fn no_dot_segment(path: &[u8]) -> Result<(), Flaw> {
+    if has_dot_segment(path, 2) { Err(Flaw::DotSegment) } else { Ok(()) }
+}
+
+/// Whether a segment is made of so many dots alone. A decoded `?` or `#` ends the path for some readers.
+fn has_dot_segment(path: &[u8], dots: usize) -> bool {
+    path.split(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#')).any(|segment| {
+        let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+        let name = name.trim_ascii_end();
+        name.len() == dots && name.iter().all(|byte| *byte == b'.')
+    })
 }
 
 #[cfg(test)]
@@ -74,11 +157,41 @@ mod tests {
             "/%252e%252e/b",
             "/%25252e./b",
             "/a%252f..%255cb",
-            "/a/.;x.",
             "/%2e%2e%3bx/",
+            "/a/..%3fb",
+            "/a/..%23",
+            "/a/..%20/b",
+            "/.%25%32%65/b",
+            "/.%2%3265/b",
         ] {
-            let single = path == "/a/.;x.";
-            assert!(has_dot_segment(path.as_bytes(), single), "{path}");
+            let found = check(path.as_bytes());
+            assert!(matches!(found, Err(Flaw::DotSegment | Flaw::Escape)), "{path}: {found:?}");
+        }
+        assert_eq!(check(b"/.%25%32%65/b"), Err(Flaw::DotSegment));
+    }
+
+    #[test]
+    fn what_readers_disagree_about_is_a_flaw() {
+        for (path, flaw) in [
+            ("/a/%", Flaw::Escape),
+            ("/a/%2", Flaw::Escape),
+            ("/a/%zz", Flaw::Escape),
+            ("/.%%32%65/x", Flaw::Escape),
+            ("/%2%65%2%65/x", Flaw::Escape),
+            ("/%u002e%u002e/x", Flaw::Escape),
+            ("/%25u002e/x", Flaw::Escape),
+            ("/%25252525252e", Flaw::Escape),
+            ("/..%00/x", Flaw::Control),
+            ("/a%0d%0ab", Flaw::Control),
+            ("/a%7f", Flaw::Control),
+            ("/a%2500", Flaw::Control),
+            ("/%c0%ae%c0%ae/x", Flaw::Overlong),
+            ("/%C0%2E./x", Flaw::Overlong),
+            ("/%e0%80%ae/x", Flaw::Overlong),
+            ("/%f0%80%80%ae/x", Flaw::Overlong),
+            ("/%25c0%25af", Flaw::Overlong),
+        ] {
+            assert_eq!(check(path.as_bytes()), Err(flaw), "{path}");
         }
     }
 
@@ -92,24 +205,28 @@ mod tests {
             "/a/..b/",
             "/b../",
             "/.well-known/x",
-            "/a/%2",
-            "/%",
             "/%2e%2ex",
             "/%25",
+            "/100%25",
+            "/100%25users",
             "/x;..",
             "//",
+            "/a%20b",
+            "/caf%C3%A9",
+            "/caf%E9",
+            "/%E3%81%82%F0%9F%98%80",
+            "/AQIAAAAAAAAAAF%2F%2B%3D",
         ] {
-            assert!(!has_dot_segment(path.as_bytes(), true), "{path}");
+            assert_eq!(check(path.as_bytes()), Ok(()), "{path}");
+            assert!(!is_unmatchable(path.as_bytes()), "{path}");
         }
     }
 
     #[test]
-    fn a_single_dot_counts_only_where_asked_for() {
-        for path in ["/.", "/a/./b", "/a/%2e", "/.;x/b"] {
-            assert!(
-                has_dot_segment(path.as_bytes(), true) && !has_dot_segment(path.as_bytes(), false),
-                "{path}"
-            );
+    fn a_single_dot_is_no_flaw_but_no_pattern_matches_it() {
+        for path in ["/.", "/a/./b", "/a/%2e", "/.;x/b", "/a/%252e", "/a/.;x."] {
+            assert!(is_unmatchable(path.as_bytes()), "{path}");
+            assert_eq!(check(path.as_bytes()), Ok(()), "{path}");
         }
     }
 }

@@ -111,6 +111,20 @@ impl<'a> RelayHeader<'a> {
         Self { url_encoded: false, headers_encoded, body_encoded, streaming: Some(streaming), ..*self }
             .to_string()
     }
+
+    /// The value for an error answer to this request (docs/protocol.md, section 5): nothing of it is encoded. Without the
+    /// pair, public v4 clients take their state for lost, pair anew and send the request again.
+    pub fn error_value(&self, signed_client_id: &str) -> String {
+        RelayHeader {
+            client_id: signed_client_id,
+            url_encoded: false,
+            headers_encoded: false,
+            body_encoded: false,
+            streaming: self.streaming.filter(|text| !text.is_empty()),
+            ..*self
+        }
+        .to_string()
+    }
 }
 
 /// Writes the value: six fields, or seven where `streaming` is there. Nothing is checked.
@@ -219,6 +233,14 @@ mod tests {
         assert_eq!(value("c,p,1,1,1,1"), "c,p,1,0,1,0,0");
         assert_eq!(value("c,p,0,1,0,1,"), "c,p,0,0,1,0,0");
         assert_eq!(value("c,p,x,1,0,1,true"), "c,p,1,0,1,0,true");
+    }
+
+    #[test]
+    fn an_error_names_the_pair_and_announces_nothing() {
+        let value = |request| RelayHeader::parse(request).unwrap().error_value("signed");
+        assert_eq!(value("c,p,1,1,1,1"), "signed,p,1,0,0,0");
+        assert_eq!(value("c,p,0,1,1,1,"), "signed,p,0,0,0,0");
+        assert_eq!(value("c,p,x,1,0,1,true"), "signed,p,1,0,0,0,true");
     }
 
     #[test]

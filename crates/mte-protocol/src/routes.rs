@@ -10,7 +10,7 @@ use std::fmt;
 use regex::Regex;
 use thiserror::Error;
 
-use crate::path::has_dot_segment;
+use crate::path::is_unmatchable;
 
 /// One pattern: exact (`/health`), a prefix (`/public/*`), or a regular expression (`~^/v[0-9]+/`).
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ impl RoutePattern {
         if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(refuse("a path has visible ASCII only; percent-encode the rest".into()));
         }
-        if has_dot_segment(path.as_bytes(), true) {
+        if is_unmatchable(path.as_bytes()) {
             return Err(refuse(
                 "a path with . or .. segments is never matched; write the path that they lead to".into(),
             ));
@@ -152,7 +152,7 @@ impl FromIterator<RoutePattern> for RouteSet {
 /// The path without its query, if it is one that may match at all.
 fn without_query(path: &str) -> Option<&str> {
     let path = path.split_once('?').map_or(path, |(path, _)| path);
-    (path.starts_with('/') && !has_dot_segment(path.as_bytes(), true)).then_some(path)
+    (path.starts_with('/') && !is_unmatchable(path.as_bytes())).then_some(path)
 }
 
 #[cfg(test)]

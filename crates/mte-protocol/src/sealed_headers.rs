@@ -21,12 +21,15 @@ pub use write::SealedHeadersWriter;
 pub const METHOD: &str = ":method";
 /// Binds a request's authority: lower-case host, default port left out.
 pub const AUTHORITY: &str = ":authority";
-/// Names the response headers that the client wants sealed.
-pub const RESPONSE_HEADERS: &str = ":response-headers";
 /// Binds a response's status.
 pub const STATUS: &str = ":status";
 /// Binds a response to its request, by the number of the request's first message.
 pub const REQUEST: &str = ":request";
+/// Says which headers of the response the relay shall seal.
+pub const RESPONSE_HEADERS: &str = ":response-headers";
+
+/// More names than this are in no map: HTTP libraries have limits of their own not far beyond.
+const MAX_NAMES: usize = 10_000;
 
 /// An authority in the form that [`AUTHORITY`] binds (docs/protocol.md, section 3): lower case, the default
 /// port left out. Both sides compare what this makes of it: the client of the URL's authority, the relay of
@@ -60,7 +63,10 @@ pub enum SealedHeadersError {
     /// A value with a control character other than a tab.
     #[error("the value of {0} has a control character")]
     Value(String),
-    /// A name that begins with `:` and is not one of these.
+    /// More names than the reader allows. The relay answers 431.
+    #[error("more than {0} names")]
+    TooMany(usize),
+    /// A name that begins with `:` and is not one of the known ones.
     #[error("an unknown binding")]
     UnknownBinding,
     /// A binding whose value cannot be one.
@@ -106,7 +112,16 @@ impl SealedHeaders {
     /// # Errors
     /// [`SealedHeadersError`]; answered with 562.
     pub fn parse(plaintext: &[u8]) -> Result<Self, SealedHeadersError> {
-        let mut reader = Reader { headers: Self::default(), error: None };
+        Self::parse_at_most(plaintext, MAX_NAMES)
+    }
+
+    /// The same, with at most so many names; one that comes twice counts twice.
+    ///
+    /// # Errors
+    /// [`SealedHeadersError`]; [`SealedHeadersError::TooMany`] is answered with 431, all others with 562.
+    pub fn parse_at_most(plaintext: &[u8], max_names: usize) -> Result<Self, SealedHeadersError> {
+        let mut reader =
+            Reader { headers: Self::default(), max_names: max_names.min(MAX_NAMES), error: None };
         reader.headers.bytes.reserve(plaintext.len());
         let mut json = serde_json::Deserializer::from_slice(plaintext);
         let read = json.deserialize_map(&mut reader).and_then(|()| json.end());
@@ -144,11 +159,6 @@ impl SealedHeaders {
         self.text(AUTHORITY)
     }
 
-    /// Which response headers the client wants sealed.
-    pub fn response_headers(&self) -> ResponseHeaders {
-        self.text(RESPONSE_HEADERS).and_then(ResponseHeaders::parse).unwrap_or_default()
-    }
-
     /// The response's status, if it is bound: three digits, 100 to 999.
     pub fn status(&self) -> Option<u16> {
         self.text(STATUS)?.parse().ok()
@@ -157,6 +167,12 @@ impl SealedHeaders {
     /// The number of the request's first message, if it is bound.
     pub fn request(&self) -> Option<u64> {
         self.text(REQUEST)?.parse().ok()
+    }
+
+    /// Which headers of the response the client wants sealed.
+    pub fn response_headers(&self) -> ResponseHeaders {
+        // `check_bindings` has seen the value: it is there and valid, or not there.
+        self.text(RESPONSE_HEADERS).and_then(ResponseHeaders::parse).unwrap_or_default()
     }
 
     /// How many ordinary headers there are.
@@ -195,10 +211,7 @@ impl SealedHeaders {
                     (STATUS, value.len() == 3 && value[0] != b'0' && value.iter().all(u8::is_ascii_digit))
                 }
                 b":request" => (REQUEST, is_canonical_number(value)),
-                b":response-headers" => {
-                    let text = std::str::from_utf8(value).ok();
-                    (RESPONSE_HEADERS, text.and_then(ResponseHeaders::parse).is_some())
-                }
+                b":response-headers" => (RESPONSE_HEADERS, ResponseHeaders::is_valid(value)),
                 [b':', ..] => return Err(SealedHeadersError::UnknownBinding),
                 _ => continue,
             };
@@ -228,11 +241,15 @@ fn is_canonical_number(value: &[u8]) -> bool {
 /// Pushes names and values into the map as the JSON parser meets them.
 struct Reader {
     headers: SealedHeaders,
+    max_names: usize,
     error: Option<SealedHeadersError>,
 }
 
 impl Reader {
     fn push_name(&mut self, name: &str) -> Result<(), SealedHeadersError> {
+        if self.headers.entries.len() >= self.max_names {
+            return Err(SealedHeadersError::TooMany(self.max_names));
+        }
         let start = self.headers.bytes.len();
         let token = name.strip_prefix(':').unwrap_or(name);
         if token.is_empty() || !token.bytes().all(is_token) {

@@ -3,7 +3,7 @@
 
 use thiserror::Error;
 
-use crate::path::has_dot_segment;
+use crate::path::{self, Flaw};
 
 /// A decoded URL that is not forwarded. It was the client's own wish, so the answer is 400: pairing anew
 /// would not help.
@@ -27,6 +27,52 @@ pub enum TargetError {
     /// A `..` segment, however it is spelled.
     #[error("the path has a `..` segment: resolve it before sending")]
     DotSegment,
+    /// A `%` that starts no escape, `%u` and four digits, or escapes of escapes without end.
+    #[error("the path has a % that starts no escape: write %25 for the character itself")]
+    Escape,
+    /// An escaped control character.
+    #[error("the path has an escaped control character: leave it out")]
+    EscapedControl,
+    /// Bytes that are no UTF-8, or escaped UTF-8 that is longer than it must be.
+    #[error("the path is not UTF-8 in its shortest form")]
+    Encoding,
+}
+
+impl From<Flaw> for TargetError {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Escape => Self::Escape,
+            Flaw::Control => Self::EscapedControl,
+            Flaw::Overlong => Self::Encoding,
+            Flaw::DotSegment => Self::DotSegment,
+        }
+    }
+}
+
+/// Checks a request target that came in the clear, in origin form: what passes means the same to a route pattern and to
+/// the upstream, which gets it as it came.
+///
+/// Refused are spaces and control characters, `#`, a `\` in the path, bytes that are no UTF-8, and in the path
+/// everything that [`origin_form`] refuses there. Any escape in the query passes.
+///
+/// # Errors
+/// [`TargetError`]; answered with 400.
+pub fn check_clear(target: &[u8]) -> Result<(), TargetError> {
+    let end_of_path = target.iter().position(|&byte| byte == b'?').unwrap_or(target.len());
+    if target.iter().any(|byte| matches!(byte, 0..=b' ' | 0x7f)) {
+        return Err(TargetError::Control);
+    }
+    if target.contains(&b'#') {
+        return Err(TargetError::Fragment);
+    }
+    let path = &target[..end_of_path];
+    if path.contains(&b'\\') {
+        return Err(TargetError::Backslash);
+    }
+    if std::str::from_utf8(target).is_err() {
+        return Err(TargetError::Encoding);
+    }
+    Ok(path::check(path)?)
 }
 
 /// Checks a decoded URL (a path without its leading `/`, and perhaps `?query`) and makes it an origin-form
@@ -35,9 +81,9 @@ pub enum TargetError {
 /// The result always begins with exactly one `/` and is ASCII that every HTTP library takes; an empty URL is
 /// `/`. Bytes beyond ASCII and `"`, `<`, `>`, `` ` `` are percent-encoded, as is a `\` in the query; escapes
 /// that are there stay as they are. Refused are a leading `/` or `\`, `scheme://` at the start, spaces and
-/// control characters, `#`, a `\` in the path, and a `..` segment in any spelling: escaped once or more often
-/// (`%2e%2e`, `%252e.`), between escaped slashes or backslashes, or with path parameters (`..;x`). A single
-/// `.`, and any dots in the query, pass.
+/// control characters, `#`, a `\` in the path, a `..` segment in any spelling (escaped once or more often as in `%2e%2e` and
+/// `%252e.`, between escaped slashes or backslashes, with path parameters as in `..;x`), and in the path a `%` that starts
+/// no escape, escaped control characters and overlong UTF-8. A single `.`, and anything in the query, pass.
 ///
 /// # Errors
 /// [`TargetError`]; answered with 400.
@@ -50,9 +96,7 @@ pub fn origin_form(decoded: &[u8]) -> Result<String, TargetError> {
     if has_scheme(path) {
         return Err(TargetError::Scheme);
     }
-    if has_dot_segment(path, false) {
-        return Err(TargetError::DotSegment);
-    }
+    path::check(path)?;
     let mut target = String::with_capacity(1 + decoded.len());
     target.push('/');
     for &byte in path {
@@ -101,7 +145,7 @@ mod tests {
             ("a//b/", "/a//b/"),
             ("a/./b", "/a/./b"),
             ("a%2Fb%20c", "/a%2Fb%20c"),
-            ("100%?q=50%", "/100%?q=50%"),
+            ("100%25?q=50%", "/100%25?q=50%"),
             ("a/https://host/x", "/a/https://host/x"),
             ("a:b@c/[x]|{y}?u=http://h/", "/a:b@c/[x]|{y}?u=http://h/"),
             ("?a=?b", "/?a=?b"),
@@ -159,6 +203,40 @@ mod tests {
             "%252e%252e",
         ] {
             assert_eq!(origin_form(decoded.as_bytes()), Err(TargetError::DotSegment), "{decoded}");
+        }
+    }
+
+    #[test]
+    fn what_readers_disagree_about_is_refused_in_the_path_and_passes_in_the_query() {
+        for (decoded, error) in [
+            ("100%", TargetError::Escape),
+            (".%%32%65/x", TargetError::Escape),
+            ("%u002e%u002e/x", TargetError::Escape),
+            ("..%00/x", TargetError::EscapedControl),
+            ("%c0%ae%c0%ae/x", TargetError::Encoding),
+        ] {
+            assert_eq!(origin_form(decoded.as_bytes()), Err(error), "{decoded}");
+            assert_eq!(check_clear(format!("/{decoded}").as_bytes()), Err(error), "{decoded}");
+            assert!(origin_form(format!("x?{decoded}").as_bytes()).is_ok(), "{decoded}");
+            assert_eq!(check_clear(format!("/x?{decoded}").as_bytes()), Ok(()), "{decoded}");
+        }
+    }
+
+    #[test]
+    fn a_clear_target_is_taken_as_it_stands_or_refused() {
+        for target in ["/", "/a//b?x=\\&y=%", "/caf\u{e9}", "/a%20b", "/AQ%2F%2B%3D", "http://host/a"] {
+            assert_eq!(check_clear(target.as_bytes()), Ok(()), "{target}");
+        }
+        for (target, error) in [
+            (&b"/a b"[..], TargetError::Control),
+            (b"/a\tb", TargetError::Control),
+            (b"/a#b", TargetError::Fragment),
+            (b"/a\\b", TargetError::Backslash),
+            (b"/a/../b", TargetError::DotSegment),
+            (b"/\xc0\xae", TargetError::Encoding),
+            (b"/\xff", TargetError::Encoding),
+        ] {
+            assert_eq!(check_clear(target), Err(error), "{target:?}");
         }
     }
 

@@ -2,7 +2,12 @@
 
 mod tenant;
 
-use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 
@@ -20,6 +25,11 @@ use crate::{
 /// Methods that a browser may call by default (docs/protocol.md, section 6).
 pub(super) const DEFAULT_METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
+/// The `http` crate panics above 24,576 names, and a name over HTTP/2 takes 33 bytes of a head at least: neither limit may
+/// let as many through.
+const MAX_HEADER_NAMES: usize = 10_000;
+const MAX_HEADER_BYTES: u64 = 512 << 10;
+
 pub(super) fn check(
     settings: Settings,
     base: &Path,
@@ -33,11 +43,21 @@ pub(super) fn check(
     for (name, value) in [
         ("pairs.max_per_client", settings.pairs.max_per_client),
         ("pairs.max_per_request", settings.pairs.max_per_request),
+        ("pairs.max_per_network", settings.pairs.max_per_network),
         ("pairs.max_total", settings.pairs.max_total),
     ] {
         if value == 0 {
             problems.add(name, "must be at least 1");
         }
+    }
+    if !(1..=MAX_HEADER_NAMES).contains(&settings.limits.header_names) {
+        problems.add(
+            "limits.header_names",
+            format!("{} is not from 1 to {MAX_HEADER_NAMES}", settings.limits.header_names),
+        );
+    }
+    if settings.limits.max_header_bytes.0 > MAX_HEADER_BYTES {
+        problems.add("limits.max_header_bytes", "is more than 512KiB, which no head can be read with");
     }
     let (per_request, rate) = (settings.pairs.max_per_request, u64::from(settings.limits.pairs_per_second));
     if rate > 0 && per_request as u64 > rate * u64::from(rate::BURST) {
@@ -53,12 +73,28 @@ pub(super) fn check(
             settings.pairs.max_per_client
         ));
     }
+    let share = settings.pairs.tenant_share;
+    if !(share > 0.0 && share <= 1.0) {
+        problems
+            .add("pairs.tenant_share", format!("{share} is not above 0 and at most 1: write 0.5 for a half"));
+    }
+    if settings.timeouts.body.0.is_zero() {
+        problems.add("timeouts.body", "must be longer than 0: no body would ever arrive in time");
+    }
+    let (gathered, mte) = (settings.limits.gathered.0, settings.limits.max_mte_body.0);
+    if gathered > 0 && gathered / 2 < mte {
+        problems.warn(format!(
+            "limits.gathered ({}) is less than twice limits.max_mte_body ({}): one large body can keep out all others",
+            settings.limits.gathered, settings.limits.max_mte_body
+        ));
+    }
     let timeouts = Timeouts {
         connect: settings.timeouts.connect.0,
         read: settings.timeouts.read.0,
         write: settings.timeouts.write.0,
         idle: settings.timeouts.idle.0,
         headers: settings.timeouts.headers.0,
+        body: settings.timeouts.body.0,
         drain: settings.timeouts.drain.0,
     };
     let listeners = listeners(&settings, problems);
@@ -93,12 +129,18 @@ pub(super) fn check(
             max_age: settings.pairs.max_age.0,
             max_per_client: settings.pairs.max_per_client,
             max_per_request: settings.pairs.max_per_request,
+            max_per_network: settings.pairs.max_per_network,
             max_total: settings.pairs.max_total,
+            tenant_share: settings.pairs.tenant_share,
         },
         limits: Limits {
             max_header_bytes: usize::try_from(settings.limits.max_header_bytes.0).unwrap_or(usize::MAX),
+            header_names: settings.limits.header_names,
             max_body: Some(settings.limits.max_body.0).filter(|bytes| *bytes > 0),
             max_mte_body: usize::try_from(settings.limits.max_mte_body.0).unwrap_or(usize::MAX),
+            gathered: limit(usize::try_from(settings.limits.gathered.0).unwrap_or(usize::MAX)),
+            connections: limit(settings.limits.connections),
+            connections_per_network: limit(settings.limits.connections_per_network),
             pairs_per_second: Some(settings.limits.pairs_per_second).filter(|rate| *rate > 0),
             requests_per_second: Some(settings.limits.requests_per_second).filter(|rate| *rate > 0),
         },
@@ -111,6 +153,11 @@ pub(super) fn check(
         carried: carried.clone(),
         settings,
     }
+}
+
+/// A limit; 0 is none.
+fn limit(written: usize) -> usize {
+    if written == 0 { usize::MAX } else { written }
 }
 
 fn log(written: &LogSettings, problems: &mut Problems) -> Log {
@@ -127,8 +174,14 @@ fn log(written: &LogSettings, problems: &mut Problems) -> Log {
             None
         }
     };
-    Log { level, json }
+    if !LOG_BUFFER.contains(&written.buffer.0) {
+        problems.add("log.buffer", format!("{} is not from 64KiB to 1GiB", written.buffer));
+    }
+    Log { level, json, buffer: usize::try_from(written.buffer.0).unwrap_or(usize::MAX) }
 }
+
+/// Bytes that `log.buffer` may have.
+const LOG_BUFFER: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
 
 fn admin(written: &AdminSettings, base: &Path, problems: &mut Problems) -> Admin {
     let address = match written.address.as_deref() {
@@ -154,11 +207,47 @@ fn admin(written: &AdminSettings, base: &Path, problems: &mut Problems) -> Admin
         (None, Some(file)) => read_secret(problems, "admin.token_file", &base.join(file)),
         (None, None) => None,
     };
-    if token.as_ref().is_some_and(|token| token.reveal().is_empty()) {
-        problems.add("admin.token", "is empty");
+    if let Some(length) = token.as_ref().map(|token| token.reveal().chars().count())
+        && length < MIN_TOKEN
+    {
+        problems.add(
+            "admin.token",
+            format!("has {length} characters and needs at least {MIN_TOKEN}: `mte-relay keygen` makes one (admin.token)"),
+        );
     }
+    let hosts = admin_hosts(&written.hosts, problems);
     let socket = written.socket.as_ref().map(|path| base.join(path));
-    Admin { address, required: written.address.is_some(), socket, token }
+    Admin { address, required: written.address.is_some(), hosts, socket, token }
+}
+
+/// Characters of an admin token: fewer could be guessed.
+const MIN_TOKEN: usize = 16;
+
+fn admin_hosts(written: &[String], problems: &mut Problems) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for (index, text) in written.iter().enumerate() {
+        match host_name(text) {
+            Some(name) => hosts.push(name),
+            None => problems.add(
+                format!("admin.hosts[{index}]"),
+                format!("{text:?} is not a host name, as in relay.example.com, nor an address; a port is not part of it"),
+            ),
+        }
+    }
+    hosts
+}
+
+/// A host name or an address in its one spelling: lower case, without a final dot or brackets.
+pub(crate) fn host_name(written: &str) -> Option<String> {
+    let bare = written.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if let Ok(address) = bare.unwrap_or(written).parse::<IpAddr>() {
+        return Some(address.to_canonical().to_string());
+    }
+    let name = written.strip_suffix('.').unwrap_or(written).to_ascii_lowercase();
+    let label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    name.split('.').all(label).then_some(name)
 }
 
 fn read_secret(problems: &mut Problems, place: &str, path: &Path) -> Option<Secret> {

@@ -16,7 +16,7 @@ use super::super::{
 use crate::{
     domains::{Cors, Secrets, Tenant},
     tls::TenantTls,
-    upstream::{PeerState, Upstream, UpstreamOptions, UpstreamUrl},
+    upstream::{PeerState, PeerTimeouts, Upstream, UpstreamOptions, UpstreamUrl},
 };
 
 /// Header fields that are hardly meant for everybody.
@@ -59,8 +59,15 @@ impl At<'_> {
         let min_kem = written.min_kem.as_deref().map_or(least, |name| {
             let place = self.place("min_kem");
             let own = parse_kem(name, &place, self.problems);
-            if own.rank() >= least.rank() {
+            if own.satisfies(least) {
                 return own;
+            }
+            if !least.satisfies(own) {
+                self.problem(
+                    "min_kem",
+                    format!("{own} excludes pairs.min_kem ({least}): no key satisfies both"),
+                );
+                return least;
             }
             self.problems
                 .warn(format!("{place} ({name}) is below pairs.min_kem, which holds for every tenant"));
@@ -85,7 +92,7 @@ impl At<'_> {
             id: self.carried.ids.id(self.host),
             name: self.host.into(),
             metrics: self.carried.metrics.tenant(self.host),
-            upstream: upstream?,
+            upstream: Arc::new(upstream?),
             tls: tls?,
             secrets: secrets?,
             cors,
@@ -95,6 +102,7 @@ impl At<'_> {
             preserve_host: written.preserve_host,
             allow_plain_requests: written.allow_plain_requests,
             require_binding: written.require_binding,
+            require_sealed_headers: written.require_sealed_headers.into(),
             min_kem,
             retries: written.retries,
         })
@@ -134,10 +142,15 @@ impl At<'_> {
             sni: sni.clone(),
             http2: *http2,
             dns_refresh,
-            timeouts: *timeouts,
+            timeouts: PeerTimeouts {
+                connect: timeouts.connect,
+                read: timeouts.read,
+                write: timeouts.write,
+                idle: timeouts.idle,
+            },
             balance: *balance,
-            health: health.clone(),
-            ejection: ejection.clone(),
+            health: health.as_ref().map(Into::into),
+            ejection: ejection.into(),
             ready: *ready,
         };
         match Upstream::new(peers, options) {

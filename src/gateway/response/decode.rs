@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 
 use flate2::{Decompress, FlushDecompress, Status, write::MultiGzDecoder};
+use mte_codec::WipingBuffer;
 use thiserror::Error;
 use zeroize::Zeroizing;
 use zstd::stream::raw::{self, InBuffer, Operation, OutBuffer};
@@ -88,7 +89,7 @@ enum State {
 /// What a decoder writes to.
 #[derive(Default)]
 struct Decoded {
-    plaintext: Zeroizing<Vec<u8>>,
+    plaintext: WipingBuffer,
     overflown: bool,
 }
 
@@ -130,7 +131,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`DecodeError`]: the rest of the body is of no use then.
-    pub fn push(&mut self, part: &[u8], end: bool) -> Result<Zeroizing<Vec<u8>>, DecodeError> {
+    pub fn push(&mut self, part: &[u8], end: bool) -> Result<WipingBuffer, DecodeError> {
         let name = self.coding.name();
         self.begun |= !part.is_empty();
         let result = self.write(part).map_err(|_| DecodeError::Malformed(name));

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use mte_protocol::{
     ResponseHeaders, SealedHeaders, hop,
     names::{X_MTE_RELAY, X_MTE_RELAY_EH},
-    response_fields::{describes_body, stays_clear},
+    response_fields,
 };
 use pingora_http::ResponseHeader;
 
@@ -27,12 +27,10 @@ impl Wanted {
         {
             return false;
         }
-        describes_body(name)
-            || match &self.response_headers {
-                ResponseHeaders::All => !stays_clear(name),
-                ResponseHeaders::Named(names) => names.iter().any(|wanted| wanted == name) || self.asks(name),
-                ResponseHeaders::Unstated => self.asks(name),
-            }
+        response_fields::describes_body(name)
+            || self.asks(name)
+            || self.response_headers.wants(name)
+                && !(self.response_headers == ResponseHeaders::All && response_fields::stays_clear(name))
     }
 
     fn asks(&self, name: &str) -> bool {
@@ -103,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_describes_the_body_is_sealed_unasked() {
-        let wanted = wanted(ResponseHeaders::Unstated, "{}");
+        let wanted = wanted(ResponseHeaders::Asked, "{}");
         for name in ["content-type", "etag", "vary", "cdn-cache-control", "surrogate-control", "pragma"] {
             assert!(wanted.seals(name), "{name}");
         }
@@ -113,9 +111,7 @@ mod tests {
     #[test]
     fn all_leaves_what_browsers_and_hops_must_see() {
         let wanted = wanted(ResponseHeaders::All, "{}");
-        for name in
-            ["set-cookie", "access-control-allow-origin", "cross-origin-opener-policy", "date", "alt-svc"]
-        {
+        for name in ["set-cookie", "access-control-allow-origin", "cross-origin-opener-policy", "date", "alt-svc"] {
             assert!(!wanted.seals(name), "{name}");
         }
         for name in ["connection", "transfer-encoding", "content-length", "x-mte-relay", "x-mte-relay-eh"] {
@@ -126,7 +122,7 @@ mod tests {
 
     #[test]
     fn named_headers_and_those_of_the_request_are_sealed() {
-        let wanted = wanted(ResponseHeaders::Named(vec!["x-app".into()]), r#"{"x-asked": "1"}"#);
+        let wanted = wanted(ResponseHeaders::Named(["x-app".into()].into()), r#"{"x-asked": "1"}"#);
         assert!(wanted.seals("x-app") && wanted.seals("x-asked") && !wanted.seals("x-other"));
         assert!(!wanted.seals("set-cookie"));
     }

@@ -26,7 +26,7 @@ pub use self::{
     seal::{Exchanged, Sealing, Sizes},
 };
 use super::{RequestContext, error::Failure};
-use crate::{domains::Tenant, telemetry::Operation, upstream::Upstream};
+use crate::{domains::Tenant, limits::Gathered, telemetry::Operation, upstream::Upstream};
 
 /// Statuses that say something about a pair: clients repeat the request on them (docs/protocol.md, section 5).
 const RELAY_STATUSES: std::ops::RangeInclusive<u16> = 559..=569;
@@ -61,7 +61,22 @@ pub fn refuse_interim(session: &mut Session, ctx: &RequestContext) {
     }
 }
 
-/// Prepares an upstream's final response for the client, up to what [`ResponseModule`] does.
+/// Whether nothing follows a response's head, as far as the head itself tells.
+pub fn ends_with_head(method: &Method, response: &ResponseHeader) -> bool {
+    is_bodiless(*method == Method::HEAD, response.status) || states_empty(response)
+}
+
+/// Whether such a response has no body whatever it states (RFC 9110 section 6.4.1).
+fn is_bodiless(head: bool, status: StatusCode) -> bool {
+    head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+fn states_empty(response: &ResponseHeader) -> bool {
+    response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0")
+}
+
+/// Prepares an upstream's final response for the client, up to what [`ResponseModule`] does. `held` is the room for a body
+/// that is gathered.
 ///
 /// # Errors
 /// A header that Pingora does not take; checked values do not cause one.
@@ -70,6 +85,7 @@ pub fn prepare(
     ctx: &mut RequestContext,
     tenant: &Tenant,
     response: &mut ResponseHeader,
+    held: Option<Gathered>,
 ) -> Result<()> {
     let client = ClientVersion::of(session);
     let trailers = response.version == Version::HTTP_2 && client == ClientVersion::Http2;
@@ -96,16 +112,17 @@ pub fn prepare(
     let sealing = ctx.exchange.as_mut().and_then(|exchange| {
         let exchanged = Exchanged {
             encode_type: exchange.encode_type,
-            numbers: exchange.numbers.take()?,
+            keys: exchange.keys.take()?,
             bound: exchange.bound,
             wanted: Wanted {
-                response_headers: exchange.headers.response_headers(),
+                response_headers: std::mem::take(&mut exchange.response_headers),
                 request: std::mem::take(&mut exchange.headers),
             },
             signed_client_id,
             pair_id: exchange.pair_id.clone(),
             streaming: exchange.streaming.clone(),
             max_mte_body: ctx.config.limits.max_mte_body,
+            held,
         };
         Some(Box::new(Sealing::new(exchanged, head)))
     });
@@ -175,10 +192,8 @@ struct Delivery {
 
 impl Delivery {
     fn head(&mut self, response: &mut ResponseHeader, ended: bool) -> Result<(), Failure> {
-        let no_content = matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let bodiless = self.head || no_content;
-        let empty = response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
-        let follows = !(ended || bodiless || empty);
+        let bodiless = is_bodiless(self.head, response.status);
+        let follows = !(ended || bodiless || states_empty(response));
         if let Some(sealing) = &mut self.sealing {
             let began = Instant::now();
             sealing.head(response, follows)?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use mte_codec::{
-    EncodeType, MAX_FRAME, Numbers, Place, SealError, Sealer, Slot,
+    EncodeType, MAX_FRAME, Place, Prepared, SealError, Sealer, WipingBuffer,
     seal::{self, InPlace},
 };
 use mte_protocol::{
@@ -19,7 +19,10 @@ use super::{
     decode::{Coding, DecodeError, Decoder},
     headers::{self, Wanted},
 };
-use crate::gateway::error::Failure;
+use crate::{
+    gateway::{error::Failure, response_keys::ResponseKeys},
+    limits::Gathered,
+};
 
 static RELAY: HeaderName = HeaderName::from_static(X_MTE_RELAY);
 static RELAY_HEADERS: HeaderName = HeaderName::from_static(X_MTE_RELAY_EH);
@@ -35,9 +38,9 @@ enum ResponseBody {
     /// Type MTE: gathered, then sealed whole.
     Gather {
         /// What the message will be sealed with.
-        slot: Box<Slot>,
+        key: Box<Prepared>,
         /// The plaintext so far.
-        plaintext: zeroize::Zeroizing<Vec<u8>>,
+        plaintext: WipingBuffer,
         /// The most it may hold.
         limit: usize,
     },
@@ -49,8 +52,8 @@ enum ResponseBody {
 pub struct Exchanged {
     /// How this exchange is encoded.
     pub encode_type: EncodeType,
-    /// The response's numbers.
-    pub numbers: Numbers,
+    /// What its messages are sealed with.
+    pub keys: ResponseKeys,
     /// The number of the request's first message, if the client bound the request: the response says it back.
     pub bound: Option<u64>,
     /// Which headers are sealed.
@@ -61,8 +64,10 @@ pub struct Exchanged {
     pub pair_id: String,
     /// and the seventh field.
     pub streaming: Option<String>,
-    /// The largest body of type MTE.
+    /// The largest body of type MTE,
     pub max_mte_body: usize,
+    /// and the room for it.
+    pub held: Option<Gathered>,
 }
 
 /// One response on its way to the client.
@@ -121,10 +126,12 @@ impl Sealing {
         if encode_type == EncodeType::Mte && length.is_some_and(|length| length > max_mte) {
             return Err(too_large(max_mte));
         }
+        // Before anything is sent, where the size is known: then the response can still be refused.
+        self.hold(length.unwrap_or_default())?;
         let map = self.sealed_map(response, follows);
         let place = Place::text(0, u8::from(follows));
-        let slot = self.exchanged.numbers.slot(0, encode_type, place).map_err(failed)?;
-        let message = seal::message(slot, &map, &mut rand::rng()).map_err(failed)?;
+        let key = self.exchanged.keys.take_head(place).map_err(failed)?;
+        let message = key.message(&map, &mut rand::rng()).map_err(failed)?;
         insert(response, &RELAY_HEADERS, &text::encode(&message))?;
         (self.sizes.map, self.sizes.map_encoded) = (map.len() as u64, message.len() as u64);
         self.messages = 1 + u64::from(follows);
@@ -135,7 +142,7 @@ impl Sealing {
             return Ok(());
         }
         insert(response, &header::CONTENT_TYPE, OCTET_STREAM)?;
-        let slot = self.exchanged.numbers.slot(1, encode_type, Place::raw(1, 0)).map_err(failed)?;
+        let key = self.exchanged.keys.take_body().map_err(failed)?;
         // One frame, one write: a body that states a small length is no stream that anybody watches.
         let small = length.filter(|length| *length <= MAX_FRAME);
         match small {
@@ -148,14 +155,12 @@ impl Sealing {
         }
         self.body = match (encode_type, small) {
             (EncodeType::Mke, Some(length)) => {
-                ResponseBody::Small(Box::new(InPlace::new(slot, length).map_err(failed)?))
+                ResponseBody::Small(Box::new(InPlace::new(key, length).map_err(failed)?))
             }
-            (EncodeType::Mke, None) => {
-                ResponseBody::Stream(Box::new(Sealer::new(&slot, &mut rand::rng()).map_err(failed)?))
-            }
+            (EncodeType::Mke, None) => ResponseBody::Stream(Box::new(key.sealer().map_err(failed)?)),
             (EncodeType::Mte, _) => ResponseBody::Gather {
-                slot: Box::new(slot),
-                plaintext: zeroize::Zeroizing::default(),
+                key: Box::new(key),
+                plaintext: WipingBuffer::default(),
                 limit: max_mte,
             },
         };
@@ -227,14 +232,24 @@ impl Sealing {
         if let Some(decoder) = &mut self.decoder {
             let decoded = decoder.push(body.as_deref().unwrap_or_default(), end).map_err(undecodable)?;
             self.sizes.body += decoded.len() as u64;
+            self.hold(self.sizes.body as usize)?;
             *body = Some(self.body.seal(&decoded, end)?);
         } else {
             let part = body.take().unwrap_or_default();
             self.sizes.body += part.len() as u64;
+            self.hold(self.sizes.body as usize)?;
             *body = Some(self.body.seal(&part, end)?);
         }
         self.body_took += began.elapsed();
         Ok(())
+    }
+
+    /// Takes room for a gathered body of `len` bytes so far: as much as it has when it is sealed.
+    fn hold(&mut self, len: usize) -> Result<(), Failure> {
+        let Some(held) = &mut self.exchanged.held else { return Ok(()) };
+        // What is larger is refused for that.
+        let len = len.min(self.exchanged.max_mte_body);
+        Ok(held.hold(seal::message_len(EncodeType::Mte, len))?)
     }
 
     /// Whether the final frame is still owed.
@@ -287,9 +302,9 @@ impl ResponseBody {
             return Ok(sealed);
         }
         match std::mem::replace(self, Self::Finished) {
-            Self::Small(message) => message.finish(&mut rand::rng()).map_err(failed),
-            Self::Gather { slot, plaintext, .. } => {
-                Ok(seal::message(*slot, &plaintext, &mut rand::rng()).map_err(failed)?.into())
+            Self::Small(message) => message.finish().map_err(failed),
+            Self::Gather { key, plaintext, .. } => {
+                Ok(key.message(&plaintext, &mut rand::rng()).map_err(failed)?.into())
             }
             _ => Ok(sealed),
         }

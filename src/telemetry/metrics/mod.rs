@@ -1,33 +1,31 @@
 //! The metrics of one relay, in Prometheus' naming rules (docs/operations.md lists them).
 //!
-//! Labels are configured names only: tenants by their key in the domain map, never anything that a client sent. What a
-//! request counts is resolved once per tenant, so that counting is an atomic addition.
+//! Labels are configured names only: tenants by their key in the domain map, never anything that a client sent. A tenant's
+//! series begin when they first move: thousands of idle tenants cost nothing.
+//!
+//! | module | what it is about |
+//! | --- | --- |
+//! | `families` | the metrics that have a tenant label |
+//! | `series` | series that begin when they move, and end with their tenant |
+//! | `tenant` | what is counted of one tenant |
+//! | `buckets` | a histogram's counts, for the status page |
 
 mod buckets;
+mod families;
+mod series;
 mod tenant;
 
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
-use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    core::Collector,
-};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Registry};
 
+use self::families::{Families, counters, options, registered};
 pub use self::{
     buckets::Buckets,
+    families::Peer,
     tenant::{Finished, Operation, RouteLabel, TenantMetrics, Totals},
 };
-
-/// Seconds, for whole requests and upstreams.
-const DURATIONS: [f64; 14] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-
-/// Seconds, for the relay's own work: microseconds matter.
-const OVERHEADS: [f64; 14] = [
-    0.000_025, 0.000_05, 0.000_1, 0.000_2, 0.000_3, 0.000_5, 0.000_75, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1,
-    1.0,
-];
 
 /// The label of what belongs to no tenant.
 pub const NO_TENANT: &str = "-";
@@ -35,8 +33,9 @@ pub const NO_TENANT: &str = "-";
 /// Everything that is counted.
 pub struct Metrics {
     registry: Registry,
-    families: Families,
+    families: Arc<Families>,
     tenants: Mutex<HashMap<Arc<str>, Arc<TenantMetrics>>>,
+    untenanted: Arc<TenantMetrics>,
     /// Requests in flight, of all tenants.
     pub in_flight: IntGauge,
     /// Client connections open.
@@ -50,7 +49,11 @@ pub struct Metrics {
     /// Whether the last reload succeeded.
     pub last_reload_successful: IntGauge,
     /// When the last one did, in seconds since 1970.
-    pub last_reload_success: prometheus::Gauge,
+    pub last_reload_success: Gauge,
+    /// Requests that the admin listener refused, by cause.
+    pub admin_refused: IntCounterVec,
+    /// Lines of the log that were dropped.
+    log_lines_dropped: IntCounter,
     /// Codec instances from the pool, and transient ones.
     pub pool: PoolMetrics,
 }
@@ -68,223 +71,38 @@ pub struct PoolMetrics {
     pub size: IntGauge,
 }
 
-/// Metrics with a tenant label.
-struct Families {
-    requests: IntCounterVec,
-    duration: HistogramVec,
-    upstream_duration: HistogramVec,
-    overhead: HistogramVec,
-    bytes: IntCounterVec,
-    operations: IntCounterVec,
-    failures: IntCounterVec,
-    pairs: IntGaugeVec,
-    pair_events: IntCounterVec,
-    pairing_refused: IntCounterVec,
-    upstream_connections: IntCounterVec,
-    upstream_failures: IntCounterVec,
-    upstream_retries: IntCounterVec,
-    peer_healthy: IntGaugeVec,
-    peer_in_flight: IntGaugeVec,
-    peer_ejections: IntCounterVec,
+fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
+    registered(registry, IntCounter::with_opts(options(name, help)))
 }
 
-/// Defines and registers a metric. Names and labels are constants: an error would be a mistake in this file, which the
-/// tests below would meet first.
-macro_rules! register {
-    ($registry:expr, histogram, $name:literal, $help:literal, $labels:expr, $buckets:expr) => {{
-        let options = HistogramOpts::new(concat!("mte_relay_", $name), $help).buckets($buckets.to_vec());
-        #[allow(clippy::expect_used)]
-        let metric = HistogramVec::new(options, $labels).expect("a valid name and labels");
-        let _ = $registry.register(Box::new(metric.clone()));
-        metric
-    }};
-    ($registry:expr, $kind:ident, $name:literal, $help:literal $(, $labels:expr)?) => {{
-        #[allow(clippy::expect_used)]
-        let metric = $kind::new(Opts::new(concat!("mte_relay_", $name), $help) $(, $labels)?)
-            .expect("a valid name and labels");
-        let _ = $registry.register(Box::new(metric.clone()));
-        metric
-    }};
-}
-
-/// A plain counter or gauge, made as the ones with labels are.
-macro_rules! register_plain {
-    ($registry:expr, $kind:ident, $name:literal, $help:literal) => {{
-        #[allow(clippy::expect_used)]
-        let metric = $kind::with_opts(Opts::new(concat!("mte_relay_", $name), $help)).expect("a valid name");
-        let _ = $registry.register(Box::new(metric.clone()));
-        metric
-    }};
+fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+    registered(registry, IntGauge::with_opts(options(name, help)))
 }
 
 impl Default for Metrics {
+    #[rustfmt::skip] // One line a metric.
     fn default() -> Self {
-        use prometheus::Gauge;
         let registry = Registry::new();
         let r = &registry;
-        let families = Families {
-            requests: register!(
-                r,
-                IntCounterVec,
-                "requests_total",
-                "Requests by tenant, route and class of status.",
-                &["tenant", "route", "status"]
-            ),
-            duration: register!(
-                r,
-                histogram,
-                "request_duration_seconds",
-                "From a request's head to its end, in seconds.",
-                &["tenant", "route"],
-                DURATIONS
-            ),
-            upstream_duration: register!(
-                r,
-                histogram,
-                "upstream_duration_seconds",
-                "From the choice of a peer to the head of its response, in seconds.",
-                &["tenant"],
-                DURATIONS
-            ),
-            overhead: register!(
-                r,
-                histogram,
-                "overhead_seconds",
-                "From a request's head to the head of its response, without the waiting for client and upstream, in seconds.",
-                &["tenant"],
-                OVERHEADS
-            ),
-            bytes: register!(
-                r,
-                IntCounterVec,
-                "bytes_total",
-                "Bytes of bodies, URLs and sealed headers by direction (request, response) and form (plain, encoded).",
-                &["tenant", "direction", "form"]
-            ),
-            operations: register!(
-                r,
-                IntCounterVec,
-                "codec_operations_total",
-                "Messages opened and sealed.",
-                &["tenant", "operation"]
-            ),
-            failures: register!(
-                r,
-                IntCounterVec,
-                "codec_failures_total",
-                "Requests that did not decode, by cause.",
-                &["tenant", "cause"]
-            ),
-            pairs: register!(r, IntGaugeVec, "pairs", "Pairs that live now.", &["tenant"]),
-            pair_events: register!(
-                r,
-                IntCounterVec,
-                "pair_events_total",
-                "Pairs created, expired, evicted.",
-                &["tenant", "event"]
-            ),
-            pairing_refused: register!(
-                r,
-                IntCounterVec,
-                "pairing_refused_total",
-                "Pairing requests refused, by cause.",
-                &["tenant", "cause"]
-            ),
-            upstream_connections: register!(
-                r,
-                IntCounterVec,
-                "upstream_connections_total",
-                "Connections that requests went over: new or reused.",
-                &["tenant", "kind"]
-            ),
-            upstream_failures: register!(
-                r,
-                IntCounterVec,
-                "upstream_failures_total",
-                "Attempts at an upstream that failed, by cause.",
-                &["tenant", "cause"]
-            ),
-            upstream_retries: register!(
-                r,
-                IntCounterVec,
-                "upstream_retries_total",
-                "Attempts after the first.",
-                &["tenant"]
-            ),
-            peer_healthy: register!(
-                r,
-                IntGaugeVec,
-                "upstream_healthy",
-                "Whether a peer gets requests (1) or is unhealthy or ejected (0).",
-                &["tenant", "peer"]
-            ),
-            peer_in_flight: register!(
-                r,
-                IntGaugeVec,
-                "upstream_requests_in_flight",
-                "Requests that a peer is working on.",
-                &["tenant", "peer"]
-            ),
-            peer_ejections: register!(
-                r,
-                IntCounterVec,
-                "upstream_ejections_total",
-                "Peers ejected because requests to them failed.",
-                &["tenant"]
-            ),
-        };
+        let families = Arc::new(Families::new(r));
+        let last_reload_success = options("last_reload_success_timestamp_seconds", "When the configuration in use was loaded, in seconds since 1970.");
         let metrics = Self {
-            in_flight: register_plain!(r, IntGauge, "requests_in_flight", "Requests in flight."),
-            connections: register_plain!(r, IntGauge, "connections", "Client connections open."),
-            handshakes: register!(
-                r,
-                IntCounterVec,
-                "tls_handshakes_total",
-                "TLS handshakes with clients: ok, failed.",
-                &["result"]
-            ),
-            malformed: register!(
-                r,
-                IntCounterVec,
-                "malformed_total",
-                "Connections refused before there was a request: not HTTP, header deadline, PROXY header, HTTP/2 fault.",
-                &["cause"]
-            ),
-            reloads: register!(
-                r,
-                IntCounterVec,
-                "reloads_total",
-                "Configurations loaded while running: ok, failed.",
-                &["result"]
-            ),
-            last_reload_successful: register_plain!(
-                r,
-                IntGauge,
-                "last_reload_successful",
-                "Whether the last reload succeeded (1) or failed (0)."
-            ),
-            last_reload_success: register_plain!(
-                r,
-                Gauge,
-                "last_reload_success_timestamp_seconds",
-                "When the configuration in use was loaded, in seconds since 1970."
-            ),
+            in_flight: gauge(r, "requests_in_flight", "Requests in flight."),
+            connections: gauge(r, "connections", "Client connections open."),
+            handshakes: counters(r, "tls_handshakes_total", "TLS handshakes with clients: ok, failed.", &["result"]),
+            malformed: counters(r, "malformed_total", "Connections refused before there was a request: not HTTP, header deadline, PROXY header, HTTP/2 fault.", &["cause"]),
+            reloads: counters(r, "reloads_total", "Configurations loaded while running: ok, failed.", &["result"]),
+            last_reload_successful: gauge(r, "last_reload_successful", "Whether the last reload succeeded (1) or failed (0)."),
+            last_reload_success: registered(r, Gauge::with_opts(last_reload_success)),
+            admin_refused: counters(r, "admin_refused_total", "Requests that the admin listener refused, by cause.", &["cause"]),
+            log_lines_dropped: counter(r, "log_lines_dropped_total", "Lines of the log that were dropped because they were not read or could not be written."),
             pool: PoolMetrics {
-                hits: register_plain!(
-                    r,
-                    IntCounter,
-                    "pool_hits_total",
-                    "Codec instances taken from the pool."
-                ),
-                misses: register_plain!(
-                    r,
-                    IntCounter,
-                    "pool_misses_total",
-                    "Transient instances made because the pool was empty."
-                ),
-                ready: register_plain!(r, IntGauge, "pool_ready", "Codec instances ready in the pool."),
-                size: register_plain!(r, IntGauge, "pool_size", "Codec instances that the pool keeps."),
+                hits: counter(r, "pool_hits_total", "Codec instances taken from the pool."),
+                misses: counter(r, "pool_misses_total", "Transient instances made because the pool was empty."),
+                ready: gauge(r, "pool_ready", "Codec instances ready in the pool."),
+                size: gauge(r, "pool_size", "Codec instances that the pool keeps."),
             },
+            untenanted: Arc::new(TenantMetrics::new(families.clone(), NO_TENANT)),
             families,
             tenants: Mutex::default(),
             registry,
@@ -297,13 +115,8 @@ impl Default for Metrics {
 impl Metrics {
     /// What has a value from the start.
     fn start(&self) {
-        let info = register!(
-            self.registry,
-            IntGaugeVec,
-            "build_info",
-            "Always 1: the versions are its labels.",
-            &["version", "codec"]
-        );
+        let info = options("build_info", "Always 1: the versions are its labels.");
+        let info = registered(&self.registry, prometheus::IntGaugeVec::new(info, &["version", "codec"]));
         info.with_label_values(&[env!("CARGO_PKG_VERSION"), super::CODEC]).set(1);
         let process = prometheus::process_collector::ProcessCollector::for_self();
         let _ = self.registry.register(Box::new(process));
@@ -320,93 +133,42 @@ impl Metrics {
         if let Some(known) = tenants.get(name) {
             return known.clone();
         }
-        let name: Arc<str> = name.into();
-        let made = Arc::new(TenantMetrics::new(&self.families, name.clone()));
-        tenants.insert(name, made.clone());
+        let made = Arc::new(TenantMetrics::new(self.families.clone(), name));
+        tenants.insert(name.into(), made.clone());
         made
     }
 
     /// What is counted of requests that belong to no tenant.
-    pub fn nobody(&self) -> Arc<TenantMetrics> {
-        self.tenant(NO_TENANT)
+    pub fn untenanted(&self) -> &TenantMetrics {
+        &self.untenanted
     }
 
     /// Forgets tenants that are no more: their series end.
     pub fn retain(&self, keep: impl Fn(&str) -> bool) {
-        self.tenants.lock().retain(|name, _| {
-            let keep = &**name == NO_TENANT || keep(name);
+        self.tenants.lock().retain(|name, metrics| {
+            let keep = keep(name);
             if !keep {
-                self.families.forget(name);
+                metrics.end();
             }
             keep
         });
     }
 
-    /// The state of the tenants' peers, as it is now.
-    pub fn set_peers<'a>(&self, peers: impl Iterator<Item = (&'a str, &'a str, bool, usize)>) {
-        self.families.peer_healthy.reset();
-        self.families.peer_in_flight.reset();
-        for (tenant, peer, healthy, in_flight) in peers {
-            self.families.peer_healthy.with_label_values(&[tenant, peer]).set(healthy.into());
-            self.families.peer_in_flight.with_label_values(&[tenant, peer]).set(in_flight as i64);
-        }
-    }
-
-    /// All of it in Prometheus' text format.
+    /// All of it in Prometheus' text format, but the peers.
     pub fn text(&self) -> String {
-        prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+        self.text_with(std::iter::empty())
     }
-}
 
-impl Families {
-    /// Removes every series of a tenant.
-    fn forget(&self, tenant: &str) {
-        let counters = [
-            &self.requests,
-            &self.bytes,
-            &self.operations,
-            &self.failures,
-            &self.pair_events,
-            &self.pairing_refused,
-            &self.upstream_connections,
-            &self.upstream_failures,
-            &self.upstream_retries,
-            &self.peer_ejections,
-        ];
-        for family in counters {
-            for labels in series(family, tenant) {
-                let _ = family.remove(&labels);
-            }
-        }
-        for family in [&self.duration, &self.upstream_duration, &self.overhead] {
-            for labels in series(family, tenant) {
-                let _ = family.remove(&labels);
-            }
-        }
-        for family in [&self.pairs, &self.peer_healthy, &self.peer_in_flight] {
-            for labels in series(family, tenant) {
-                let _ = family.remove(&labels);
-            }
-        }
+    /// All of it in Prometheus' text format. With many busy tenants this takes a while: not for a thread that others wait
+    /// for.
+    pub fn text_with<'a>(&self, peers: impl Iterator<Item = Peer<'a>>) -> String {
+        // Relays in one process share its log, and each counts what that has dropped.
+        let dropped = super::output::dropped();
+        self.log_lines_dropped.inc_by(dropped.saturating_sub(self.log_lines_dropped.get()));
+        let mut families = self.registry.gather();
+        families.extend(families::peers(peers));
+        prometheus::TextEncoder::new().encode_to_string(&families).unwrap_or_default()
     }
-}
-
-/// The labels of a tenant's series.
-fn series(family: &impl Collector, tenant: &str) -> Vec<HashMap<&'static str, String>> {
-    const NAMES: [&str; 10] =
-        ["tenant", "route", "status", "direction", "form", "operation", "cause", "event", "kind", "peer"];
-    let mut all = Vec::new();
-    for metric in family.collect().iter().flat_map(|family| family.get_metric()) {
-        let label = |pair: &prometheus::proto::LabelPair| {
-            let name = NAMES.into_iter().find(|name| *name == pair.name())?;
-            Some((name, pair.value().to_owned()))
-        };
-        let labels: HashMap<_, _> = metric.get_label().iter().filter_map(label).collect();
-        if labels.get("tenant").is_some_and(|value| value == tenant) {
-            all.push(labels);
-        }
-    }
-    all
 }
 
 #[cfg(test)]
@@ -425,6 +187,19 @@ mod tests {
             request: [10, 56],
             response: [100, 146],
         }
+    }
+
+    /// Everything that a tenant counts.
+    fn everything(tenant: &TenantMetrics) {
+        tenant.finished(&request(200, 1));
+        tenant.codec(Operation::Open, 2);
+        tenant.codec_failed("replayed");
+        tenant.pairing_refused("pairing_rate");
+        tenant.pairs.add(2);
+        tenant.pairs_created.inc_by(2);
+        tenant.connected(true);
+        tenant.retried();
+        tenant.upstream_failed("connect", true);
     }
 
     #[test]
@@ -449,14 +224,56 @@ mod tests {
     fn a_tenant_that_is_gone_has_no_series_and_others_keep_theirs() {
         let metrics = Metrics::default();
         for name in ["gone.test", "stays.test"] {
-            let tenant = metrics.tenant(name);
-            tenant.finished(&request(200, 1));
-            tenant.codec_failed("replayed");
-            tenant.upstream_failed("connect", true);
+            everything(&metrics.tenant(name));
         }
         metrics.retain(|name| name == "stays.test");
         let text = metrics.text();
         assert!(!text.contains("gone.test"), "{text}");
         assert!(text.contains("mte_relay_codec_failures_total{cause=\"replayed\",tenant=\"stays.test\"} 1"));
+    }
+
+    #[test]
+    fn a_request_that_outlives_its_tenant_brings_no_series_back() {
+        let metrics = Metrics::default();
+        let tenant = metrics.tenant("gone.test");
+        tenant.finished(&request(200, 1));
+        metrics.retain(|_| false);
+        everything(&tenant);
+        assert!(!metrics.text().contains("gone.test"), "{}", metrics.text());
+        // A tenant of the same name counts from the beginning.
+        metrics.tenant("gone.test").retried();
+        everything(&tenant);
+        assert!(metrics.text().contains("mte_relay_upstream_retries_total{tenant=\"gone.test\"} 1"));
+    }
+
+    #[test]
+    fn an_idle_tenant_has_no_series_and_those_that_do_not_move_do_not_begin() {
+        let metrics = Metrics::default();
+        let empty = metrics.text();
+        let tenant = metrics.tenant("shop.test");
+        assert_eq!((tenant.totals().requests, tenant.is_idle()), (0, true));
+        tenant.codec(Operation::Open, 0);
+        tenant.pairs.set(0);
+        assert_eq!(metrics.text().lines().count(), empty.lines().count());
+        tenant.finished(&Finished { request: [0, 0], response: [9, 0], ..request(200, 1) });
+        let text = metrics.text();
+        let bytes: Vec<_> = text.lines().filter(|line| line.starts_with("mte_relay_bytes_total")).collect();
+        assert_eq!(
+            bytes,
+            ["mte_relay_bytes_total{direction=\"response\",form=\"plain\",tenant=\"shop.test\"} 9"]
+        );
+        assert!(!text.contains("route=\"pairing\"") && !tenant.is_idle());
+    }
+
+    #[test]
+    fn ten_thousand_tenants_are_removed_in_time() {
+        let metrics = Metrics::default();
+        for number in 0..10_000 {
+            metrics.tenant(&format!("t{number}.test")).retried();
+        }
+        let began = std::time::Instant::now();
+        metrics.retain(|name| name == "t1.test");
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        assert_eq!(metrics.text().matches("tenant=").count(), 1);
     }
 }

@@ -1,13 +1,16 @@
-//! What is counted of one tenant. Its series are resolved once, so that counting is an atomic addition.
+//! What is counted of one tenant. Its series are looked up once, so that counting is an atomic addition.
 
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Histogram, IntCounter, IntGauge};
 
-use super::{Buckets, Families};
+use super::{
+    Buckets, Families,
+    series::{ByCause, Owner, Series},
+};
 
 /// Ways through the relay, as labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,38 +58,76 @@ pub enum Operation {
     Seal,
 }
 
-/// What is counted of one tenant.
+/// What is counted of one tenant. Nothing of it is exported before it moves.
 pub struct TenantMetrics {
-    name: Arc<str>,
-    requests: [[OnceLock<IntCounter>; 6]; 5],
-    requests_family: IntCounterVec,
-    duration: [Histogram; 5],
-    upstream_duration: Histogram,
-    overhead: Histogram,
-    /// Plain and encoded, of requests and of responses.
-    bytes: [[IntCounter; 2]; 2],
-    opened: IntCounter,
-    sealed: IntCounter,
-    failures: IntCounterVec,
+    owner: Arc<Owner>,
+    families: Arc<Families>,
     /// Pairs that live now.
-    pub pairs: IntGauge,
+    pub pairs: Series<IntGauge>,
     /// Pairs made.
-    pub pairs_created: IntCounter,
+    pub pairs_created: Series<IntCounter>,
     /// Pairs dropped because of their age.
-    pub pairs_expired: IntCounter,
+    pub pairs_expired: Series<IntCounter>,
     /// Pairs dropped to make room.
-    pub pairs_evicted: IntCounter,
-    pairing_refused: IntCounterVec,
-    connections_new: IntCounter,
-    connections_reused: IntCounter,
-    upstream_failures: IntCounterVec,
-    retries: IntCounter,
-    ejections: IntCounter,
+    pub pairs_evicted: Series<IntCounter>,
+    /// An idle tenant has none: it is some kilobytes large.
+    traffic: OnceLock<Box<Traffic>>,
+}
+
+/// What is counted of a tenant's requests.
+struct Traffic {
+    requests: [[Series<IntCounter>; 6]; 5],
+    duration: [Series<Histogram>; 5],
+    upstream_duration: Series<Histogram>,
+    overhead: Series<Histogram>,
+    /// Plain and encoded, of requests and of responses.
+    bytes: [[Series<IntCounter>; 2]; 2],
+    opened: Series<IntCounter>,
+    sealed: Series<IntCounter>,
+    failures: ByCause,
+    pairing_refused: ByCause,
+    cors_refused: Series<IntCounter>,
+    connections_new: Series<IntCounter>,
+    connections_reused: Series<IntCounter>,
+    upstream_failures: ByCause,
+    retries: Series<IntCounter>,
+    ejections: Series<IntCounter>,
+}
+
+impl Traffic {
+    fn new(families: &Families, owner: &Arc<Owner>) -> Self {
+        let requests = |route: RouteLabel| {
+            CLASSES.map(|class| Series::new(&families.requests, &[route.name(), class], owner))
+        };
+        let duration = |route: RouteLabel| Series::new(&families.duration, &[route.name()], owner);
+        let bytes = |direction| {
+            ["plain", "encoded"].map(|form| Series::new(&families.bytes, &[direction, form], owner))
+        };
+        let operation = |operation| Series::new(&families.operations, &[operation], owner);
+        let connections = |kind| Series::new(&families.upstream_connections, &[kind], owner);
+        Self {
+            requests: RouteLabel::ALL.map(requests),
+            duration: RouteLabel::ALL.map(duration),
+            upstream_duration: Series::new(&families.upstream_duration, &[], owner),
+            overhead: Series::new(&families.overhead, &[], owner),
+            bytes: [bytes("request"), bytes("response")],
+            opened: operation("open"),
+            sealed: operation("seal"),
+            failures: ByCause::new(&families.failures, owner),
+            pairing_refused: ByCause::new(&families.pairing_refused, owner),
+            cors_refused: Series::new(&families.cors_refused, &[], owner),
+            connections_new: connections("new"),
+            connections_reused: connections("reused"),
+            upstream_failures: ByCause::new(&families.upstream_failures, owner),
+            retries: Series::new(&families.upstream_retries, &[], owner),
+            ejections: Series::new(&families.peer_ejections, &[], owner),
+        }
+    }
 }
 
 impl std::fmt::Debug for TenantMetrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("TenantMetrics").field(&self.name).finish()
+        f.debug_tuple("TenantMetrics").field(&self.owner.name()).finish()
     }
 }
 
@@ -110,113 +151,119 @@ pub struct Finished {
 }
 
 impl TenantMetrics {
-    pub(super) fn new(families: &Families, name: Arc<str>) -> Self {
-        let tenant = &*name;
-        let bytes = |direction: &str| {
-            ["plain", "encoded"].map(|form| families.bytes.with_label_values(&[tenant, direction, form]))
-        };
-        let event = |event: &str| families.pair_events.with_label_values(&[tenant, event]);
-        let connections = |kind: &str| families.upstream_connections.with_label_values(&[tenant, kind]);
+    pub(super) fn new(families: Arc<Families>, name: &str) -> Self {
+        let owner = Arc::new(Owner::new(name));
+        let event = |event| Series::new(&families.pair_events, &[event], &owner);
         Self {
-            requests: Default::default(),
-            requests_family: families.requests.clone(),
-            duration: RouteLabel::ALL
-                .map(|route| families.duration.with_label_values(&[tenant, route.name()])),
-            upstream_duration: families.upstream_duration.with_label_values(&[tenant]),
-            overhead: families.overhead.with_label_values(&[tenant]),
-            bytes: [bytes("request"), bytes("response")],
-            opened: families.operations.with_label_values(&[tenant, "open"]),
-            sealed: families.operations.with_label_values(&[tenant, "seal"]),
-            failures: families.failures.clone(),
-            pairs: families.pairs.with_label_values(&[tenant]),
+            pairs: Series::new(&families.pairs, &[], &owner),
             pairs_created: event("created"),
             pairs_expired: event("expired"),
             pairs_evicted: event("evicted"),
-            pairing_refused: families.pairing_refused.clone(),
-            connections_new: connections("new"),
-            connections_reused: connections("reused"),
-            upstream_failures: families.upstream_failures.clone(),
-            retries: families.upstream_retries.with_label_values(&[tenant]),
-            ejections: families.peer_ejections.with_label_values(&[tenant]),
-            name,
+            traffic: OnceLock::new(),
+            families,
+            owner,
         }
+    }
+
+    fn traffic(&self) -> &Traffic {
+        self.traffic.get_or_init(|| Box::new(Traffic::new(&self.families, &self.owner)))
+    }
+
+    /// Whether nothing has happened yet.
+    pub fn is_idle(&self) -> bool {
+        self.traffic.get().is_none() && self.pairs.begun().is_none()
+    }
+
+    /// The tenant is removed: its series end, and what is counted from now on is not exported.
+    pub(super) fn end(&self) {
+        self.owner.end();
     }
 
     /// Counts a finished request.
     pub fn finished(&self, request: &Finished) {
-        let (route, class) = (request.route as usize, class(request.status));
-        let labels = [&*self.name, request.route.name(), CLASSES[class]];
-        let counter = &self.requests[route][class];
-        counter.get_or_init(|| self.requests_family.with_label_values(&labels)).inc();
-        self.duration[route].observe(request.total.as_secs_f64());
+        let traffic = self.traffic();
+        let route = request.route as usize;
+        traffic.requests[route][class(request.status)].inc();
+        traffic.duration[route].observe(request.total.as_secs_f64());
         if let Some(upstream) = request.upstream {
-            self.upstream_duration.observe(upstream.as_secs_f64());
+            traffic.upstream_duration.observe(upstream.as_secs_f64());
         }
         if let Some(overhead) = request.overhead {
-            self.overhead.observe(overhead.as_secs_f64());
+            traffic.overhead.observe(overhead.as_secs_f64());
         }
-        for (counters, bytes) in self.bytes.iter().zip([request.request, request.response]) {
+        for (counters, bytes) in traffic.bytes.iter().zip([request.request, request.response]) {
             counters.iter().zip(bytes).for_each(|(counter, bytes)| counter.inc_by(bytes));
         }
     }
 
     /// Counts messages.
     pub fn codec(&self, operation: Operation, messages: u64) {
+        let traffic = self.traffic();
         match operation {
-            Operation::Open => self.opened.inc_by(messages),
-            Operation::Seal => self.sealed.inc_by(messages),
+            Operation::Open => traffic.opened.inc_by(messages),
+            Operation::Seal => traffic.sealed.inc_by(messages),
         }
     }
 
     /// Counts a request that did not decode.
     pub fn codec_failed(&self, cause: &'static str) {
-        self.failures.with_label_values(&[&*self.name, cause]).inc();
+        self.traffic().failures.inc(cause);
     }
 
     /// Counts a pairing request that was refused.
     pub fn pairing_refused(&self, cause: &'static str) {
-        self.pairing_refused.with_label_values(&[&*self.name, cause]).inc();
+        self.traffic().pairing_refused.inc(cause);
+    }
+
+    /// Counts a request from an origin that is not allowed.
+    pub fn cors_refused(&self) {
+        self.traffic().cors_refused.inc();
     }
 
     /// Counts a connection that a request goes over.
     pub fn connected(&self, reused: bool) {
-        if reused { self.connections_reused.inc() } else { self.connections_new.inc() }
+        let traffic = self.traffic();
+        if reused { traffic.connections_reused.inc() } else { traffic.connections_new.inc() }
     }
 
     /// Counts an attempt at an upstream that failed.
     pub fn upstream_failed(&self, cause: &'static str, ejected: bool) {
-        self.upstream_failures.with_label_values(&[&*self.name, cause]).inc();
+        let traffic = self.traffic();
+        traffic.upstream_failures.inc(cause);
         if ejected {
-            self.ejections.inc();
+            traffic.ejections.inc();
         }
     }
 
     /// Counts an attempt after the first.
     pub fn retried(&self) {
-        self.retries.inc();
+        self.traffic().retries.inc();
     }
 
     /// What the status page samples, all since the start.
     pub fn totals(&self) -> Totals {
+        let pairs =
+            Totals { pairs: self.pairs.get(), created: self.pairs_created.get(), ..Totals::default() };
+        let Some(traffic) = self.traffic.get() else { return pairs };
         let count = |classes: std::ops::Range<usize>| {
-            let routes = self.requests.iter();
-            routes
+            traffic
+                .requests
+                .iter()
                 .flat_map(|route| &route[classes.clone()])
-                .filter_map(OnceLock::get)
-                .map(IntCounter::get)
+                .map(Series::<IntCounter>::get)
                 .sum()
         };
-        let sum = |counters: &[IntCounter; 2]| counters[0].get().max(counters[1].get());
+        let sum = |counters: &[Series<IntCounter>; 2]| counters[0].get().max(counters[1].get());
+        let proxied = traffic.duration[RouteLabel::PassThrough as usize..].iter().take(2);
         Totals {
             requests: count(0..6),
             refused: count(4..5),
             errors: count(5..6) + count(0..1),
-            duration: Buckets::sum(self.duration[RouteLabel::PassThrough as usize..].iter().take(2)),
-            overhead: Buckets::sum(std::iter::once(&self.overhead)),
-            received: sum(&self.bytes[0]),
-            sent: sum(&self.bytes[1]),
-            pairs: self.pairs.get(),
-            created: self.pairs_created.get(),
+            duration: Buckets::sum(proxied.filter_map(Series::begun)),
+            overhead: Buckets::sum(traffic.overhead.begun().into_iter()),
+            received: sum(&traffic.bytes[0]),
+            sent: sum(&traffic.bytes[1]),
+            ..pairs
         }
     }
 }

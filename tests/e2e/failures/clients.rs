@@ -230,7 +230,7 @@ fn a_client_that_stops_sending_is_408_after_the_read_timeout() {
         // ... and in the middle of a stream, where the upstream has been silent for as long as the client.
         let (mut wire, _) = half_an_upload(&trial, &session).await;
         let answer = wire.response(false).await.unwrap();
-        assert!(matches!(answer.status(), 408 | 504), "{answer:?}");
+        assert_eq!(answer.status(), 408, "{answer:?}");
         drop(wire);
         trial.recovers().await;
         assert!(trial.bad.seen().is_empty());

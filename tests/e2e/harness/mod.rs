@@ -2,9 +2,12 @@
 //! and clients that write bytes.
 
 mod body;
+mod known;
 mod process;
 mod relay;
+mod release;
 mod session;
+mod skips;
 mod tls;
 mod upstream;
 mod wire;
@@ -17,9 +20,12 @@ use std::{
 
 pub use self::{
     body::{Digest, Pattern, channel, digest},
-    process::{Process, output},
+    known::KnownPair,
+    process::{BINARY, Process, output},
     relay::{Relay, Setup},
+    release::release_binary,
     session::{HOST, Session, pairing},
+    skips::skip,
     tls::Authority,
     upstream::{Reply, Seen, Transport, Upstream, reply},
     wire::{End, Message, Wire},

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    path::Path,
     process::{Child, Command, Output, Stdio},
     sync::Arc,
     thread::JoinHandle,
@@ -13,8 +14,8 @@ use parking_lot::Mutex;
 pub const BINARY: &str = env!("CARGO_BIN_EXE_mte-relay");
 
 /// The binary, without any of this process's environment.
-fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(BINARY);
+fn command(binary: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(binary);
     command.args(arguments).env_clear().envs(environment.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -22,7 +23,7 @@ fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
 
 /// Runs the binary to its end: the exit code, what it wrote to stdout and to stderr.
 pub async fn output(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
-    let mut command = command(arguments, environment);
+    let mut command = command(BINARY.as_ref(), arguments, environment);
     let Output { status, stdout, stderr } =
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -39,24 +40,51 @@ pub struct Process {
 impl Process {
     /// Starts it and waits until it listens on `port`.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)], port: u16) -> Self {
-        let mut process = Self::spawn(arguments, environment);
-        let end = Instant::now() + Duration::from_secs(10);
+        Self::spawn(arguments, environment).listening(port)
+    }
+
+    /// The same with another binary, without an environment.
+    pub fn start_binary(binary: &Path, arguments: &[&str], port: u16) -> Self {
+        Self::of(command(binary, arguments, &[])).listening(port)
+    }
+
+    /// Starts it with a stdout that is somebody else's to read, and waits until it listens on `port`.
+    pub fn start_writing_to(stdout: impl Into<Stdio>, arguments: &[&str], port: u16) -> Self {
+        let mut command = command(BINARY.as_ref(), arguments, &[]);
+        command.stdout(stdout);
+        Self::of(command).listening(port)
+    }
+
+    /// Starts it after a shell's line, as in `ulimit -n 100`, and waits until it listens on `port`.
+    pub fn start_after(line: &str, arguments: &[&str], port: u16) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{line}; exec \"$0\" \"$@\""), BINARY]).args(arguments).env_clear();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::of(command).listening(port)
+    }
+
+    fn listening(mut self, port: u16) -> Self {
+        let end = Instant::now() + Duration::from_secs(60);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            if process.child.try_wait().unwrap().is_some() || Instant::now() > end {
-                panic!("the relay does not listen: {:?}", process.finish());
+            if self.child.try_wait().unwrap().is_some() || Instant::now() > end {
+                panic!("the relay does not listen: {:?}", self.finish());
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        process
+        self
     }
 
     /// Starts it.
     pub fn spawn(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = command(arguments, environment).spawn().unwrap();
+        Self::of(command(BINARY.as_ref(), arguments, environment))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
-        let streams: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        let readers = streams.map(|stream| {
+        let stdout = child.stdout.take().map(|stdout| Box::new(stdout) as Box<dyn Read + Send>);
+        let stderr = child.stderr.take().map(|stderr| Box::new(stderr) as Box<dyn Read + Send>);
+        let readers = [stdout, stderr].into_iter().flatten().map(|stream| {
             let output = output.clone();
             std::thread::spawn(move || {
                 let mut lines = BufReader::new(stream);
@@ -66,7 +94,11 @@ impl Process {
                 }
             })
         });
-        Self { child, output, readers: readers.into() }
+        Self { child, readers: readers.collect(), output }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, name: &str) {
@@ -77,6 +109,13 @@ impl Process {
     /// What it has written so far.
     pub fn output(&self) -> String {
         self.output.lock().clone()
+    }
+
+    /// Memory that it has in use now, in bytes.
+    pub fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
     }
 
     /// Its log so far, if it writes JSON.

@@ -10,6 +10,9 @@ use crate::harness::{HOST, Wire, channel, free_port, run};
 /// What does not move while a process runs.
 const CONSTANT: [&str; 2] = ["mte_relay_build_info", "mte_relay_pool_size"];
 
+/// It moves when nobody reads the log: see `blocked_log`.
+const DROPPED: &str = "mte_relay_log_lines_dropped_total";
+
 /// Whole seconds: a short test may take less.
 const CPU: &str = "process_cpu_seconds_total";
 
@@ -95,6 +98,7 @@ fn every_metric_moves() {
         }
         let expired = format!("mte_relay_pair_events_total{{event=\"expired\",tenant=\"{HOST}\"}}");
         site.until("pairs expire", async || site.metric(&expired).await > 0.0).await;
+        assert_eq!(site.admin("POST", "/reload", "", "").await.unwrap().status(), 401);
         moments.push(site.families().await);
 
         for (text, result) in [(more.as_str(), "ok"), ("  'broken.test': {upstream: 'ftp://x'}\n", "failed")]
@@ -114,6 +118,10 @@ fn every_metric_moves() {
             if name.starts_with("process_") {
                 // The system's figures: they move as they like.
                 assert!(values[0] > 0.0 || name == CPU, "{name}");
+                continue;
+            }
+            if name == DROPPED {
+                assert_eq!(values.last(), Some(&0.0), "every line was read");
                 continue;
             }
             let moved = values.iter().any(|value| *value != values[0]);

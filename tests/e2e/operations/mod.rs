@@ -1,10 +1,16 @@
 //! What operators do and see: reload, hand-over, the admin listener, logs and metrics, with the real binary.
 
 mod admin;
+mod admin_access;
+mod blocked_log;
+mod descriptors;
 mod handover;
 mod logs;
+mod many_tenants;
 mod metrics;
+mod refusals;
 mod reload;
+mod sockets;
 mod tools;
 mod upstreams;
 
@@ -146,7 +152,7 @@ impl Site {
         let mut wire = Wire::new(tokio::net::TcpStream::connect(("127.0.0.1", self.admin)).await.ok()?);
         let length = body.len();
         wire.send(format!(
-            "{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\ncontent-length: {length}\r\n{more}\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n{more}\r\n{body}"
         ))
         .await;
         wire.response(false).await.ok()

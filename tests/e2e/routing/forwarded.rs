@@ -23,14 +23,14 @@ fn hop_by_hop_headers_are_not_forwarded() {
         let upstream = Upstream::standard().await;
         let relay = Relay::of(&upstream).await;
         let lines = "te: trailers\r\nkeep-alive: timeout=5\r\nproxy-authorization: Basic eA==\r\n\
-                     proxy-connection: keep-alive\r\ntrailer: x\r\nhttp2-settings: AAA\r\nx-stays: 1\r\n";
+                     proxy-connection: keep-alive\r\ntrailer: x\r\nhttp2-settings: AAA\r\nreferer: 1\r\n";
         let (seen, _) = seen_with_clear(&relay, &upstream, lines).await;
         for name in
             ["te", "keep-alive", "proxy-authorization", "proxy-connection", "trailer", "http2-settings"]
         {
             assert_eq!(seen.header(name), None, "{name}");
         }
-        assert_eq!(seen.header("x-stays"), Some("1"));
+        assert_eq!(seen.header("referer"), Some("1"));
     });
 }
 
@@ -39,9 +39,9 @@ fn headers_that_connection_names_are_not_forwarded() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = Relay::of(&upstream).await;
-        let lines = "connection: keep-alive, X-Hop\r\nx-hop: 1\r\nx-stays: 1\r\n";
+        let lines = "connection: keep-alive, Referer\r\nreferer: 1\r\nuser-agent: 1\r\n";
         let (seen, _) = seen_with_clear(&relay, &upstream, lines).await;
-        assert_eq!((seen.header("x-hop"), seen.header("x-stays")), (None, Some("1")));
+        assert_eq!((seen.header("referer"), seen.header("user-agent")), (None, Some("1")));
     });
 }
 
@@ -58,17 +58,17 @@ fn the_relays_own_headers_are_not_forwarded() {
 }
 
 #[test]
-fn headers_that_override_the_request_pass_sealed_and_not_in_the_clear() {
+fn headers_that_override_the_request_are_not_forwarded_sealed_or_in_the_clear() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = Relay::of(&upstream).await;
         let names = ["x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url"];
-        for (which, passes) in [(EncodeHeaders::None, false), (EncodeHeaders::All, true)] {
+        for which in [EncodeHeaders::None, EncodeHeaders::All] {
             let client = relay.builder(HOST).encode_headers(which).build().unwrap();
             for name in names {
                 let request = Request::get("/").header(name, "/admin").body(Body::empty()).unwrap();
                 client.send(request).await.unwrap();
-                assert_eq!(upstream.last().header(name).is_some(), passes, "{name}");
+                assert_eq!(upstream.last().header(name), None, "{name}");
             }
         }
     });

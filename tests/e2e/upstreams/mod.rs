@@ -1,6 +1,8 @@
 //! Upstreams: several peers of a tenant and how they are chosen, their health, HTTP/2, and who shares a connection.
 
+mod addresses;
 mod balance;
+mod blame;
 mod health;
 mod http2;
 mod isolation;

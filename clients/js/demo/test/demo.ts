@@ -19,7 +19,7 @@ export interface Demo extends DemoProcess {
 }
 
 export async function startDemoProcess(): Promise<DemoProcess> {
-  const child = spawn(relayBinary()!, ["demo", "--stay"], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(relayBinary(), ["demo", "--stay"], { stdio: ["ignore", "pipe", "inherit"] });
   const stop = async () => {
     if (child.exitCode !== null) return;
     const exited = once(child, "exit");
@@ -38,7 +38,7 @@ export async function startDemo(): Promise<Demo> {
   const { url, stop } = await startDemoProcess();
   let browser: Browser;
   try {
-    browser = await chromium.launch({ executablePath: chromiumBinary()!, headless: true, args: ARGUMENTS });
+    browser = await chromium.launch({ executablePath: chromiumBinary(), headless: true, args: ARGUMENTS });
   } catch (error) {
     await stop();
     throw error;

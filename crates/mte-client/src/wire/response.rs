@@ -153,6 +153,9 @@ impl ResponseOpener {
             false => BodyOpener::nothing(),
             true => {
                 let length = sealed_length(&sealed)?;
+                // The body may be long in coming, and other responses move the direction on: no other epoch's secret
+                // is kept for it.
+                let secrets = secrets.narrowed_to(number + 1).map_err(ResponseError::Body)?;
                 BodyOpener::new(secrets, self.encode_type, number + 1, length, self.max_mte_body)
             }
         };

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::Write as _;
 
+use mte_codec::WipingBuffer;
+
 use super::{AUTHORITY, METHOD, REQUEST, STATUS};
 
 /// Writes the JSON of a sealed header map (docs/protocol.md, sections 3 and 4).
@@ -11,7 +13,7 @@ use super::{AUTHORITY, METHOD, REQUEST, STATUS};
 /// the caller's to know, and the reader's to check. A name that is given twice replaces the first for the
 /// reader: join values with [`joined`](Self::joined).
 pub struct SealedHeadersWriter {
-    json: Vec<u8>,
+    json: WipingBuffer,
 }
 
 impl SealedHeadersWriter {
@@ -21,9 +23,10 @@ impl SealedHeadersWriter {
     }
 
     /// An empty map behind what `buffer` holds already.
-    pub fn in_buffer(mut buffer: Vec<u8>) -> Self {
-        buffer.push(b'{');
-        Self { json: buffer }
+    pub fn in_buffer(buffer: Vec<u8>) -> Self {
+        let mut json = WipingBuffer::from(buffer);
+        json.extend_from_slice(b"{");
+        Self { json }
     }
 
     /// Adds a header.
@@ -40,7 +43,7 @@ impl SealedHeadersWriter {
             }
             self.escaped(value);
         }
-        self.json.push(b'"');
+        self.json.extend_from_slice(b"\"");
     }
 
     /// Binds the request's method.
@@ -66,22 +69,22 @@ impl SealedHeadersWriter {
 
     /// Closes the map and gives back the buffer.
     pub fn finish(mut self) -> Vec<u8> {
-        self.json.push(b'}');
-        self.json
+        self.json.extend_from_slice(b"}");
+        self.json.into_vec()
     }
 
     fn number(&mut self, name: &str, number: u64) {
         self.name(name);
-        // Writing to a Vec never fails.
+        // Writing to memory never fails.
         let _ = write!(self.json, "{number}\"");
     }
 
     /// Writes `"name":"`.
     fn name(&mut self, name: &str) {
         if self.json.last() != Some(&b'{') {
-            self.json.push(b',');
+            self.json.extend_from_slice(b",");
         }
-        self.json.push(b'"');
+        self.json.extend_from_slice(b"\"");
         let start = self.json.len();
         self.escaped(name.as_bytes());
         self.json[start..].make_ascii_lowercase();
@@ -97,10 +100,10 @@ impl SealedHeadersWriter {
             self.json.extend_from_slice(run);
             let Some((&byte, tail)) = tail.split_first() else { return };
             match byte {
-                b'"' | b'\\' => self.json.extend([b'\\', byte]),
-                0x80.. => self.json.extend([0xc0 | byte >> 6, 0x80 | byte & 0x3f]),
+                b'"' | b'\\' => self.json.extend_from_slice(&[b'\\', byte]),
+                0x80.. => self.json.extend_from_slice(&[0xc0 | byte >> 6, 0x80 | byte & 0x3f]),
                 _ => {
-                    // Writing to a Vec never fails.
+                    // Writing to memory never fails.
                     let _ = write!(self.json, "\\u{byte:04x}");
                 }
             }

@@ -2,6 +2,7 @@
 //! it, and no other.
 
 mod connection;
+mod ends;
 mod fields;
 mod wire;
 

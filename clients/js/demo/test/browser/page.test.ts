@@ -1,11 +1,8 @@
 import { mkdirSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { chromiumBinary } from "../../../packages/client/test/support/browser.js";
-import { relayBinary } from "../../../packages/client/test/support/relay-process.js";
 import { type Demo, startDemo } from "../demo.js";
 
-const missing = chromiumBinary() === undefined || relayBinary() === undefined;
 const SECRET = "one moth";
 
 /** The text of one of the six views, once the exchange that is shown is over. */
@@ -29,7 +26,7 @@ async function send(page: Page, order: string, outcome: RegExp): Promise<string>
   return begin(page, () => page.locator("#send").click(), outcome);
 }
 
-describe.skipIf(missing)("the demo's page", () => {
+describe("the demo's page", () => {
   let demo: Demo;
   let page: Page;
   beforeAll(async () => {

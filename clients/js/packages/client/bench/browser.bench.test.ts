@@ -6,12 +6,11 @@
 import { readFileSync } from "node:fs";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type BrowserSession, bundle, chromiumBinary, PAGE, startBrowser } from "../test/support/browser.js";
+import { type BrowserSession, bundle, PAGE, startBrowser } from "../test/support/browser.js";
 import type { PageGlobals } from "../test/support/page.js";
-import { type RelayProcess, relayBinary, startRelay } from "../test/support/relay-process.js";
+import { type RelayProcess, startRelay } from "../test/support/relay-process.js";
 import { startUpstream, type Upstream } from "../test/support/upstream.js";
 
-const missing = chromiumBinary() === undefined || relayBinary() === undefined;
 const GIB = 1 << 30;
 const SIZES = [
   { name: "1 KiB", bytes: 1 << 10, rounds: 100 },
@@ -87,7 +86,7 @@ async function memory(browser: Browser, type: string): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0) / 1024;
 }
 
-describe.skipIf(missing)("in a browser", () => {
+describe("in a browser", () => {
   let browser: BrowserSession;
   let upstream: Upstream;
   let relay: RelayProcess;

@@ -1,15 +1,13 @@
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type BrowserSession, bundle, chromiumBinary, startBrowser } from "../support/browser.js";
+import { type BrowserSession, bundle, startBrowser } from "../support/browser.js";
 import { type Certificate, makeCertificate } from "../support/certificate.js";
 import type { PageGlobals } from "../support/page.js";
-import { type RelayProcess, relayBinary, startRelay } from "../support/relay-process.js";
+import { type RelayProcess, startRelay } from "../support/relay-process.js";
 import { startTamperProxy, type TamperProxy } from "../support/tamper.js";
 import { type Echo, pause, startUpstream, type Upstream } from "../support/upstream.js";
 
-const missing = chromiumBinary() === undefined || relayBinary() === undefined;
-
-describe.skipIf(missing)("in a browser, over TLS, from a page of another origin,", () => {
+describe("in a browser, over TLS, from a page of another origin,", () => {
   let certificate: Certificate;
   let upstream: Upstream;
   let relay: RelayProcess;

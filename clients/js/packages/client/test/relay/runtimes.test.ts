@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { expect, it } from "vitest";
 import { bundle } from "../support/browser.js";
 import { describeWithRelay } from "../support/session.js";
+import { skip } from "../support/skips.js";
 
 const run = promisify(execFile);
 const runtimes = [
@@ -25,7 +26,9 @@ function exists(command: string): boolean {
 
 describeWithRelay("the client, as one file,", {}, (session) => {
   for (const { name, command, options } of runtimes) {
-    it.skipIf(!exists(command))(`does in ${name} what it does anywhere`, async () => {
+    const missing = !exists(command);
+    if (missing) skip(`the client in ${name}`, `there is no ${command} on this machine`);
+    it.skipIf(missing)(`does in ${name} what it does anywhere`, async () => {
       const directory = mkdtempSync(join(tmpdir(), "mte-runtime-"));
       const file = join(directory, "runtime.mjs");
       writeFileSync(file, await bundle(new URL("../support/runtime.ts", import.meta.url)));

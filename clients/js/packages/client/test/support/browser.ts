@@ -26,13 +26,14 @@ export const ARGUMENTS = [
 export const PAGE =
   '<!doctype html><meta charset="utf-8"><title>test</title><script type="module" src="/page.js"></script>';
 
-/** Chromium's binary, where there is one. */
-export function chromiumBinary(): string | undefined {
+/** Chromium's binary. */
+export function chromiumBinary(): string {
   const given = process.env.CHROMIUM_BIN;
   if (given) return given;
-  return ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((path) =>
-    existsSync(path),
-  );
+  const usual = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+  const binary = usual.find((path) => existsSync(path));
+  if (binary === undefined) throw new Error("no Chromium: install it, or set CHROMIUM_BIN");
+  return binary;
 }
 
 export interface BrowserSession {
@@ -52,7 +53,6 @@ export async function startBrowser(
   certificate?: Certificate,
 ): Promise<BrowserSession> {
   const executablePath = chromiumBinary();
-  if (executablePath === undefined) throw new Error("no Chromium: install it, or set CHROMIUM_BIN");
   const script = await bundle(new URL("./page.ts", import.meta.url));
   const served: Record<string, string> = { "/page.js": script, ...files };
   const serve: RequestListener = (request, response) => {

@@ -13,13 +13,14 @@ import { close, listen, pause } from "./upstream.js";
 
 const root = fileURLToPath(new URL("../../../../../../", import.meta.url));
 
-/** The relay's binary, where there is one. */
-export function relayBinary(): string | undefined {
+/** The relay's binary. */
+export function relayBinary(): string {
   const given = process.env.MTE_RELAY_BIN;
   if (given) return given;
-  return [`${root}target/release/mte-relay`, `${root}target/debug/mte-relay`].find((path) =>
-    existsSync(path),
-  );
+  const builds = [`${root}target/release/mte-relay`, `${root}target/debug/mte-relay`];
+  const binary = builds.find((path) => existsSync(path));
+  if (binary === undefined) throw new Error("no relay: build it with `cargo build`, or set MTE_RELAY_BIN");
+  return binary;
 }
 
 export interface RelayOptions {
@@ -44,8 +45,6 @@ export interface RelayProcess {
 
 export async function startRelay(options: RelayOptions): Promise<RelayProcess> {
   const binary = relayBinary();
-  if (binary === undefined)
-    throw new Error("no relay: build it with `cargo build --release`, or set MTE_RELAY_BIN");
   const directory = mkdtempSync(join(tmpdir(), "mte-relay-test-"));
   const config = join(directory, "relay.yaml");
   const port = await freePort();

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe } from "vitest";
 import { createRelayClient, type RelayClient } from "../../src/index.js";
-import { type RelayOptions, type RelayProcess, relayBinary, startRelay } from "./relay-process.js";
+import { type RelayOptions, type RelayProcess, startRelay } from "./relay-process.js";
 import { type Echo, startUpstream, type Upstream } from "./upstream.js";
 
 /** What is there while the tests run. */
@@ -13,13 +13,13 @@ export interface Session {
   client: RelayClient;
 }
 
-/** Describes what needs the relay; skipped where there is no binary of it. */
+/** Describes what needs the relay. */
 export function describeWithRelay(
   name: string,
   options: Omit<RelayOptions, "upstreamPort">,
   tests: (session: Session) => void,
 ): void {
-  describe.skipIf(relayBinary() === undefined)(name, () => {
+  describe(name, () => {
     const session = {} as Session;
     beforeAll(async () => {
       session.upstream = await startUpstream();

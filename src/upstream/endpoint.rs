@@ -1,6 +1,7 @@
-//! What is known of a peer's health: from active checks, and from requests. It outlives a reload.
+//! What is known of one address of a peer: from active checks, and from requests.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -10,24 +11,22 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::config::{EjectionSettings, HealthSettings};
-
-use super::{Addresses, UpstreamUrl};
+use super::{Ejection, HealthChecks};
 
 /// An ejection lasts at most so many times the configured time.
 const LONGEST_EJECTION: u32 = 10;
 
-/// How a peer stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How an endpoint stands; the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
-    /// No check says otherwise.
-    Unchecked,
     /// Its checks succeed.
     Healthy,
-    /// Its checks fail.
-    Unhealthy,
+    /// No check says otherwise.
+    Unchecked,
     /// Requests to it failed: it is left alone for a while.
     Ejected,
+    /// Its checks fail.
+    Unhealthy,
 }
 
 impl Health {
@@ -42,11 +41,11 @@ impl Health {
     }
 }
 
-/// The lasting state of one peer of one tenant.
+/// One address of one peer of one tenant.
 #[derive(Debug)]
-pub struct PeerState {
-    /// Its addresses.
-    pub addresses: Addresses,
+pub struct Endpoint {
+    /// The address; `None` stands for a name that is not resolved yet.
+    pub address: Option<SocketAddr>,
     in_flight: AtomicUsize,
     checking: AtomicBool,
     inner: Mutex<Inner>,
@@ -70,11 +69,11 @@ struct Inner {
     generation: u64,
 }
 
-impl PeerState {
-    /// Nothing is known yet.
-    pub fn new(url: UpstreamUrl) -> Self {
+impl Endpoint {
+    /// Nothing is known of it yet.
+    pub fn new(address: Option<SocketAddr>) -> Self {
         Self {
-            addresses: Addresses::new(url),
+            address,
             in_flight: AtomicUsize::new(0),
             checking: AtomicBool::new(false),
             inner: Mutex::default(),
@@ -120,8 +119,8 @@ impl PeerState {
         }
     }
 
-    /// A request failed; `true` if the peer is ejected for it.
-    pub fn failed(&self, ejection: &EjectionSettings, why: &str) -> bool {
+    /// A request failed; `true` if the endpoint is ejected for it.
+    pub fn failed(&self, ejection: &Ejection, why: &str) -> bool {
         let now = Instant::now();
         let mut inner = self.inner.lock();
         inner.failures = inner.failures.saturating_add(1);
@@ -132,12 +131,13 @@ impl PeerState {
         }
         inner.ejections = inner.ejections.saturating_add(1);
         let times = 1_u32.checked_shl(inner.ejections - 1).unwrap_or(LONGEST_EJECTION).min(LONGEST_EJECTION);
-        inner.ejected_until = Some(now + ejection.time.0 * times);
-        inner.failures = 0;
+        inner.ejected_until = Some(now + ejection.time * times);
+        // Until a request succeeds, the next failure after the ejection is enough for another.
+        inner.failures = ejection.failures - 1;
         true
     }
 
-    /// Whether a check is due; the caller makes it then, and tells [`PeerState::checked`] with the generation.
+    /// Whether a check is due; the caller makes it then, and tells [`Endpoint::checked`] with the generation.
     pub fn take_check(&self, interval: Duration) -> Option<u64> {
         let now = Instant::now();
         let mut inner = self.inner.lock();
@@ -149,11 +149,16 @@ impl PeerState {
         Some(inner.generation)
     }
 
+    /// A check that was due could not be made.
+    pub fn unchecked(&self) {
+        self.checking.store(false, Ordering::Relaxed);
+    }
+
     /// Takes a check's outcome; the new verdict if it changed.
     pub fn checked(
         &self,
         generation: u64,
-        settings: &HealthSettings,
+        settings: &HealthChecks,
         outcome: Result<(), String>,
     ) -> Option<bool> {
         self.checking.store(false, Ordering::Relaxed);
@@ -193,9 +198,17 @@ impl PeerState {
     }
 }
 
-/// One request at a peer.
+/// One request at an endpoint.
 #[derive(Debug)]
-pub struct InUse(Arc<PeerState>);
+pub struct InUse(Arc<Endpoint>);
+
+impl std::ops::Deref for InUse {
+    type Target = Endpoint;
+
+    fn deref(&self) -> &Endpoint {
+        &self.0
+    }
+}
 
 impl Drop for InUse {
     fn drop(&mut self) {
@@ -206,15 +219,15 @@ impl Drop for InUse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Span;
+    use crate::upstream::tests::health_checks;
 
-    fn state() -> PeerState {
-        PeerState::new("http://127.0.0.1:1".parse().unwrap())
+    fn state() -> Endpoint {
+        Endpoint::new(Some(([127, 0, 0, 1], 1).into()))
     }
 
     #[test]
     fn the_first_check_decides_and_later_ones_must_agree_in_a_row() {
-        let (state, settings) = (state(), HealthSettings::default());
+        let (state, settings) = (state(), health_checks());
         assert_eq!(state.checked(0, &settings, Ok(())), Some(true));
         assert_eq!(state.checked(0, &settings, Err("refused".into())), None);
         assert_eq!(state.checked(0, &settings, Ok(())), None);
@@ -227,8 +240,7 @@ mod tests {
 
     #[test]
     fn failures_in_a_row_eject_for_a_while_and_a_success_between_them_does_not_count() {
-        let (state, settings) =
-            (state(), EjectionSettings { failures: 2, time: Span(Duration::from_millis(20)) });
+        let (state, settings) = (state(), Ejection { failures: 2, time: Duration::from_millis(20) });
         assert!(!state.failed(&settings, "reset"));
         state.succeeded();
         assert!(!state.failed(&settings, "reset"));
@@ -239,15 +251,28 @@ mod tests {
     }
 
     #[test]
+    fn the_first_failure_after_an_ejection_is_enough_for_another_until_a_request_succeeds() {
+        let (state, settings) = (state(), Ejection { failures: 3, time: Duration::from_millis(1) });
+        let fail = |times| (0..times).map(|_| state.failed(&settings, "reset")).collect::<Vec<_>>();
+        let pause = || std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(fail(3), [false, false, true]);
+        pause();
+        assert_eq!(fail(1), [true]);
+        pause();
+        state.succeeded();
+        assert_eq!(fail(3), [false, false, true]);
+    }
+
+    #[test]
     fn ejection_can_be_turned_off() {
-        let (state, settings) = (state(), EjectionSettings { failures: 0, ..EjectionSettings::default() });
+        let (state, settings) = (state(), Ejection { failures: 0, time: Duration::from_secs(10) });
         assert!((0..100).all(|_| !state.failed(&settings, "reset")));
     }
 
     #[test]
     fn a_check_that_was_under_way_when_checks_were_taken_out_says_nothing() {
-        let state = PeerState::new("http://127.0.0.1:9000".parse().unwrap());
-        let settings = HealthSettings::default();
+        let state = state();
+        let settings = health_checks();
         let generation = state.take_check(Duration::ZERO).unwrap();
         state.forget_checks();
         assert_eq!(state.checked(generation, &settings, Err("no answer".into())), None);

@@ -1,0 +1,157 @@
+//! The admin listener's sockets and connections.
+//!
+//! It answers when the clients of the relay have used up all descriptors: see [`Reserve`]. A connection does not last, so
+//! that idle ones cannot use up those that there may be.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::Path,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, UnixListener},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
+};
+
+use super::{Admin, Transport, routes};
+use crate::{descriptors, private_socket};
+
+/// A successor waits this long between attempts at an address that its predecessor still has.
+const RETRY: Duration = Duration::from_millis(50);
+/// A request's head may take this long, and the wait for the next one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// After this time a connection is closed with the answer to its request.
+const LIFETIME: Duration = Duration::from_secs(60);
+/// That answer may take this long.
+const LAST_ANSWER: Duration = Duration::from_secs(30);
+/// Connections at a time, on each of the two sockets; more wait to be accepted.
+const MAX_CONNECTIONS: usize = 64;
+/// Without a descriptor even in reserve, the next attempt is made after this time.
+const REST: Duration = Duration::from_millis(100);
+/// That connections cannot be accepted is said this often.
+const SAID_EVERY: Duration = Duration::from_secs(10);
+
+/// One of the two sockets.
+enum Listener {
+    Tcp(TcpListener),
+    Socket(UnixListener),
+}
+
+/// A connection to one of them.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+impl Listener {
+    fn tcp(address: SocketAddr) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener).map(Self::Tcp)
+    }
+
+    fn socket(path: &Path) -> io::Result<Self> {
+        let listener = private_socket::listen(path).map_err(io::Error::other)?;
+        UnixListener::from_std(listener).map(Self::Socket)
+    }
+
+    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Transport)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, client) = listener.accept().await?;
+                let transport = Transport::Tcp { client: client.ip(), local: stream.local_addr()?.ip() };
+                Ok((Box::new(stream), transport))
+            }
+            Self::Socket(listener) => Ok((Box::new(listener.accept().await?.0), Transport::Socket)),
+        }
+    }
+}
+
+pub(super) async fn over_tcp(address: SocketAddr, required: bool, admin: &Arc<Admin>) {
+    let hint = if required { "trying on" } else { "trying on; admin.address chooses another" };
+    let what = format!("listener cannot listen on {address}");
+    let listener = persistently(&what, hint, || Listener::tcp(address)).await;
+    log::info!("the admin listener listens on {address}");
+    serve(listener, admin).await;
+}
+
+pub(super) async fn over_socket(path: &Path, admin: &Arc<Admin>) {
+    let listener = persistently("socket cannot be made", "trying on", || Listener::socket(path)).await;
+    log::info!("the admin socket is {}", path.display());
+    serve(listener, admin).await;
+}
+
+/// Listens as soon as that is possible: a predecessor may still be there.
+async fn persistently(what: &str, hint: &str, listen: impl Fn() -> io::Result<Listener>) -> Listener {
+    let mut said = false;
+    loop {
+        match listen() {
+            Ok(listener) => return listener,
+            Err(error) if !said => {
+                log::warn!("the admin {what}: {error}; {hint}");
+                said = true;
+            }
+            Err(_) => {}
+        }
+        sleep(RETRY).await;
+    }
+}
+
+/// Accepts connections and serves them, until dropped.
+async fn serve(listener: Listener, admin: &Arc<Admin>) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut said: Option<Instant> = None;
+    loop {
+        // It is never closed.
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let accepted = loop {
+            match listener.accept().await {
+                // One is given back to the system, and taken again by the next attempt, at once.
+                Err(error) if descriptors::are_exhausted(&error) && admin.reserve.release() => {}
+                accepted => break accepted,
+            }
+        };
+        match accepted {
+            Ok((stream, transport)) => {
+                tokio::spawn(connection(stream, transport, admin.clone(), place));
+            }
+            Err(error) => {
+                if said.is_none_or(|at| at.elapsed() > SAID_EVERY) {
+                    log::warn!("the admin listener cannot accept a connection: {error}");
+                    said = Some(Instant::now());
+                }
+                sleep(REST).await;
+                admin.reserve.fill();
+            }
+        }
+    }
+}
+
+async fn connection(
+    stream: Box<dyn Stream>,
+    transport: Transport,
+    admin: Arc<Admin>,
+    _place: OwnedSemaphorePermit,
+) {
+    {
+        let service = service_fn(|request| routes::answer(request, transport, &admin));
+        let served = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut served = pin!(served);
+        // A connection that ends badly is its client's affair.
+        if timeout(LIFETIME, served.as_mut()).await.is_err() {
+            served.as_mut().graceful_shutdown();
+            let _ = timeout(LAST_ANSWER, served).await;
+        }
+    }
+    // Its descriptor is free now.
+    admin.reserve.fill();
+}

@@ -1,0 +1,142 @@
+//! How many connections there are: in all, and by client network. What is beyond is closed before anything is read from it,
+//! counted, and told in the log once a second at most.
+//!
+//! A client is known by its connection's other end, or by what a PROXY header says. A trusted proxy that sends none is counted
+//! in all only: its clients cannot be told apart before their requests.
+//!
+//! HTTP/2 brings many requests over one connection. Requests may be as many as connections: then what a request costs is
+//! paid so many times at most, whatever the version.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+use std::time::Instant;
+
+use crate::{
+    config::Limits,
+    limits::{Counted, Tally},
+    rate::Network,
+};
+
+/// Beyond `limits.connections`, as a label.
+pub(super) const ALL: &str = "connection_limit";
+/// Beyond `limits.connections_per_network`, as a label.
+pub(super) const NETWORK: &str = "network_limit";
+
+/// As many requests as may be are in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooManyRequests;
+
+/// The connections of one relay.
+#[derive(Debug)]
+pub struct Connections {
+    open: AtomicUsize,
+    by_network: Arc<Tally<Network>>,
+    /// Of HTTP/2 only.
+    requests_by_network: Arc<Tally<Network>>,
+    /// What the process has file descriptors for.
+    room: AtomicUsize,
+    started: Instant,
+    /// The second after which the last refusal was logged.
+    logged: AtomicU64,
+    unlogged: AtomicU64,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self {
+            open: AtomicUsize::new(0),
+            by_network: Arc::default(),
+            requests_by_network: Arc::default(),
+            room: AtomicUsize::new(usize::MAX),
+            started: Instant::now(),
+            logged: AtomicU64::new(0),
+            unlogged: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Connections {
+    /// The process has descriptors for so many.
+    pub fn set_room(&self, room: usize) {
+        self.room.store(room, Ordering::Relaxed);
+    }
+
+    /// As many as there may be, of connections and of requests.
+    fn max(&self, limits: &Limits) -> usize {
+        limits.connections.min(self.room.load(Ordering::Relaxed))
+    }
+
+    /// Counts a connection that was accepted; `None` if there are as many as may be.
+    pub(super) fn open(self: &Arc<Self>, limits: &Limits) -> Option<Slot> {
+        let max = self.max(limits);
+        let fits = |open: usize| (open < max).then_some(open + 1);
+        self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
+        Some(Slot { connections: self.clone(), network: None })
+    }
+
+    /// Lets a request in; `in_flight` are the requests of all, this one included. One that shares its connection counts for
+    /// its `network` until what is returned is dropped: others count with their connection.
+    ///
+    /// # Errors
+    /// [`TooManyRequests`].
+    pub fn request(
+        &self,
+        network: Option<Network>,
+        in_flight: usize,
+        limits: &Limits,
+    ) -> Result<Option<Counted<Network>>, TooManyRequests> {
+        if in_flight > self.max(limits) {
+            return Err(TooManyRequests);
+        }
+        let Some(network) = network else { return Ok(None) };
+        let counted = self.requests_by_network.enter(network, limits.connections_per_network);
+        counted.map(Some).ok_or(TooManyRequests)
+    }
+
+    /// Whether a refusal is to be logged now, and how many were not before it.
+    pub(super) fn log_refusal(&self) -> Option<u64> {
+        let now = self.started.elapsed().as_secs() + 1;
+        if self.logged.swap(now, Ordering::Relaxed) == now {
+            self.unlogged.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(self.unlogged.swap(0, Ordering::Relaxed))
+    }
+}
+
+/// One connection, counted until this is dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    connections: Arc<Connections>,
+    network: Option<Counted<Network>>,
+}
+
+impl Slot {
+    /// Counts it for its client's network as well; `false` if that has as many as may be.
+    #[must_use]
+    pub(super) fn enter(&mut self, network: Network, limits: &Limits) -> bool {
+        self.network = self.connections.by_network.enter(network, limits.connections_per_network);
+        self.network.is_some()
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.connections.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_refusals_is_logged_once_a_second() {
+        let connections = Connections::default();
+        let logged: Vec<_> = (0..10_000).filter_map(|_| connections.log_refusal()).collect();
+        assert!((1..100).contains(&logged.len()), "{logged:?}");
+        assert_eq!(logged[0], 0);
+    }
+}

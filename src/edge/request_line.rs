@@ -1,0 +1,63 @@
+//! The request line of an HTTP/1.1 head, as it comes.
+//!
+//! Pingora mends a line that does not parse: it percent-encodes blanks and control characters in the target, and nothing
+//! of what came is left to be looked at afterwards. Whoever reads the line in another way (cutting it at the first or at
+//! the last blank) would take another target. So blanks are counted here, below Pingora; it is the gateway that refuses.
+
+/// A line has two blanks: between method, target and version.
+const BLANKS: u32 = 2;
+
+/// One request line.
+#[derive(Debug, Default)]
+pub(super) struct RequestLine {
+    /// Something other than an empty line has come.
+    begun: bool,
+    ended: bool,
+    blanks: u32,
+    stray: bool,
+}
+
+impl RequestLine {
+    /// Reads on; whether there is a blank too many, or a control character, so far.
+    pub(super) fn read(&mut self, part: &[u8]) -> bool {
+        for byte in part {
+            if self.ended {
+                break;
+            }
+            match byte {
+                // Empty lines before it are ignored (RFC 9112, section 2.2).
+                b'\r' | b'\n' if !self.begun => continue,
+                b'\n' => self.ended = true,
+                b'\r' => {}
+                b' ' => self.blanks += 1,
+                byte if byte.is_ascii_control() => self.stray = true,
+                _ => {}
+            }
+            self.begun = true;
+        }
+        self.stray |= self.blanks > BLANKS;
+        self.stray
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_two_blanks_however_it_is_cut() {
+        for (line, stray) in [
+            ("GET / HTTP/1.1\r\nhost: a b c d\r\n\r\n", false),
+            ("\r\n\r\nGET / HTTP/1.1\r\n", false),
+            ("GET /a b HTTP/1.1\r\n", true),
+            ("GET  / HTTP/1.1\r\n", true),
+            ("GET / HTTP/1.1 \r\n", true),
+            ("GET /a\tb HTTP/1.1\r\n", true),
+        ] {
+            assert_eq!(RequestLine::default().read(line.as_bytes()), stray, "{line:?}");
+            let mut cut = RequestLine::default();
+            let last = line.bytes().map(|byte| cut.read(&[byte])).last();
+            assert_eq!(last, Some(stray), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! How long a client may take with a body that the relay holds in memory.
+//!
+//! Three limits hold at once: a time for the whole body, a time without a byte, and a minimum rate. The rate is an
+//! allowance: it begins at the grace, waiting uses it up, and every byte that arrives gives some back, up to the grace. So a
+//! client cannot save up an allowance with a large first part and then send a byte a second.
+
+use std::time::Duration;
+
+use crate::config::Timeouts;
+
+/// Bytes per second that a client must send once its grace is used up.
+pub const MIN_RATE: u32 = 1_024;
+
+/// A client that sends nothing, or less than [`MIN_RATE`], is waited for this long in all.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The time that one body may still take. It counts the time spent waiting for the client, nothing else.
+#[derive(Debug, Clone)]
+pub struct BodyDeadline {
+    /// For the rest of the body.
+    total: Duration,
+    /// Without a byte.
+    silence: Duration,
+    /// Below the minimum rate.
+    allowance: Duration,
+    grace: Duration,
+    waited: Duration,
+}
+
+impl BodyDeadline {
+    /// The limits of a body that is read into memory before anything is done with it: `timeouts.body` for all of it,
+    /// `timeouts.read` without a byte.
+    pub fn gathered(timeouts: &Timeouts) -> Self {
+        let grace = GRACE.min(timeouts.read);
+        Self { total: timeouts.body, silence: timeouts.read, allowance: grace, grace, waited: Duration::ZERO }
+    }
+
+    /// How long the next bytes may take; zero if the time is up.
+    pub fn remaining(&self) -> Duration {
+        self.total.saturating_sub(self.waited).min(self.silence).min(self.allowance)
+    }
+
+    /// Counts a wait, and the bytes that ended it.
+    pub fn waited(&mut self, time: Duration, bytes: usize) {
+        self.waited += time;
+        let earned = Duration::from_secs(bytes as u64) / MIN_RATE;
+        self.allowance = self.allowance.saturating_sub(time).saturating_add(earned).min(self.grace);
+    }
+
+    /// How long the client was waited for so far.
+    pub fn waited_in_all(&self) -> Duration {
+        self.waited
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deadline(total: u64) -> BodyDeadline {
+        let seconds = Duration::from_secs;
+        let timeouts = Timeouts {
+            connect: seconds(5),
+            read: seconds(60),
+            write: seconds(60),
+            idle: seconds(60),
+            headers: seconds(10),
+            body: seconds(total),
+            drain: seconds(30),
+        };
+        BodyDeadline::gathered(&timeouts)
+    }
+
+    /// How long a client lasts that sends `bytes` every `pause`.
+    fn lasts(mut deadline: BodyDeadline, bytes: usize, pause: Duration) -> Duration {
+        while deadline.remaining() > pause && deadline.waited_in_all() < Duration::from_secs(1_000) {
+            deadline.waited(pause, bytes);
+        }
+        deadline.waited_in_all() + deadline.remaining()
+    }
+
+    #[test]
+    fn a_trickle_ends_with_its_grace_and_a_large_first_part_buys_no_more() {
+        let pause = Duration::from_millis(600);
+        let trickled = lasts(deadline(30), 1, pause);
+        assert!((GRACE..GRACE + pause).contains(&trickled), "{trickled:?}");
+        let mut generous = deadline(30);
+        generous.waited(Duration::from_millis(5), 800_000);
+        let trickled = lasts(generous, 1, pause);
+        assert!((GRACE..GRACE + pause).contains(&trickled), "{trickled:?}");
+    }
+
+    #[test]
+    fn a_client_above_the_minimum_rate_has_the_time_of_a_whole_body() {
+        let pause = Duration::from_millis(500);
+        assert_eq!(lasts(deadline(30), 2_048, pause), Duration::from_secs(30));
+        assert_eq!(lasts(deadline(3), 1 << 20, pause), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_stall_within_the_grace_is_forgiven_once_bytes_have_come() {
+        let mut deadline = deadline(1_000);
+        for _ in 0..10 {
+            assert!(deadline.remaining() > Duration::from_secs(8));
+            deadline.waited(Duration::from_secs(8), 16 << 10);
+        }
+    }
+}

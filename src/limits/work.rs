@@ -1,0 +1,87 @@
+//! Cores for work that clients can ask for without having proven anything: the key exchanges of pairing. At most half of
+//! the workers do it at a time, so that requests of paired clients go on; a bounded number of exchanges waits its turn, and
+//! what is beyond is refused at once.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Pairs that may wait for each core: a fraction of a second's work.
+const WAITING_PER_CORE: usize = 2_048;
+
+/// Too much waits already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueFull;
+
+/// The queue of one relay.
+#[derive(Debug)]
+pub struct WorkQueue {
+    cores: Semaphore,
+    waiting: AtomicUsize,
+    max_waiting: usize,
+}
+
+impl WorkQueue {
+    /// A queue for a relay with so many workers.
+    pub fn new(workers: usize) -> Self {
+        let cores = workers.div_ceil(2).max(1);
+        Self::with(cores, cores * WAITING_PER_CORE)
+    }
+
+    fn with(cores: usize, max_waiting: usize) -> Self {
+        Self { cores: Semaphore::new(cores), waiting: AtomicUsize::new(0), max_waiting }
+    }
+
+    /// A core for making `pairs` pairs, until the permit is dropped.
+    ///
+    /// # Errors
+    /// [`QueueFull`] if more would wait than may.
+    pub async fn core(&self, pairs: usize) -> Result<SemaphorePermit<'_>, QueueFull> {
+        if let Ok(permit) = self.cores.try_acquire() {
+            return Ok(permit);
+        }
+        let fits = |waiting: usize| waiting.checked_add(pairs).filter(|sum| *sum <= self.max_waiting);
+        self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map_err(|_| QueueFull)?;
+        // Given back if the request goes away while it waits, too.
+        let _waits = Waits(&self.waiting, pairs);
+        self.cores.acquire().await.map_err(|_| QueueFull)
+    }
+}
+
+struct Waits<'a>(&'a AtomicUsize, usize);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn half_of_the_workers_at_most_make_pairs() {
+        for (workers, cores) in [(1, 1), (2, 1), (5, 3)] {
+            let queue = WorkQueue::new(workers);
+            let taken: Vec<_> = (0..workers).filter_map(|_| queue.core(1).now_or_never()).collect();
+            assert_eq!(taken.len(), cores, "of {workers}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_and_gets_its_turn() {
+        let queue = WorkQueue::with(1, 10);
+        let first = queue.core(1).await.unwrap();
+        let mut second = Box::pin(queue.core(8));
+        assert!((&mut second).now_or_never().is_none());
+        assert_eq!(queue.core(3).await.unwrap_err(), QueueFull);
+        let third = Box::pin(queue.core(2));
+        drop(third);
+        drop(first);
+        assert!(second.await.is_ok());
+        assert_eq!(queue.waiting.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,252 @@
+//! One shard: the pairs of some clients, and for each tenant in what order they go.
+//!
+//! A tenant's pairs stand in two queues. In `unused` are those never used, oldest first; with its first use a pair enters
+//! `used`. An entry of `used` knows when its pair was last used as of the time it was looked at: a pair that was used since
+//! goes to the end again, so that a request touches no queue. What is left of pairs that are gone is cleared away before it
+//! outnumbers the living.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Weak},
+    time::Instant,
+};
+
+use mte_codec::{DecoderState, EpochSecret};
+use mte_protocol::client_id::ClientId;
+use parking_lot::Mutex;
+
+use super::super::Owner;
+use crate::{config, domains::TenantId, rate::Network};
+
+/// Pairs that go to the end again for one answer, so that a lock is not held for long. Beyond it the answer may be a pair
+/// that was used since, though none that came into use lately.
+const MAX_CHANCES: usize = 64;
+
+/// Fewer dead entries than this are left where they are.
+const FEW: usize = 32;
+
+pub(super) struct Pair {
+    pub(super) id: Box<str>,
+    pub(super) generation: u64,
+    pub(super) created: Instant,
+    /// The network that it was made from.
+    pub(super) network: Option<Network>,
+    pub(super) state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub(super) last_used: Option<Instant>,
+    pub(super) removed: bool,
+    pub(super) decoder: DecoderState,
+    pub(super) encoder: EpochSecret,
+    pub(super) next_response: u64,
+}
+
+/// How a pair stands in time.
+#[derive(PartialEq)]
+pub(super) enum Age {
+    Live,
+    /// Older than `max_age`, but its client is still about and shall learn of it (559).
+    Old,
+    Gone,
+}
+
+impl Pair {
+    pub(super) fn last_used(&self) -> Option<Instant> {
+        self.state.lock().last_used
+    }
+
+    pub(super) fn age(&self, last_used: Option<Instant>, limits: &config::Pairs, now: Instant) -> Age {
+        let (since, limit) = match last_used {
+            Some(used) => (used, limits.idle_timeout),
+            None => (self.created, limits.unused_timeout),
+        };
+        if now.saturating_duration_since(since) > limit {
+            Age::Gone
+        } else if now.saturating_duration_since(self.created) > limits.max_age {
+            Age::Old
+        } else {
+            Age::Live
+        }
+    }
+}
+
+/// Which of a tenant's pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Unused,
+    Used,
+}
+
+struct Entry {
+    client: ClientId,
+    /// When it was made, or last used.
+    since: Instant,
+    pair: Weak<Pair>,
+}
+
+/// What an entry weighs.
+#[cfg(test)]
+pub(super) const ENTRY: usize = size_of::<Entry>();
+
+/// The pairs of one tenant in this shard.
+#[derive(Default)]
+struct Lane {
+    unused: VecDeque<Entry>,
+    used: VecDeque<Entry>,
+    /// Entries whose pair is gone, or stands in the other queue by now.
+    dead: usize,
+}
+
+impl Lane {
+    fn queue(&mut self, kind: Kind) -> &mut VecDeque<Entry> {
+        match kind {
+            Kind::Unused => &mut self.unused,
+            Kind::Used => &mut self.used,
+        }
+    }
+
+    /// Brings the pair to the front that goes next, and says since when it was not used.
+    fn front(&mut self, kind: Kind) -> Option<Instant> {
+        let mut second_chances = 0;
+        loop {
+            let entry = self.queue(kind).front()?;
+            let since = entry.since;
+            let pair = entry.pair.upgrade();
+            let state =
+                pair.as_ref().map(|pair| pair.state.lock()).map(|state| (state.removed, state.last_used));
+            match (kind, state) {
+                (_, None | Some((true, _))) | (Kind::Unused, Some((_, Some(_)))) => {
+                    self.queue(kind).pop_front();
+                    self.dead = self.dead.saturating_sub(1);
+                }
+                (Kind::Used, Some((_, Some(used)))) if used > since && second_chances < MAX_CHANCES => {
+                    second_chances += 1;
+                    if let Some(entry) = self.queue(kind).pop_front() {
+                        self.queue(kind).push_back(Entry { since: used, ..entry });
+                    }
+                }
+                _ => return Some(since),
+            }
+        }
+    }
+
+    fn died(&mut self) {
+        self.dead += 1;
+        if self.dead > FEW && self.dead * 2 > self.unused.len() + self.used.len() {
+            let kept = |pair: &Weak<Pair>| pair.upgrade().map(|pair| pair.last_used());
+            self.unused.retain(|entry| kept(&entry.pair) == Some(None));
+            self.used.retain(|entry| kept(&entry.pair).is_some());
+            self.unused.shrink_to_fit();
+            self.used.shrink_to_fit();
+            self.dead = 0;
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Shard {
+    owners: HashMap<Owner, Vec<Arc<Pair>>>,
+    lanes: HashMap<TenantId, Lane>,
+}
+
+impl Shard {
+    /// The pairs of a client.
+    pub(super) fn of(&self, owner: &Owner) -> &[Arc<Pair>] {
+        self.owners.get(owner).map_or(&[][..], Vec::as_slice)
+    }
+
+    pub(super) fn insert(&mut self, owner: Owner, pairs: Vec<Arc<Pair>>) {
+        let lane = self.lanes.entry(owner.tenant).or_default();
+        lane.unused.extend(pairs.iter().map(|pair| Entry {
+            client: owner.client,
+            since: pair.created,
+            pair: Arc::downgrade(pair),
+        }));
+        self.owners.entry(owner).or_default().extend(pairs);
+    }
+
+    /// A pair was used for the first time.
+    pub(super) fn first_used(&mut self, owner: &Owner, pair: &Arc<Pair>, now: Instant) {
+        if self.of(owner).iter().any(|own| Arc::ptr_eq(own, pair)) {
+            let lane = self.lanes.entry(owner.tenant).or_default();
+            lane.used.push_back(Entry { client: owner.client, since: now, pair: Arc::downgrade(pair) });
+            lane.died();
+        }
+    }
+
+    /// Takes a pair out; whether it was there.
+    pub(super) fn remove(&mut self, owner: &Owner, pair: &Arc<Pair>) -> bool {
+        let there = self.detach(owner, pair);
+        if let Some(lane) = self.lanes.get_mut(&owner.tenant).filter(|_| there) {
+            lane.died();
+        }
+        there
+    }
+
+    fn detach(&mut self, owner: &Owner, pair: &Arc<Pair>) -> bool {
+        let Some(pairs) = self.owners.get_mut(owner) else { return false };
+        let Some(index) = pairs.iter().position(|other| Arc::ptr_eq(other, pair)) else { return false };
+        pairs.swap_remove(index).state.lock().removed = true;
+        if pairs.is_empty() {
+            self.owners.remove(owner);
+        }
+        true
+    }
+
+    /// Since when the tenant's pair of this kind that would go next was not used.
+    pub(super) fn oldest(&mut self, tenant: TenantId, kind: Kind) -> Option<Instant> {
+        self.lanes.get_mut(&tenant)?.front(kind)
+    }
+
+    /// Takes out the pair that goes next.
+    pub(super) fn take_oldest(&mut self, tenant: TenantId, kind: Kind) -> Option<Arc<Pair>> {
+        let lane = self.lanes.get_mut(&tenant)?;
+        lane.front(kind)?;
+        let entry = lane.queue(kind).pop_front()?;
+        let pair = entry.pair.upgrade()?;
+        self.detach(&Owner { tenant, client: entry.client }, &pair).then_some(pair)
+    }
+
+    /// Takes out what is past its time. A pair that was used meanwhile is looked at again an idle timeout later.
+    pub(super) fn take_expired(
+        &mut self,
+        limits: &config::Pairs,
+        now: Instant,
+        mut each: impl FnMut(TenantId, &Pair),
+    ) {
+        let tenants: Vec<_> = self.lanes.keys().copied().collect();
+        for tenant in tenants {
+            for (kind, limit) in [(Kind::Unused, limits.unused_timeout), (Kind::Used, limits.idle_timeout)] {
+                while self
+                    .oldest(tenant, kind)
+                    .is_some_and(|since| now.saturating_duration_since(since) > limit)
+                {
+                    if let Some(pair) = self.take_oldest(tenant, kind) {
+                        each(tenant, &pair);
+                    }
+                }
+            }
+            if self.lanes.get(&tenant).is_some_and(|lane| lane.unused.is_empty() && lane.used.is_empty()) {
+                self.lanes.remove(&tenant);
+            }
+        }
+    }
+
+    /// Takes out all pairs of a tenant.
+    pub(super) fn take_tenant(&mut self, tenant: TenantId, mut each: impl FnMut(&Pair)) {
+        let Some(lane) = self.lanes.remove(&tenant) else { return };
+        for entry in lane.unused.into_iter().chain(lane.used) {
+            for pair in self.owners.remove(&Owner { tenant, client: entry.client }).unwrap_or_default() {
+                pair.state.lock().removed = true;
+                each(&pair);
+            }
+        }
+    }
+
+    /// Entries of all queues, dead ones included.
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        self.lanes.values().map(|lane| lane.unused.len() + lane.used.len()).sum()
+    }
+}

@@ -1,0 +1,231 @@
+//! Unix sockets that let this process's own user in, and root: the admin socket and the upgrade socket.
+//!
+//! Never leaves a moment in which others could connect: Linux gives the file that bind(2) makes the mode of the socket (less
+//! the umask, which belongs to the whole process and is left alone), so the mode is set before there is a file. What the
+//! file system made of it is looked at before listen(2); until then no connection is accepted.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, OwnedFd},
+    os::unix::{
+        fs::{FileTypeExt, MetadataExt, PermissionsExt},
+        net::UnixListener,
+    },
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    errno::Errno,
+    sys::{
+        socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr},
+        stat::{Mode, fchmod},
+    },
+};
+
+/// Reading and writing for the owner.
+const PRIVATE: u32 = 0o600;
+
+/// Why a socket cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process listens there.
+    #[error("another process listens at {}", .0.display())]
+    InUse(PathBuf),
+    /// There is something that is no socket, and it is left alone.
+    #[error("{} is there and is {what}: remove it, or name another path", .path.display())]
+    Occupied {
+        /// Where.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
+    /// The file system does not keep modes of sockets.
+    #[error("{}: others could connect, since this file system gives sockets the mode {mode:o}", .path.display())]
+    Open {
+        /// Where.
+        path: PathBuf,
+        /// The mode.
+        mode: u32,
+    },
+    /// The system says why.
+    #[error("{}: {error}", .path.display())]
+    System {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// A socket that listens at `path`, with mode 0600 from the first moment on. It does not block. A socket that an earlier
+/// process left behind is replaced; nothing else is.
+///
+/// # Errors
+/// Why there is none.
+pub fn listen(path: &Path) -> Result<UnixListener, Error> {
+    let failed = |error: Errno| Error::System { path: path.to_owned(), error: error.into() };
+    let address = UnixAddr::new(path).map_err(failed)?;
+    clear(path, &address)?;
+    let socket = socket().map_err(failed)?;
+    fchmod(&socket, Mode::from_bits_truncate(PRIVATE)).map_err(failed)?;
+    socket::bind(socket.as_raw_fd(), &address).map_err(failed)?;
+    keep_private(path)?;
+    socket::listen(&socket, Backlog::MAXALLOWABLE).map_err(failed)?;
+    Ok(UnixListener::from(socket))
+}
+
+fn socket() -> Result<OwnedFd, Errno> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)
+}
+
+/// Removes a socket that no process listens at.
+fn clear(path: &Path, address: &UnixAddr) -> Result<(), Error> {
+    let failed = |error: io::Error| Error::System { path: path.to_owned(), error };
+    let occupied = |what| Err(Error::Occupied { path: path.to_owned(), what });
+    // Of the path itself: what a link points at may be anywhere.
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+        Ok(found) if found.file_type().is_symlink() => return occupied("a symbolic link"),
+        Ok(found) if !found.file_type().is_socket() => return occupied("not a socket"),
+        Ok(found) if found.uid() != own_uid() && own_uid() != 0 => {
+            return occupied("a socket of another user");
+        }
+        Ok(_) => {}
+    }
+    let probe = socket().map_err(|error| failed(error.into()))?;
+    match socket::connect(probe.as_raw_fd(), address) {
+        Err(Errno::ECONNREFUSED) => std::fs::remove_file(path).map_err(failed),
+        // EAGAIN: so many connections wait there that no more fit.
+        Ok(()) | Err(Errno::EAGAIN) => Err(Error::InUse(path.to_owned())),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+/// Where bind(2) did not heed the socket's mode, the file's is changed; listen(2) comes after this.
+fn keep_private(path: &Path) -> Result<(), Error> {
+    let failed = |error: io::Error| Error::System { path: path.to_owned(), error };
+    let mode = || path.symlink_metadata().map(|made| made.permissions().mode() & 0o777).map_err(failed);
+    if mode()? & !PRIVATE != 0 {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(PRIVATE)).map_err(failed)?;
+    }
+    match mode()? {
+        mode if mode & !PRIVATE == 0 => Ok(()),
+        mode => {
+            let _ = std::fs::remove_file(path);
+            Err(Error::Open { path: path.to_owned(), mode })
+        }
+    }
+}
+
+/// The user that this process acts as.
+fn own_uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+/// Whether the process at the other end may be trusted with what this one has: it is of the same user, or root's.
+///
+/// # Errors
+/// Whose it is, or that this cannot be found out.
+pub fn check_peer(stream: &tokio::net::UnixStream) -> Result<(), String> {
+    let peer = stream.peer_cred().map_err(|error| format!("its user is not known: {error}"))?;
+    if is_trusted(peer.uid(), own_uid()) {
+        return Ok(());
+    }
+    Err(format!("it belongs to user {}, and this process to user {}", peer.uid(), own_uid()))
+}
+
+fn is_trusted(peer: u32, own: u32) -> bool {
+    peer == own || peer == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn a_socket_has_its_mode_before_anybody_can_see_it() {
+        let folder = folder();
+        let path = folder.path().join("s.sock");
+        let (seen, watched) = (std::sync::Arc::new(parking_lot::Mutex::new(Vec::new())), path.clone());
+        let (modes, done) = (seen.clone(), std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)));
+        let end = done.clone();
+        // Looks at the mode without a pause while sockets come and go.
+        let watcher = std::thread::spawn(move || {
+            while !end.load(std::sync::atomic::Ordering::Relaxed) {
+                if let Ok(found) = watched.symlink_metadata() {
+                    modes.lock().push(found.permissions().mode() & 0o777);
+                }
+            }
+        });
+        for _ in 0..500 {
+            let listener = listen(&path).unwrap();
+            assert_eq!(path.symlink_metadata().unwrap().permissions().mode() & 0o777, PRIVATE);
+            drop(listener);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        watcher.join().unwrap();
+        let seen = seen.lock();
+        assert!(
+            seen.iter().all(|mode| *mode == PRIVATE),
+            "{:o}",
+            seen.iter().find(|m| **m != PRIVATE).unwrap()
+        );
+    }
+
+    #[test]
+    fn what_an_earlier_process_left_is_replaced_and_what_another_one_uses_is_not() {
+        let folder = folder();
+        let path = folder.path().join("s.sock");
+        drop(listen(&path).unwrap());
+        let living = listen(&path).unwrap();
+        assert!(matches!(listen(&path), Err(Error::InUse(_))));
+        // Nor is one whose queue is full.
+        let address = UnixAddr::new(&path).unwrap();
+        let connect = |_| {
+            let probe = socket().unwrap();
+            socket::connect(probe.as_raw_fd(), &address).ok().map(|()| probe)
+        };
+        let waiting: Vec<_> = (0..10_000).map_while(connect).collect();
+        assert!(matches!(listen(&path), Err(Error::InUse(_))), "{}", waiting.len());
+        drop((waiting, living));
+        listen(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_a_folder_and_a_link_are_left_alone() {
+        let folder = folder();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("file"), "kept").unwrap();
+        std::fs::create_dir(path("folder")).unwrap();
+        drop(listen(&path("target")).unwrap());
+        std::os::unix::fs::symlink(path("target"), path("link")).unwrap();
+        std::os::unix::fs::symlink(path("nothing"), path("dangling")).unwrap();
+        for name in ["file", "folder", "link", "dangling"] {
+            let error = listen(&path(name)).unwrap_err();
+            assert!(matches!(error, Error::Occupied { .. }), "{name}: {error}");
+        }
+        assert_eq!(std::fs::read_to_string(path("file")).unwrap(), "kept");
+        assert!(path("target").exists() && !path("nothing").exists());
+    }
+
+    #[test]
+    fn a_path_that_no_socket_can_have_is_an_error_that_names_it() {
+        let folder = folder();
+        for path in [folder.path().join("x".repeat(120)), folder.path().join("missing/s.sock")] {
+            let error = listen(&path).unwrap_err().to_string();
+            assert!(error.contains(&path.display().to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_same_user_and_root_are_trusted_and_others_are_not() {
+        assert!(is_trusted(1_000, 1_000) && is_trusted(0, 1_000) && is_trusted(0, 0));
+        assert!(!is_trusted(1_001, 1_000) && !is_trusted(1_000, 0));
+    }
+}

@@ -1,0 +1,25 @@
+//! The release build of the relay, for what only shows there: how much memory it takes, and what it leaves in it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+/// The binary: that of `MTE_RELAY_RELEASE_BIN`, else the one that `cargo build --release` makes of these sources. `make test` has
+/// built it before; a test that is run alone waits some minutes for it, the first time.
+pub fn release_binary() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        if let Some(given) = std::env::var_os("MTE_RELAY_RELEASE_BIN") {
+            return given.into();
+        }
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--release", "--locked", "--quiet", "--bin", "mte-relay"]);
+        let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
+        assert!(built.success(), "cargo build --release: {built}");
+        // target/debug/mte-relay is this build's binary, target/release/mte-relay the other.
+        let target = Path::new(super::BINARY).ancestors().nth(2).expect("a target folder");
+        target.join("release/mte-relay")
+    })
+}
