@@ -240,13 +240,14 @@ impl Load {
 async fn one(client: &RelayClient, number: usize) -> Result<(), String> {
     let response = match number % 3 {
         0 => client.get("/bytes/100").await,
-        1 => client.post("/", "a body").await,
+        // A POST is not sent again where a successor knows no pair.
+        1 => client.send(http::Request::put("/").body("a body".into()).unwrap()).await,
         _ => client.get("/stream/100000").await,
     };
     let response = response.map_err(|error| error.report())?;
     let status = response.status();
     let body = response.into_body().bytes(1 << 20).await.map_err(|error| error.report())?;
-    let len = [100, 8, 100_000][number % 3];
+    let len = [100, 7, 100_000][number % 3];
     if status == 200 && body.len() == len {
         Ok(())
     } else {

@@ -146,12 +146,12 @@ fn the_tenants_headers_are_added_in_both_directions() {
         let lines =
             "headers: {x-service-name: mte-relay, x-key: of the tenant}\npass_through_routes: [/open]";
         let relay = Setup::default().tenant(HOST, &upstream.url(), lines).start().await;
-        let (seen, response) = seen_with_clear(&relay, &upstream, "x-key: of somebody\r\n").await;
-        for name in ["x-service-name", "x-key"] {
-            assert_eq!(seen.headers.get_all(name).iter().count(), 1, "{name}");
-            assert_eq!(seen.header(name), response.header(name), "{name}");
+        let (seen, _) = seen_with_clear(&relay, &upstream, "x-key: of somebody\r\n").await;
+        let response = relay.client().get("/").await.unwrap();
+        for (name, value) in [("x-service-name", "mte-relay"), ("x-key", "of the tenant")] {
+            assert!(seen.headers.get_all(name).iter().eq([value]), "{name}");
+            assert!(response.headers().get_all(name).iter().eq([value]), "{name}");
         }
-        assert_eq!(response.header("x-key"), Some("of the tenant"));
         // On routes of the relay's own, with errors, and on pass-through routes as well.
         for path in ["/api/mte-relay", "/not-sealed", "/open"] {
             let answer = relay.ask(&format!("GET {path} HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;

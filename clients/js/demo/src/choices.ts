@@ -27,8 +27,7 @@ export function choices(): Choices {
     h("option", { value: "MTE" }, "MTE: for short secrets, lengths in steps of 64"),
   );
   const url = tick("seal-url", "seal path and query");
-  const headers = tick("seal-headers", "seal all headers");
-  byId("sealing").append(h("label", {}, "Encode type", type), url.label, headers.label);
+  byId("sealing").append(h("label", {}, "Encode type", type), url.label);
 
   const radios = ORDERS.map(([name, text], index) => {
     const input = h("input", { type: "radio", name: "order", value: name, checked: index === 0 });
@@ -44,7 +43,6 @@ export function choices(): Choices {
     options: () => ({
       encodeType: type.value === "MTE" ? "MTE" : "MKE",
       encodeUrl: url.input.checked,
-      encodeHeaders: headers.input.checked,
       // Sealed anew and sent again, a request would get through, and there would be nothing to see.
       resend: order() === "none" ? "always" : "never",
     }),
