@@ -202,9 +202,26 @@ def test_the_authority_is_lower_case_and_without_the_default_port(session, mark)
 def test_sealed_headers_replace_clear_ones_whatever_their_case(relay, session, mark):
     client, pair = session
     clear = [("X-Thing", "clear"), ("x-other", "clear")]
-    client.request(pair, "GET", f"/echo/{mark}", {"x-tHING": "sealed"}, clear=clear).read()
+    client.request(pair, "GET", f"/echo/{mark}", {"x-tHING": "sealed"}, clear=clear, bind=False).read()
     headers = relay.a.about(mark)[0].headers
     assert (headers["x-thing"], headers["x-other"]) == ("sealed", "clear")
+
+
+def test_beside_a_bound_request_the_clear_part_hardly_counts(relay, session, mark):
+    client, pair = session
+    clear = [("x-other", "clear"), ("authorization", "clear"), ("range", "bytes=0-1"), ("referer", "clear")]
+    client.request(pair, "GET", f"/echo/{mark}", {"x-thing": "sealed"}, clear=clear).read()
+    headers = relay.a.about(mark)[0].headers
+    assert (headers["x-thing"], headers["referer"]) == ("sealed", "clear")
+    assert not {"x-other", "authorization", "range"} & set(headers)
+
+
+def test_a_clear_range_does_not_ride_along_with_sealed_headers(relay, session, mark):
+    client, pair = session
+    clear = [("range", "bytes=0-1"), ("if-range", "x"), ("x-other", "clear")]
+    client.request(pair, "GET", f"/echo/{mark}", {"x-thing": "1"}, clear=clear, bind=False).read()
+    headers = relay.a.about(mark)[0].headers
+    assert headers["x-other"] == "clear" and not {"range", "if-range"} & set(headers)
 
 
 def test_of_sealed_names_that_differ_only_in_case_the_last_wins(relay, session, mark):
@@ -222,11 +239,13 @@ def test_a_character_of_a_sealed_value_is_a_byte(relay, session, mark):
 def test_what_must_not_be_forwarded_is_not(relay, session, mark):
     client, pair = session
     clear = [("connection", "x-hop"), ("x-hop", "1"), ("x-http-method-override", "DELETE"), ("x-original-url", "/x"),
-             ("x-mte-outbound-thing", "1"), ("x-kept", "1")]
-    client.request(pair, "POST", f"/echo/{mark}", {"x-sealed": "1"}, b"body", clear=clear).read()
+             ("x-mte-outbound-thing", "1"), ("x_forwarded_for", "1"), ("x-kept", "1")]
+    sealed = {"x-sealed": "1", "x-rewrite-url": "/x", "x-mte-pair-auth": "1"}
+    client.request(pair, "POST", f"/echo/{mark}", sealed, b"body", clear=clear, bind=False).read()
     headers = relay.a.about(mark)[0].headers
     assert headers["x-kept"] == headers["x-sealed"] == "1"
-    gone = {HEADER, ENCODED_HEADERS, "x-hop", "x-http-method-override", "x-original-url", "x-mte-outbound-thing"}
+    gone = {HEADER, ENCODED_HEADERS, "x-hop", "x-http-method-override", "x-original-url", "x-mte-outbound-thing",
+            "x_forwarded_for", "x-rewrite-url", "x-mte-pair-auth"}
     assert not gone & set(headers) and not [name for name in headers if name.startswith(":")]
 
 
