@@ -245,13 +245,13 @@ def test_a_character_of_a_sealed_value_is_a_byte(relay, session, mark):
 def test_what_must_not_be_forwarded_is_not(relay, session, mark):
     client, pair = session
     clear = [("connection", "x-hop"), ("x-hop", "1"), ("x-http-method-override", "DELETE"), ("x-original-url", "/x"),
-             ("x-mte-outbound-thing", "1"), ("x-kept", "1")]
-    sealed = {"x-sealed": "1", "x-method-override": "DELETE", "x-rewrite-url": "/x"}
+             ("x-mte-outbound-thing", "1"), ("x_forwarded_for", "1"), ("x-kept", "1")]
+    sealed = {"x-sealed": "1", "x-method-override": "DELETE", "x-rewrite-url": "/x", "x-mte-pair-auth": "1"}
     client.request(pair, "POST", f"/echo/{mark}", sealed, b"body", clear=clear, bind=False).read()
     headers = relay.a.about(mark)[0].headers
     assert headers["x-kept"] == headers["x-sealed"] == "1"
     gone = {HEADER, ENCODED_HEADERS, "x-hop", "x-http-method-override", "x-original-url", "x-mte-outbound-thing",
-            "x-method-override", "x-rewrite-url"}
+            "x-method-override", "x_forwarded_for", "x-rewrite-url", "x-mte-pair-auth"}
     assert not gone & set(headers) and not [name for name in headers if name.startswith(":")]
 
 
