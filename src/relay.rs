@@ -30,6 +30,7 @@ pub use crate::lifecycle::{Stop, Until};
 use crate::{
     admin::{self, History},
     config::{Config, Listener, Source},
+    descriptors,
     edge::{Connections, Edge},
     gateway::{Gateway, InFlightCounter},
     handover::{self, Inheriting},
@@ -37,7 +38,7 @@ use crate::{
     limits::{GatherBudget, WorkQueue},
     pairs::{MemoryStore, Owner},
     pool::CodecPool,
-    rate::{KeyedRate, PairingRate},
+    rate::{KeyedRate, Network, PairingRate},
     reload::{Reloader, Reloads},
     telemetry::Metrics,
     upstream::{Upstream, health},

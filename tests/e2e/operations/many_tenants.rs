@@ -23,7 +23,7 @@ fn the_metrics_of_ten_thousand_idle_tenants_are_small_and_come_soon_and_health_c
         site.client().get("/").await.unwrap();
         let began = Instant::now();
         let text = site.text_of("/metrics").await;
-        // A build for release takes a hundredth of this: `make bench` shows it.
+        // Far more than it takes, even without optimisation: machines that run tests are busy.
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         assert!(text.len() < 2_000_000, "{} bytes", text.len());
         assert!(!text.contains("t1.test"), "an idle tenant has no series");
@@ -51,7 +51,7 @@ fn the_metrics_of_ten_thousand_idle_tenants_are_small_and_come_soon_and_health_c
         // Tenants that are removed leave no series.
         site.write("");
         process.signal("HUP");
-        let reloaded = async || site.metric("mte_relay_reloads_total{result=\"ok\"}").await == 1.0;
+        let reloaded = async || site.metric("mte_relay_reloads_total{result=\"ok\"}").await >= 1.0;
         site.until("they are removed", reloaded).await;
         assert_eq!(site.json_of("/status.json").await["tenants"].as_array().unwrap().len(), 1);
     });
