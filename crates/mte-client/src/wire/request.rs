@@ -22,7 +22,7 @@ use crate::Error;
 /// Which request headers are sealed (docs/protocol.md, section 3).
 ///
 /// Only headers that browsers and proxies add themselves can stay in the clear: `cookie`, `origin`, `referer`,
-/// `user-agent`, `accept-language`, `priority`, `sec-*`, `forwarded`, `x-forwarded-*`, `traceparent` and `tracestate`. The
+/// `user-agent`, `accept-language`, `priority`, `sec-*`, those that trace a request, and those that say who sent it. The
 /// relay takes no others from there, so they are always sealed, and so is the length of a body where it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum EncodeHeaders {
@@ -37,29 +37,13 @@ pub enum EncodeHeaders {
 
 impl EncodeHeaders {
     fn includes(&self, name: &HeaderName) -> bool {
-        !counts_in_clear(name.as_str())
+        !hop::counts_in_the_clear(name.as_str())
             || match self {
                 Self::All => true,
                 Self::None => false,
                 Self::Only(names) => names.contains(name),
             }
     }
-}
-
-/// Whether the relay takes a header from the clear part of a request that has `:method`.
-fn counts_in_clear(name: &str) -> bool {
-    const TAKEN: [&str; 9] = [
-        "accept-language",
-        "cookie",
-        "forwarded",
-        "origin",
-        "priority",
-        "referer",
-        "traceparent",
-        "tracestate",
-        "user-agent",
-    ];
-    TAKEN.contains(&name) || name.starts_with("sec-") || name.starts_with("x-forwarded-")
 }
 
 /// Which response headers come back sealed (docs/protocol.md, section 4). Headers that describe the body (`content-type`,

@@ -29,8 +29,8 @@ export interface MteOptions {
   /**
    * Which request headers are sealed: all, or those named; `false` for as few as possible. Only headers that browsers
    * and proxies add themselves can stay in the clear (`cookie`, `origin`, `referer`, `user-agent`, `accept-language`,
-   * `priority`, `sec-*`, `forwarded`, `x-forwarded-*`, `traceparent`, `tracestate`): the relay takes no others from
-   * there, so they are always sealed. Default true.
+   * `priority`, `sec-*`, those that trace a request or say who sent it): the relay takes no others from there, so they
+   * are always sealed. Default true.
    */
   encodeHeaders?: boolean | readonly string[];
   /**

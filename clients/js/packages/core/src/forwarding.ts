@@ -30,6 +30,8 @@ export function connectionNames(value: string | null): string[] {
 
 const TAKEN_FROM_CLEAR: readonly string[] = [
   "accept-language",
+  "b3",
+  "baggage",
   "cookie",
   "forwarded",
   "origin",
@@ -38,14 +40,17 @@ const TAKEN_FROM_CLEAR: readonly string[] = [
   "traceparent",
   "tracestate",
   "user-agent",
+  "via",
+  "x-request-id",
 ];
+const TAKEN_PREFIXES: readonly string[] = ["sec-", "x-b3-", "x-forwarded-"];
 
 /**
  * Whether a relay takes a request header, named in lower case, from the clear part of a request that has `:method`:
  * browsers and proxies add these themselves. It drops every other clear header, so those count only when sealed.
  */
 export function isTakenFromClear(name: string): boolean {
-  return TAKEN_FROM_CLEAR.includes(name) || name.startsWith("sec-") || name.startsWith("x-forwarded-");
+  return TAKEN_FROM_CLEAR.includes(name) || TAKEN_PREFIXES.some((prefix) => name.startsWith(prefix));
 }
 
 /** Whether a request header, named in lower case, is never forwarded to the upstream. */
