@@ -95,7 +95,7 @@ impl V4 {
             index += 1;
             seal::message(slot, plaintext, &mut rand::rng()).unwrap()
         };
-        let sealed_path = path.map(|path| text::url_to_path(&message(false, path[1..].as_bytes())));
+        let sealed_path = path.map(|path| text::url_to_path(&message(false, &path.as_bytes()[1..])));
         let sealed_map = map.map(|map| text::encode(&message(false, map.as_bytes())));
         let sealed_body = body.map(|body| message(true, body));
         let digit = u8::from;
