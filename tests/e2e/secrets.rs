@@ -184,7 +184,8 @@ fn the_secrets_of_epochs_left_behind_are_nowhere_in_memory() {
             expect(pid, &left, 0, "after 20 epochs, with streams from epoch 0 that go on");
             // The responses are as far: two numbers each, as their requests have.
             expect(pid, &epochs(0, pair, [pair.epoch()]), 1, "in the current epoch");
-            let keys = pair.message_keys.iter().enumerate();
+            // Some of them: there are hundreds.
+            let keys = pair.message_keys.iter().enumerate().step_by(16);
             let keys: Vec<_> =
                 keys.map(|(index, key)| (format!("the key of message {index}"), *key)).collect();
             expect(pid, &keys, 0, "once their messages are opened");
