@@ -8,13 +8,16 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod certificate;
 pub mod config;
 pub mod control;
 pub mod domains;
 pub mod edge;
 pub mod gateway;
 pub mod handover;
+pub mod host;
 pub mod lifecycle;
+pub mod listening;
 pub mod pairs;
 pub mod pool;
 pub mod rate;
@@ -22,4 +25,5 @@ pub mod relay;
 pub mod reload;
 pub mod telemetry;
 pub mod tls;
+pub mod trusted;
 pub mod upstream;

@@ -128,8 +128,8 @@ async fn over_socket(path: &Path, shared: &Arc<Shared>, reloader: &Option<Arc<Re
     let listener = match listener {
         Ok(listener) => listener,
         Err(error) => {
-            log::error!("the admin socket {} cannot be made: {error}", path.display());
-            return;
+            let why = format!("the admin socket {} cannot be made: {error}", path.display());
+            return shared.lifecycle.fail(why);
         }
     };
     loop {

@@ -4,9 +4,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
+    read::words,
     secret::Secret,
     units::{Size, Span},
     upstream::UpstreamSettings,
@@ -16,9 +17,27 @@ use super::{
 macro_rules! settings {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Deserialize, Serialize)]
-        #[serde(deny_unknown_fields, default)]
+        #[derive(Debug, Clone, serde::Serialize)]
         pub struct $name { $($(#[$doc])* pub $field: $type,)* }
+
+        impl $crate::config::read::FromNode for $name {
+            fn from_node(
+                node: &$crate::config::tree::Node,
+                reader: &mut $crate::config::read::Reader<'_>,
+            ) -> Option<Self> {
+                let mut settings = Self::default();
+                for (key, node) in reader.fields(node, &[$(stringify!($field)),*])? {
+                    // What cannot be read keeps its default; the problem is reported.
+                    $(if key == stringify!($field) {
+                        if let Some(value) = reader.field(&key, node) {
+                            settings.$field = value;
+                        }
+                        continue;
+                    })*
+                }
+                Some(settings)
+            }
+        }
 
         impl Default for $name {
             fn default() -> Self {
@@ -236,7 +255,7 @@ settings! {
 }
 
 /// Whether HTTP/2 is spoken to an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Http2 {
     /// Where the upstream offers it in the TLS handshake.
@@ -247,3 +266,5 @@ pub enum Http2 {
     /// Never.
     Never,
 }
+
+words!(Http2 { "auto" => Self::Auto, "always" => Self::Always, "never" => Self::Never, });

@@ -36,7 +36,7 @@ pub use self::{
     describe::describe,
     resolve::{Addresses, ResolveError},
     state::{Health, InUse, PeerState},
-    url::UpstreamUrl,
+    url::{UpstreamUrl, UrlError},
 };
 use crate::config::{Balance, EjectionSettings, HealthSettings, Http2, Timeouts};
 
@@ -204,9 +204,9 @@ fn peer_options(options: &UpstreamOptions) -> Result<PeerOptions, String> {
         let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
             .map(|der| der.map(|der| WrappedX509::new(der.to_vec(), parse_x509)))
             .collect::<Result<_, _>>()
-            .map_err(|error| format!("ca_file is not PEM: {error}"))?;
+            .map_err(|_| "holds no certificate in PEM form that can be read")?;
         if certificates.is_empty() {
-            return Err("ca_file holds no certificate".into());
+            return Err("holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)".into());
         }
         peer.ca = Some(Arc::from(certificates));
     }

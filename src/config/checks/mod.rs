@@ -1,16 +1,22 @@
 //! Settings, checked: what is written becomes what is used, or a problem that says where and what to do.
 
+mod certificates;
+mod listeners;
+mod numbers;
+mod secrets;
 mod tenant;
 
-use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
-
-use ipnet::IpNet;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::Arc,
+};
 
 use self::tenant::At;
 use super::{
-    Admin, Carried, Config, Limits, Listener, Log, Pairs, Problems, Timeouts, parse_kem,
-    secret::Secret,
-    settings::{AdminSettings, LogSettings, Settings},
+    Carried, Config, Limits, Log, Pairs, Problems, Timeouts, parse_kem,
+    settings::{LogSettings, Settings},
 };
 use crate::{
     domains::{Domains, HostPattern},
@@ -27,29 +33,18 @@ pub(super) fn check(
     problems: &mut Problems,
 ) -> Config {
     let log = log(&settings.log, problems);
-    if !(1..=1_000).contains(&settings.pool_size) {
-        problems.add("pool_size", format!("{} is not from 1 to 1000", settings.pool_size));
-    }
-    for (name, value) in [
-        ("pairs.max_per_client", settings.pairs.max_per_client),
-        ("pairs.max_per_request", settings.pairs.max_per_request),
-        ("pairs.max_total", settings.pairs.max_total),
-    ] {
-        if value == 0 {
-            problems.add(name, "must be at least 1");
-        }
-    }
+    numbers::check(&settings, problems);
     let (per_request, rate) = (settings.pairs.max_per_request, u64::from(settings.limits.pairs_per_second));
     if rate > 0 && per_request as u64 > rate * u64::from(rate::BURST) {
-        problems.warn(format!(
-            "pairs.max_per_request ({per_request}) is more than limits.pairs_per_second ever lets through at once ({rate} \
+        problems.warn("pairs.max_per_request", format!(
+            "{per_request} is more than limits.pairs_per_second ever lets through at once ({rate} \
              times {}): such requests are always refused",
             rate::BURST
         ));
     }
     if per_request > settings.pairs.max_per_client {
-        problems.warn(format!(
-            "pairs.max_per_request ({per_request}) is more than pairs.max_per_client ({}): one request can exceed that",
+        problems.warn("pairs.max_per_request", format!(
+            "{per_request} is more than pairs.max_per_client ({}): one request can exceed that",
             settings.pairs.max_per_client
         ));
     }
@@ -61,19 +56,15 @@ pub(super) fn check(
         headers: settings.timeouts.headers.0,
         drain: settings.timeouts.drain.0,
     };
-    let listeners = listeners(&settings, problems);
-    let admin = admin(&settings.admin, base, problems);
-    let trusted_proxies = networks(&settings.trusted_proxies, problems);
-    if trusted_proxies.is_empty() && listeners.iter().any(|listener| listener.proxy_protocol) {
-        problems.warn(
-            "a listener has proxy_protocol and trusted_proxies is empty: PROXY headers of anybody who can connect are believed",
-        );
-    }
+    let listeners = listeners::listeners(&settings, problems);
+    let admin = listeners::admin(&settings.admin, &listeners, base, problems);
+    let trusted_proxies = listeners::trusted_proxies(&settings, problems);
     let domains = domains(&settings, base, carried, &timeouts, problems);
     let upgrade_socket = settings.upgrade_socket.as_ref().map(|path| base.join(path));
+    listeners::check_socket("upgrade_socket", upgrade_socket.as_deref(), problems);
     if let Some(folder) = upgrade_socket.as_deref().and_then(Path::parent).filter(|folder| is_open(folder)) {
-        problems.warn(format!(
-            "upgrade_socket: others can enter its folder {}, and hand listeners to a successor: use one with mode 0700",
+        problems.warn("upgrade_socket", format!(
+            "others can enter its folder {}, and hand listeners to a successor: use one with mode 0700",
             folder.display()
         ));
     }
@@ -130,96 +121,9 @@ fn log(written: &LogSettings, problems: &mut Problems) -> Log {
     Log { level, json }
 }
 
-fn admin(written: &AdminSettings, base: &Path, problems: &mut Problems) -> Admin {
-    let address = match written.address.as_deref() {
-        None => Some(super::DEFAULT_ADMIN),
-        Some("none") => None,
-        Some(text) => match text.parse() {
-            Ok(address) => Some(address),
-            Err(_) => {
-                problems.add(
-                    "admin.address",
-                    format!("{text:?} is not an address and port, as in 127.0.0.1:9090, nor none"),
-                );
-                None
-            }
-        },
-    };
-    let token = match (&written.token, &written.token_file) {
-        (Some(_), Some(_)) => {
-            problems.add("admin.token", "give either token or token_file, not both");
-            None
-        }
-        (Some(token), None) => Some(token.clone()),
-        (None, Some(file)) => read_secret(problems, "admin.token_file", &base.join(file)),
-        (None, None) => None,
-    };
-    if token.as_ref().is_some_and(|token| token.reveal().is_empty()) {
-        problems.add("admin.token", "is empty");
-    }
-    let socket = written.socket.as_ref().map(|path| base.join(path));
-    Admin { address, required: written.address.is_some(), socket, token }
-}
-
-fn read_secret(problems: &mut Problems, place: &str, path: &Path) -> Option<Secret> {
-    match problems.files.read(path) {
-        Err(error) => problems.add(place, format!("{}: cannot be read: {error}", path.display())),
-        Ok(bytes) => match std::str::from_utf8(&bytes) {
-            Ok(text) => return Some(text.trim_end().to_owned().into()),
-            Err(_) => problems.add(place, format!("{}: is not text", path.display())),
-        },
-    }
-    None
-}
-
-fn networks(written: &[String], problems: &mut Problems) -> Vec<IpNet> {
-    let mut networks = Vec::new();
-    for (index, text) in written.iter().enumerate() {
-        match text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from)) {
-            Ok(network) => networks.push(network.trunc()),
-            Err(_) => problems.add(
-                format!("trusted_proxies[{index}]"),
-                format!("{text:?} is not a network, as in 10.0.0.0/8 or fd00::/8, nor an address"),
-            ),
-        }
-    }
-    networks
-}
-
 /// Whether others than its owner can reach what is in a folder.
 fn is_open(folder: &Path) -> bool {
     folder.metadata().is_ok_and(|folder| folder.permissions().mode() & 0o011 != 0)
-}
-
-fn listeners(settings: &Settings, problems: &mut Problems) -> Vec<Listener> {
-    if settings.listeners.is_empty() {
-        let address = SocketAddr::from(([0, 0, 0, 0], 8080));
-        return vec![Listener { address, tls: false, proxy_protocol: false }];
-    }
-    let mut listeners: Vec<Listener> = Vec::new();
-    for (index, written) in settings.listeners.iter().enumerate() {
-        let place = format!("listeners[{index}].address");
-        match written.address.parse() {
-            Ok(address) if listeners.iter().any(|listener| listener.address == address) => {
-                problems.add(place, format!("{address} is there twice"));
-            }
-            Ok(address) => {
-                let &super::settings::ListenerSettings { tls, proxy_protocol, .. } = written;
-                listeners.push(Listener { address, tls, proxy_protocol });
-            }
-            Err(_) => problems
-                .add(place, format!("{:?} is not an address and port, as in 0.0.0.0:8080", written.address)),
-        }
-    }
-    if listeners.iter().any(|listener| listener.tls) {
-        for (host, tenant) in &settings.domain_map {
-            if tenant.tls.is_none() {
-                problems
-                    .warn(format!("domain_map.{host} has no `tls`: it cannot be reached over TLS listeners"));
-            }
-        }
-    }
-    listeners
 }
 
 fn domains(
@@ -237,18 +141,30 @@ fn domains(
     }
     let least = parse_kem(&settings.pairs.min_kem, "pairs.min_kem", problems);
     let mut domains = Domains::default();
+    // Which keys are the same host is known before any of them is looked at, even where a tenant has other problems.
+    let mut taken: HashMap<HostPattern, &str> = HashMap::new();
     for (host, written) in &settings.domain_map {
         let mut at = At { host, base, carried, problems };
-        match host.parse::<HostPattern>() {
-            Err(error) => at.problem("", error),
-            Ok(pattern) => {
-                let Some(tenant) = at.tenant(written, least, settings.dns_refresh.0, timeouts) else {
-                    continue;
-                };
-                if !domains.insert(pattern, Arc::new(tenant)) {
-                    at.problem("", "this host is there twice (hosts are compared without regard to case)");
-                }
+        let pattern = match host.parse::<HostPattern>() {
+            Err(error) => {
+                at.problem("", format!("{host:?} {error}"));
+                None
             }
+            Ok(pattern) => match taken.entry(pattern.clone()) {
+                Entry::Occupied(other) => {
+                    let other = other.get();
+                    at.problem("", format!("this host is there twice, as {other:?} too: keep one of the two"));
+                    None
+                }
+                Entry::Vacant(free) => {
+                    free.insert(host);
+                    Some(pattern)
+                }
+            },
+        };
+        let tenant = at.tenant(written, least, settings.dns_refresh.0, timeouts);
+        if let (Some(pattern), Some(tenant)) = (pattern, tenant) {
+            domains.insert(pattern, Arc::new(tenant));
         }
     }
     domains

@@ -86,6 +86,7 @@ struct Families {
     peer_healthy: IntGaugeVec,
     peer_in_flight: IntGaugeVec,
     peer_ejections: IntCounterVec,
+    certificates: IntGaugeVec,
 }
 
 /// Defines and registers a metric. Names and labels are constants: an error would be a mistake in this file, which the
@@ -232,6 +233,13 @@ impl Default for Metrics {
                 "Peers ejected because requests to them failed.",
                 &["tenant"]
             ),
+            certificates: register!(
+                r,
+                IntGaugeVec,
+                "certificate_expiry_timestamp_seconds",
+                "When the first certificate of a tenant's chain expires, in seconds since 1970.",
+                &["tenant"]
+            ),
         };
         let metrics = Self {
             in_flight: register_plain!(r, IntGauge, "requests_in_flight", "Requests in flight."),
@@ -349,6 +357,14 @@ impl Metrics {
         for (tenant, peer, healthy, in_flight) in peers {
             self.families.peer_healthy.with_label_values(&[tenant, peer]).set(healthy.into());
             self.families.peer_in_flight.with_label_values(&[tenant, peer]).set(in_flight as i64);
+        }
+    }
+
+    /// Until when the tenants' certificates are valid; tenants without one have no series.
+    pub fn set_certificates<'a>(&self, certificates: impl Iterator<Item = (&'a str, i64)>) {
+        self.families.certificates.reset();
+        for (tenant, until) in certificates {
+            self.families.certificates.with_label_values(&[tenant]).set(until);
         }
     }
 
