@@ -36,6 +36,18 @@ pub enum Standing {
     Expired,
 }
 
+impl Standing {
+    /// As the status page has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::NotYet => "not_yet",
+            Self::Soon => "soon",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 impl CertificateFacts {
     /// The facts of a chain, the tenant's own certificate first.
     pub fn of(chain: &[CertificateDer<'static>]) -> Self {
@@ -63,13 +75,18 @@ impl CertificateFacts {
         }
     }
 
-    /// The moments between which it is valid, as people read them.
-    pub fn period(&self) -> (String, String) {
+    /// What an operator has to know about a standing; nothing if all is well.
+    pub fn describe(&self, standing: Standing) -> Option<String> {
         let text = |seconds: Option<i64>| {
             let time = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
             time.map_or_else(|| "an unknown time".to_owned(), |time| time.to_string())
         };
-        (text(self.not_before), text(self.not_after))
+        Some(match standing {
+            Standing::Good => return None,
+            Standing::NotYet => format!("is not valid before {}: clients refuse it until then", text(self.not_before)),
+            Standing::Soon => format!("expires within 30 days, at {}: renew it", text(self.not_after)),
+            Standing::Expired => format!("expired at {}, and clients refuse it: renew it", text(self.not_after)),
+        })
     }
 
     /// Whether clients that ask for this host accept it.
@@ -102,7 +119,8 @@ mod tests {
         assert_eq!(facts.standing(end - day * 29), Standing::Soon);
         assert_eq!(facts.standing(end), Standing::Expired);
         assert_eq!(facts.standing(UNIX_EPOCH), Standing::NotYet);
-        assert_eq!(facts.period().1, "2030-01-01T00:00:00Z");
+        let said = facts.describe(Standing::Soon).unwrap();
+        assert!(said.contains("2030-01-01T00:00:00Z"), "{said}");
     }
 
     #[test]

@@ -143,6 +143,13 @@ impl Problems {
         self.found.push(Problem { place: self.places.find(&path), path, what: what.into() });
     }
 
+    /// A key of a map cannot be used, whatever is below it.
+    pub(super) fn add_key(&mut self, path: &str, what: impl Into<String>) {
+        if !self.all_unread && !self.unread.contains(path) {
+            self.found.push(Problem { place: self.places.find(path), path: path.to_owned(), what: what.into() });
+        }
+    }
+
     /// A setting cannot be read at all: nothing more is said about it, whatever stands in for it.
     pub(super) fn add_unread(&mut self, path: &str, place: Place, what: impl Into<String>) {
         if !path.is_empty() {

@@ -199,7 +199,11 @@ impl<'a> Reader<'a> {
         let Some(env) = self.env else { return Some(written.to_owned()) };
         match substitute(written, env) {
             Ok(name) => Some(name.into_string()),
-            Err(unresolved) => self.below(written, key, |reader| reader.problem(unresolved.to_string())),
+            Err(unresolved) => {
+                // What it holds is looked at all the same.
+                self.below(written, key, |reader| reader.problem::<()>(unresolved.to_string()));
+                Some(written.to_owned())
+            }
         }
     }
 

@@ -70,7 +70,7 @@ impl Node {
 pub(super) fn yaml(text: &str) -> Result<Node, Malformed> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut composer =
-        Composer { events: Parser::new_from_str(text), anchors: HashMap::new(), repeated: 0 };
+        Composer { text, events: Parser::new_from_str(text), anchors: HashMap::new(), repeated: 0 };
     let mut root = None;
     loop {
         let (event, span) = composer.next()?;
@@ -94,6 +94,7 @@ fn position(span: Span) -> Position {
 }
 
 struct Composer<'a> {
+    text: &'a str,
     events: Parser<'a, saphyr_parser::StrInput<'a>>,
     /// Values with an anchor, each with how many values it is made of.
     anchors: HashMap<usize, (Node, usize)>,
@@ -104,7 +105,7 @@ impl<'a> Composer<'a> {
     fn next(&mut self) -> Result<(Event<'a>, Span), Malformed> {
         match self.events.next_event() {
             Some(Ok(next)) => Ok(next),
-            Some(Err(error)) => Err(malformed(&error)),
+            Some(Err(error)) => Err(malformed(&error, self.text)),
             None => Ok((Event::StreamEnd, Span::default())),
         }
     }
@@ -186,9 +187,12 @@ fn is_text_tag(tag: Option<&Tag>) -> bool {
     tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str")
 }
 
+/// In the parser's messages about tabs.
+const TAB: &str = "tab";
+
 /// The usual mistakes, by a word of the parser's own message, in plain words.
 const MISTAKES: [(&str, &str); 17] = [
-    ("tab", "a tab stands where only blanks may: indent with blanks"),
+    (TAB, "a tab stands where only blanks may: indent with blanks"),
     ("flow sequence", "a list in [ ] is not closed, or lacks a comma between its entries"),
     ("flow mapping", "a map in { } is not closed, or lacks a comma between its entries"),
     ("misplaced bracket", "a bracket is closed here that was not opened"),
@@ -207,14 +211,26 @@ const MISTAKES: [(&str, &str); 17] = [
     ("indent", "this line is indented differently from what it belongs to"),
 ];
 
-fn malformed(error: &ScanError) -> Malformed {
+fn malformed(error: &ScanError, text: &str) -> Malformed {
     let info = error.info().to_ascii_lowercase();
-    let known = MISTAKES.into_iter().find(|(word, _)| info.contains(word)).map(|(_, what)| what);
-    let at = Some(position(Span::new(*error.marker(), *error.marker())));
-    let what = known.unwrap_or(
+    let known = MISTAKES.into_iter().find(|(word, _)| info.contains(word));
+    let mut at = position(Span::new(*error.marker(), *error.marker()));
+    if known.is_some_and(|(word, _)| word == TAB) {
+        at = tab_from(text, at);
+    }
+    let what = known.map_or(
         "this cannot be read as YAML: check indentation, quotes and brackets here and in the line above",
+        |(_, what)| what,
     );
-    Malformed { at, what: what.into() }
+    Malformed { at: Some(at), what: what.into() }
+}
+
+/// The first tab in an indentation from a line on: the parser names the line where the value began.
+fn tab_from(text: &str, at: Position) -> Position {
+    let lines = text.lines().zip(1..).skip(at.line.saturating_sub(1) as usize);
+    let indentation = |line: &str| line.len() - line.trim_start().len();
+    let tab = lines.filter_map(|(line, number)| Some((line[..indentation(line)].find('\t')?, number))).next();
+    tab.map_or(at, |(column, line)| Position { line, column: column as u32 + 1 })
 }
 
 /// Reads a JSON text.

@@ -11,6 +11,7 @@
 //! | `concurrency` | many requests at once |
 //! | `tls` | TLS listeners |
 //! | `config` | configurations, and TLS towards upstreams |
+//! | `settings` | what is refused and with which words, values that arrive as written, listeners, certificates |
 //! | `cli` | the binary |
 //! | `docs` | what the documentation says of metrics, logs and settings |
 //! | `operations` | what operators do and see: reload, hand-over, admin listener, logs, metrics |
@@ -28,6 +29,7 @@ mod harness;
 mod memory;
 mod operations;
 mod routing;
+mod settings;
 mod smuggling;
 mod streaming;
 mod tls;

@@ -6,11 +6,7 @@ use super::{
     super::{carried, settings::TlsSettings},
     tenant::At,
 };
-use crate::{
-    certificate::Standing,
-    domains::HostPattern,
-    tls::TenantTls,
-};
+use crate::{domains::HostPattern, tls::TenantTls};
 
 impl At<'_> {
     /// TLS towards the tenant's clients.
@@ -56,12 +52,8 @@ impl At<'_> {
     fn look_at_certificate(&mut self, tls: &TenantTls) {
         const KEY: &str = "tls.certificate_file";
         let certificate = &tls.certificate;
-        let (from, until) = certificate.period();
-        match certificate.standing(SystemTime::now()) {
-            Standing::Good => {}
-            Standing::NotYet => self.warn(KEY, format!("is not valid before {from}: clients refuse it until then")),
-            Standing::Soon => self.warn(KEY, format!("expires within 30 days, at {until}: renew it")),
-            Standing::Expired => self.warn(KEY, format!("expired at {until}, and clients refuse it: renew it")),
+        if let Some(what) = certificate.describe(certificate.standing(SystemTime::now())) {
+            self.warn(KEY, what);
         }
         let name = match self.host.parse() {
             Ok(HostPattern::Exact(host)) => host.split(':').next().unwrap_or_default().to_owned(),

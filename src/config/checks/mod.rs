@@ -147,13 +147,13 @@ fn domains(
         let mut at = At { host, base, carried, problems };
         let pattern = match host.parse::<HostPattern>() {
             Err(error) => {
-                at.problem("", format!("{host:?} {error}"));
+                at.key_problem(format!("{host:?} {error}"));
                 None
             }
             Ok(pattern) => match taken.entry(pattern.clone()) {
                 Entry::Occupied(other) => {
                     let other = other.get();
-                    at.problem("", format!("this host is there twice, as {other:?} too: keep one of the two"));
+                    at.key_problem(format!("this host is there twice, as {other:?} too: keep one of the two"));
                     None
                 }
                 Entry::Vacant(free) => {

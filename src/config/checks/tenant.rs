@@ -42,6 +42,12 @@ impl At<'_> {
         self.problems.add(place, what);
     }
 
+    /// The host itself cannot be used.
+    pub(super) fn key_problem(&mut self, what: String) {
+        let place = self.place("");
+        self.problems.add_key(&place, what);
+    }
+
     pub(super) fn warn(&mut self, key: &str, what: impl Into<String>) {
         let place = self.place(key);
         self.problems.warn(place, what);
