@@ -83,9 +83,13 @@ impl CertificateFacts {
         };
         Some(match standing {
             Standing::Good => return None,
-            Standing::NotYet => format!("is not valid before {}: clients refuse it until then", text(self.not_before)),
+            Standing::NotYet => {
+                format!("is not valid before {}: clients refuse it until then", text(self.not_before))
+            }
             Standing::Soon => format!("expires within 30 days, at {}: renew it", text(self.not_after)),
-            Standing::Expired => format!("expired at {}, and clients refuse it: renew it", text(self.not_after)),
+            Standing::Expired => {
+                format!("expired at {}, and clients refuse it: renew it", text(self.not_after))
+            }
         })
     }
 

@@ -58,7 +58,11 @@ pub struct Lifecycle {
 
 impl Default for Lifecycle {
     fn default() -> Self {
-        Self { phase: AtomicU8::new(Phase::Starting as u8), failure: OnceLock::new(), changed: watch::channel(()).0 }
+        Self {
+            phase: AtomicU8::new(Phase::Starting as u8),
+            failure: OnceLock::new(),
+            changed: watch::channel(()).0,
+        }
     }
 }
 

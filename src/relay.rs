@@ -248,7 +248,9 @@ impl BackgroundService for Upkeep {
             })
         };
         if AssertUnwindSafe(all).catch_unwind().await.is_err() {
-            shared.lifecycle.fail("health checks, reloads and the admin listener ended with a panic".to_owned());
+            shared
+                .lifecycle
+                .fail("health checks, reloads and the admin listener ended with a panic".to_owned());
         }
     }
 }
@@ -286,8 +288,12 @@ async fn announce(shared: &Shared, signals: bool) {
 
 async fn connect(mut address: SocketAddr) -> std::io::Result<tokio::net::TcpStream> {
     match address.ip() {
-        std::net::IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(std::net::Ipv4Addr::LOCALHOST.into()),
-        std::net::IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(std::net::Ipv6Addr::LOCALHOST.into()),
+        std::net::IpAddr::V4(ip) if ip.is_unspecified() => {
+            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into())
+        }
+        std::net::IpAddr::V6(ip) if ip.is_unspecified() => {
+            address.set_ip(std::net::Ipv6Addr::LOCALHOST.into())
+        }
         _ => {}
     }
     tokio::net::TcpStream::connect(address).await

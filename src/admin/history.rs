@@ -219,7 +219,11 @@ impl ShownCertificate {
     fn of(tenant: &Tenant) -> Option<Self> {
         let certificate = &tenant.tls.as_ref()?.certificate;
         let standing = certificate.standing(SystemTime::now());
-        Some(Self { expires: certificate.not_after, state: standing.name(), why: certificate.describe(standing) })
+        Some(Self {
+            expires: certificate.not_after,
+            state: standing.name(),
+            why: certificate.describe(standing),
+        })
     }
 }
 

@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Problems,
-    problems::Place,
+    problems::{Findings, Place},
     read::{FromNode, Reader},
     settings::{ListenerSettings, Settings, TenantSettings},
     tree,
@@ -76,11 +75,11 @@ const NAMES: [&str; 23] = [
 struct Overlay<'a> {
     env: &'a dyn Environment,
     settings: &'a mut Settings,
-    problems: &'a mut Problems,
+    problems: &'a mut Findings,
 }
 
 /// Lays the environment over the settings.
-pub(super) fn apply(settings: &mut Settings, env: &dyn Environment, problems: &mut Problems) {
+pub(super) fn apply(settings: &mut Settings, env: &dyn Environment, problems: &mut Findings) {
     let mut overlay = Overlay { env, settings, problems };
     for name in NAMES.into_iter().filter(|name| env.is_not_text(name)) {
         overlay.problem(name, "is not UTF-8 text");
@@ -119,7 +118,8 @@ impl Overlay<'_> {
         if let Some(level) = self.take("LOG_LEVEL", "log.level") {
             self.settings.log.level = level;
         }
-        if self.env.get("DEBUG").is_some_and(|value| matches!(value.as_str(), "1" | "true" | "TRUE" | "True")) {
+        if self.env.get("DEBUG").is_some_and(|value| matches!(value.as_str(), "1" | "true" | "TRUE" | "True"))
+        {
             self.settings.log.level = "debug".into();
         }
         for variable in ["MAX_POOL_SIZE", "POOL_SIZE"] {
@@ -160,8 +160,14 @@ impl Overlay<'_> {
 
     /// The variables of a single tenant go to the tenant `*`.
     fn single_tenant(&mut self) {
-        const NAMES: [&str; 6] =
-            ["CLIENT_ID_SECRET", "CORS_ORIGINS", "CORS_METHODS", "PASS_THROUGH_ROUTES", "MTE_ROUTES", "HEADERS"];
+        const NAMES: [&str; 6] = [
+            "CLIENT_ID_SECRET",
+            "CORS_ORIGINS",
+            "CORS_METHODS",
+            "PASS_THROUGH_ROUTES",
+            "MTE_ROUTES",
+            "HEADERS",
+        ];
         let set: Vec<_> = NAMES.into_iter().filter(|name| self.env.get(name).is_some()).collect();
         if set.is_empty() {
             return;

@@ -31,7 +31,7 @@ pub use units::{Size, Span};
 pub use upstream::{Balance, EjectionSettings, HealthSettings};
 
 use self::{
-    problems::Place,
+    problems::{Findings, Place},
     read::{FromNode, Reader},
 };
 use crate::{domains::Domains, trusted::TrustedProxies};
@@ -172,7 +172,7 @@ impl Source {
     /// # Errors
     /// All [`Problems`] found.
     pub fn load(&self, carried: &Arc<Carried>) -> Result<Config, Problems> {
-        let mut problems = Problems::default();
+        let mut problems = Findings::default();
         let Some(path) = &self.file else {
             return Config::check("", "", Path::new(""), &*self.environment, carried, problems);
         };
@@ -186,7 +186,7 @@ impl Source {
             Ok(Err(_)) => problems.file(&name, "is not UTF-8 text: save it as UTF-8"),
             Err(error) => problems.file(&name, format!("cannot be read: {}", problems::reason(&error))),
         }
-        Err(problems)
+        Err(problems.into_problems())
     }
 }
 
@@ -202,7 +202,7 @@ impl Config {
         env: &dyn Environment,
         carried: &Arc<Carried>,
     ) -> Result<Self, Problems> {
-        Self::check(text, name, base, env, carried, Problems::default())
+        Self::check(text, name, base, env, carried, Findings::default())
     }
 
     fn check(
@@ -211,14 +211,13 @@ impl Config {
         base: &Path,
         env: &dyn Environment,
         carried: &Arc<Carried>,
-        mut problems: Problems,
+        mut problems: Findings,
     ) -> Result<Self, Problems> {
         let mut settings = Settings::of_yaml(text, name, env, &mut problems).unwrap_or_default();
         env::apply(&mut settings, env, &mut problems);
         let mut config = checks::check(settings, base, carried, &mut problems);
         if !problems.is_empty() {
-            problems.sort();
-            return Err(problems);
+            return Err(problems.into_problems());
         }
         (config.warnings, config.files) = (problems.warnings, problems.files);
         Ok(config)
@@ -264,7 +263,7 @@ pub fn parse_level(name: &str) -> Result<log::LevelFilter, String> {
 impl Settings {
     /// Reads settings as they are written; values that make no sense together are not looked for. `None` if the text is not
     /// YAML.
-    fn of_yaml(text: &str, name: &str, env: &dyn Environment, problems: &mut Problems) -> Option<Self> {
+    fn of_yaml(text: &str, name: &str, env: &dyn Environment, problems: &mut Findings) -> Option<Self> {
         if !name.is_empty() {
             problems.places.set_file(name.into());
         }
@@ -282,14 +281,14 @@ impl Settings {
     /// # Errors
     /// Keys that are not known and values of the wrong kind.
     pub fn written(text: &str, name: &str, env: &dyn Environment) -> Result<Self, Problems> {
-        let mut problems = Problems::default();
+        let mut problems = Findings::default();
         let settings = Self::of_yaml(text, name, env, &mut problems);
-        settings.filter(|_| problems.is_empty()).ok_or(problems)
+        settings.filter(|_| problems.is_empty()).ok_or_else(|| problems.into_problems())
     }
 }
 
 /// A least KEM, by name.
-fn parse_kem(name: &str, place: &str, problems: &mut Problems) -> KemId {
+fn parse_kem(name: &str, place: &str, problems: &mut Findings) -> KemId {
     name.parse().unwrap_or_else(|error: String| {
         problems.add(place, error);
         KemId::MlKem512

@@ -124,16 +124,23 @@ impl fmt::Display for Problem {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Problems {
     found: Vec<Problem>,
-    pub(super) warnings: Vec<String>,
     /// The files that were read, or could not be.
     pub files: Files,
+}
+
+/// What is found while a configuration is read and checked.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    found: Vec<Problem>,
+    pub(super) warnings: Vec<String>,
+    pub(super) files: Files,
     pub(super) places: Places,
     /// Settings that could not be read: what is said about their values would be wrong.
     unread: HashSet<String>,
     all_unread: bool,
 }
 
-impl Problems {
+impl Findings {
     /// A setting's value cannot be used.
     pub(super) fn add(&mut self, path: impl Into<String>, what: impl Into<String>) {
         let path = path.into();
@@ -146,7 +153,11 @@ impl Problems {
     /// A key of a map cannot be used, whatever is below it.
     pub(super) fn add_key(&mut self, path: &str, what: impl Into<String>) {
         if !self.all_unread && !self.unread.contains(path) {
-            self.found.push(Problem { place: self.places.find(path), path: path.to_owned(), what: what.into() });
+            self.found.push(Problem {
+                place: self.places.find(path),
+                path: path.to_owned(),
+                what: what.into(),
+            });
         }
     }
 
@@ -204,13 +215,14 @@ impl Problems {
         self.found.is_empty()
     }
 
-    /// In the order of the file; what has no line comes last.
-    pub(super) fn sort(&mut self) {
+    /// What is wrong, in the order of the file; what has no line comes last.
+    pub(super) fn into_problems(mut self) -> Problems {
         let line = |problem: &Problem| {
             let at = problem.place.as_ref().and_then(|place| place.at);
             (at.is_none(), at)
         };
         self.found.sort_by_key(line);
+        Problems { found: self.found, files: self.files }
     }
 
     /// Whether a setting, one above it, or one below it could not be read.
@@ -261,13 +273,13 @@ mod tests {
 
     #[test]
     fn nothing_is_said_about_the_value_of_what_could_not_be_read() {
-        let mut problems = Problems::default();
+        let mut problems = Findings::default();
         let place = Place { source: "a.yaml".into(), at: None };
         problems.add_unread("domain_map.a.test.upstream.peers[0]", place, "is no text");
         problems.add("domain_map.a.test.upstream", "is missing");
         problems.add("domain_map.a.test.upstream.peers[0].url", "is missing");
         problems.add("domain_map.a.test.tls", "is wrong");
-        let text = problems.to_string();
+        let text = problems.into_problems().to_string();
         assert_eq!(
             text,
             "a.yaml: domain_map.a.test.upstream.peers[0]: is no text\ndomain_map.a.test.tls: is wrong"

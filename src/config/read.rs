@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{
     env::Environment,
-    problems::{Place, Problems},
+    problems::{Findings, Place},
     secret::Secret,
     substitute::substitute,
     tree::{Node, Style, Value},
@@ -32,7 +32,7 @@ pub(super) struct Reader<'a> {
     source: Arc<str>,
     /// Where `${NAME}` comes from; without it, `${` means nothing.
     env: Option<&'a dyn Environment>,
-    problems: &'a mut Problems,
+    problems: &'a mut Findings,
     /// The full name of the setting that is being read.
     path: String,
     /// Where it is, as far as that is known.
@@ -45,7 +45,7 @@ impl<'a> Reader<'a> {
         source: &str,
         path: &str,
         env: Option<&'a dyn Environment>,
-        problems: &'a mut Problems,
+        problems: &'a mut Findings,
     ) -> Self {
         let source: Arc<str> = source.into();
         let at = Place { source: source.clone(), at: None };
@@ -106,9 +106,8 @@ impl<'a> Reader<'a> {
     /// Text, as it is written.
     pub(super) fn text(&mut self, node: &Node, wanted: &str) -> Option<Zeroizing<String>> {
         match self.scalar(node, wanted)? {
-            (text, _, Style::Literal) => {
-                self.problem(format!("must be {wanted}: put {} into double quotes", &*text))
-            }
+            // Not shown: it may be a secret.
+            (_, _, Style::Literal) => self.problem(format!("must be {wanted}: put it into double quotes")),
             (text, ..) => Some(text),
         }
     }
@@ -193,7 +192,8 @@ impl<'a> Reader<'a> {
         };
         let written = text.as_str();
         if written == "<<" && *style == Style::Plain {
-            let what = "merge keys are not known here: repeat the settings, or give one key an alias (`tls: *name`)";
+            let what =
+                "merge keys are not known here: repeat the settings, or give one key an alias (`tls: *name`)";
             return self.below(written, key, |reader| reader.problem(what));
         }
         let Some(env) = self.env else { return Some(written.to_owned()) };
@@ -247,7 +247,9 @@ impl<'a> Reader<'a> {
             Value::List(list) => Some(list),
             _ if node.is_null() => Some(&[]),
             Value::Map(_) => self.problem("is a map, and must be a list: write [one, two]"),
-            Value::Scalar(..) => self.problem("must be a list: put the value into brackets, as in [one, two]"),
+            Value::Scalar(..) => {
+                self.problem("must be a list: put the value into brackets, as in [one, two]")
+            }
         }
     }
 }
@@ -358,12 +360,11 @@ macro_rules! words {
                 node: &$crate::config::tree::Node,
                 reader: &mut $crate::config::read::Reader<'_>,
             ) -> Option<Self> {
-                const KNOWN: &[&str] = &[$($word),*];
-                let text = reader.text(node, "one of the words that its description lists")?;
-                match &**text {
-                    $($word => Some($value),)*
-                    other => reader.problem(format!("{other:?} is none of {}", KNOWN.join(", "))),
-                }
+                let known = [$($word),*].join(", ");
+                reader.measure(node, &format!("one of {known}"), |text| match text {
+                    $($word => Ok($value),)*
+                    other => Err(format!("{other:?} is none of {known}")),
+                })
             }
         }
     };

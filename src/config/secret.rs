@@ -40,8 +40,7 @@ impl Serialize for Secret {
 /// What a secret's file says: without a byte-order mark, and without the one line break that editors leave at the end.
 pub(super) fn of_file(bytes: &[u8]) -> &[u8] {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let text = text.strip_suffix(b"\n").map(|text| text.strip_suffix(b"\r").unwrap_or(text)).unwrap_or(text);
-    text
+    text.strip_suffix(b"\n").map_or(text, |text| text.strip_suffix(b"\r").unwrap_or(text))
 }
 
 /// Words that stand in examples until somebody puts a secret there.
@@ -62,14 +61,16 @@ const PLACEHOLDERS: [&str; 14] = [
     "xxxx",
 ];
 /// Secrets of their own that anybody tries first.
-const COMMON: [&str; 8] = ["secret", "password", "passwort", "token", "test", "admin", "letmein", "clientidsecret"];
+const COMMON: [&str; 8] =
+    ["secret", "password", "passwort", "token", "test", "admin", "letmein", "clientidsecret"];
 /// A random secret of any length worth using has more different characters.
 const FEW_CHARACTERS: usize = 5;
 
 /// Why a secret is hardly meant: an example's, a common word, or the same characters again and again.
 pub(super) fn is_placeholder(secret: &[u8]) -> bool {
-    let word: Zeroizing<Vec<u8>> =
-        Zeroizing::new(secret.iter().filter(|b| b.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect());
+    let word: Zeroizing<Vec<u8>> = Zeroizing::new(
+        secret.iter().filter(|b| b.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect(),
+    );
     let contains = |part: &&str| word.windows(part.len()).any(|window| window == part.as_bytes());
     let letters = word.iter().rposition(|b| !b.is_ascii_digit()).map_or(&word[..0], |last| &word[..=last]);
     let mut different = [false; 256];

@@ -79,7 +79,7 @@ settings! {
         /// How changes of the file reach a running relay.
         reload: ReloadSettings = ReloadSettings::default(),
         /// Networks of the proxies in front: their x-forwarded-for, x-forwarded-proto, x-request-id and PROXY headers
-        /// are believed.
+        /// are believed. Empty: no one's.
         trusted_proxies: Vec<String> = Vec::new(),
         /// The tenants: inbound host -> tenant.
         domain_map: BTreeMap<String, TenantSettings> = BTreeMap::new(),

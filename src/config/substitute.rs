@@ -13,36 +13,36 @@ use super::env::Environment;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unresolved {
     /// The variable is not set, or empty.
-    NotSet(String),
+    Unset(String),
     /// The variable's value is not UTF-8.
-    NotText(String),
+    NoText(String),
     /// What stands in the braces is no variable's name.
-    NotName(String),
+    NoName(String),
     /// The brace is not closed.
-    NotClosed,
+    Unclosed,
 }
 
 impl std::fmt::Display for Unresolved {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NotSet(name) => {
-                write!(f, "${{{name}}}: this environment variable is not set, or empty; write $${{ for a literal ${{")
+            Self::Unset(name) => {
+                write!(
+                    f,
+                    "${{{name}}}: this environment variable is not set, or empty; write $${{ for a literal ${{"
+                )
             }
-            Self::NotText(name) => write!(f, "${{{name}}}: this environment variable is not UTF-8 text"),
-            Self::NotName(name) => write!(
+            Self::NoText(name) => write!(f, "${{{name}}}: this environment variable is not UTF-8 text"),
+            Self::NoName(name) => write!(
                 f,
                 "${{{name}}} names no environment variable (letters, digits and _); write $${{ for a literal ${{"
             ),
-            Self::NotClosed => f.write_str("${ has no } after its name; write $${ for a literal ${"),
+            Self::Unclosed => f.write_str("${ has no } after its name; write $${ for a literal ${"),
         }
     }
 }
 
 /// The text with variables in place of their names. Borrowed if there are none.
-pub(super) fn substitute<'a>(
-    text: &'a str,
-    env: &dyn Environment,
-) -> Result<Substituted<'a>, Unresolved> {
+pub(super) fn substitute<'a>(text: &'a str, env: &dyn Environment) -> Result<Substituted<'a>, Unresolved> {
     if !text.contains("${") {
         return Ok(Substituted(Cow::Borrowed(text)));
     }
@@ -57,15 +57,15 @@ pub(super) fn substitute<'a>(
             continue;
         }
         out.push_str(before);
-        let end = from.find('}').ok_or(Unresolved::NotClosed)?;
+        let end = from.find('}').ok_or(Unresolved::Unclosed)?;
         let name = &from[2..end];
         if !is_name(name) {
-            return Err(Unresolved::NotName(name.to_owned()));
+            return Err(Unresolved::NoName(name.to_owned()));
         }
         match env.get(name).map(Zeroizing::new) {
             Some(value) => out.push_str(&value),
-            None if env.is_not_text(name) => return Err(Unresolved::NotText(name.to_owned())),
-            None => return Err(Unresolved::NotSet(name.to_owned())),
+            None if env.is_not_text(name) => return Err(Unresolved::NoText(name.to_owned())),
+            None => return Err(Unresolved::Unset(name.to_owned())),
         }
         rest = &from[end + 1..];
     }
@@ -139,12 +139,12 @@ mod tests {
     fn a_name_that_stands_for_nothing_is_an_error() {
         let name = |name: &str| name.to_owned();
         for (text, why) in [
-            ("${C}", Unresolved::NotSet(name("C"))),
-            ("${EMPTY}", Unresolved::NotSet(name("EMPTY"))),
-            ("${}", Unresolved::NotName(name(""))),
-            ("${a b}", Unresolved::NotName(name("a b"))),
-            ("${2}", Unresolved::NotName(name("2"))),
-            ("${A", Unresolved::NotClosed),
+            ("${C}", Unresolved::Unset(name("C"))),
+            ("${EMPTY}", Unresolved::Unset(name("EMPTY"))),
+            ("${}", Unresolved::NoName(name(""))),
+            ("${a b}", Unresolved::NoName(name("a b"))),
+            ("${2}", Unresolved::NoName(name("2"))),
+            ("${A", Unresolved::Unclosed),
         ] {
             assert_eq!(substituted(text), Err(why), "{text}");
         }

@@ -80,7 +80,9 @@ pub(super) fn yaml(text: &str) -> Result<Node, Malformed> {
             _ if root.is_some() => {
                 return Err(Malformed {
                     at: Some(position(span)),
-                    what: "another YAML document begins here: put all settings into one, without `---` between".into(),
+                    what:
+                        "another YAML document begins here: put all settings into one, without `---` between"
+                            .into(),
                 });
             }
             event => root = Some(composer.node(event, span, 0)?.0),
@@ -191,21 +193,34 @@ fn is_text_tag(tag: Option<&Tag>) -> bool {
 const TAB: &str = "tab";
 
 /// The usual mistakes, by a word of the parser's own message, in plain words.
-const MISTAKES: [(&str, &str); 17] = [
+const MISTAKES: [(&str, &str); 18] = [
     (TAB, "a tab stands where only blanks may: indent with blanks"),
     ("flow sequence", "a list in [ ] is not closed, or lacks a comma between its entries"),
     ("flow mapping", "a map in { } is not closed, or lacks a comma between its entries"),
     ("misplaced bracket", "a bracket is closed here that was not opened"),
     ("end of stream", "a quote is not closed up to the end of the file"),
+    ("in quoted scalar", "a quote is not closed, or what it holds goes on with less indentation"),
     ("document indicator", "a quote is not closed"),
     ("eof", "the file ends in the middle of a setting"),
-    ("escape", "a backslash in double quotes begins no known escape: write \\\\ for one, or use single quotes"),
+    (
+        "escape",
+        "a backslash in double quotes begins no known escape: write \\\\ for one, or use single quotes",
+    ),
     ("hexadecimal", "an escape in double quotes needs hexadecimal digits: write \\\\ for a backslash"),
-    ("trailing content", "something follows a closing quote: end the line there, or put all of it into the quotes"),
+    (
+        "trailing content",
+        "something follows a closing quote: end the line there, or put all of it into the quotes",
+    ),
     ("mapping values", "a `: ` stands where none may: put a value that contains one into quotes"),
     ("simple key", "a key needs a `:` and a blank after it"),
-    ("block sequence entries", "a list entry (`- `) stands where none may: begin the list on a line of its own"),
-    ("unknown anchor", "an alias (*name) needs its anchor (&name) above it; put a value that begins with * into quotes"),
+    (
+        "block sequence entries",
+        "a list entry (`- `) stands where none may: begin the list on a line of its own",
+    ),
+    (
+        "unknown anchor",
+        "an alias (*name) needs its anchor (&name) above it; put a value that begins with * into quotes",
+    ),
     ("block collection", "this line is indented differently from the entries above it"),
     ("block mapping", "this line is no `key: value`, or indented differently from the lines above it"),
     ("indent", "this line is indented differently from what it belongs to"),

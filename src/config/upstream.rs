@@ -141,7 +141,9 @@ impl FromNode for PeerSettings {
                 let LongPeer { url, weight } = LongPeer::from_node(node, reader)?;
                 Some(Self { url, weight })
             }
-            _ => Some(reader.text(node, "an origin (https://backend:8443) or {url, weight}")?.as_str().into()),
+            _ => {
+                Some(reader.text(node, "an origin (https://backend:8443) or {url, weight}")?.as_str().into())
+            }
         }
     }
 }

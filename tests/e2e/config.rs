@@ -199,7 +199,8 @@ fn the_environment_of_v4_5_configures_one_tenant() {
         |name| config.warnings.iter().any(|warning| warning.contains(name) && warning.contains("ignored"));
     assert!(ignored("LICENSE_KEY") && ignored("LICENSE_COMPANY"), "{:?}", config.warnings);
     // The admin listener's default address is on that port.
-    let admin = config.warnings.iter().filter(|warning| warning.contains("the admin listener is off")).count();
+    let admin =
+        config.warnings.iter().filter(|warning| warning.contains("the admin listener is off")).count();
     assert_eq!((config.admin.address, admin), (None, 1));
     assert_eq!(config.warnings.len(), 3, "{:?}", config.warnings);
 }

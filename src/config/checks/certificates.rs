@@ -11,7 +11,8 @@ use crate::{domains::HostPattern, tls::TenantTls};
 impl At<'_> {
     /// TLS towards the tenant's clients.
     pub(super) fn tls(&mut self, files: &TlsSettings) -> Option<TenantTls> {
-        if matches!(self.host.parse(), Ok(HostPattern::Exact(host)) if host.contains(':') && !host.ends_with(']')) {
+        if matches!(self.host.parse(), Ok(HostPattern::Exact(host)) if host.contains(':') && !host.ends_with(']'))
+        {
             self.warn("tls", "is of no use: TLS clients name a host without its port");
         }
         let mut well = true;

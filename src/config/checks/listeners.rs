@@ -10,7 +10,8 @@ use ipnet::IpNet;
 
 use super::{
     super::{
-        Admin, DEFAULT_ADMIN, Listener, Problems,
+        Admin, DEFAULT_ADMIN, Listener,
+        problems::Findings,
         settings::{AdminSettings, ListenerSettings, Settings},
     },
     secrets,
@@ -22,7 +23,7 @@ const MAX_LISTENERS: usize = 32;
 /// The longest path that a Unix socket can have.
 const MAX_SOCKET_PATH: usize = 107;
 
-pub(super) fn listeners(settings: &Settings, problems: &mut Problems) -> Vec<Listener> {
+pub(super) fn listeners(settings: &Settings, problems: &mut Findings) -> Vec<Listener> {
     if settings.listeners.is_empty() {
         let address = SocketAddr::from(([0, 0, 0, 0], 8080));
         return vec![Listener { address, tls: false, proxy_protocol: false }];
@@ -59,14 +60,15 @@ pub(super) fn listeners(settings: &Settings, problems: &mut Problems) -> Vec<Lis
 }
 
 /// An address that can be listened on.
-fn address(place: &str, text: &str, example: &str, problems: &mut Problems) -> Option<SocketAddr> {
+fn address(place: &str, text: &str, example: &str, problems: &mut Findings) -> Option<SocketAddr> {
     let Ok(address) = text.parse::<SocketAddr>() else {
         let what = format!("{text:?} is not an IP address and port from 1 to 65535, as in {example}");
         problems.add(place, what);
         return None;
     };
     if address.port() == 0 {
-        problems.add(place, format!("{text:?} has port 0, which clients cannot know: write one from 1 to 65535"));
+        problems
+            .add(place, format!("{text:?} has port 0, which clients cannot know: write one from 1 to 65535"));
         return None;
     }
     if let IpAddr::V6(ip) = address.ip()
@@ -86,17 +88,21 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
         && (a == b || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
-fn about_ipv6(index: usize, address: SocketAddr, all: &[Listener], problems: &mut Problems) {
+fn about_ipv6(index: usize, address: SocketAddr, all: &[Listener], problems: &mut Findings) {
     let any_ipv6 = address.is_ipv6() && address.ip().is_unspecified();
-    if any_ipv6 && !all.iter().any(|other| other.address.is_ipv4() && other.address.port() == address.port()) {
+    if any_ipv6 && !all.iter().any(|other| other.address.is_ipv4() && other.address.port() == address.port())
+    {
         problems.warn(
             format!("listeners[{index}].address"),
-            format!("{address} takes IPv6 connections only: add a listener 0.0.0.0:{} for IPv4", address.port()),
+            format!(
+                "{address} takes IPv6 connections only: add a listener 0.0.0.0:{} for IPv4",
+                address.port()
+            ),
         );
     }
 }
 
-fn about_tls(settings: &Settings, problems: &mut Problems) {
+fn about_tls(settings: &Settings, problems: &mut Findings) {
     let certified = settings.domain_map.values().any(|tenant| tenant.tls.is_some());
     let mut has_tls = false;
     for (index, _) in settings.listeners.iter().enumerate().filter(|(_, listener)| listener.tls) {
@@ -108,7 +114,9 @@ fn about_tls(settings: &Settings, problems: &mut Problems) {
             );
         }
     }
-    for (host, _) in settings.domain_map.iter().filter(|(_, tenant)| has_tls && certified && tenant.tls.is_none()) {
+    for (host, _) in
+        settings.domain_map.iter().filter(|(_, tenant)| has_tls && certified && tenant.tls.is_none())
+    {
         problems.warn(format!("domain_map.{host}"), "has no `tls`: it cannot be reached over TLS listeners");
     }
 }
@@ -117,7 +125,7 @@ pub(super) fn admin(
     written: &AdminSettings,
     listeners: &[Listener],
     base: &Path,
-    problems: &mut Problems,
+    problems: &mut Findings,
 ) -> Admin {
     const PLACE: &str = "admin.address";
     let required = written.address.is_some();
@@ -135,10 +143,14 @@ pub(super) fn admin(
     };
     if let Some((own, Listener { address: theirs, .. })) = address.and_then(|own| Some((own, shared(own)?))) {
         if required {
-            let what = format!("{own} is on the port of the listener {theirs}, which is for clients: use another port");
+            let what = format!(
+                "{own} is on the port of the listener {theirs}, which is for clients: use another port"
+            );
             problems.add(PLACE, what);
         } else {
-            let what = format!("the admin listener is off: {own}, where it is by default, is on the port of the listener {theirs}; choose another address");
+            let what = format!(
+                "the admin listener is off: {own}, where it is by default, is on the port of the listener {theirs}; choose another address"
+            );
             problems.warn(PLACE, what);
         }
         address = None;
@@ -150,7 +162,7 @@ pub(super) fn admin(
 }
 
 /// Whether a Unix socket can be made there.
-pub(super) fn check_socket(place: &str, path: Option<&Path>, problems: &mut Problems) {
+pub(super) fn check_socket(place: &str, path: Option<&Path>, problems: &mut Findings) {
     let Some(path) = path else { return };
     let length = path.as_os_str().len();
     if length > MAX_SOCKET_PATH {
@@ -162,12 +174,15 @@ pub(super) fn check_socket(place: &str, path: Option<&Path>, problems: &mut Prob
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        problems.warn(place, format!("its folder {} is not there: it must be when the relay starts", folder.display()));
+        problems.warn(
+            place,
+            format!("its folder {} is not there: it must be when the relay starts", folder.display()),
+        );
     }
 }
 
 /// The proxies whose word about clients is believed.
-pub(super) fn trusted_proxies(settings: &Settings, problems: &mut Problems) -> TrustedProxies {
+pub(super) fn trusted_proxies(settings: &Settings, problems: &mut Findings) -> TrustedProxies {
     let mut networks = Vec::new();
     for (index, text) in settings.trusted_proxies.iter().enumerate() {
         let place = format!("trusted_proxies[{index}]");

@@ -15,7 +15,8 @@ use std::{
 
 use self::tenant::At;
 use super::{
-    Carried, Config, Limits, Log, Pairs, Problems, Timeouts, parse_kem,
+    Carried, Config, Limits, Log, Pairs, Timeouts, parse_kem,
+    problems::Findings,
     settings::{LogSettings, Settings},
 };
 use crate::{
@@ -30,23 +31,29 @@ pub(super) fn check(
     settings: Settings,
     base: &Path,
     carried: &Arc<Carried>,
-    problems: &mut Problems,
+    problems: &mut Findings,
 ) -> Config {
     let log = log(&settings.log, problems);
     numbers::check(&settings, problems);
     let (per_request, rate) = (settings.pairs.max_per_request, u64::from(settings.limits.pairs_per_second));
     if rate > 0 && per_request as u64 > rate * u64::from(rate::BURST) {
-        problems.warn("pairs.max_per_request", format!(
-            "{per_request} is more than limits.pairs_per_second ever lets through at once ({rate} \
+        problems.warn(
+            "pairs.max_per_request",
+            format!(
+                "{per_request} is more than limits.pairs_per_second ever lets through at once ({rate} \
              times {}): such requests are always refused",
-            rate::BURST
-        ));
+                rate::BURST
+            ),
+        );
     }
     if per_request > settings.pairs.max_per_client {
-        problems.warn("pairs.max_per_request", format!(
-            "{per_request} is more than pairs.max_per_client ({}): one request can exceed that",
-            settings.pairs.max_per_client
-        ));
+        problems.warn(
+            "pairs.max_per_request",
+            format!(
+                "{per_request} is more than pairs.max_per_client ({}): one request can exceed that",
+                settings.pairs.max_per_client
+            ),
+        );
     }
     let timeouts = Timeouts {
         connect: settings.timeouts.connect.0,
@@ -63,10 +70,13 @@ pub(super) fn check(
     let upgrade_socket = settings.upgrade_socket.as_ref().map(|path| base.join(path));
     listeners::check_socket("upgrade_socket", upgrade_socket.as_deref(), problems);
     if let Some(folder) = upgrade_socket.as_deref().and_then(Path::parent).filter(|folder| is_open(folder)) {
-        problems.warn("upgrade_socket", format!(
-            "others can enter its folder {}, and hand listeners to a successor: use one with mode 0700",
-            folder.display()
-        ));
+        problems.warn(
+            "upgrade_socket",
+            format!(
+                "others can enter its folder {}, and hand listeners to a successor: use one with mode 0700",
+                folder.display()
+            ),
+        );
     }
     Config {
         listeners,
@@ -104,7 +114,7 @@ pub(super) fn check(
     }
 }
 
-fn log(written: &LogSettings, problems: &mut Problems) -> Log {
+fn log(written: &LogSettings, problems: &mut Findings) -> Log {
     let level = super::parse_level(&written.level).unwrap_or_else(|error| {
         problems.add("log.level", error);
         log::LevelFilter::Info
@@ -131,7 +141,7 @@ fn domains(
     base: &Path,
     carried: &Carried,
     timeouts: &Timeouts,
-    problems: &mut Problems,
+    problems: &mut Findings,
 ) -> Domains {
     if settings.domain_map.is_empty() {
         problems.add(
@@ -153,7 +163,9 @@ fn domains(
             Ok(pattern) => match taken.entry(pattern.clone()) {
                 Entry::Occupied(other) => {
                     let other = other.get();
-                    at.key_problem(format!("this host is there twice, as {other:?} too: keep one of the two"));
+                    at.key_problem(format!(
+                        "this host is there twice, as {other:?} too: keep one of the two"
+                    ));
                     None
                 }
                 Entry::Vacant(free) => {

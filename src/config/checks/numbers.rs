@@ -3,11 +3,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::super::{
-    Problems, Size,
-    settings::Settings,
-    units::Span,
-};
+use super::super::{Size, problems::Findings, settings::Settings, units::Span};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -16,7 +12,7 @@ const TIMES: RangeInclusive<Duration> = MILLISECOND..=Duration::from_secs(365 * 
 /// Times after which something is done again: below, the relay would do nothing else.
 const INTERVALS: RangeInclusive<Duration> = Duration::from_millis(100)..=DAY;
 
-pub(super) fn check(settings: &Settings, problems: &mut Problems) {
+pub(super) fn check(settings: &Settings, problems: &mut Findings) {
     let Settings { pairs, limits, timeouts, .. } = settings;
     for (path, value, range) in [
         ("threads", settings.threads as u64, 0..=1_024),
@@ -53,7 +49,7 @@ pub(super) fn check(settings: &Settings, problems: &mut Problems) {
 }
 
 /// A number of things.
-pub(super) fn count(problems: &mut Problems, path: &str, value: u64, range: RangeInclusive<u64>) {
+pub(super) fn count(problems: &mut Findings, path: &str, value: u64, range: RangeInclusive<u64>) {
     let (least, most) = (range.start(), range.end());
     if value < *least {
         problems.add(path, format!("{value} is too few: must be at least {least}"));
@@ -62,7 +58,7 @@ pub(super) fn count(problems: &mut Problems, path: &str, value: u64, range: Rang
     }
 }
 
-fn size(problems: &mut Problems, path: &str, value: Size, range: RangeInclusive<u64>) {
+fn size(problems: &mut Findings, path: &str, value: Size, range: RangeInclusive<u64>) {
     let (least, most) = (Size(*range.start()), Size(*range.end()));
     if value.0 < least.0 {
         problems.add(path, format!("{value} is too small: must be at least {least}"));
@@ -72,19 +68,22 @@ fn size(problems: &mut Problems, path: &str, value: Size, range: RangeInclusive<
 }
 
 /// Reports a time out of [`TIMES`].
-pub(super) fn timeout(problems: &mut Problems, path: &str, value: Span) {
+pub(super) fn timeout(problems: &mut Findings, path: &str, value: Span) {
     time(problems, path, value, TIMES);
 }
 
 /// Reports an interval out of [`INTERVALS`].
-pub(super) fn interval(problems: &mut Problems, path: &str, value: Span) {
+pub(super) fn interval(problems: &mut Findings, path: &str, value: Span) {
     time(problems, path, value, INTERVALS);
 }
 
-fn time(problems: &mut Problems, path: &str, value: Span, range: RangeInclusive<Duration>) {
+fn time(problems: &mut Findings, path: &str, value: Span, range: RangeInclusive<Duration>) {
     let (least, most) = (Span(*range.start()), Span(*range.end()));
     if value.0.is_zero() {
-        problems.add(path, format!("must not be 0, which would not wait at all: write a time from {least} to {most}"));
+        problems.add(
+            path,
+            format!("must not be 0, which would not wait at all: write a time from {least} to {most}"),
+        );
     } else if value.0 < least.0 {
         problems.add(path, format!("{value} is too short: must be at least {least}"));
     } else if value.0 > most.0 {

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{
     super::{
-        Problems,
+        problems::Findings,
         secret::{self, Secret},
         settings::{AdminSettings, TenantSettings},
     },
@@ -18,17 +18,19 @@ use crate::domains::Secrets;
 const GOOD_LEN: usize = 32;
 
 /// Says what is suspicious about a secret.
-fn look_at(secret: &[u8], place: &str, problems: &mut Problems) {
+fn look_at(secret: &[u8], place: &str, problems: &mut Findings) {
     if secret::is_placeholder(secret) {
         problems.warn(place, "looks like a placeholder: make a random secret (`mte-relay keygen` does)");
     }
-    if secret.first().is_some_and(u8::is_ascii_whitespace) || secret.last().is_some_and(u8::is_ascii_whitespace) {
+    if secret.first().is_some_and(u8::is_ascii_whitespace)
+        || secret.last().is_some_and(u8::is_ascii_whitespace)
+    {
         problems.warn(place, "begins or ends with a blank or line break, which is part of the secret");
     }
 }
 
 /// The token of the admin listener.
-pub(super) fn admin_token(written: &AdminSettings, base: &Path, problems: &mut Problems) -> Option<Secret> {
+pub(super) fn admin_token(written: &AdminSettings, base: &Path, problems: &mut Findings) -> Option<Secret> {
     const PLACE: &str = "admin.token";
     let token = match (&written.token, &written.token_file) {
         (Some(_), Some(_)) => {
@@ -46,7 +48,7 @@ pub(super) fn admin_token(written: &AdminSettings, base: &Path, problems: &mut P
     Some(token)
 }
 
-fn token_of_file(problems: &mut Problems, path: &Path) -> Option<Secret> {
+fn token_of_file(problems: &mut Findings, path: &Path) -> Option<Secret> {
     let bytes = problems.read("admin.token_file", path)?;
     match std::str::from_utf8(secret::of_file(&bytes)) {
         Ok(text) => Some(text.to_owned().into()),
@@ -87,7 +89,12 @@ impl At<'_> {
         Secrets { current: key(&current)?, previous: previous.as_ref().and_then(key) }.into()
     }
 
-    fn secret(&mut self, key: &str, text: Option<&Secret>, file: Option<&Path>) -> Option<Zeroizing<Vec<u8>>> {
+    fn secret(
+        &mut self,
+        key: &str,
+        text: Option<&Secret>,
+        file: Option<&Path>,
+    ) -> Option<Zeroizing<Vec<u8>>> {
         let secret = match (text, file) {
             (Some(_), Some(_)) => {
                 self.problem(key, format!("give either {key} or {key}_file, not both"));

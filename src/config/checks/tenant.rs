@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 
 use super::{
     super::{
-        Carried, Problems, Timeouts, parse_kem,
+        Carried, Timeouts, parse_kem,
+        problems::Findings,
         settings::{TenantSettings, UpstreamTlsSettings},
         upstream::{HealthSettings, PeerSettings, UpstreamSettings},
     },
@@ -33,7 +34,7 @@ pub(super) struct At<'a> {
     pub(super) host: &'a str,
     pub(super) base: &'a Path,
     pub(super) carried: &'a Carried,
-    pub(super) problems: &'a mut Problems,
+    pub(super) problems: &'a mut Findings,
 }
 
 impl At<'_> {
@@ -122,7 +123,10 @@ impl At<'_> {
             Some(file) => self.read("upstream_tls.ca_file", file).map(Some),
         };
         if !verify {
-            self.warn("upstream_tls.verify", "the upstream's certificate is not verified: anyone on the way can read along");
+            self.warn(
+                "upstream_tls.verify",
+                "the upstream's certificate is not verified: anyone on the way can read along",
+            );
         }
         let Some(UpstreamSettings { peers, balance, health, ejection, ready }) = &written.upstream else {
             self.problem("upstream", "is missing: give the origin to proxy to, as in https://backend:8443");
@@ -198,8 +202,11 @@ impl At<'_> {
 
     /// A peer's key in the form in which it was written.
     fn peer_key(&self, index: usize, of: usize) -> String {
-        let forms =
-            [format!("upstream.peers[{index}].url"), format!("upstream.peers[{index}]"), format!("upstream[{index}]")];
+        let forms = [
+            format!("upstream.peers[{index}].url"),
+            format!("upstream.peers[{index}]"),
+            format!("upstream[{index}]"),
+        ];
         let written = forms.iter().find(|form| self.problems.places.is_written(&self.place(form)));
         match written {
             Some(form) => form.clone(),
@@ -264,7 +271,10 @@ impl At<'_> {
                 }
                 (Ok(name), Ok(value)) => {
                     if CREDENTIALS.contains(&name.as_str()) {
-                        self.warn("headers", format!("{name} goes to every client as well, not to the upstream alone"));
+                        self.warn(
+                            "headers",
+                            format!("{name} goes to every client as well, not to the upstream alone"),
+                        );
                     }
                     headers.push((name, value));
                 }

@@ -2,8 +2,7 @@
 
 use super::{accepted, refused};
 
-const TENANT: &str =
-    "domain_map: {'*': {upstream: 'http://127.0.0.1:9000', client_id_secret: 0123456789abcdef0123456789abcdef}}\n";
+const TENANT: &str = "domain_map: {'*': {upstream: 'http://127.0.0.1:9000', client_id_secret: 0123456789abcdef0123456789abcdef}}\n";
 
 /// A configuration with a good tenant and `lines`; what is said about it, without the file's name.
 fn with(lines: &str) -> String {
@@ -12,7 +11,9 @@ fn with(lines: &str) -> String {
 
 /// The same for a tenant `a.test` that has the settings `more`, on line 3.
 fn tenant(more: &str) -> String {
-    let text = format!("domain_map:\n  a.test:\n    {{client_id_secret: 0123456789abcdef0123456789abcdef, {more}}}\n");
+    let text = format!(
+        "domain_map:\n  a.test:\n    {{client_id_secret: 0123456789abcdef0123456789abcdef, {more}}}\n"
+    );
     let said = refused(&text, &[]);
     said.lines().map(|line| line.split_once(": ").unwrap().1.to_owned()).collect::<Vec<_>>().join("\n")
 }
@@ -21,23 +22,47 @@ fn tenant(more: &str) -> String {
 fn what_has_the_wrong_shape_is_refused_with_place_and_remedy() {
     for (lines, said) in [
         ("pool_sise: 5", "line 2, column 1: pool_sise: unknown key; did you mean `pool_size`?"),
-        ("limits:\n  zzz: 5", "line 3, column 3: limits.zzz: unknown key; the keys here are max_header_bytes, max_body, max_mte_body, pairs_per_second, requests_per_second"),
+        (
+            "limits:\n  zzz: 5",
+            "line 3, column 3: limits.zzz: unknown key; the keys here are max_header_bytes, max_body, max_mte_body, pairs_per_second, requests_per_second",
+        ),
         ("threads: many", "line 2, column 10: threads: \"many\" is not a whole number"),
         ("threads: -1", "line 2, column 10: threads: \"-1\" is not a whole number"),
         ("threads: 1.5", "line 2, column 10: threads: \"1.5\" is not a whole number"),
         ("threads: \"2\"", "line 2, column 10: threads: must be a whole number: write 2 without quotes"),
         ("threads: [2]", "line 2, column 10: threads: is a list, and must be a whole number"),
-        ("threads:", "line 2, column 9: threads: has no value: give a whole number, or remove the key"),
-        ("limits: {pairs_per_second: 99999999999}", "line 2, column 28: limits.pairs_per_second: 99999999999 is too large: the most is 4294967295"),
+        ("threads:", "line 2, column 8: threads: has no value: give a whole number, or remove the key"),
+        (
+            "limits: {pairs_per_second: 99999999999}",
+            "line 2, column 28: limits.pairs_per_second: 99999999999 is too large: the most is 4294967295",
+        ),
         ("limits: 5", "line 2, column 9: limits: must be a map: write `key: value` below it"),
         ("limits: [5]", "line 2, column 9: limits: is a list, and must be a map: write `key: value`"),
-        ("trusted_proxies: 10.0.0.0/8", "line 2, column 18: trusted_proxies: must be a list: put the value into brackets, as in [one, two]"),
+        (
+            "trusted_proxies: 10.0.0.0/8",
+            "line 2, column 18: trusted_proxies: must be a list: put the value into brackets, as in [one, two]",
+        ),
         ("reload: {watch: yes}", "line 2, column 17: reload.watch: \"yes\" is neither true nor false"),
-        ("timeouts: {read: 5 fortnights}", "line 2, column 18: timeouts.read: unknown unit \"fortnights\" in \"5 fortnights\": write 500ms, 30s, 10m or 24h"),
-        ("limits: {max_body: 10MB}", "line 2, column 20: limits.max_body: unknown unit \"MB\" in \"10MB\": write 4096, 64KiB, 1MiB or 2GiB"),
-        ("log: !secret {level: info}", "line 2, column 6: log: the tag !secret means nothing here: remove it"),
-        ("log:\n  level: info\n  level: debug", "line 4, column 3: log.level: this key is there twice (first in line 3): keep one of the two"),
-        ("log: {<<: {level: info}}", "line 2, column 7: log.<<: merge keys are not known here: repeat the settings, or give one key an alias (`tls: *name`)"),
+        (
+            "timeouts: {read: 5 fortnights}",
+            "line 2, column 18: timeouts.read: unknown unit \"fortnights\" in \"5 fortnights\": write 500ms, 30s, 10m or 24h",
+        ),
+        (
+            "limits: {max_body: 10MB}",
+            "line 2, column 20: limits.max_body: unknown unit \"MB\" in \"10MB\": write 4096, 64KiB, 1MiB or 2GiB",
+        ),
+        (
+            "log: !secret {level: info}",
+            "line 2, column 6: log: the tag !secret means nothing here: remove it",
+        ),
+        (
+            "log:\n  level: info\n  level: debug",
+            "line 4, column 3: log.level: this key is there twice (first in line 3): keep one of the two",
+        ),
+        (
+            "log: {<<: {level: info}}",
+            "line 2, column 7: log.<<: merge keys are not known here: repeat the settings, or give one key an alias (`tls: *name`)",
+        ),
         ("? [a]\n: b", "line 2, column 3: a key must be text, not a list or a map"),
     ] {
         assert_eq!(with(lines), said, "{lines}");
@@ -58,7 +83,10 @@ fn what_is_no_yaml_is_one_problem_in_plain_words() {
         ("a: 1\n b: 2\n", "line 2", ""),
     ] {
         let said = refused(text, &[]);
-        assert!(said.starts_with("relay.yaml, ") && said.contains(place) && said.contains(words), "{text:?}: {said}");
+        assert!(
+            said.starts_with("relay.yaml, ") && said.contains(place) && said.contains(words),
+            "{text:?}: {said}"
+        );
         assert_eq!(said.lines().count(), 1, "{text:?}: {said}");
         for library in ["scalar", "parsing", "scanning", "serde", "invalid type", "expected", "indicator"] {
             assert!(!said.contains(library), "{text:?}: {said}");
@@ -80,7 +108,7 @@ fn upstreams_that_are_no_origin_are_refused() {
         ("http://a?q=1", "has a query (?)"),
         ("http://a/b", "has a path"),
         ("http://", "is not a host"),
-        ("http://1.2.3.400", "looks like an IPv4 address"),
+        ("http://1.2.3.400", "is not a host: it looks like an IPv4 address"),
         ("backend:80", "does not begin with http:// or https://"),
     ] {
         for (form, key) in [
@@ -117,7 +145,10 @@ fn hosts_that_are_the_same_are_told_however_they_are_spelled() {
         let said = refused(&format!("domain_map: {{'{wildcard}': {{upstream: http://a}}}}"), &[]);
         assert!(said.contains("has a star and a port"), "{wildcard}: {said}");
     }
-    accepted("domain_map: {a.test: {upstream: http://a}, 'a.test:8080': {upstream: http://a}, '*.test': {upstream: http://a}}", &[]);
+    accepted(
+        "domain_map: {a.test: {upstream: http://a}, 'a.test:8080': {upstream: http://a}, '*.test': {upstream: http://a}}",
+        &[],
+    );
 }
 
 #[test]
@@ -125,12 +156,18 @@ fn a_key_that_is_there_twice_is_refused_at_any_depth_of_file_and_variable() {
     let one = r#""a.test": {"upstream": "http://a"}"#;
     for (map, path) in [
         (format!("{{{one}, {one}}}"), "domain_map.a.test"),
-        (r#"{"a.test": {"upstream": "http://a", "upstream": "http://b"}}"#.to_owned(), "domain_map.a.test.upstream"),
+        (
+            r#"{"a.test": {"upstream": "http://a", "upstream": "http://b"}}"#.to_owned(),
+            "domain_map.a.test.upstream",
+        ),
         (
             r#"{"a.test": {"upstream": {"peers": [{"url": "http://a", "url": "http://b"}]}}}"#.to_owned(),
             "domain_map.a.test.upstream.peers[0].url",
         ),
-        (r#"{"a.test": {"upstream": "http://a", "headers": {"x": "1", "x": "2"}}}"#.to_owned(), "domain_map.a.test.headers.x"),
+        (
+            r#"{"a.test": {"upstream": "http://a", "headers": {"x": "1", "x": "2"}}}"#.to_owned(),
+            "domain_map.a.test.headers.x",
+        ),
     ] {
         let what = "this key is there twice";
         let said = refused("", &[("DOMAIN_MAP", &map)]);
@@ -145,8 +182,16 @@ fn a_key_that_is_there_twice_is_refused_at_any_depth_of_file_and_variable() {
 #[test]
 fn variables_are_refused_by_their_names_in_plain_words() {
     for (name, value, said) in [
-        ("DOMAIN_MAP", "{", "DOMAIN_MAP, line 1, column 1: domain_map: the JSON ends too early: a bracket or quote is not closed"),
-        ("DOMAIN_MAP", "{'a': 1}", "DOMAIN_MAP, line 1, column 2: domain_map: a key must stand in double quotes"),
+        (
+            "DOMAIN_MAP",
+            "{",
+            "DOMAIN_MAP, line 1, column 1: domain_map: the JSON ends too early: a bracket or quote is not closed",
+        ),
+        (
+            "DOMAIN_MAP",
+            "{'a': 1}",
+            "DOMAIN_MAP, line 1, column 2: domain_map: a key must stand in double quotes",
+        ),
         ("DOMAIN_MAP", "[]", "DOMAIN_MAP: domain_map: is a list, and must be a map: write `key: value`"),
         (
             "DOMAIN_MAP",
@@ -167,13 +212,20 @@ fn variables_are_refused_by_their_names_in_plain_words() {
         ("PORT", "0", "PORT: \"0\" is not a port number (1 to 65535)"),
         ("PORT", "65536", "PORT: \"65536\" is not a port number (1 to 65535)"),
         ("POOL_SIZE", "9999", "POOL_SIZE: pool_size: 9999 is too many: must be at most 1000"),
-        ("LOG_LEVEL", "loud", "LOG_LEVEL: log.level: \"loud\" is none of trace, debug, info, warning, error, panic, off"),
+        (
+            "LOG_LEVEL",
+            "loud",
+            "LOG_LEVEL: log.level: \"loud\" is none of trace, debug, info, warning, error, panic, off",
+        ),
     ] {
         let text = if name == "DOMAIN_MAP" { "" } else { TENANT };
         assert_eq!(refused(text, &[(name, value)]), said, "{name}={value}");
     }
     let said = refused("", &[("UPSTREAM", "ftp://a")]);
-    assert!(said.starts_with("UPSTREAM: domain_map.*.upstream: \"ftp://a\" does not begin with http://"), "{said}");
+    assert!(
+        said.starts_with("UPSTREAM: domain_map.*.upstream: \"ftp://a\" does not begin with http://"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -190,13 +242,14 @@ domain_map:
     cors_origin: [x]
 ";
     let said = refused(text, &[]);
-    let places: Vec<_> = said.lines().map(|line| line.splitn(3, ": ").take(2).collect::<Vec<_>>().join(": ")).collect();
+    let places: Vec<_> =
+        said.lines().map(|line| line.splitn(3, ": ").take(2).collect::<Vec<_>>().join(": ")).collect();
     assert_eq!(
         places,
         [
             "relay.yaml, line 1, column 10: threads",
             "relay.yaml, line 2, column 12: pool_size",
-            "relay.yaml, line 3, column 22: listeners[0].address",
+            "relay.yaml, line 3, column 23: listeners[0].address",
             "relay.yaml, line 6, column 5: domain_map.a.test.upstrem",
             "relay.yaml, line 8, column 24: domain_map.b.test.upstream.peers[0]",
             "relay.yaml, line 8, column 27: domain_map.b.test.upstream.peers[1]",
@@ -209,14 +262,29 @@ domain_map:
 #[test]
 fn addresses_that_cannot_be_listened_on_together_are_refused() {
     for (addresses, refused_one) in [
-        (&["0.0.0.0:8080", "127.0.0.1:8080"][..], Some("listeners[1].address: 127.0.0.1:8080 and 0.0.0.0:8080 (listeners[0]) overlap")),
-        (&["127.0.0.1:8080", "0.0.0.0:8080"], Some("listeners[1].address: 0.0.0.0:8080 and 127.0.0.1:8080 (listeners[0]) overlap")),
-        (&["[::]:8080", "[::1]:8080", "0.0.0.0:8080"], Some("listeners[1].address: [::1]:8080 and [::]:8080 (listeners[0]) overlap")),
+        (
+            &["0.0.0.0:8080", "127.0.0.1:8080"][..],
+            Some("listeners[1].address: 127.0.0.1:8080 and 0.0.0.0:8080 (listeners[0]) overlap"),
+        ),
+        (
+            &["127.0.0.1:8080", "0.0.0.0:8080"],
+            Some("listeners[1].address: 0.0.0.0:8080 and 127.0.0.1:8080 (listeners[0]) overlap"),
+        ),
+        (
+            &["[::]:8080", "[::1]:8080", "0.0.0.0:8080"],
+            Some("listeners[1].address: [::1]:8080 and [::]:8080 (listeners[0]) overlap"),
+        ),
         (&["127.0.0.1:8080", "127.0.0.1:8080"], Some("listeners[1].address: 127.0.0.1:8080 is there twice")),
         (&["127.0.0.1:0"], Some("listeners[0].address: \"127.0.0.1:0\" has port 0")),
-        (&["127.0.0.1:65536"], Some("listeners[0].address: \"127.0.0.1:65536\" is not an IP address and port")),
+        (
+            &["127.0.0.1:65536"],
+            Some("listeners[0].address: \"127.0.0.1:65536\" is not an IP address and port"),
+        ),
         (&["localhost:80"], Some("listeners[0].address: \"localhost:80\" is not an IP address and port")),
-        (&["[::ffff:127.0.0.1]:80"], Some("listeners[0].address: \"[::ffff:127.0.0.1]:80\" is an IPv4 address: write 127.0.0.1:80")),
+        (
+            &["[::ffff:127.0.0.1]:80"],
+            Some("listeners[0].address: \"[::ffff:127.0.0.1]:80\" is an IPv4 address: write 127.0.0.1:80"),
+        ),
         (&["0.0.0.0:8080", "[::]:8080"], None),
         (&["127.0.0.1:8080", "[::]:8080", "[fe80::1%1]:8081", "127.0.0.2:8080"], None),
     ] {
@@ -246,7 +314,10 @@ fn the_admin_listener_is_never_on_a_listeners_port() {
         let text = format!("{TENANT}admin: {{address: '{admin}'}}\nlisteners: [{{address: '{listener}'}}]\n");
         if shared {
             let said = refused(&text, &[]);
-            assert!(said.contains("admin.address: ") && said.contains("use another port"), "{admin} {listener}: {said}");
+            assert!(
+                said.contains("admin.address: ") && said.contains("use another port"),
+                "{admin} {listener}: {said}"
+            );
         } else {
             accepted(&text, &[]);
         }
@@ -278,9 +349,16 @@ fn times_of_nothing_and_absurd_numbers_are_refused() {
         "pairs.max_age",
     ] {
         let (group, key) = setting.split_once('.').unwrap();
-        for (value, words) in [("0", "must not be 0"), ("0ms", "must not be 0"), ("99999h", "is too long: must be at most 8760h")] {
+        for (value, words) in [
+            ("0", "must not be 0"),
+            ("0ms", "must not be 0"),
+            ("99999h", "is too long: must be at most 8760h"),
+        ] {
             let said = with(&format!("{group}: {{{key}: {value}}}"));
-            assert!(said.contains(&format!(": {setting}: ")) && said.contains(words), "{setting} {value}: {said}");
+            assert!(
+                said.contains(&format!(": {setting}: ")) && said.contains(words),
+                "{setting} {value}: {said}"
+            );
         }
     }
     for (lines, words) in [
@@ -290,7 +368,10 @@ fn times_of_nothing_and_absurd_numbers_are_refused() {
         ("pool_size: 0", "pool_size: 0 is too few: must be at least 1"),
         ("pairs: {max_total: 99999999999}", "pairs.max_total: 99999999999 is too many"),
         ("limits: {max_header_bytes: 0}", "limits.max_header_bytes: 0 is too small: must be at least 1KiB"),
-        ("limits: {max_header_bytes: 1GiB}", "limits.max_header_bytes: 1GiB is too large: must be at most 16MiB"),
+        (
+            "limits: {max_header_bytes: 1GiB}",
+            "limits.max_header_bytes: 1GiB is too large: must be at most 16MiB",
+        ),
         ("limits: {max_mte_body: 0}", "limits.max_mte_body: 0 is too small: must be at least 1"),
         ("limits: {pairs_per_second: 4000000000}", "limits.pairs_per_second: 4000000000 is too many"),
     ] {
@@ -300,8 +381,14 @@ fn times_of_nothing_and_absurd_numbers_are_refused() {
     for (more, words) in [
         ("upstream: http://a, retries: 100000", "domain_map.a.test.retries: 100000 is too many"),
         ("upstream: {peers: [http://a], health: {timeout: 0}}", "upstream.health.timeout: must not be 0"),
-        ("upstream: {peers: [http://a], health: {interval: 1ms}}", "upstream.health.interval: 1ms is too short"),
-        ("upstream: {peers: [http://a], health: {healthy_after: 0}}", "upstream.health.healthy_after: 0 is too few"),
+        (
+            "upstream: {peers: [http://a], health: {interval: 1ms}}",
+            "upstream.health.interval: 1ms is too short",
+        ),
+        (
+            "upstream: {peers: [http://a], health: {healthy_after: 0}}",
+            "upstream.health.healthy_after: 0 is too few",
+        ),
         ("upstream: {peers: [http://a], ejection: {time: 0}}", "upstream.ejection.time: must not be 0"),
         ("upstream: https://a, upstream_tls: {sni: ''}", "upstream_tls.sni: \"\" is not a host name"),
         ("upstream: http://a, cors_origins: ['https://b:99999']", "has a port that is not from 1 to 65535"),

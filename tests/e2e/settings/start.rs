@@ -82,10 +82,16 @@ fn what_cannot_be_listened_on_ends_the_process_with_71() {
         let tenant = format!("domain_map: {{{HOST}: {{upstream: 'http://127.0.0.1:1'}}}}\n");
         let one = format!("{{address: '127.0.0.1:{free}'}}");
         for (lines, name) in [
-            (format!("listeners: [{one}, {{address: '{taken}'}}]\nadmin: {{address: none}}"), taken.to_string()),
+            (
+                format!("listeners: [{one}, {{address: '{taken}'}}]\nadmin: {{address: none}}"),
+                taken.to_string(),
+            ),
             (format!("listeners: [{one}]\nadmin: {{address: '{taken}'}}"), taken.to_string()),
             // An address of another machine.
-            ("listeners: [{address: '192.0.2.1:8080'}]\nadmin: {address: none}".to_owned(), "192.0.2.1:8080".to_owned()),
+            (
+                "listeners: [{address: '192.0.2.1:8080'}]\nadmin: {address: none}".to_owned(),
+                "192.0.2.1:8080".to_owned(),
+            ),
             (
                 format!("listeners: [{one}]\nadmin: {{address: none, socket: does/not/exist.sock}}"),
                 "does/not/exist.sock".to_owned(),
@@ -143,9 +149,16 @@ fn a_relay_is_ready_once_every_listener_has_accepted_a_connection() {
 #[test]
 fn without_trusted_proxies_no_proxy_header_is_believed() {
     run(async {
-        let relay = Setup::default().listeners("proxy_protocol: true").tenant(HOST, "http://127.0.0.1:1", "").start().await;
+        let relay = Setup::default()
+            .listeners("proxy_protocol: true")
+            .tenant(HOST, "http://127.0.0.1:1", "")
+            .start()
+            .await;
         let mut wire = Wire::connect(relay.address).await;
-        wire.send(format!("PROXY TCP4 203.0.113.7 10.0.0.1 4711 443\r\nGET /api/mte-echo HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
+        wire.send(format!(
+            "PROXY TCP4 203.0.113.7 10.0.0.1 4711 443\r\nGET /api/mte-echo HTTP/1.1\r\nhost: {HOST}\r\n\r\n"
+        ))
+        .await;
         assert!(wire.response(false).await.is_err());
         let refused = || relay.shared.metrics.malformed.with_label_values(&["proxy_header"]).get();
         eventually("it is counted", || refused() == 1).await;

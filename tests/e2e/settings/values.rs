@@ -20,20 +20,60 @@ const FORMS: [&str; 4] = ["${SEC}", "\"${SEC}\"", "'${SEC}'", "|-\n      ${SEC}"
 fn a_variables_value_is_used_as_it_is() {
     for value in [
         "abcdefghijklmnopqrstuvwxyz0123456789",
-        "a # b", "#a", "&a", "*a", "a: b", "- a", "[a", "{a: b}", "'a", "\"a", "a\" #x", "%a", "@a", "`a", "!a", "|", ">",
-        "a\nb", "a\n", "\n", "a\r\nb", "a\tb", " a ", "a\\nb", "\\", "0123", "0x10", "1e3", "true", "null", "~", "no", "${OTHER}",
-        "$${OTHER}", "${", "---", "b\u{fc}cher", "a\u{feff}b",
+        "a # b",
+        "#a",
+        "&a",
+        "*a",
+        "a: b",
+        "- a",
+        "[a",
+        "{a: b}",
+        "'a",
+        "\"a",
+        "a\" #x",
+        "%a",
+        "@a",
+        "`a",
+        "!a",
+        "|",
+        ">",
+        "a\nb",
+        "a\n",
+        "\n",
+        "a\r\nb",
+        "a\tb",
+        " a ",
+        "a\\nb",
+        "\\",
+        "0123",
+        "0x10",
+        "1e3",
+        "true",
+        "null",
+        "~",
+        "no",
+        "${OTHER}",
+        "$${OTHER}",
+        "${",
+        "---",
+        "b\u{fc}cher",
+        "a\u{feff}b",
     ] {
         for form in FORMS {
-            let text = format!("domain_map:\n  a.test:\n    upstream: http://a\n    client_id_secret: {form}\n");
+            let text =
+                format!("domain_map:\n  a.test:\n    upstream: http://a\n    client_id_secret: {form}\n");
             let config = accepted(&text, &[("SEC", value), ("OTHER", "not this one")]);
             assert!(signs_with(&config, value.as_bytes()), "{form} with {value:?}");
         }
         // Neither is what the variables of v4.5 hold.
         let config = accepted("", &[("UPSTREAM", "http://a"), ("CLIENT_ID_SECRET", value)]);
         assert!(signs_with(&config, value.as_bytes()), "{value:?}");
-        let map = serde_json::json!({"a.test": {"upstream": "http://a", "client_id_secret": value}}).to_string();
-        assert!(signs_with(&accepted("", &[("DOMAIN_MAP", &map), ("OTHER", "x")]), value.as_bytes()), "{value:?}");
+        let map =
+            serde_json::json!({"a.test": {"upstream": "http://a", "client_id_secret": value}}).to_string();
+        assert!(
+            signs_with(&accepted("", &[("DOMAIN_MAP", &map), ("OTHER", "x")]), value.as_bytes()),
+            "{value:?}"
+        );
     }
 }
 
@@ -64,7 +104,8 @@ fn a_name_that_stands_for_nothing_is_refused_with_line_and_key_and_no_value_is_s
         ("x${a-b}", "${a-b} names no environment variable"),
         ("x${N", "${ has no } after its name"),
     ] {
-        let text = format!("domain_map:\n  a.test:\n    upstream: http://a\n    client_id_secret: '{written}'\n");
+        let text =
+            format!("domain_map:\n  a.test:\n    upstream: http://a\n    client_id_secret: '{written}'\n");
         let said = refused(&text, &[("EMPTY", ""), ("N", "1")]);
         let begin = format!("relay.yaml, line 4, column 23: domain_map.a.test.client_id_secret: {words}");
         assert!(said.starts_with(&begin), "{written}: {said}");
@@ -75,7 +116,10 @@ fn a_name_that_stands_for_nothing_is_refused_with_line_and_key_and_no_value_is_s
         "relay.yaml, line 1, column 10: threads: must be a whole number, and the value of ${N} is not"
     );
     // A key is a scalar too; what is the same afterwards is there twice.
-    let said = refused("domain_map: {a.test: {upstream: http://a}, '${H}': {upstream: http://a}}\n", &[("H", "a.test")]);
+    let said = refused(
+        "domain_map: {a.test: {upstream: http://a}, '${H}': {upstream: http://a}}\n",
+        &[("H", "a.test")],
+    );
     assert!(said.contains("domain_map.a.test: this key is there twice"), "{said}");
     assert!(!refused("# ${NOT_SET}\nthreads: x\n", &[]).contains("NOT_SET"));
 }
@@ -97,7 +141,8 @@ fn a_secrets_file_loses_a_mark_and_one_line_break_and_nothing_else() {
         std::fs::write(folder.path().join("secret"), file).unwrap();
         let config = parse(text, &[], folder.path()).unwrap_or_else(|problems| panic!("{problems}"));
         assert!(signs_with(&config, secret), "{file:?}");
-        let blank = secret.first().unwrap().is_ascii_whitespace() || secret.last().unwrap().is_ascii_whitespace();
+        let blank =
+            secret.first().unwrap().is_ascii_whitespace() || secret.last().unwrap().is_ascii_whitespace();
         let warned = config.warnings.iter().any(|warning| warning.contains("begins or ends with a blank"));
         assert_eq!(warned, blank, "{:?}", config.warnings);
     }
@@ -125,16 +170,30 @@ fn placeholders_earn_a_warning_wherever_they_stand() {
         .filter(|secret| !secret.starts_with("${"))
         .collect();
     assert!(secrets.len() >= 3, "{secrets:?}");
-    secrets.extend(["changeme", "secret", "your-secret-here", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "CHANGE_ME"]);
+    secrets.extend([
+        "changeme",
+        "secret",
+        "your-secret-here",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "CHANGE_ME",
+    ]);
     for secret in secrets {
         let tenant = format!("domain_map: {{a.test: {{upstream: http://a, client_id_secret: {secret}}}}}\n");
         let warnings = accepted(&tenant, &[]).warnings.join("\n");
-        assert!(warnings.contains("domain_map.a.test.client_id_secret: looks like a placeholder"), "{secret}: {warnings}");
+        assert!(
+            warnings.contains("domain_map.a.test.client_id_secret: looks like a placeholder"),
+            "{secret}: {warnings}"
+        );
     }
-    let good = "domain_map: {a.test: {upstream: http://a, client_id_secret: 7f3a9c5e1b2d4860f7e6d5c4b3a29180}}\n";
+    let good =
+        "domain_map: {a.test: {upstream: http://a, client_id_secret: 7f3a9c5e1b2d4860f7e6d5c4b3a29180}}\n";
     assert_eq!(accepted(good, &[]).warnings, Vec::<String>::new());
     let admin = accepted(&format!("{good}admin: {{token: changeme-changeme-changeme}}\n"), &[]);
-    assert!(admin.warnings.join("\n").contains("admin.token: looks like a placeholder"), "{:?}", admin.warnings);
+    assert!(
+        admin.warnings.join("\n").contains("admin.token: looks like a placeholder"),
+        "{:?}",
+        admin.warnings
+    );
 }
 
 #[test]
@@ -161,7 +220,12 @@ fn warnings_are_in_the_log_of_a_start_and_in_what_check_says() {
         let (code, _, said) = output(&["check", "--quiet", "--config", &file], &[]).await;
         assert!(code == 0 && said.contains("warning: ") && said.contains(words), "{said}");
         let process = Process::start(&["run", "--config", &file], &[], port);
-        let warned = |line: &serde_json::Value| line["message"].as_str().is_some_and(|text| text.contains(words));
-        assert!(process.log().iter().any(|line| line["level"] == "warning" && warned(line)), "{}", process.output());
+        let warned =
+            |line: &serde_json::Value| line["message"].as_str().is_some_and(|text| text.contains(words));
+        assert!(
+            process.log().iter().any(|line| line["level"] == "warning" && warned(line)),
+            "{}",
+            process.output()
+        );
     });
 }
