@@ -23,7 +23,7 @@ use pingora_core::{
     server::{ListenFds, RuntimeOpts, ShutdownWatch},
     services::{Service as PingoraService, listening::Service},
 };
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::{config::Listener, edge::Edge, lifecycle::Lifecycle};
 
@@ -54,7 +54,7 @@ impl Listening {
     }
 }
 
-/// Binds and listens; connections wait until somebody accepts them.
+/// Binds an address, which fails if another socket listens there. Clients cannot connect before [`listen`].
 ///
 /// # Errors
 /// The system's.
@@ -67,8 +67,16 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Lets clients connect; their connections wait until they are accepted.
+///
+/// # Errors
+/// The system's: the address was taken since it was bound.
+fn listen(socket: TcpListener) -> io::Result<TcpListener> {
+    SockRef::from(&socket).listen(BACKLOG)?;
+    Ok(socket)
 }
 
 /// The service behind the listeners: binds what is not bound yet, and ends the relay if it cannot be served.
@@ -97,7 +105,8 @@ impl Supervised {
             let name = address.to_string();
             if table.get(&name).is_none() {
                 let bound = self.bound.remove(address).map_or_else(|| bind(*address), Ok);
-                let socket = bound.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+                let socket =
+                    bound.and_then(listen).map_err(|error| format!("cannot listen on {address}: {error}"))?;
                 table.add(name, socket.into_raw_fd());
             }
         }
@@ -145,6 +154,7 @@ mod tests {
 
     #[test]
     fn both_families_listen_on_one_port_and_an_address_only_once() {
+        let bind = |address| bind(address).and_then(listen);
         let any = bind("0.0.0.0:0".parse().unwrap()).unwrap();
         let port = any.local_addr().unwrap().port();
         // A machine without IPv6 has nothing to show here.

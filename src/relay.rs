@@ -128,7 +128,7 @@ impl Relay {
         self.shared.clone()
     }
 
-    /// Binds every listener, which Pingora would only find impossible by a panic, and keeps them for [`Self::run`]; checks
+    /// Binds every listener, which Pingora would only find impossible by a panic, and keeps the sockets for [`Self::run`]; checks
     /// that the admin listener's address is free, if one was chosen.
     ///
     /// # Errors

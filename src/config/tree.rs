@@ -193,8 +193,9 @@ fn is_text_tag(tag: Option<&Tag>) -> bool {
 const TAB: &str = "tab";
 
 /// The usual mistakes, by a word of the parser's own message, in plain words.
-const MISTAKES: [(&str, &str); 18] = [
+const MISTAKES: [(&str, &str); 19] = [
     (TAB, "a tab stands where only blanks may: indent with blanks"),
+    ("recursion", "this is nested deeper than any setting is"),
     ("flow sequence", "a list in [ ] is not closed, or lacks a comma between its entries"),
     ("flow mapping", "a map in { } is not closed, or lacks a comma between its entries"),
     ("misplaced bracket", "a bracket is closed here that was not opened"),
