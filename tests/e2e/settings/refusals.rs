@@ -399,3 +399,25 @@ fn times_of_nothing_and_absurd_numbers_are_refused() {
     // Unlimited is what 0 means for limits.
     accepted(&format!("{TENANT}limits: {{max_body: 0, pairs_per_second: 0, requests_per_second: 0}}\n"), &[]);
 }
+
+#[test]
+fn more_listeners_and_longer_socket_paths_than_the_system_takes_are_refused() {
+    let listeners = |count: u16| {
+        let all: Vec<_> = (1..=count).map(|port| format!("{{address: '127.0.0.1:{port}'}}")).collect();
+        format!("{TENANT}listeners: [{}]\n", all.join(", "))
+    };
+    accepted(&listeners(32), &[]);
+    assert!(refused(&listeners(33), &[]).contains("listeners: 33 are too many: at most 32"));
+    let long = "x".repeat(200);
+    for (lines, key) in [
+        (format!("upgrade_socket: /tmp/{long}"), "upgrade_socket"),
+        (format!("admin: {{socket: /tmp/{long}}}"), "admin.socket"),
+    ] {
+        let said = with(&lines);
+        assert!(
+            said.contains(&format!("{key}: the path has 205 bytes, and a Unix socket's at most 107")),
+            "{said}"
+        );
+    }
+    assert!(with("admin: {socket: /tmp}").contains("admin.socket: /tmp is a folder"));
+}
