@@ -122,6 +122,7 @@ fn start(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
     log::info!(settings = settings.as_str(); "effective settings");
     let socket = config.upgrade_socket.clone();
     let relay = Relay::new(config).reloading(source);
+    let shared = relay.shared();
     if upgrade {
         let Some(socket) = socket else {
             log::error!("--upgrade: there is no `upgrade_socket` in the configuration");
@@ -137,6 +138,9 @@ fn start(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
             return ExitCode::from(exit::SYSTEM);
         }
         relay.run(Until::Signal);
+    }
+    if shared.lifecycle.failure().is_some() {
+        return ExitCode::from(exit::SYSTEM);
     }
     log::info!("mte-relay has stopped");
     ExitCode::SUCCESS

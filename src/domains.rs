@@ -14,7 +14,12 @@ use mte_protocol::{
     routes::RouteSet,
 };
 
-use crate::{telemetry::TenantMetrics, tls::TenantTls, upstream::Upstream};
+use crate::{
+    host::{self, HostError},
+    telemetry::TenantMetrics,
+    tls::TenantTls,
+    upstream::Upstream,
+};
 
 /// A tenant's number within this relay; the same name keeps its number across reloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -110,7 +115,7 @@ impl Secrets {
 }
 
 /// A key of the domain map.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HostPattern {
     /// `api.example.com`, perhaps with a port.
     Exact(String),
@@ -120,24 +125,55 @@ pub enum HostPattern {
     Default,
 }
 
-impl FromStr for HostPattern {
-    type Err = String;
+/// Why a key of the domain map is no host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PatternError {
+    /// What the host, or what follows the star, suffers from.
+    Host(HostError),
+    /// A star in another place, or more than one.
+    Star,
+    /// A wildcard, or `*`, with a port.
+    WildcardPort,
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let text = text.trim_end_matches('.').to_ascii_lowercase();
-        if text == "*" {
-            return Ok(Self::Default);
+impl std::fmt::Display for PatternError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const REMEDY: &str = "write api.example.com, *.example.com (one label) or * (any other host)";
+        match self {
+            Self::Host(HostError::Port) => {
+                write!(f, "{}: leave the port out to take the host on every port", HostError::Port)
+            }
+            Self::Host(error) => write!(f, "{error}: {REMEDY}"),
+            Self::Star => {
+                write!(f, "is not a host: a star stands alone, or for the whole first label; {REMEDY}")
+            }
+            Self::WildcardPort => {
+                f.write_str("has a star and a port, but a star holds for every port: leave the port out")
+            }
         }
-        let (wildcard, host) = match text.strip_prefix('*') {
-            Some(rest) if rest.starts_with('.') => (true, &rest[1..]),
-            _ => (false, text.as_str()),
+    }
+}
+
+impl FromStr for HostPattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        let Some(rest) = text.strip_prefix('*') else {
+            if text.contains('*') {
+                return Err(PatternError::Star);
+            }
+            let (host, port) = host::parse(text).map_err(PatternError::Host)?;
+            return Ok(Self::Exact(port.map_or(host.clone(), |port| format!("{host}:{port}"))));
         };
-        if !is_host(host) || host.contains("..") {
-            return Err(format!(
-                "{text:?} is not a host: write api.example.com, *.example.com (one label) or * (any other host)"
-            ));
+        match rest.strip_prefix('.') {
+            None if rest.is_empty() => Ok(Self::Default),
+            None if rest.starts_with(':') => Err(PatternError::WildcardPort),
+            Some(rest) if !rest.contains('*') => match host::parse(rest).map_err(PatternError::Host)? {
+                (_, Some(_)) => Err(PatternError::WildcardPort),
+                (host, None) => Ok(Self::Wildcard(format!(".{host}"))),
+            },
+            _ => Err(PatternError::Star),
         }
-        Ok(if wildcard { Self::Wildcard(format!(".{host}")) } else { Self::Exact(host.to_owned()) })
     }
 }
 
@@ -150,12 +186,12 @@ pub struct Domains {
 }
 
 impl Domains {
-    /// Adds a tenant; `false` if its host is taken.
-    pub fn insert(&mut self, pattern: HostPattern, tenant: Arc<Tenant>) -> bool {
+    /// Adds a tenant; the caller sees to it that each host is there once.
+    pub fn insert(&mut self, pattern: HostPattern, tenant: Arc<Tenant>) {
         match pattern {
-            HostPattern::Exact(host) => self.exact.insert(host, tenant).is_none(),
-            HostPattern::Wildcard(suffix) => self.wildcard.insert(suffix, tenant).is_none(),
-            HostPattern::Default => self.default.replace(tenant).is_none(),
+            HostPattern::Exact(host) => drop(self.exact.insert(host, tenant)),
+            HostPattern::Wildcard(suffix) => drop(self.wildcard.insert(suffix, tenant)),
+            HostPattern::Default => self.default = Some(tenant),
         }
     }
 
@@ -180,6 +216,11 @@ impl Domains {
     /// Whether there is more than one tenant.
     pub fn are_several(&self) -> bool {
         self.exact.len() + self.wildcard.len() + usize::from(self.default.is_some()) > 1
+    }
+
+    /// Until when the tenants' certificates are valid, in seconds since 1970, by the tenants' names.
+    pub fn certificates(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.tenants().filter_map(|tenant| Some((&*tenant.name, tenant.tls.as_ref()?.certificate.not_after?)))
     }
 
     /// Every tenant, in no order.
@@ -249,10 +290,13 @@ impl Cors {
                 return Err(format!("{origin:?} is not an origin: write https://app.example.com"));
             };
             match host.strip_prefix("*.") {
-                _ if host.is_empty() || host.contains(['/', '?', '#', ' ']) => {
+                _ if host.is_empty() || host.contains(['/', '?', '#', ' ', '@']) => {
                     return Err(format!(
-                        "{origin:?} is more than an origin: leave out what follows the host"
+                        "{origin:?} is more than an origin: write scheme, host and port only"
                     ));
+                }
+                rest if host::parse(rest.unwrap_or(host)) == Err(HostError::Port) => {
+                    return Err(format!("{origin:?} {}", HostError::Port));
                 }
                 Some(rest) if !rest.contains('*') => {
                     cors.wildcard.push((format!("{scheme}://"), format!(".{rest}")));
@@ -302,9 +346,13 @@ mod tests {
         assert_eq!("API.Example.com.".parse(), Ok(HostPattern::Exact("api.example.com".into())));
         assert_eq!("*.example.com".parse(), Ok(HostPattern::Wildcard(".example.com".into())));
         assert_eq!("*".parse(), Ok(HostPattern::Default));
-        for wrong in ["", "a b", "*example.com", "a.*.com", "http://a"] {
+        for wrong in ["", "a b", "*example.com", "a.*.com", "http://a", "*.*.a", "**", "*.", "*."] {
             assert!(wrong.parse::<HostPattern>().is_err(), "{wrong:?}");
         }
+        for wrong in ["*:8080", "*.example.com:8080"] {
+            assert_eq!(wrong.parse::<HostPattern>(), Err(PatternError::WildcardPort), "{wrong:?}");
+        }
+        assert_eq!("*.Bücher.example.".parse(), Ok(HostPattern::Wildcard(".xn--bcher-kva.example".into())));
     }
 
     #[test]

@@ -13,13 +13,11 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, UnixAddr, getsockname, recvmsg, sendmsg,
 };
 use pingora_core::{
-    server::{ListenFds, ShutdownWatch},
-    services::Service,
+    server::ListenFds,
 };
 use tokio::{
     io::Interest,
@@ -224,7 +222,7 @@ impl Received {
     }
 
     /// Puts the sockets that are wanted into Pingora's table, and closes the others.
-    fn put_into(self, table: &ListenFds, listeners: &[Listener]) {
+    pub(crate) fn put_into(self, table: &ListenFds, listeners: &[Listener]) {
         let names = self.names.split_ascii_whitespace();
         for (address, socket) in names.filter_map(|name| name.parse().ok()).zip(self.sockets) {
             if listeners.iter().any(|listener| listener.address == address) {
@@ -249,47 +247,6 @@ fn local_address(socket: RawFd) -> Option<SocketAddr> {
         // The flow and the scope are not part of what was configured.
         Some(SocketAddr::new(IpAddr::V6(*v6.ip()), v6.port()))
     })
-}
-
-/// A service that listens with the sockets of a predecessor, and binds what is missing.
-pub struct Inheriting<S> {
-    service: S,
-    listeners: Vec<Listener>,
-    received: Option<Received>,
-}
-
-impl<S> Inheriting<S> {
-    /// `service` listens on `listeners`.
-    pub fn new(service: S, listeners: Vec<Listener>, received: Option<Received>) -> Self {
-        Self { service, listeners, received }
-    }
-}
-
-#[async_trait]
-impl<S: Service + 'static> Service for Inheriting<S> {
-    async fn start_service(
-        &mut self,
-        fds: Option<ListenFds>,
-        shutdown: ShutdownWatch,
-        listeners_per_fd: usize,
-    ) {
-        if let (Some(table), Some(received)) = (&fds, self.received.take()) {
-            received.put_into(table, &self.listeners);
-        }
-        self.service.start_service(fds, shutdown, listeners_per_fd).await;
-    }
-
-    fn name(&self) -> &str {
-        self.service.name()
-    }
-
-    fn threads(&self) -> Option<usize> {
-        self.service.threads()
-    }
-
-    fn listen_addresses(&self) -> Option<Vec<String>> {
-        self.service.listen_addresses()
-    }
 }
 
 #[cfg(test)]

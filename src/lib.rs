@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod certificate;
 pub mod config;
 pub mod control;
 pub mod descriptors;
@@ -15,8 +16,10 @@ pub mod domains;
 pub mod edge;
 pub mod gateway;
 pub mod handover;
+pub mod host;
 pub mod lifecycle;
 pub mod limits;
+pub mod listening;
 pub mod pairs;
 pub mod pool;
 pub mod private_socket;
@@ -26,4 +29,5 @@ pub mod relay;
 pub mod reload;
 pub mod telemetry;
 pub mod tls;
+pub mod trusted;
 pub mod upstream;

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU8, Ordering},
     },
     time::Duration,
@@ -50,12 +50,18 @@ pub enum Phase {
 #[derive(Debug)]
 pub struct Lifecycle {
     phase: AtomicU8,
+    /// Why it cannot go on, if that is so.
+    failure: OnceLock<String>,
     changed: watch::Sender<()>,
 }
 
 impl Default for Lifecycle {
     fn default() -> Self {
-        Self { phase: AtomicU8::new(Phase::Starting as u8), changed: watch::channel(()).0 }
+        Self {
+            phase: AtomicU8::new(Phase::Starting as u8),
+            failure: OnceLock::new(),
+            changed: watch::channel(()).0,
+        }
     }
 }
 
@@ -79,6 +85,29 @@ impl Lifecycle {
     /// Whether it is about to go.
     pub fn is_leaving(&self) -> bool {
         self.phase() > Phase::Running
+    }
+
+    /// Ends the relay, which lacks what it needs: better no process than one that serves half of what it should.
+    pub fn fail(&self, why: String) {
+        if !self.is_leaving() && self.failure.set(why).is_ok() {
+            self.changed.send_replace(());
+        }
+    }
+
+    /// Why the relay had to end.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
+    }
+
+    /// Waits until the relay has to end.
+    async fn failed(&self) {
+        let mut changed = self.changed.subscribe();
+        while self.failure.get().is_none() {
+            if changed.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+        log::error!("{}; the relay ends", self.failure().unwrap_or_default());
     }
 
     /// Waits until it is about to go.
@@ -142,8 +171,11 @@ impl ShutdownSignalWatch for Shutdown {
     async fn recv(&self) -> ShutdownSignal {
         match &mut *self.until.lock().await {
             Until::Stopped(stop) => {
-                // An error means that the other end is gone, which is a stop as well.
-                let _ = stop.wait_for(|stop| *stop).await;
+                tokio::select! {
+                    // An error means that the other end is gone, which is a stop as well.
+                    _ = stop.wait_for(|stop| *stop) => {}
+                    () = self.shared.lifecycle.failed() => return ShutdownSignal::FastShutdown,
+                }
                 self.shared.lifecycle.enter(Phase::Draining);
                 drained(&self.shared, self.shared.config.load().timeouts.drain).await;
                 ShutdownSignal::FastShutdown
@@ -178,6 +210,7 @@ impl Signals {
 async fn by_signal(shared: &Arc<Shared>, mut signals: Signals) -> ShutdownSignal {
     loop {
         tokio::select! {
+            () = shared.lifecycle.failed() => return ShutdownSignal::FastShutdown,
             _ = signals.interrupt.recv() => {
                 shared.lifecycle.enter(Phase::Draining);
                 log::info!("SIGINT: stopping at once");

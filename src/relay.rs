@@ -2,7 +2,9 @@
 //! one process; nothing is global.
 
 use std::{
-    net::SocketAddr,
+    collections::HashMap,
+    net::{SocketAddr, TcpListener},
+    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -10,6 +12,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use pingora_core::{
     apps::HttpServerOptions,
@@ -33,9 +36,10 @@ use crate::{
     descriptors,
     edge::{Connections, Edge},
     gateway::{Gateway, InFlightCounter},
-    handover::{self, Inheriting},
+    handover,
     lifecycle::{self, Lifecycle, Phase, Shutdown},
     limits::{GatherBudget, WorkQueue},
+    listening::{self, Listening, Supervised},
     pairs::{MemoryStore, Owner},
     pool::CodecPool,
     rate::{KeyedRate, Network, PairingRate},
@@ -48,8 +52,10 @@ use crate::{
 /// What is streamed is flushed part by part all the same.
 const WRITE_BUFFER: usize = 16 << 10;
 
-/// How often it is looked whether all listeners are there.
+/// How often the relay checks whether its listeners accept connections.
 const LISTENER_TICK: Duration = Duration::from_millis(10);
+/// A connection of its own that is not accepted for so many ticks is given up for another.
+const PROBE_TICKS: u32 = 20;
 
 /// What the parts of one relay share.
 pub struct Shared {
@@ -57,6 +63,8 @@ pub struct Shared {
     pub config: ArcSwap<Config>,
     /// Where it listens: what the configuration said at the start.
     pub listeners: Vec<Listener>,
+    /// Which of them accept connections.
+    pub listening: Listening,
     /// Where a successor takes them over: likewise.
     pub upgrade_socket: Option<PathBuf>,
     /// The pairs.
@@ -80,7 +88,7 @@ pub struct Shared {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Where the relay is in its life.
-    pub lifecycle: Lifecycle,
+    pub lifecycle: Arc<Lifecycle>,
     /// What came of reloads.
     pub reloads: Mutex<Reloads>,
     /// The last minutes, for the status page.
@@ -97,6 +105,8 @@ impl health::Upstreams for Shared {
 pub struct Relay {
     shared: Arc<Shared>,
     source: Option<Source>,
+    /// Listening sockets, bound ahead.
+    bound: Mutex<HashMap<SocketAddr, TcpListener>>,
 }
 
 impl Relay {
@@ -106,7 +116,9 @@ impl Relay {
         metrics.last_reload_success.set(crate::reload::seconds(std::time::SystemTime::now()));
         let pairs = MemoryStore::new(config.pairs);
         pairs.set_tenants(&config.domains);
+        metrics.set_certificates(config.domains.certificates());
         let shared = Shared {
+            listening: Listening::new(config.listeners.len()),
             listeners: config.listeners.clone(),
             upgrade_socket: config.upgrade_socket.clone(),
             pairs,
@@ -119,12 +131,12 @@ impl Relay {
             failure_rate: KeyedRate::default(),
             in_flight: InFlightCounter::default(),
             metrics,
-            lifecycle: Lifecycle::default(),
+            lifecycle: Arc::default(),
             reloads: Mutex::default(),
             history: History::default(),
             config: ArcSwap::from_pointee(config),
         };
-        Self { shared: Arc::new(shared), source: None }
+        Self { shared: Arc::new(shared), source: None, bound: Mutex::default() }
     }
 
     /// Lets the configuration be read again from where it came from.
@@ -137,20 +149,24 @@ impl Relay {
         self.shared.clone()
     }
 
-    /// Checks that every address can be listened on, which Pingora would only find out by a panic.
+    /// Binds every listener, which Pingora would only find impossible by a panic, and keeps the sockets for [`Self::run`]; checks
+    /// that the admin listener's address is free, if one was chosen.
     ///
     /// # Errors
     /// The address and why.
     pub fn check_listeners(&self) -> Result<(), (SocketAddr, std::io::Error)> {
         let config = self.shared.config.load();
-        let admin = config.admin.address.filter(|_| config.admin.required);
-        for address in config.listeners.iter().map(|listener| listener.address).chain(admin) {
-            std::net::TcpListener::bind(address).map_err(|error| (address, error))?;
+        let mut bound = self.bound.lock();
+        for Listener { address, .. } in &config.listeners {
+            bound.insert(*address, listening::bind(*address).map_err(|error| (*address, error))?);
+        }
+        if let Some(address) = config.admin.address.filter(|_| config.admin.required) {
+            TcpListener::bind(address).map_err(|error| (address, error))?;
         }
         Ok(())
     }
 
-    /// Runs until it is told to stop. Blocks; makes its own worker threads.
+    /// Runs until it is told to stop, or cannot go on (`Lifecycle::failure`). Blocks; makes its own worker threads.
     pub fn run(self, until: Until) {
         self.serve(until, None);
     }
@@ -196,7 +212,8 @@ impl Relay {
             let buffer = L4BufferSettings::default().write(WRITE_BUFFER);
             service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffer));
         }
-        server.add_service(Inheriting::new(service, config.listeners.clone(), received));
+        let (bound, lifecycle) = (self.bound.into_inner(), self.shared.lifecycle.clone());
+        server.add_service(Supervised::new(service, config.listeners.clone(), bound, received, lifecycle));
         let reloader = self.source.map(|source| Arc::new(Reloader::new(source, self.shared.clone())));
         let admin = admin::Service::new(self.shared.clone(), reloader.clone());
         let mut admin = background_service("admin", admin);
@@ -265,9 +282,14 @@ impl BackgroundService for Upkeep {
                 announce(shared, self.signals),
             )
         };
-        tokio::select! {
-            _ = upkeep => {}
-            _ = shutdown.changed() => {}
+        let upkeep = async {
+            tokio::select! {
+                _ = upkeep => {}
+                _ = shutdown.changed() => {}
+            }
+        };
+        if AssertUnwindSafe(upkeep).catch_unwind().await.is_err() {
+            shared.lifecycle.fail("health checks and reloads ended with a panic".to_owned());
         }
     }
 }
@@ -281,27 +303,37 @@ async fn sweep(shared: &Shared) {
     }
 }
 
-/// Says that the relay serves once all of its listeners are there.
+/// Says that the relay serves once all of its listeners accept connections.
 async fn announce(shared: &Shared, signals: bool) {
-    let config = shared.config.load_full();
-    for listener in &config.listeners {
-        while !listens(listener.address).await {
-            tokio::time::sleep(LISTENER_TICK).await;
+    for (index, listener) in shared.listeners.iter().enumerate() {
+        while !shared.listening.is_accepting(index) {
+            // Connections wait at the socket before anything accepts them: that one was made says nothing.
+            let _probe = connect(listener.address).await;
+            for _ in 0..PROBE_TICKS {
+                tokio::time::sleep(LISTENER_TICK).await;
+                if shared.listening.is_accepting(index) {
+                    break;
+                }
+            }
         }
     }
     shared.lifecycle.enter(Phase::Running);
-    let addresses = config.listeners.iter().map(|listener| listener.address.to_string());
+    let addresses = shared.listeners.iter().map(|listener| listener.address.to_string());
     log::info!("mte-relay listens on {}", addresses.collect::<Vec<_>>().join(", "));
     let main = sd_notify::NotifyState::MainPid(std::process::id());
     lifecycle::notify_systemd(&[sd_notify::NotifyState::Ready, main], signals);
     std::future::pending().await
 }
 
-async fn listens(address: SocketAddr) -> bool {
-    let ip = match address.ip() {
-        std::net::IpAddr::V4(ip) if ip.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
-        std::net::IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    tokio::net::TcpStream::connect((ip, address.port())).await.is_ok()
+async fn connect(mut address: SocketAddr) -> std::io::Result<tokio::net::TcpStream> {
+    match address.ip() {
+        std::net::IpAddr::V4(ip) if ip.is_unspecified() => {
+            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into())
+        }
+        std::net::IpAddr::V6(ip) if ip.is_unspecified() => {
+            address.set_ip(std::net::Ipv6Addr::LOCALHOST.into())
+        }
+        _ => {}
+    }
+    tokio::net::TcpStream::connect(address).await
 }

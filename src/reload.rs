@@ -154,6 +154,7 @@ fn adopt(shared: &Shared, config: Config) {
         tenant.upstream.peers.iter().for_each(|peer| peer.state.forget_checks());
     }
     config.carried.retain(&config.domains);
+    shared.metrics.set_certificates(config.domains.certificates());
     for gone in old.domains.tenants().filter(|tenant| !stays.contains(&tenant.id)) {
         log::info!(tenant = &*gone.name; "tenant removed; its pairs go with it");
         shared.pairs.remove_tenant(gone.id);

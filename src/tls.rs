@@ -14,6 +14,8 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
+use crate::certificate::CertificateFacts;
+
 /// The cryptography of every TLS connection: `aws-lc-rs`, with the post-quantum key exchange preferred.
 fn provider() -> CryptoProvider {
     use aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
@@ -28,12 +30,64 @@ pub fn install_provider() {
     let _ = provider().install_default();
 }
 
+/// Why PEM files cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsError {
+    /// A file holds no certificate that can be read.
+    NoCertificate(TlsFile),
+    /// `key_file` holds no private key that can be read.
+    NoKey,
+    /// The key is another certificate's.
+    OtherKey,
+    /// The certificate or key is of a kind that TLS here does not use.
+    Unusable,
+}
+
+/// The files of a tenant's TLS, by the names of their settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsFile {
+    /// `certificate_file`.
+    Certificate,
+    /// `client_ca_file`.
+    ClientCa,
+}
+
+impl TlsError {
+    /// The setting that is to blame, below `tls`.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::NoCertificate(TlsFile::ClientCa) => "client_ca_file",
+            Self::NoCertificate(TlsFile::Certificate) | Self::Unusable => "certificate_file",
+            Self::NoKey | Self::OtherKey => "key_file",
+        }
+    }
+}
+
+impl std::fmt::Display for TlsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NoCertificate(_) => {
+                "holds no certificate in PEM form (-----BEGIN CERTIFICATE-----) that can be read"
+            }
+            Self::NoKey => "holds no private key in PEM form (-----BEGIN PRIVATE KEY-----) that can be read",
+            Self::OtherKey => {
+                "is not the key of this certificate: certificate_file must begin with the tenant's own certificate"
+            }
+            Self::Unusable => {
+                "this certificate or its key cannot be used for TLS: RSA of 2048 bits or more, ECDSA and Ed25519 can"
+            }
+        })
+    }
+}
+
 /// A tenant's certificate, key, and what it asks of its clients.
 #[derive(Clone)]
 pub struct TenantTls {
     pub(crate) acceptor: Arc<Acceptor>,
     /// Whether clients must show a certificate.
     pub client_certificates: bool,
+    /// What the certificate says of itself.
+    pub certificate: Arc<CertificateFacts>,
 }
 
 impl std::fmt::Debug for TenantTls {
@@ -49,39 +103,41 @@ impl TenantTls {
     /// tenant wants them.
     ///
     /// # Errors
-    /// What is wrong, in words.
-    pub fn new(chain: &[u8], key: &[u8], client_ca: Option<&[u8]>) -> Result<Self, String> {
-        let chain = certificates(chain, "certificate_file")?;
-        let key =
-            PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("key_file holds no key: {error}"))?;
+    /// What is wrong, and with which file.
+    pub fn new(chain: &[u8], key: &[u8], client_ca: Option<&[u8]>) -> Result<Self, TlsError> {
+        let chain = certificates(chain, TlsFile::Certificate)?;
+        let facts = Arc::new(CertificateFacts::of(&chain));
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::NoKey)?;
         let provider = Arc::new(provider());
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&TLS13, &TLS12])
-            .map_err(|error| error.to_string())?;
+            .map_err(|_| TlsError::Unusable)?;
         let builder = match client_ca {
             None => builder.with_no_client_auth(),
             Some(pem) => {
+                let unreadable = TlsError::NoCertificate(TlsFile::ClientCa);
                 let mut roots = RootCertStore::empty();
-                for certificate in certificates(pem, "client_ca_file")? {
-                    roots.add(certificate).map_err(|error| format!("client_ca_file: {error}"))?;
+                for certificate in certificates(pem, TlsFile::ClientCa)? {
+                    roots.add(certificate).map_err(|_| unreadable)?;
                 }
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-                builder
-                    .with_client_cert_verifier(verifier.map_err(|error| format!("client_ca_file: {error}"))?)
+                builder.with_client_cert_verifier(verifier.map_err(|_| unreadable)?)
             }
         };
-        let mut config = builder
-            .with_single_cert(chain, key)
-            .map_err(|error| format!("certificate_file and key_file do not make a pair: {error}"))?;
+        let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => TlsError::OtherKey,
+            rustls::Error::InvalidCertificate(_) => TlsError::NoCertificate(TlsFile::Certificate),
+            _ => TlsError::Unusable,
+        })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let acceptor = Arc::new(Acceptor::from_server_config(Arc::new(config)));
-        Ok(Self { acceptor, client_certificates: client_ca.is_some() })
+        Ok(Self { acceptor, client_certificates: client_ca.is_some(), certificate: facts })
     }
 }
 
-fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+fn certificates(pem: &[u8], file: TlsFile) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(|error| format!("{what} is not PEM: {error}"))?;
-    if certificates.is_empty() { Err(format!("{what} holds no certificate")) } else { Ok(certificates) }
+        .map_err(|_| TlsError::NoCertificate(file))?;
+    if certificates.is_empty() { Err(TlsError::NoCertificate(file)) } else { Ok(certificates) }
 }

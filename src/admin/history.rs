@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::readiness;
 use crate::{
+    certificate::Standing,
     domains::Tenant,
     relay::Shared,
     reload::seconds,
@@ -228,11 +229,33 @@ impl ShownAddress {
     }
 }
 
+/// A tenant's certificate, as the page shows it.
+#[derive(Serialize)]
+struct ShownCertificate {
+    /// In seconds since 1970.
+    expires: Option<i64>,
+    state: &'static str,
+    why: Option<String>,
+}
+
+impl ShownCertificate {
+    fn of(tenant: &Tenant) -> Option<Self> {
+        let certificate = &tenant.tls.as_ref()?.certificate;
+        let standing = certificate.standing(SystemTime::now());
+        Some(Self {
+            expires: certificate.not_after,
+            state: standing.name(),
+            why: certificate.describe(standing),
+        })
+    }
+}
+
 /// A tenant, as the page shows it.
 #[derive(Serialize)]
 struct ShownTenant<'a> {
     name: &'a str,
     upstream: Vec<ShownPeer<'a>>,
+    certificate: Option<ShownCertificate>,
     #[serde(flatten)]
     series: &'a Series,
 }
@@ -283,9 +306,11 @@ pub(super) fn status_json(shared: &Shared) -> Vec<u8> {
     let config = shared.config.load();
     let history = &shared.history;
     let inner = history.inner.lock();
-    // Those with an upstream that is out come first: they must not be missing. Then the busiest.
+    // Those with an upstream that is out, or a certificate to renew, come first: they must not be missing. Then the busiest.
+    let now = SystemTime::now();
     let rank = |tenant: &Tenant| {
-        let out = tenant.upstream.peers.iter().any(|peer| is_out(peer.state.health()));
+        let renew = tenant.tls.as_ref().is_some_and(|tls| tls.certificate.standing(now) != Standing::Good);
+        let out = renew || tenant.upstream.peers.iter().any(|peer| is_out(peer.state.health()));
         let rates = inner.tenants.get(&tenant.name).map(|series| &series.requests_per_second);
         (out, rates.map_or(0.0, |rates| rates.iter().flatten().sum::<f32>()))
     };
@@ -300,6 +325,7 @@ pub(super) fn status_json(shared: &Shared) -> Vec<u8> {
     let tenants = tenants.iter().map(|(_, tenant)| ShownTenant {
         name: &tenant.name,
         upstream: peers(tenant),
+        certificate: ShownCertificate::of(tenant),
         series: inner.tenants.get(&tenant.name).unwrap_or(&empty),
     });
     let shown = Shown {

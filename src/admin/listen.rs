@@ -56,11 +56,6 @@ impl Listener {
         TcpListener::from_std(listener).map(Self::Tcp)
     }
 
-    fn socket(path: &Path) -> io::Result<Self> {
-        let listener = private_socket::listen(path).map_err(io::Error::other)?;
-        UnixListener::from_std(listener).map(Self::Socket)
-    }
-
     async fn accept(&self) -> io::Result<(Box<dyn Stream>, Transport)> {
         match self {
             Self::Tcp(listener) => {
@@ -75,26 +70,38 @@ impl Listener {
 
 pub(super) async fn over_tcp(address: SocketAddr, required: bool, admin: &Arc<Admin>) {
     let hint = if required { "trying on" } else { "trying on; admin.address chooses another" };
-    let what = format!("listener cannot listen on {address}");
-    let listener = persistently(&what, hint, || Listener::tcp(address)).await;
+    let listener = persistently(address, hint).await;
     log::info!("the admin listener listens on {address}");
     serve(listener, admin).await;
 }
 
 pub(super) async fn over_socket(path: &Path, admin: &Arc<Admin>) {
-    let listener = persistently("socket cannot be made", "trying on", || Listener::socket(path)).await;
+    let listener = loop {
+        match private_socket::listen(path) {
+            Ok(listener) => break listener,
+            // A predecessor may still be there.
+            Err(private_socket::Error::InUse(_)) => sleep(RETRY).await,
+            Err(error) => {
+                return admin.shared.lifecycle.fail(format!("the admin socket cannot be made: {error}"));
+            }
+        }
+    };
+    let listener = match UnixListener::from_std(listener) {
+        Ok(listener) => Listener::Socket(listener),
+        Err(error) => return admin.shared.lifecycle.fail(format!("the admin socket cannot be made: {error}")),
+    };
     log::info!("the admin socket is {}", path.display());
     serve(listener, admin).await;
 }
 
 /// Listens as soon as that is possible: a predecessor may still be there.
-async fn persistently(what: &str, hint: &str, listen: impl Fn() -> io::Result<Listener>) -> Listener {
+async fn persistently(address: SocketAddr, hint: &str) -> Listener {
     let mut said = false;
     loop {
-        match listen() {
+        match Listener::tcp(address) {
             Ok(listener) => return listener,
             Err(error) if !said => {
-                log::warn!("the admin {what}: {error}; {hint}");
+                log::warn!("the admin listener cannot listen on {address}: {error}; {hint}");
                 said = true;
             }
             Err(_) => {}

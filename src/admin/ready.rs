@@ -49,14 +49,27 @@ impl LastReload {
     }
 }
 
+/// The listeners that nothing accepts connections from yet.
+fn not_accepting(shared: &Shared) -> Vec<String> {
+    let listeners = shared.listeners.iter().enumerate();
+    let missing: Vec<_> = listeners
+        .filter(|(index, _)| !shared.listening.is_accepting(*index))
+        .map(|(_, listener)| format!("starting: {} accepts no connections yet", listener.address))
+        .collect();
+    if missing.is_empty() { vec!["starting".to_owned()] } else { missing }
+}
+
 /// How the relay stands now.
 pub fn readiness(shared: &Shared) -> Readiness {
     let mut why = Vec::new();
     match shared.lifecycle.phase() {
-        Phase::Starting => why.push("not listening yet".to_owned()),
+        Phase::Starting => why.extend(not_accepting(shared)),
         Phase::Running => {}
         Phase::Draining => why.push("draining: on its way down".to_owned()),
         Phase::HandingOver => why.push("draining: a successor has taken over".to_owned()),
+    }
+    if let Some(failure) = shared.lifecycle.failure() {
+        why.push(failure.to_owned());
     }
     for tenant in shared.config.load().domains.tenants() {
         if tenant.upstream.ready && !tenant.upstream.is_available() {

@@ -9,7 +9,7 @@ use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
 use http::{HeaderMap, Request, StatusCode, Uri, Version, header, uri::Authority};
 
 use super::{Admin, Transport, guesses::Outcome};
-use crate::config::{Secret, host_name};
+use crate::{config::Secret, host};
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,7 +132,7 @@ fn is_health(uri: &Uri) -> bool {
 fn check_name(written: &str, local: IpAddr, hosts: &[String]) -> Result<(), Refusal> {
     let refused = || Refusal::Host(format!("{:?}", written.chars().take(100).collect::<String>()));
     let authority: Authority = written.parse().map_err(|_| refused())?;
-    let name = host_name(authority.host()).filter(|_| !written.contains('@')).ok_or_else(refused)?;
+    let name = host::bare(authority.host()).filter(|_| !written.contains('@')).ok_or_else(refused)?;
     let own = |address: IpAddr| address.is_loopback() || address == local.to_canonical();
     let is_own = name == "localhost" || name.parse().is_ok_and(own) || hosts.contains(&name);
     if is_own { Ok(()) } else { Err(refused()) }

@@ -59,12 +59,12 @@ impl Carried {
     }
 
     /// The tenant's TLS of earlier, if it was made of the same files, or what `make` makes.
-    pub(super) fn tls(
+    pub(super) fn tls<E>(
         &self,
         tenant: &str,
         files: [u8; 32],
-        make: impl FnOnce() -> Result<TenantTls, String>,
-    ) -> Result<TenantTls, String> {
+        make: impl FnOnce() -> Result<TenantTls, E>,
+    ) -> Result<TenantTls, E> {
         if let Some((known, tls)) = self.inner.lock().tls.get(tenant)
             && *known == files
         {

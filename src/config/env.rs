@@ -4,14 +4,21 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Problems,
+    problems::{Findings, Place},
+    read::{FromNode, Reader},
     settings::{ListenerSettings, Settings, TenantSettings},
+    tree,
 };
 
 /// Where variables come from: the process, or a map in a test.
 pub trait Environment {
     /// The variable's value, if it is set and not empty.
     fn get(&self, name: &str) -> Option<String>;
+
+    /// Whether the variable is set to something that is no UTF-8 text, which `get` cannot give.
+    fn is_not_text(&self, _name: &str) -> bool {
+        false
+    }
 }
 
 /// The process's environment.
@@ -21,6 +28,10 @@ impl Environment for ProcessEnvironment {
     fn get(&self, name: &str) -> Option<String> {
         std::env::var(name).ok().filter(|value| !value.is_empty())
     }
+
+    fn is_not_text(&self, name: &str) -> bool {
+        matches!(std::env::var(name), Err(std::env::VarError::NotUnicode(_)))
+    }
 }
 
 impl Environment for BTreeMap<&str, &str> {
@@ -29,146 +40,186 @@ impl Environment for BTreeMap<&str, &str> {
     }
 }
 
-/// Replaces `${NAME}` by the variable's value, but not in comments. A value that could change the file's
-/// structure is refused.
-pub(super) fn expand(text: &str, env: &dyn Environment, problems: &mut Problems) -> String {
-    let mut out = String::with_capacity(text.len());
-    for line in text.split_inclusive('\n') {
-        let (mut rest, comment) = line.split_at(comment_start(line));
-        while let Some(start) = rest.find("${") {
-            let Some(len) = rest[start..].find('}') else { break };
-            let name = &rest[start + 2..start + len];
-            out.push_str(&rest[..start]);
-            match env.get(name) {
-                Some(value) if value.contains(|c: char| c.is_control()) => {
-                    problems.add(format!("${{{name}}}"), "its value has line breaks or control characters");
-                }
-                Some(value) => out.push_str(&value),
-                None => problems.add(format!("${{{name}}}"), "this environment variable is not set"),
-            }
-            rest = &rest[start + len + 1..];
-        }
-        out.push_str(rest);
-        out.push_str(comment);
-    }
-    out
-}
-
-/// Where a line's comment begins, or the line's length: a `#` outside of quotes, at the start or after a blank.
-fn comment_start(line: &str) -> usize {
-    let mut quote = None;
-    let mut before = ' ';
-    for (index, char) in line.char_indices() {
-        match quote {
-            None if char == '#' && before.is_whitespace() => return index,
-            None if matches!(char, '"' | '\'') => quote = Some(char),
-            Some(open) if char == open => quote = None,
-            _ => {}
-        }
-        before = char;
-    }
-    line.len()
-}
-
 fn list(value: &str) -> Vec<String> {
     value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
-/// Lays the environment over the settings.
-pub(super) fn apply(settings: &mut Settings, env: &dyn Environment, problems: &mut Problems) {
-    if let Some(port) = env.get("PORT") {
-        match port.parse::<u16>() {
-            Ok(port) => {
-                settings.listeners =
-                    vec![ListenerSettings { address: format!("0.0.0.0:{port}"), ..Default::default() }];
-            }
-            Err(_) => problems.add("PORT", format!("{port:?} is not a port number (1 to 65535)")),
-        }
-    }
-    if let Some(level) = env.get("LOG_LEVEL") {
-        settings.log.level = level;
-    }
-    if env.get("DEBUG").is_some_and(|value| matches!(value.as_str(), "1" | "true" | "TRUE" | "True")) {
-        settings.log.level = "debug".into();
-    }
-    if let Some(size) = env.get("POOL_SIZE").or_else(|| env.get("MAX_POOL_SIZE")) {
-        match size.parse() {
-            Ok(size) => settings.pool_size = size,
-            Err(_) => problems.add("POOL_SIZE", format!("{size:?} is not a number")),
-        }
-    }
-    if let Some(json) = env.get("DOMAIN_MAP") {
-        if env.get("UPSTREAM").is_some() {
-            problems.add("UPSTREAM", "cannot be set together with DOMAIN_MAP: move it into the map");
-        }
-        match serde_json::from_str(&json) {
-            Ok(map) => settings.domain_map = map,
-            Err(error) => problems.add("DOMAIN_MAP", error.to_string()),
-        }
-    } else if let Some(upstream) = env.get("UPSTREAM") {
-        settings.domain_map = BTreeMap::from([(
-            "*".to_owned(),
-            TenantSettings { upstream: Some(list(&upstream).into()), ..Default::default() },
-        )]);
-    }
-    single_tenant(settings, env, problems);
-    const LATER: [&str; 6] = [
-        "REDIS_URL",
-        "OUTBOUND_TOKEN",
-        "BILLING_STRATEGY",
-        "BILLING_PROVIDER",
-        "BILLING_PRODUCT",
-        "BILLING_REPORT_INTERVAL",
-    ];
-    for name in LATER {
-        let off = matches!(env.get(name).as_deref(), None | Some("eclypses_no_billing"));
-        if !off {
-            problems
-                .warn(format!("{name} is set, but this version cannot do what it asks for: it is ignored"));
-        }
-    }
-    for name in ["LICENSE_COMPANY", "LICENSE_KEY"] {
-        if env.get(name).is_some() {
-            problems.warn(format!("{name} is set and ignored: this relay needs no licence key"));
-        }
-    }
+/// Variables that have something to say, in the order of docs/protocol.md.
+const NAMES: [&str; 23] = [
+    "UPSTREAM",
+    "DOMAIN_MAP",
+    "CLIENT_ID_SECRET",
+    "CORS_ORIGINS",
+    "CORS_METHODS",
+    "PASS_THROUGH_ROUTES",
+    "MTE_ROUTES",
+    "HEADERS",
+    "POOL_SIZE",
+    "MAX_POOL_SIZE",
+    "PORT",
+    "DEBUG",
+    "LOG_LEVEL",
+    "REDIS_URL",
+    "OUTBOUND_TOKEN",
+    "BILLING_STRATEGY",
+    "BILLING_PROVIDER",
+    "BILLING_PRODUCT",
+    "BILLING_REPORT_INTERVAL",
+    "AWS_REGION",
+    "LICENSE_COMPANY",
+    "LICENSE_KEY",
+    "MTE_RELAY_CONFIG",
+];
+
+/// The environment, laid over the settings.
+struct Overlay<'a> {
+    env: &'a dyn Environment,
+    settings: &'a mut Settings,
+    problems: &'a mut Findings,
 }
 
-/// The variables of a single tenant go to the tenant `*`.
-fn single_tenant(settings: &mut Settings, env: &dyn Environment, problems: &mut Problems) {
-    const NAMES: [&str; 6] =
-        ["CLIENT_ID_SECRET", "CORS_ORIGINS", "CORS_METHODS", "PASS_THROUGH_ROUTES", "MTE_ROUTES", "HEADERS"];
-    let set: Vec<_> = NAMES.into_iter().filter(|name| env.get(name).is_some()).collect();
-    if set.is_empty() {
-        return;
+/// Lays the environment over the settings.
+pub(super) fn apply(settings: &mut Settings, env: &dyn Environment, problems: &mut Findings) {
+    let mut overlay = Overlay { env, settings, problems };
+    for name in NAMES.into_iter().filter(|name| env.is_not_text(name)) {
+        overlay.problem(name, "is not UTF-8 text");
     }
-    let Some(tenant) = settings.domain_map.get_mut("*") else {
-        problems.add(
-            set.join(", "),
-            "given without UPSTREAM or a tenant \"*\": give it per tenant in the domain map",
-        );
-        return;
-    };
-    if let Some(secret) = env.get("CLIENT_ID_SECRET") {
-        tenant.client_id_secret = Some(secret.into());
-        tenant.client_id_secret_file = None;
+    overlay.process();
+    overlay.domain_map();
+    overlay.single_tenant();
+    overlay.ignored();
+}
+
+impl Overlay<'_> {
+    /// A variable cannot be used.
+    fn problem(&mut self, variable: &str, what: impl Into<String>) {
+        let place = Place { source: variable.into(), at: None };
+        self.problems.add_unread("", place, what);
     }
-    if let Some(value) = env.get("CORS_ORIGINS") {
-        tenant.cors_origins = list(&value);
+
+    /// A variable's value, which is `setting` from now on.
+    fn take(&mut self, variable: &str, setting: &str) -> Option<String> {
+        let value = self.env.get(variable)?;
+        self.problems.places.set_variable(setting, variable);
+        Some(value)
     }
-    if let Some(value) = env.get("CORS_METHODS") {
-        tenant.cors_methods = list(&value);
-    }
-    if let Some(value) = env.get("PASS_THROUGH_ROUTES") {
-        tenant.pass_through_routes = list(&value);
-    }
-    if let Some(value) = env.get("MTE_ROUTES") {
-        tenant.mte_routes = list(&value);
-    }
-    if let Some(value) = env.get("HEADERS") {
-        match serde_json::from_str(&value) {
-            Ok(headers) => tenant.headers = headers,
-            Err(error) => problems.add("HEADERS", format!("not a JSON object of strings: {error}")),
+
+    /// What concerns the process.
+    fn process(&mut self) {
+        if let Some(port) = self.take("PORT", "listeners") {
+            match port.parse::<u16>() {
+                Ok(port) if port > 0 => {
+                    let address = format!("0.0.0.0:{port}");
+                    self.settings.listeners = vec![ListenerSettings { address, ..Default::default() }];
+                }
+                _ => self.problem("PORT", format!("{port:?} is not a port number (1 to 65535)")),
+            }
         }
+        if let Some(level) = self.take("LOG_LEVEL", "log.level") {
+            self.settings.log.level = level;
+        }
+        if self.env.get("DEBUG").is_some_and(|value| matches!(value.as_str(), "1" | "true" | "TRUE" | "True"))
+        {
+            self.settings.log.level = "debug".into();
+        }
+        for variable in ["MAX_POOL_SIZE", "POOL_SIZE"] {
+            let Some(size) = self.take(variable, "pool_size") else { continue };
+            match size.parse() {
+                Ok(size) => self.settings.pool_size = size,
+                Err(_) => self.problem(variable, format!("{size:?} is not a whole number")),
+            }
+        }
+    }
+
+    /// The tenants.
+    fn domain_map(&mut self) {
+        let upstream = self.env.get("UPSTREAM");
+        if let Some(json) = self.take("DOMAIN_MAP", "domain_map").map(zeroize::Zeroizing::new) {
+            if upstream.is_some() {
+                self.problem("UPSTREAM", "cannot be set together with DOMAIN_MAP: move it into the map");
+            }
+            self.settings.domain_map = self.json("DOMAIN_MAP", "domain_map", &json).unwrap_or_default();
+        } else if let Some(upstream) = upstream {
+            self.problems.places.set_variable("domain_map", "UPSTREAM");
+            let upstream = Some(list(&upstream).into());
+            let tenant = TenantSettings { upstream, ..Default::default() };
+            self.settings.domain_map = BTreeMap::from([("*".to_owned(), tenant)]);
+        }
+    }
+
+    /// A setting that a variable holds as JSON.
+    fn json<T: FromNode>(&mut self, variable: &str, setting: &str, json: &str) -> Option<T> {
+        match tree::json(json) {
+            Ok(node) => T::from_node(&node, &mut Reader::new(variable, setting, None, self.problems)),
+            Err(tree::Malformed { at, what }) => {
+                self.problems.add_unread(setting, Place { source: variable.into(), at }, what);
+                None
+            }
+        }
+    }
+
+    /// The variables of a single tenant go to the tenant `*`.
+    fn single_tenant(&mut self) {
+        const NAMES: [&str; 6] = [
+            "CLIENT_ID_SECRET",
+            "CORS_ORIGINS",
+            "CORS_METHODS",
+            "PASS_THROUGH_ROUTES",
+            "MTE_ROUTES",
+            "HEADERS",
+        ];
+        let set: Vec<_> = NAMES.into_iter().filter(|name| self.env.get(name).is_some()).collect();
+        if set.is_empty() {
+            return;
+        }
+        let Some(mut tenant) = self.settings.domain_map.remove("*") else {
+            let what = "given without UPSTREAM or a tenant \"*\": give it per tenant in the domain map";
+            return self.problem(&set.join(", "), what);
+        };
+        if let Some(secret) = self.take("CLIENT_ID_SECRET", "domain_map.*.client_id_secret") {
+            tenant.client_id_secret = Some(secret.into());
+            tenant.client_id_secret_file = None;
+        }
+        for (variable, key, setting) in [
+            ("CORS_ORIGINS", "cors_origins", &mut tenant.cors_origins),
+            ("CORS_METHODS", "cors_methods", &mut tenant.cors_methods),
+            ("PASS_THROUGH_ROUTES", "pass_through_routes", &mut tenant.pass_through_routes),
+            ("MTE_ROUTES", "mte_routes", &mut tenant.mte_routes),
+        ] {
+            if let Some(value) = self.take(variable, &format!("domain_map.*.{key}")) {
+                *setting = list(&value);
+            }
+        }
+        if let Some(json) = self.take("HEADERS", "domain_map.*.headers").map(zeroize::Zeroizing::new) {
+            tenant.headers = self.json("HEADERS", "domain_map.*.headers", &json).unwrap_or_default();
+        }
+        self.settings.domain_map.insert("*".to_owned(), tenant);
+    }
+
+    /// What is known and does nothing.
+    fn ignored(&mut self) {
+        const LATER: [&str; 6] = [
+            "REDIS_URL",
+            "OUTBOUND_TOKEN",
+            "BILLING_STRATEGY",
+            "BILLING_PROVIDER",
+            "BILLING_PRODUCT",
+            "BILLING_REPORT_INTERVAL",
+        ];
+        for name in LATER {
+            let off = matches!(self.env.get(name).as_deref(), None | Some("eclypses_no_billing"));
+            if !off {
+                self.warn(name, "is set, but this version cannot do what it asks for: it is ignored");
+            }
+        }
+        for name in ["LICENSE_COMPANY", "LICENSE_KEY"] {
+            if self.env.get(name).is_some() {
+                self.warn(name, "is set and ignored: this relay needs no licence key");
+            }
+        }
+    }
+
+    fn warn(&mut self, variable: &str, what: &str) {
+        self.problems.warn_of(Place { source: variable.into(), at: None }, what);
     }
 }

@@ -4,31 +4,37 @@
 mod carried;
 mod checks;
 mod env;
+mod problems;
+mod read;
 mod secret;
 mod settings;
+mod substitute;
+mod tree;
 mod units;
 mod upstream;
 
 use std::{
-    fmt,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use ipnet::IpNet;
 use mte_codec::KemId;
 
 pub use carried::{Carried, Files};
-pub(crate) use checks::host_name;
 pub use env::{Environment, ProcessEnvironment};
+pub use problems::Problems;
 pub use secret::{MASK, Secret};
 pub use settings::Settings;
 pub use units::{Size, Span};
 pub use upstream::{EjectionSettings, HealthSettings};
 
-use crate::domains::Domains;
+use self::{
+    problems::{Findings, Place},
+    read::{FromNode, Reader},
+};
+use crate::{domains::Domains, trusted::TrustedProxies};
 
 /// Where the admin listener is if nothing is said.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9_090));
@@ -57,7 +63,7 @@ pub struct Config {
     /// Whether changes of its files are watched for.
     pub watch: bool,
     /// Proxies whose word about the client is believed.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: TrustedProxies,
     /// The tenants.
     pub domains: Domains,
     /// What is not wrong, but should be known.
@@ -88,7 +94,7 @@ pub struct Admin {
     pub address: Option<SocketAddr>,
     /// Whether somebody asked for this address: the relay does not start without it then.
     pub required: bool,
-    /// Names and addresses of its own, as [`host_name`] writes them.
+    /// Names and addresses of its own, as [`crate::host::bare`] writes them.
     pub hosts: Vec<String>,
     /// A Unix socket beside it.
     pub socket: Option<PathBuf>,
@@ -170,40 +176,6 @@ pub struct Timeouts {
     pub drain: Duration,
 }
 
-/// Everything that is wrong with a configuration, each with where it is.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Problems {
-    found: Vec<(String, String)>,
-    warnings: Vec<String>,
-    /// The files that were read, or could not be.
-    pub files: Files,
-}
-
-impl Problems {
-    fn add(&mut self, place: impl Into<String>, what: impl Into<String>) {
-        self.found.push((place.into(), what.into()));
-    }
-
-    /// Something that is no problem, but should be known.
-    fn warn(&mut self, what: impl Into<String>) {
-        self.warnings.push(what.into());
-    }
-}
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (place, what)) in self.found.iter().enumerate() {
-            if index > 0 {
-                writeln!(f)?;
-            }
-            write!(f, "{place}: {what}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Problems {}
-
 /// Where a configuration comes from, so that it can be read again.
 pub struct Source {
     /// The file, if there is one.
@@ -218,7 +190,7 @@ impl Source {
     /// # Errors
     /// All [`Problems`] found.
     pub fn load(&self, carried: &Arc<Carried>) -> Result<Config, Problems> {
-        let mut problems = Problems::default();
+        let mut problems = Findings::default();
         let Some(path) = &self.file else {
             return Config::check("", "", Path::new(""), &*self.environment, carried, problems);
         };
@@ -229,10 +201,10 @@ impl Source {
                 let base = path.parent().map(PathBuf::from).unwrap_or_default();
                 return Config::check(&text, &name, &base, &*self.environment, carried, problems);
             }
-            Ok(Err(_)) => problems.add(name, "is not UTF-8 text"),
-            Err(error) => problems.add(name, format!("cannot be read: {error}")),
+            Ok(Err(_)) => problems.file(&name, "is not UTF-8 text: save it as UTF-8"),
+            Err(error) => problems.file(&name, format!("cannot be read: {}", problems::reason(&error))),
         }
-        Err(problems)
+        Err(problems.into_problems())
     }
 }
 
@@ -248,7 +220,7 @@ impl Config {
         env: &dyn Environment,
         carried: &Arc<Carried>,
     ) -> Result<Self, Problems> {
-        Self::check(text, name, base, env, carried, Problems::default())
+        Self::check(text, name, base, env, carried, Findings::default())
     }
 
     fn check(
@@ -257,27 +229,13 @@ impl Config {
         base: &Path,
         env: &dyn Environment,
         carried: &Arc<Carried>,
-        mut problems: Problems,
+        mut problems: Findings,
     ) -> Result<Self, Problems> {
-        let text = zeroize::Zeroizing::new(env::expand(text, env, &mut problems));
-        let parsed = if text.trim().is_empty() {
-            Ok(Settings::default())
-        } else {
-            serde_yaml::from_str::<Option<Settings>>(&text).map(Option::unwrap_or_default)
-        };
-        let mut settings = parsed.unwrap_or_else(|error| {
-            problems.add(name, with_suggestion(&error.to_string()));
-            Settings::default()
-        });
-        if problems.found.is_empty() {
-            env::apply(&mut settings, env, &mut problems);
-        }
-        if !problems.found.is_empty() {
-            return Err(problems);
-        }
+        let mut settings = Settings::of_yaml(text, name, env, &mut problems).unwrap_or_default();
+        env::apply(&mut settings, env, &mut problems);
         let mut config = checks::check(settings, base, carried, &mut problems);
-        if !problems.found.is_empty() {
-            return Err(problems);
+        if !problems.is_empty() {
+            return Err(problems.into_problems());
         }
         (config.warnings, config.files) = (problems.warnings, problems.files);
         Ok(config)
@@ -321,28 +279,35 @@ pub fn parse_level(name: &str) -> Result<log::LevelFilter, String> {
     })
 }
 
-/// Adds the nearest known name to serde's "unknown field" message.
-fn with_suggestion(message: &str) -> String {
-    // The parser leaves the place out at the very beginning.
-    let place = if message.contains(" at line ") { "" } else { " at line 1" };
-    let message = &format!("{message}{place}");
-    let mut names = message.split('`').skip(1).step_by(2);
-    let suggestion = message.contains("unknown field").then(|| {
-        let unknown = names.next()?;
-        names
-            .map(|name| (strsim::jaro_winkler(unknown, name), name))
-            .filter(|(likeness, _)| *likeness > 0.75)
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(_, name)| name)
-    });
-    match suggestion.flatten() {
-        Some(name) => format!("{message}; did you mean `{name}`?"),
-        None => message.clone(),
+impl Settings {
+    /// Reads settings as they are written; values that make no sense together are not looked for. `None` if the text is not
+    /// YAML.
+    fn of_yaml(text: &str, name: &str, env: &dyn Environment, problems: &mut Findings) -> Option<Self> {
+        if !name.is_empty() {
+            problems.places.set_file(name.into());
+        }
+        match tree::yaml(text) {
+            Ok(node) => Self::from_node(&node, &mut Reader::new(name, "", Some(env), problems)),
+            Err(tree::Malformed { at, what }) => {
+                problems.add_all_unread(Place { source: name.into(), at }, what);
+                None
+            }
+        }
+    }
+
+    /// Settings as a file has them, with their defaults, before they are checked: for what describes or compares them.
+    ///
+    /// # Errors
+    /// Keys that are not known and values of the wrong kind.
+    pub fn written(text: &str, name: &str, env: &dyn Environment) -> Result<Self, Problems> {
+        let mut problems = Findings::default();
+        let settings = Self::of_yaml(text, name, env, &mut problems);
+        settings.filter(|_| problems.is_empty()).ok_or_else(|| problems.into_problems())
     }
 }
 
 /// A least KEM, by name.
-fn parse_kem(name: &str, place: &str, problems: &mut Problems) -> KemId {
+fn parse_kem(name: &str, place: &str, problems: &mut Findings) -> KemId {
     name.parse().unwrap_or_else(|error: String| {
         problems.add(place, error);
         KemId::MlKem512

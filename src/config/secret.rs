@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 /// What stands for a secret where settings are shown.
@@ -37,8 +37,97 @@ impl Serialize for Secret {
     }
 }
 
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self::from)
+/// What a secret's file says: without a byte-order mark, and without the one line break that editors leave at the end.
+pub(super) fn of_file(bytes: &[u8]) -> &[u8] {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    text.strip_suffix(b"\n").map_or(text, |text| text.strip_suffix(b"\r").unwrap_or(text))
+}
+
+/// Words that stand in examples until somebody puts a secret there.
+const PLACEHOLDERS: [&str; 14] = [
+    "changeme",
+    "changeit",
+    "replaceme",
+    "fillmein",
+    "yoursecret",
+    "yourclientidsecret",
+    "mysecret",
+    "placeholder",
+    "insertsecret",
+    "examplesecret",
+    "secretofatleast",
+    "secretof32characters",
+    "todo",
+    "xxxx",
+];
+/// Secrets of their own that anybody tries first.
+const COMMON: [&str; 8] =
+    ["secret", "password", "passwort", "token", "test", "admin", "letmein", "clientidsecret"];
+/// A random secret of any length worth using has more different characters.
+const FEW_CHARACTERS: usize = 5;
+
+/// Why a secret is hardly meant: an example's, a common word, or the same characters again and again.
+pub(super) fn is_placeholder(secret: &[u8]) -> bool {
+    let word: Zeroizing<Vec<u8>> = Zeroizing::new(
+        secret.iter().filter(|b| b.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect(),
+    );
+    let contains = |part: &&str| word.windows(part.len()).any(|window| window == part.as_bytes());
+    let letters = word.iter().rposition(|b| !b.is_ascii_digit()).map_or(&word[..0], |last| &word[..=last]);
+    let mut different = [false; 256];
+    secret.iter().for_each(|byte| different[usize::from(*byte)] = true);
+    COMMON.iter().any(|common| letters == common.as_bytes())
+        || PLACEHOLDERS.iter().any(contains)
+        || different.iter().filter(|seen| **seen).count() < FEW_CHARACTERS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_files_secret_loses_its_mark_and_one_line_break_and_nothing_else() {
+        for (file, secret) in [
+            (&b"abc"[..], &b"abc"[..]),
+            (b"abc\n", b"abc"),
+            (b"abc\r\n", b"abc"),
+            (b"abc\n\n", b"abc\n"),
+            (b" abc \n", b" abc "),
+            (b"abc\r", b"abc\r"),
+            (b"\xef\xbb\xbfabc\n", b"abc"),
+            (b"a\xef\xbb\xbfbc", b"a\xef\xbb\xbfbc"),
+            (b"\n", b""),
+            (b"", b""),
+        ] {
+            assert_eq!(of_file(file), secret, "{file:?}");
+        }
+    }
+
+    #[test]
+    fn placeholders_are_known_and_secrets_are_not_taken_for_them() {
+        for placeholder in [
+            "changeme",
+            "CHANGE-ME",
+            "change-me-to-at-least-32-random-characters",
+            "your-secret-here",
+            "YOUR_SECRET_HERE_PLEASE",
+            "secret",
+            "Secret123",
+            "password1",
+            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            "00000000000000000000000000000000",
+            "abababababababababababababababab",
+            "another-secret-of-at-least-32-characters",
+            "<replace me>",
+        ] {
+            assert!(is_placeholder(placeholder.as_bytes()), "{placeholder}");
+        }
+        for secret in [
+            "0123456789abcdef0123456789abcdef",
+            "kGq0mZ5l0Vt6o8b1Zr7Jb4cQm2p9w3Xy",
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "the old secret, 32 characters or more",
+        ] {
+            assert!(!is_placeholder(secret.as_bytes()), "{secret}");
+        }
     }
 }

@@ -4,9 +4,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use serde::{Deserialize, Serialize};
 
 use super::{
+    read::words,
     secret::Secret,
     units::{Size, Span},
     upstream::UpstreamSettings,
@@ -17,9 +17,27 @@ use crate::upstream::Http2;
 macro_rules! settings {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Deserialize, Serialize)]
-        #[serde(deny_unknown_fields, default)]
+        #[derive(Debug, Clone, serde::Serialize)]
         pub struct $name { $($(#[$doc])* pub $field: $type,)* }
+
+        impl $crate::config::read::FromNode for $name {
+            fn from_node(
+                node: &$crate::config::tree::Node,
+                reader: &mut $crate::config::read::Reader<'_>,
+            ) -> Option<Self> {
+                let mut settings = Self::default();
+                for (key, node) in reader.fields(node, &[$(stringify!($field)),*])? {
+                    // What cannot be read keeps its default; the problem is reported.
+                    $(if key == stringify!($field) {
+                        if let Some(value) = reader.field(&key, node) {
+                            settings.$field = value;
+                        }
+                        continue;
+                    })*
+                }
+                Some(settings)
+            }
+        }
 
         impl Default for $name {
             fn default() -> Self {
@@ -61,7 +79,7 @@ settings! {
         /// How changes of the file reach a running relay.
         reload: ReloadSettings = ReloadSettings::default(),
         /// Networks of the proxies in front: their x-forwarded-for, x-forwarded-proto, x-request-id and PROXY headers
-        /// are believed.
+        /// are believed. Empty: no one's.
         trusted_proxies: Vec<String> = Vec::new(),
         /// The tenants: inbound host -> tenant.
         domain_map: BTreeMap<String, TenantSettings> = BTreeMap::new(),
@@ -259,3 +277,5 @@ settings! {
         http2: Http2 = Http2::Auto,
     }
 }
+
+words!(Http2 { "auto" => Self::Auto, "always" => Self::Always, "never" => Self::Never, });

@@ -2,7 +2,12 @@
 
 use std::{fmt, time::Duration};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Serialize, Serializer};
+
+use super::{
+    read::{FromNode, Reader},
+    tree::Node,
+};
 
 /// A duration: a number with `ms`, `s`, `m` or `h`; a bare number counts seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +20,10 @@ pub struct Size(pub u64);
 fn split(text: &str) -> Result<(u64, &str), String> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number = text[..digits].parse().map_err(|_| format!("{text:?} does not start with a number"))?;
+    if digits == 0 {
+        return Err(format!("{text:?} does not begin with a whole number"));
+    }
+    let number = text[..digits].parse().map_err(|_| format!("{text:?} is too large"))?;
     Ok((number, text[digits..].trim()))
 }
 
@@ -53,35 +61,25 @@ impl std::str::FromStr for Size {
     }
 }
 
-/// Lets a value be written as a bare number or as text with a unit.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    Number(u64),
-    Text(String),
-}
-
-fn from_written<'de, D: Deserializer<'de>, T: std::str::FromStr<Err = String>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    let text = match Written::deserialize(deserializer) {
-        Ok(Written::Number(number)) => number.to_string(),
-        Ok(Written::Text(text)) => text,
-        Err(_) => return Err(de::Error::custom("expected a number, or a number with a unit")),
-    };
-    text.parse().map_err(de::Error::custom)
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_written(deserializer)
+impl FromNode for Span {
+    fn from_node(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        from_text(node, reader, "a duration, as in 500ms, 30s, 10m or 24h")
     }
 }
 
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_written(deserializer)
+impl FromNode for Size {
+    fn from_node(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        from_text(node, reader, "a size, as in 4096, 64KiB, 1MiB or 2GiB")
     }
+}
+
+/// With a unit it is text, which may stand in quotes.
+fn from_text<T: std::str::FromStr<Err = String>>(
+    node: &Node,
+    reader: &mut Reader<'_>,
+    wanted: &str,
+) -> Option<T> {
+    reader.measure(node, wanted, str::parse)
 }
 
 /// In the largest unit that leaves no remainder.

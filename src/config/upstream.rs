@@ -1,14 +1,11 @@
 //! `upstream:` as it is written: one origin, a list of them, or the long form with weights and health checks.
 
-use std::fmt;
-
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{self, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
-};
+use serde::Serialize;
 
 use super::{
+    read::{FromNode, Reader, words},
     settings::{seconds, settings},
+    tree::{Node, Value},
     units::Span,
 };
 use crate::upstream::{Balance, Ejection, HealthChecks};
@@ -88,6 +85,12 @@ impl From<&EjectionSettings> for Ejection {
     }
 }
 
+words!(Balance {
+    "round_robin" => Self::RoundRobin,
+    "least_connections" => Self::LeastConnections,
+    "consistent_hash" => Self::ConsistentHash,
+});
+
 /// One peer.
 #[derive(Debug, Clone, Serialize)]
 pub struct PeerSettings {
@@ -97,21 +100,19 @@ pub struct PeerSettings {
     pub weight: u32,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LongPeer {
-    url: String,
-    #[serde(default = "one")]
-    weight: u32,
-}
-
-const fn one() -> u32 {
-    1
+settings! {
+    /// A peer's long form.
+    LongPeer {
+        /// Its origin.
+        url: String = String::new(),
+        /// Its share of the requests.
+        weight: u32 = 1,
+    }
 }
 
 impl From<&str> for PeerSettings {
     fn from(url: &str) -> Self {
-        Self { url: url.to_owned(), weight: one() }
+        Self { url: url.to_owned(), weight: 1 }
     }
 }
 
@@ -139,55 +140,29 @@ impl From<Long> for UpstreamSettings {
     }
 }
 
-impl<'de> Deserialize<'de> for PeerSettings {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Peer;
-        impl<'de> Visitor<'de> for Peer {
-            type Value = PeerSettings;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an origin (https://backend:8443) or {url, weight}")
+impl FromNode for PeerSettings {
+    fn from_node(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Map(_) => {
+                let LongPeer { url, weight } = LongPeer::from_node(node, reader)?;
+                Some(Self { url, weight })
             }
-
-            fn visit_str<E: de::Error>(self, url: &str) -> Result<PeerSettings, E> {
-                Ok(url.into())
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PeerSettings, A::Error> {
-                let LongPeer { url, weight } = LongPeer::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(PeerSettings { url, weight })
+            _ => {
+                Some(reader.text(node, "an origin (https://backend:8443) or {url, weight}")?.as_str().into())
             }
         }
-        deserializer.deserialize_any(Peer)
     }
 }
 
-impl<'de> Deserialize<'de> for UpstreamSettings {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Forms;
-        impl<'de> Visitor<'de> for Forms {
-            type Value = UpstreamSettings;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an origin (https://backend:8443), a list of origins, or {peers, balance, health, ejection, ready}")
-            }
-
-            fn visit_str<E: de::Error>(self, url: &str) -> Result<UpstreamSettings, E> {
-                Ok(url.into())
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<UpstreamSettings, A::Error> {
-                let mut peers = Vec::<PeerSettings>::new();
-                while let Some(peer) = list.next_element()? {
-                    peers.push(peer);
-                }
-                Ok(peers.into())
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<UpstreamSettings, A::Error> {
-                Long::deserialize(MapAccessDeserializer::new(map)).map(Into::into)
+impl FromNode for UpstreamSettings {
+    fn from_node(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Map(_) => Long::from_node(node, reader).map(Into::into),
+            Value::List(_) => Vec::<PeerSettings>::from_node(node, reader).map(Into::into),
+            Value::Scalar(..) => {
+                let wanted = "an origin (https://backend:8443), a list of them, or {peers, balance, health, ejection, ready}";
+                Some(reader.text(node, wanted)?.as_str().into())
             }
         }
-        deserializer.deserialize_any(Forms)
     }
 }

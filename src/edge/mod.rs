@@ -117,15 +117,17 @@ impl Edge {
         Self { gateway: Arc::new(gateway), shared }
     }
 
-    /// The listener that a connection came to. One on every address is known by its port.
-    fn listener(&self, local: Option<SocketAddr>) -> Option<&Listener> {
+    /// The listener that a connection came to. One on every address of a family is known by its port.
+    fn listener(&self, local: Option<SocketAddr>) -> Option<(usize, Listener)> {
         let local = local?;
-        let exact = self.shared.listeners.iter().find(|listener| listener.address == local);
-        exact.or_else(|| {
-            let any = |listener: &&Listener| {
-                listener.address.port() == local.port() && listener.address.ip().is_unspecified()
+        let listeners = self.shared.listeners.iter().copied().enumerate();
+        listeners.clone().find(|(_, listener)| listener.address == local).or_else(|| {
+            let any = |address: SocketAddr| {
+                address.port() == local.port()
+                    && address.is_ipv4() == local.is_ipv4()
+                    && address.ip().is_unspecified()
             };
-            self.shared.listeners.iter().find(any)
+            listeners.clone().find(|(_, listener)| any(listener.address))
         })
     }
 
@@ -137,7 +139,8 @@ impl Edge {
             |address: Option<&socket::SocketAddr>| address.and_then(|address| address.as_inet().copied());
         let local = digest.as_ref().and_then(|digest| inet(digest.local_addr()));
         let mut client = digest.as_ref().and_then(|digest| inet(digest.peer_addr()));
-        let listener = *self.listener(local)?;
+        let (index, listener) = self.listener(local)?;
+        self.shared.listening.accepts(index);
         let Some(mut slot) = self.shared.connections.open(&config.limits) else {
             self.refuse(connections::ALL, client);
             return None;
@@ -233,7 +236,7 @@ impl Edge {
 /// The network that a client counts for; a trusted proxy counts for none.
 fn counted_network(client: Option<SocketAddr>, config: &Config) -> Option<Network> {
     let ip = client?.ip().to_canonical();
-    let trusted = config.trusted_proxies.iter().any(|network| network.contains(&ip));
+    let trusted = config.trusted_proxies.trusts(ip);
     (!trusted).then(|| ip.into())
 }
 
@@ -248,14 +251,9 @@ async fn believed(
     other_end: Option<SocketAddr>,
     config: &Config,
 ) -> Result<proxy_protocol::Addresses, String> {
-    // Read first: somebody who only looks whether the port is open is not refused anything.
+    // Read first: a load balancer that only checks whether the port is open is not refused anything.
     let named = proxy_protocol::read(tcp).await?;
-    let trusted = &config.trusted_proxies;
-    let may = |address: SocketAddr| {
-        let ip = address.ip().to_canonical();
-        trusted.iter().any(|network| network.contains(&ip))
-    };
-    if !trusted.is_empty() && !other_end.is_some_and(may) {
+    if !other_end.is_some_and(|address| config.trusted_proxies.trusts(address.ip())) {
         return Err("a PROXY header is believed from trusted_proxies only".into());
     }
     Ok(named)

@@ -6,10 +6,9 @@
 use std::net::IpAddr;
 
 use http::{HeaderMap, header::HeaderName};
-use ipnet::IpNet;
 use pingora_proxy::Session;
 
-use crate::telemetry;
+use crate::{telemetry, trusted::TrustedProxies};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -29,20 +28,16 @@ pub struct Client {
 
 impl Client {
     /// The client of a request that came over this session.
-    pub fn of(session: &Session, trusted: &[IpNet]) -> Self {
+    pub fn of(session: &Session, trusted: &TrustedProxies) -> Self {
         let downstream = session.as_downstream();
         let other_end = downstream.client_addr().and_then(|address| address.as_inet()).map(|inet| inet.ip());
         let tls = downstream.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         Self::seen(other_end, tls, &downstream.req_header().headers, trusted)
     }
 
-    fn seen(other_end: Option<IpAddr>, tls: bool, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
-        let is_trusted = |address: IpAddr| {
-            let address = address.to_canonical();
-            trusted.iter().any(|network| network.contains(&address))
-        };
+    fn seen(other_end: Option<IpAddr>, tls: bool, headers: &HeaderMap, trusted: &TrustedProxies) -> Self {
         let Some(address) = other_end else { return Self { tls, ..Self::default() } };
-        if trusted.is_empty() || !is_trusted(address) {
+        if !trusted.trusts(address) {
             let forwarded_for = Some(address.to_string());
             return Self { address: other_end, tls, behind_trusted: false, forwarded_for };
         }
@@ -57,7 +52,7 @@ impl Client {
             // What cannot be read was written by nobody who is trusted.
             let Some(hop) = parse(hop) else { break };
             client = hop;
-            if !is_trusted(hop) {
+            if !trusted.trusts(hop) {
                 break;
             }
         }
@@ -98,7 +93,7 @@ mod tests {
         for (name, value) in headers {
             map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
-        let trusted: Vec<_> = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        let trusted = trusted.iter().map(|network| network.parse().unwrap()).collect();
         Client::seen(Some(other_end.parse().unwrap()), false, &map, &trusted)
     }
 
@@ -150,7 +145,8 @@ mod tests {
     fn an_entry_that_is_no_text_hides_nobody_beside_it() {
         let mut headers = HeaderMap::new();
         headers.insert(X_FORWARDED_FOR.clone(), http::HeaderValue::from_bytes(b"\xff, 203.0.113.7").unwrap());
-        let client = Client::seen("10.0.0.1".parse().ok(), false, &headers, &["10.0.0.0/8".parse().unwrap()]);
+        let trusted = ["10.0.0.0/8".parse().unwrap()].into_iter().collect();
+        let client = Client::seen("10.0.0.1".parse().ok(), false, &headers, &trusted);
         assert_eq!(client.address, "203.0.113.7".parse().ok());
     }
 }

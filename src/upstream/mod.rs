@@ -47,7 +47,7 @@ pub use self::{
     options::{Balance, Ejection, HealthChecks, Http2, PeerTimeouts, UpstreamOptions},
     peer::PeerState,
     resolve::{Lookup, ResolveError, Resolver},
-    url::UpstreamUrl,
+    url::{UpstreamUrl, UrlError},
 };
 
 /// One of a tenant's peers.

@@ -2,40 +2,82 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::host::{self, HostError};
+
 /// An origin: scheme, host and port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamUrl {
     /// Whether it is `https`.
     pub tls: bool,
-    /// The host, in lower case; an IPv6 literal has its brackets.
+    /// The host, in lower case and ASCII; an IPv6 literal has its brackets.
     pub host: String,
     /// The port.
     pub port: u16,
 }
 
-impl FromStr for UpstreamUrl {
-    type Err = String;
+/// Why a text is no upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UrlError {
+    /// No scheme, or one that is not spoken.
+    Scheme,
+    /// A user name, perhaps with a password.
+    User,
+    /// More than `/` behind the host.
+    Path,
+    /// A `?`.
+    Query,
+    /// A `#`.
+    Fragment,
+    /// The host or port.
+    Host(HostError),
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let uri: http::Uri = text
-            .parse()
-            .map_err(|error| format!("{text:?} is not a URL ({error}): write https://backend:8443"))?;
-        let tls = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            _ => return Err(format!("{text:?} does not begin with http:// or https://")),
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scheme => f.write_str("does not begin with http:// or https://: write https://backend:8443"),
+            Self::User => f.write_str(
+                "has a user name, and credentials do not go here: an upstream is scheme, host and port, as in https://backend:8443",
+            ),
+            Self::Path => f.write_str("has a path: an upstream is an origin, paths come from the requests"),
+            Self::Query => f.write_str("has a query (?): an upstream is an origin, as in https://backend:8443"),
+            Self::Fragment => {
+                f.write_str("has a fragment (#): an upstream is an origin, as in https://backend:8443")
+            }
+            Self::Host(error) => write!(f, "{error}: write https://backend:8443"),
+        }
+    }
+}
+
+impl FromStr for UpstreamUrl {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let (scheme, rest) = text.split_once("://").ok_or(UrlError::Scheme)?;
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" => true,
+            _ => return Err(UrlError::Scheme),
         };
-        let authority = uri.authority().ok_or_else(|| format!("{text:?} has no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(format!("{text:?} has a user name: an upstream is scheme, host and port"));
+        let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+        let (authority, behind) = rest.split_at(end);
+        if authority.contains('@') {
+            return Err(UrlError::User);
         }
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(format!(
-                "{text:?} has a path: an upstream is an origin, paths come from the requests"
-            ));
+        if !matches!(behind, "" | "/") {
+            let path_end = behind.find(['?', '#']);
+            return Err(match path_end.map(|at| behind.as_bytes()[at]) {
+                Some(b'#') => UrlError::Fragment,
+                Some(_) => UrlError::Query,
+                None => UrlError::Path,
+            });
         }
-        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        Ok(Self { tls, host: authority.host().to_ascii_lowercase(), port })
+        let (mut host, port) = host::parse(authority).map_err(UrlError::Host)?;
+        // A dot at the end keeps resolvers from trying search domains: it stays.
+        if authority.split(':').next().is_some_and(|name| name.ends_with('.')) {
+            host.push('.');
+        }
+        Ok(Self { tls, host, port: port.unwrap_or(if tls { 443 } else { 80 }) })
     }
 }
 
@@ -64,19 +106,35 @@ mod tests {
         assert_eq!((url.to_string().as_str(), url.port), ("https://backend.internal", 443));
         let url: UpstreamUrl = "http://127.0.0.1:9000/".parse().unwrap();
         assert_eq!(url.authority(), "127.0.0.1:9000");
+        let url: UpstreamUrl = "HTTP://B\u{fc}cher.internal.:8080".parse().unwrap();
+        assert_eq!(url.authority(), "xn--bcher-kva.internal.:8080");
     }
 
     #[test]
     fn what_is_more_or_less_than_an_origin_is_refused_with_a_reason() {
-        for (wrong, word) in [
-            ("backend:80", "http://"),
-            ("ftp://a", "http://"),
-            ("http://a/path", "path"),
-            ("http://u:p@a", "user name"),
-            ("http://a?q", "path"),
+        for (wrong, error) in [
+            ("backend:80", UrlError::Scheme),
+            ("ftp://a", UrlError::Scheme),
+            ("http://a/path", UrlError::Path),
+            ("http://a\\path", UrlError::Path),
+            ("http://u:p@a", UrlError::User),
+            ("http://a?q", UrlError::Query),
+            ("http://a/?q#f", UrlError::Query),
+            ("http://a#f", UrlError::Fragment),
+            ("http://a/#f", UrlError::Fragment),
+            ("http://a#/b@c", UrlError::Fragment),
+            ("http://", UrlError::Host(HostError::NotHost)),
+            ("http:// a", UrlError::Host(HostError::NotHost)),
+            ("http://a b", UrlError::Host(HostError::NotHost)),
+            ("http://a:99999", UrlError::Host(HostError::Port)),
+            ("http://a:65536", UrlError::Host(HostError::Port)),
+            ("http://a:0", UrlError::Host(HostError::Port)),
+            ("http://a:", UrlError::Host(HostError::Port)),
+            ("http://a:+80", UrlError::Host(HostError::Port)),
+            ("http://[::1", UrlError::Host(HostError::Brackets)),
+            ("http://256.1.1.1", UrlError::Host(HostError::Ipv4)),
         ] {
-            let error = wrong.parse::<UpstreamUrl>().unwrap_err();
-            assert!(error.contains(word), "{wrong}: {error}");
+            assert_eq!(wrong.parse::<UpstreamUrl>(), Err(error), "{wrong}");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use mte_relay::config::Settings;
 use serde_json::Value;
 
-use crate::harness::{HOST, Setup, Upstream, Wire, eventually, free_port, run};
+use crate::harness::{Authority, HOST, Setup, Upstream, Wire, eventually, free_port, run};
 
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 const FULL: &str = include_str!("../../conf/full.yaml");
@@ -85,6 +85,7 @@ fn labels(source: &str) -> BTreeSet<&str> {
 /// The metrics of a relay to which everything happened that has a metric of its own, as its admin listener tells them.
 async fn exported() -> BTreeMap<String, String> {
     let upstream = Upstream::standard().await;
+    let folder = tempfile::tempdir().unwrap();
     let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let relay = Setup::default()
         .top(&format!("admin: {{address: '{admin}'}}"))
@@ -95,6 +96,7 @@ async fn exported() -> BTreeMap<String, String> {
             &format!("{{peers: ['http://127.0.0.1:1', '{}'], ejection: {{failures: 1}}}}", upstream.url()),
             "pass_through_routes: [/plain]",
         )
+        .tenant("tls.test", &upstream.url(), &Authority::new().settings(folder.path(), "tls.test", ""))
         .start()
         .await;
     relay.client().get("/").await.unwrap();
@@ -243,12 +245,16 @@ fn labels_of_routes(source: &str) -> BTreeSet<String> {
     routes
 }
 
+fn written(text: &str) -> Settings {
+    let environment = BTreeMap::from([("TENANT1_SECRET", "s")]);
+    Settings::written(text, "test", &environment).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
 /// Settings with everything in them, as the code writes them.
 fn everything() -> Value {
-    let settings: Settings = serde_yaml::from_str(
+    let settings = written(
         "listeners: [{}]\ndomain_map: {a.test: {upstream: {peers: [{url: 'http://a'}], health: {}}, tls: {}}}\n",
-    )
-    .unwrap();
+    );
     serde_json::to_value(settings).unwrap()
 }
 
@@ -294,8 +300,7 @@ fn the_full_example_has_the_defaults_but_where_it_says_otherwise() {
         });
         Value::from(map)
     };
-    let settings: Settings = serde_yaml::from_str(&FULL.replace("${TENANT1_SECRET}", "s")).unwrap();
-    let (written, default) = (serde_json::to_value(settings).unwrap(), everything());
+    let (written, default) = (serde_json::to_value(written(FULL)).unwrap(), everything());
     let places = [
         ("", "", 0, 8),
         ("/domain_map/api.tenant1.test", "/domain_map/a.test", 4, 6),

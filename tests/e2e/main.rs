@@ -14,6 +14,7 @@
 //! | `concurrency` | many requests at once |
 //! | `tls` | TLS listeners |
 //! | `config` | configurations, and TLS towards upstreams |
+//! | `settings` | what is refused and with which words, values that arrive as written, listeners, certificates |
 //! | `cli` | the binary |
 //! | `docs` | what the documentation says of metrics, logs and settings |
 //! | `operations` | what operators do and see: reload, hand-over, admin listener, logs, metrics |
@@ -38,6 +39,7 @@ mod requests;
 mod responses;
 mod routing;
 mod secrets;
+mod settings;
 mod smuggling;
 mod streaming;
 mod tls;

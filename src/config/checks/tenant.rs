@@ -4,27 +4,27 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method};
 use mte_codec::KemId;
-use mte_protocol::{client_id::ClientIdSecret, routes::RouteSet};
+use mte_protocol::routes::RouteSet;
 use zeroize::Zeroizing;
 
-use super::super::{
-    Carried, Problems, Timeouts, carried, parse_kem,
-    secret::Secret,
-    settings::{TenantSettings, TlsSettings, UpstreamTlsSettings},
-    upstream::{HealthSettings, PeerSettings, UpstreamSettings},
+use super::{
+    super::{
+        Carried, Timeouts, parse_kem,
+        problems::Findings,
+        settings::{TenantSettings, UpstreamTlsSettings},
+        upstream::{HealthSettings, PeerSettings, UpstreamSettings},
+    },
+    numbers,
 };
 use crate::{
-    domains::{Cors, Secrets, Tenant},
-    tls::TenantTls,
-    upstream::{PeerState, PeerTimeouts, Upstream, UpstreamOptions, UpstreamUrl},
+    domains::{Cors, Tenant},
+    host,
+    upstream::{PeerState, PeerTimeouts, Upstream, UpstreamOptions, UpstreamUrl, UrlError},
 };
 
 /// Header fields that are hardly meant for everybody.
 const CREDENTIALS: [&str; 5] =
     ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token"];
-/// A secret shorter than this earns a warning.
-const GOOD_SECRET_LEN: usize = 32;
-
 /// Weights beyond this are a mistake: a turn of all peers is laid out in memory.
 const MOST_WEIGHT: u32 = 1_000;
 
@@ -34,7 +34,7 @@ pub(super) struct At<'a> {
     pub(super) host: &'a str,
     pub(super) base: &'a Path,
     pub(super) carried: &'a Carried,
-    pub(super) problems: &'a mut Problems,
+    pub(super) problems: &'a mut Findings,
 }
 
 impl At<'_> {
@@ -43,7 +43,18 @@ impl At<'_> {
         self.problems.add(place, what);
     }
 
-    fn place(&self, key: &str) -> String {
+    /// The host itself cannot be used.
+    pub(super) fn key_problem(&mut self, what: String) {
+        let place = self.place("");
+        self.problems.add_key(&place, what);
+    }
+
+    pub(super) fn warn(&mut self, key: &str, what: impl Into<String>) {
+        let place = self.place(key);
+        self.problems.warn(place, what);
+    }
+
+    pub(super) fn place(&self, key: &str) -> String {
         let dot = if key.is_empty() { "" } else { "." };
         format!("domain_map.{}{dot}{key}", self.host)
     }
@@ -69,12 +80,13 @@ impl At<'_> {
                 );
                 return least;
             }
-            self.problems
-                .warn(format!("{place} ({name}) is below pairs.min_kem, which holds for every tenant"));
+            self.problems.warn(place, format!("{name} is below pairs.min_kem, which holds for every tenant"));
             least
         });
         // Everything is looked at before anything is given up, so that all problems are told at once.
         let upstream = self.upstream(written, dns_refresh, timeouts);
+        let retries = self.place("retries");
+        numbers::count(self.problems, &retries, written.retries as u64, 0..=100);
         let tls = match &written.tls {
             None => Some(None),
             Some(files) => self.tls(files).map(Some),
@@ -85,8 +97,7 @@ impl At<'_> {
         let mte_routes = self.routes("mte_routes", &written.mte_routes);
         let headers = self.headers(written);
         if written.outbound_token.is_some() {
-            let place = self.place("outbound_token");
-            self.problems.warn(format!("{place}: relay to relay is not in this version, it is ignored"));
+            self.warn("outbound_token", "relay to relay is not in this version, it is ignored");
         }
         Some(Tenant {
             id: self.carried.ids.id(self.host),
@@ -120,9 +131,10 @@ impl At<'_> {
             Some(file) => self.read("upstream_tls.ca_file", file).map(Some),
         };
         if !verify {
-            let place = self.place("");
-            self.problems
-                .warn(format!("{place}: the upstream's certificate is not verified (upstream_tls.verify)"));
+            self.warn(
+                "upstream_tls.verify",
+                "the upstream's certificate is not verified: anyone on the way can read along",
+            );
         }
         let Some(UpstreamSettings { peers, balance, health, ejection, ready }) = &written.upstream else {
             self.problem("upstream", "is missing: give the origin to proxy to, as in https://backend:8443");
@@ -135,6 +147,12 @@ impl At<'_> {
         if *ready && health.is_none() {
             self.problem("upstream.ready", "needs health checks: add `health: {path: /health}`");
         }
+        if let Some(name) = sni
+            && !matches!(host::parse(name), Ok((_, None)))
+        {
+            self.problem("upstream_tls.sni", format!("{name:?} is not a host name, as in backend.internal"));
+        }
+        numbers::timeout(self.problems, &self.place("upstream.ejection.time"), ejection.time);
         let options = UpstreamOptions {
             tenant: self.host.to_owned(),
             verify: *verify,
@@ -156,7 +174,7 @@ impl At<'_> {
         match Upstream::new(peers, options) {
             Ok(upstream) => Some(upstream),
             Err(error) => {
-                self.problem("upstream_tls", error);
+                self.problem("upstream_tls.ca_file", error);
                 None
             }
         }
@@ -170,9 +188,11 @@ impl At<'_> {
         let mut peers: Vec<(UpstreamUrl, u32, Arc<PeerState>)> = Vec::new();
         let mut well = true;
         for (index, PeerSettings { url, weight }) in written.iter().enumerate() {
-            let key = if written.len() > 1 { format!("upstream[{index}]") } else { "upstream".to_owned() };
+            let key = self.peer_key(index, written.len());
             let problem = match url.parse::<UpstreamUrl>() {
-                Err(error) => Some(error),
+                // Credentials are not shown.
+                Err(error @ UrlError::User) => Some(error.to_string()),
+                Err(error) => Some(format!("{url:?} {error}")),
                 Ok(url) if peers.iter().any(|(known, ..)| *known == url) => {
                     Some(format!("{url} is there twice: use weights for a larger share"))
                 }
@@ -193,6 +213,21 @@ impl At<'_> {
         well.then_some(peers)
     }
 
+    /// A peer's key in the form in which it was written.
+    fn peer_key(&self, index: usize, of: usize) -> String {
+        let forms = [
+            format!("upstream.peers[{index}].url"),
+            format!("upstream.peers[{index}]"),
+            format!("upstream[{index}]"),
+        ];
+        let written = forms.iter().find(|form| self.problems.places.is_written(&self.place(form)));
+        match written {
+            Some(form) => form.clone(),
+            None if of > 1 => forms[2].clone(),
+            None => "upstream".to_owned(),
+        }
+    }
+
     fn health(&mut self, written: &HealthSettings) {
         if written
             .path
@@ -201,101 +236,19 @@ impl At<'_> {
         {
             self.problem("upstream.health.path", "must begin with / and have no blanks");
         }
-        if written.interval.0 < Duration::from_millis(100) {
-            self.problem("upstream.health.interval", "must be at least 100ms");
-        }
-        if written.timeout.0.is_zero() || written.healthy_after == 0 || written.unhealthy_after == 0 {
-            self.problem("upstream.health", "timeout, healthy_after and unhealthy_after must not be 0");
-        }
-    }
-
-    fn tls(&mut self, files: &TlsSettings) -> Option<TenantTls> {
-        if matches!(self.host.parse(), Ok(crate::domains::HostPattern::Exact(host)) if host.contains(':')) {
-            let place = self.place("tls");
-            self.problems.warn(format!("{place} is of no use: TLS clients name a host without its port"));
-        }
-        let chain = self.read("tls.certificate_file", &files.certificate_file);
-        let key = self.read("tls.key_file", &files.key_file);
-        let client_ca = match &files.client_ca_file {
-            None => None,
-            Some(file) => Some(self.read("tls.client_ca_file", file)?),
-        };
-        let (chain, key) = (chain?, key?);
-        let client_ca = client_ca.as_ref().map(|pem| pem.as_slice());
-        // Whether there are authorities counts, not only which: an empty file asks for certificates of nobody.
-        let asks = [u8::from(client_ca.is_some())];
-        let files = carried::digest(&[&chain, &key, &asks, client_ca.unwrap_or_default()]);
-        match self.carried.tls(self.host, files, || TenantTls::new(&chain, &key, client_ca)) {
-            Ok(tls) => Some(tls),
-            Err(error) => {
-                self.problem("tls", error);
-                None
-            }
+        numbers::interval(self.problems, &self.place("upstream.health.interval"), written.interval);
+        numbers::timeout(self.problems, &self.place("upstream.health.timeout"), written.timeout);
+        for (key, value) in
+            [("unhealthy_after", written.unhealthy_after), ("healthy_after", written.healthy_after)]
+        {
+            let place = self.place(&format!("upstream.health.{key}"));
+            numbers::count(self.problems, &place, value.into(), 1..=1_000);
         }
     }
 
-    fn read(&mut self, key: &str, file: &Path) -> Option<Zeroizing<Vec<u8>>> {
-        let path = self.base.join(file);
-        match self.problems.files.read(&path) {
-            Ok(bytes) => Some(bytes),
-            Err(error) => {
-                self.problem(key, format!("{}: cannot be read: {error}", path.display()));
-                None
-            }
-        }
-    }
-
-    fn secret(
-        &mut self,
-        key: &str,
-        text: Option<&Secret>,
-        file: Option<&Path>,
-    ) -> Option<Zeroizing<Vec<u8>>> {
-        let secret = match (text, file) {
-            (Some(_), Some(_)) => {
-                self.problem(key, format!("give either {key} or {key}_file, not both"));
-                return None;
-            }
-            (Some(text), None) => Zeroizing::new(text.reveal().as_bytes().to_vec()),
-            (None, Some(file)) => {
-                let bytes = self.read(&format!("{key}_file"), file)?;
-                Zeroizing::new(bytes.trim_ascii_end().to_vec())
-            }
-            (None, None) => return None,
-        };
-        if secret.is_empty() {
-            self.problem(key, "is empty");
-            return None;
-        }
-        if secret.len() < GOOD_SECRET_LEN {
-            let place = self.place(key);
-            self.problems
-                .warn(format!("{place} is shorter than {GOOD_SECRET_LEN} characters: use a longer one"));
-        }
-        Some(secret)
-    }
-
-    fn secrets(&mut self, written: &TenantSettings) -> Option<Secrets> {
-        let current = self.secret(
-            "client_id_secret",
-            written.client_id_secret.as_ref(),
-            written.client_id_secret_file.as_deref(),
-        );
-        let previous = self.secret(
-            "client_id_secret_previous",
-            written.client_id_secret_previous.as_ref(),
-            written.client_id_secret_previous_file.as_deref(),
-        );
-        let current = current.unwrap_or_else(|| {
-            let place = self.place("");
-            self.problems.warn(format!(
-                "{place} has no client_id_secret: a random one is used, and clients pair again after a restart"
-            ));
-            self.carried.random_secret(self.host)
-        });
-        // Neither is empty: `secret` saw to that.
-        let key = |secret: &Zeroizing<Vec<u8>>| ClientIdSecret::new(secret).ok();
-        Secrets { current: key(&current)?, previous: previous.as_ref().and_then(key) }.into()
+    pub(super) fn read(&mut self, key: &str, file: &Path) -> Option<Zeroizing<Vec<u8>>> {
+        let place = self.place(key);
+        self.problems.read(&place, &self.base.join(file))
     }
 
     fn cors(&mut self, written: &TenantSettings) -> Cors {
@@ -331,10 +284,10 @@ impl At<'_> {
                 }
                 (Ok(name), Ok(value)) => {
                     if CREDENTIALS.contains(&name.as_str()) {
-                        let place = self.place("headers");
-                        self.problems.warn(format!(
-                            "{place}: {name} goes to every client as well, not to the upstream alone"
-                        ));
+                        self.warn(
+                            "headers",
+                            format!("{name} goes to every client as well, not to the upstream alone"),
+                        );
                     }
                     headers.push((name, value));
                 }

@@ -68,6 +68,8 @@ pub(super) struct Families {
     pub(super) upstream_failures: IntCounterVec,
     pub(super) upstream_retries: IntCounterVec,
     pub(super) peer_ejections: IntCounterVec,
+    /// Set for all tenants together, not by `TenantMetrics`.
+    pub(super) certificates: IntGaugeVec,
 }
 
 impl Families {
@@ -89,6 +91,7 @@ impl Families {
             upstream_failures: counters(r, "upstream_failures_total", "Attempts at an upstream that failed, by cause.", &["tenant", "cause"]),
             upstream_retries: counters(r, "upstream_retries_total", "Attempts after the first.", &["tenant"]),
             peer_ejections: counters(r, "upstream_ejections_total", "Peers ejected because requests to them failed.", &["tenant"]),
+            certificates: gauges(r, "certificate_expiry_timestamp_seconds", "When the first certificate of a tenant's chain expires, in seconds since 1970.", &["tenant"]),
         }
     }
 }

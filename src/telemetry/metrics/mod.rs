@@ -154,6 +154,14 @@ impl Metrics {
         });
     }
 
+    /// Until when the tenants' certificates are valid; tenants without one have no series.
+    pub fn set_certificates<'a>(&self, certificates: impl Iterator<Item = (&'a str, i64)>) {
+        self.families.certificates.reset();
+        for (tenant, until) in certificates {
+            self.families.certificates.with_label_values(&[tenant]).set(until);
+        }
+    }
+
     /// All of it in Prometheus' text format, but the peers.
     pub fn text(&self) -> String {
         self.text_with(std::iter::empty())

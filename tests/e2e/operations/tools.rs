@@ -118,7 +118,10 @@ fn check_tells_problems_settings_and_unreachable_upstreams_with_its_exit_code() 
         let (code, _, told) = output(&["check", "--config", &file, "--connect"], &[]).await;
         assert_eq!(code, 69, "{told}");
         assert!(told.contains("http://127.0.0.1:1 cannot be reached"), "{told}");
-        assert!(told.contains("warning: domain_map.dead.test has no client_id_secret"), "{told}");
+        assert!(
+            told.contains("domain_map.dead.test.client_id_secret: is missing: a random one is used"),
+            "{told}"
+        );
         site.write("  'wrong.test': {upstream: 'http://127.0.0.1:1', tls: {certificate_file: no.crt, key_file: no.key}}\n");
         let (code, _, told) = output(&["check", "--config", &file], &[]).await;
         assert_eq!(code, 78, "{told}");

@@ -1,0 +1,72 @@
+//! A tenant's certificate: files that make a pair, and warnings before clients find out.
+
+use std::time::SystemTime;
+
+use super::{
+    super::{carried, settings::TlsSettings},
+    tenant::At,
+};
+use crate::{domains::HostPattern, tls::TenantTls};
+
+impl At<'_> {
+    /// TLS towards the tenant's clients.
+    pub(super) fn tls(&mut self, files: &TlsSettings) -> Option<TenantTls> {
+        if matches!(self.host.parse(), Ok(HostPattern::Exact(host)) if host.contains(':') && !host.ends_with(']'))
+        {
+            self.warn("tls", "is of no use: TLS clients name a host without its port");
+        }
+        let mut well = true;
+        for (key, file) in
+            [("tls.certificate_file", &files.certificate_file), ("tls.key_file", &files.key_file)]
+        {
+            if file.as_os_str().is_empty() {
+                self.problem(key, "is missing: name a PEM file");
+                well = false;
+            }
+        }
+        if !well {
+            return None;
+        }
+        let chain = self.read("tls.certificate_file", &files.certificate_file);
+        let key = self.read("tls.key_file", &files.key_file);
+        let client_ca = match &files.client_ca_file {
+            None => None,
+            Some(file) => Some(self.read("tls.client_ca_file", file)?),
+        };
+        let (chain, key) = (chain?, key?);
+        let client_ca = client_ca.as_ref().map(|pem| pem.as_slice());
+        // Whether there are authorities counts, not only which: an empty file asks for certificates of nobody.
+        let asks = [u8::from(client_ca.is_some())];
+        let files = carried::digest(&[&chain, &key, &asks, client_ca.unwrap_or_default()]);
+        match self.carried.tls(self.host, files, || TenantTls::new(&chain, &key, client_ca)) {
+            Ok(tls) => {
+                self.look_at_certificate(&tls);
+                Some(tls)
+            }
+            Err(error) => {
+                self.problem(&format!("tls.{}", error.setting()), error.to_string());
+                None
+            }
+        }
+    }
+
+    fn look_at_certificate(&mut self, tls: &TenantTls) {
+        const KEY: &str = "tls.certificate_file";
+        let certificate = &tls.certificate;
+        if let Some(what) = certificate.describe(certificate.standing(SystemTime::now())) {
+            self.warn(KEY, what);
+        }
+        let name = match self.host.parse() {
+            Ok(HostPattern::Exact(host)) => host.split(':').next().unwrap_or_default().to_owned(),
+            // A label like any other.
+            Ok(HostPattern::Wildcard(suffix)) => format!("any{suffix}"),
+            Ok(HostPattern::Default) | Err(_) => return,
+        };
+        // Clients do not ask for an address by name, and check it against the certificate by themselves.
+        let is_address = name.starts_with('[') || name.parse::<std::net::Ipv4Addr>().is_ok();
+        if !is_address && !certificate.fits(&name) {
+            let what = format!("is for other names than {}, and clients refuse it there", self.host);
+            self.warn(KEY, what);
+        }
+    }
+}

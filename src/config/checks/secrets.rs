@@ -1,0 +1,128 @@
+//! Secrets: taken from the file, the environment or a file of their own, as they are; what is hardly meant earns a warning.
+
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::{
+    super::{
+        problems::Findings,
+        secret::{self, Secret},
+        settings::{AdminSettings, TenantSettings},
+    },
+    tenant::At,
+};
+use crate::domains::Secrets;
+
+/// A secret shorter than this earns a warning.
+const GOOD_LEN: usize = 32;
+
+/// Characters of an admin token: fewer could be guessed.
+const MIN_TOKEN: usize = 16;
+
+/// Says what is suspicious about a secret.
+fn look_at(secret: &[u8], place: &str, problems: &mut Findings) {
+    if secret::is_placeholder(secret) {
+        problems.warn(place, "looks like a placeholder: make a random secret (`mte-relay keygen` does)");
+    }
+    if secret.first().is_some_and(u8::is_ascii_whitespace)
+        || secret.last().is_some_and(u8::is_ascii_whitespace)
+    {
+        problems.warn(place, "begins or ends with a blank or line break, which is part of the secret");
+    }
+}
+
+/// The token of the admin listener.
+pub(super) fn admin_token(written: &AdminSettings, base: &Path, problems: &mut Findings) -> Option<Secret> {
+    const PLACE: &str = "admin.token";
+    let token = match (&written.token, &written.token_file) {
+        (Some(_), Some(_)) => {
+            problems.add(PLACE, "give either token or token_file, not both");
+            None
+        }
+        (Some(token), None) => Some(token.clone()),
+        (None, Some(file)) => token_of_file(problems, &base.join(file)),
+        (None, None) => None,
+    }?;
+    let length = token.reveal().chars().count();
+    if length < MIN_TOKEN {
+        problems.add(
+            PLACE,
+            format!("has {length} characters and needs at least {MIN_TOKEN}: `mte-relay keygen` makes one (admin.token)"),
+        );
+    }
+    look_at(token.reveal().as_bytes(), PLACE, problems);
+    Some(token)
+}
+
+fn token_of_file(problems: &mut Findings, path: &Path) -> Option<Secret> {
+    let bytes = problems.read("admin.token_file", path)?;
+    match std::str::from_utf8(secret::of_file(&bytes)) {
+        Ok(text) => Some(text.to_owned().into()),
+        Err(_) => {
+            problems.add("admin.token_file", format!("{}: is not UTF-8 text", path.display()));
+            None
+        }
+    }
+}
+
+impl At<'_> {
+    /// The secrets that sign client ids; a random one if the tenant has none.
+    pub(super) fn secrets(&mut self, written: &TenantSettings) -> Option<Secrets> {
+        let given = written.client_id_secret.is_some() || written.client_id_secret_file.is_some();
+        let current = self.secret(
+            "client_id_secret",
+            written.client_id_secret.as_ref(),
+            written.client_id_secret_file.as_deref(),
+        );
+        let previous = self.secret(
+            "client_id_secret_previous",
+            written.client_id_secret_previous.as_ref(),
+            written.client_id_secret_previous_file.as_deref(),
+        );
+        let current = match current {
+            Some(secret) => secret,
+            None if given => return None,
+            None => {
+                self.warn(
+                    "client_id_secret",
+                    "is missing: a random one is used, and clients pair again after a restart",
+                );
+                self.carried.random_secret(self.host)
+            }
+        };
+        // Neither is empty: `secret` saw to that.
+        let key = |secret: &Zeroizing<Vec<u8>>| mte_protocol::client_id::ClientIdSecret::new(secret).ok();
+        Secrets { current: key(&current)?, previous: previous.as_ref().and_then(key) }.into()
+    }
+
+    fn secret(
+        &mut self,
+        key: &str,
+        text: Option<&Secret>,
+        file: Option<&Path>,
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        let secret = match (text, file) {
+            (Some(_), Some(_)) => {
+                self.problem(key, format!("give either {key} or {key}_file, not both"));
+                return None;
+            }
+            (Some(text), None) => Zeroizing::new(text.reveal().as_bytes().to_vec()),
+            (None, Some(file)) => {
+                let bytes = self.read(&format!("{key}_file"), file)?;
+                Zeroizing::new(secret::of_file(&bytes).to_vec())
+            }
+            (None, None) => return None,
+        };
+        if secret.is_empty() {
+            self.problem(key, "is empty");
+            return None;
+        }
+        let place = self.place(key);
+        if secret.len() < GOOD_LEN {
+            self.problems.warn(&*place, format!("is shorter than {GOOD_LEN} characters: use a longer one"));
+        }
+        look_at(&secret, &place, self.problems);
+        Some(secret)
+    }
+}

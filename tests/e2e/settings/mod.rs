@@ -1,0 +1,28 @@
+//! Settings as operators write them: what is refused and with which words, what arrives as it was written, and that a relay
+//! can do whatever `check` accepts.
+
+mod certificates;
+mod refusals;
+mod start;
+mod values;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use mte_relay::config::{Carried, Config, Problems};
+
+/// Reads a configuration with these environment variables; paths in it are relative to `folder`.
+fn parse(text: &str, variables: &[(&str, &str)], folder: &Path) -> Result<Config, Problems> {
+    let environment: BTreeMap<&str, &str> = variables.iter().copied().collect();
+    Config::parse(text, "relay.yaml", folder, &environment, &Arc::new(Carried::default()))
+}
+
+fn accepted(text: &str, variables: &[(&str, &str)]) -> Config {
+    parse(text, variables, Path::new("")).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
+}
+
+fn refused(text: &str, variables: &[(&str, &str)]) -> String {
+    match parse(text, variables, Path::new("")) {
+        Ok(_) => panic!("accepted:\n{text}\n{variables:?}"),
+        Err(problems) => problems.to_string(),
+    }
+}
