@@ -274,8 +274,7 @@ def raise_relay_error(answer: http.client.HTTPResponse) -> None:
         error = json.loads(body) if body else {}
     except ValueError:
         error = {"error": body.decode("latin-1")}
-    named = (answer.getheader(HEADER) or "").split(",")[0]
-    raise RelayError(answer.status, error, named or None)
+    raise RelayError(answer.status, error, answer.getheader(HEADER))
 
 
 @dataclass

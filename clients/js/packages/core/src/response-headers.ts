@@ -8,7 +8,7 @@ import { X_MTE_RELAY, X_MTE_RELAY_EH } from "./names.js";
 /** In a request's sealed headers: the response headers to seal. */
 export const RESPONSE_HEADERS = ":response-headers";
 
-/** What {@link RESPONSE_HEADERS} asks for: every header that can be sealed, or names in lower case. */
+/** Which response headers a request asks to be sealed: every header that can be sealed, or names in lower case. */
 export type ResponseHeaders = "*" | readonly string[];
 
 /** They describe the plaintext body, or tell caches what to do with it, so they are sealed whatever the request asks for. */
