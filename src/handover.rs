@@ -16,9 +16,7 @@ use std::{
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, UnixAddr, getsockname, recvmsg, sendmsg,
 };
-use pingora_core::{
-    server::ListenFds,
-};
+use pingora_core::server::ListenFds;
 use tokio::{
     io::Interest,
     net::{UnixListener, UnixStream},

@@ -88,7 +88,9 @@ pub(super) async fn over_socket(path: &Path, admin: &Arc<Admin>) {
     };
     let listener = match UnixListener::from_std(listener) {
         Ok(listener) => Listener::Socket(listener),
-        Err(error) => return admin.shared.lifecycle.fail(format!("the admin socket cannot be made: {error}")),
+        Err(error) => {
+            return admin.shared.lifecycle.fail(format!("the admin socket cannot be made: {error}"));
+        }
     };
     log::info!("the admin socket is {}", path.display());
     serve(listener, admin).await;

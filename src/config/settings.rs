@@ -4,7 +4,6 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-
 use super::{
     read::words,
     secret::Secret,

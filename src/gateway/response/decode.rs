@@ -81,9 +81,17 @@ pub struct Decoder {
 enum State {
     Gzip(MultiGzDecoder<Decoded>),
     /// Which of the two formats it is shows in the first byte, so there is no decoder before.
-    Deflate { decoder: Option<Decompress>, decoded: Decoded, complete: bool },
+    Deflate {
+        decoder: Option<Decompress>,
+        decoded: Decoded,
+        complete: bool,
+    },
     Brotli(Box<brotli::DecompressorWriter<Decoded>>),
-    Zstd { decoder: Box<raw::Decoder<'static>>, decoded: Decoded, complete: bool },
+    Zstd {
+        decoder: Box<raw::Decoder<'static>>,
+        decoded: Decoded,
+        complete: bool,
+    },
 }
 
 /// What a decoder writes to.
@@ -118,7 +126,9 @@ impl Decoder {
         let state = match coding {
             Coding::Gzip => State::Gzip(MultiGzDecoder::new(decoded)),
             Coding::Deflate => State::Deflate { decoder: None, decoded, complete: false },
-            Coding::Brotli => State::Brotli(Box::new(brotli::DecompressorWriter::new(decoded, BROTLI_BUFFER))),
+            Coding::Brotli => {
+                State::Brotli(Box::new(brotli::DecompressorWriter::new(decoded, BROTLI_BUFFER)))
+            }
             Coding::Zstd => {
                 let decoder = zstd_decoder().map_err(|_| DecodeError::Malformed(coding.name()))?;
                 State::Zstd { decoder: Box::new(decoder), decoded, complete: false }

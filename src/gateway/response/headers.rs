@@ -111,7 +111,9 @@ mod tests {
     #[test]
     fn all_leaves_what_browsers_and_hops_must_see() {
         let wanted = wanted(ResponseHeaders::All, "{}");
-        for name in ["set-cookie", "access-control-allow-origin", "cross-origin-opener-policy", "date", "alt-svc"] {
+        for name in
+            ["set-cookie", "access-control-allow-origin", "cross-origin-opener-policy", "date", "alt-svc"]
+        {
             assert!(!wanted.seals(name), "{name}");
         }
         for name in ["connection", "transfer-encoding", "content-length", "x-mte-relay", "x-mte-relay-eh"] {

@@ -208,7 +208,9 @@ impl Sealing {
         }
         let mut names = self.exchanged.wanted.select(&response.headers);
         if !follows && self.describes_nothing_sent(response) && self.exchanged.wanted.seals_length() {
-            names.extend(response.headers.contains_key(header::CONTENT_LENGTH).then_some(header::CONTENT_LENGTH));
+            names.extend(
+                response.headers.contains_key(header::CONTENT_LENGTH).then_some(header::CONTENT_LENGTH),
+            );
         }
         for name in names {
             map.joined(name.as_str(), response.headers.get_all(&name).iter().map(HeaderValue::as_bytes));

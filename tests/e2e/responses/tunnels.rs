@@ -2,8 +2,7 @@
 
 use crate::harness::{HOST, Setup, Upstream, Wire, run};
 
-const UPGRADE: &str =
-    "upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n";
+const UPGRADE: &str = "upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n";
 const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
      sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
@@ -23,9 +22,11 @@ where
         }
     })
     .await;
-    let setup = Setup::default()
-        .top("timeouts: {read: 1s, idle: 1s}")
-        .tenant(HOST, &upstream.url(), "pass_through_routes: ['/socket']");
+    let setup = Setup::default().top("timeouts: {read: 1s, idle: 1s}").tenant(
+        HOST,
+        &upstream.url(),
+        "pass_through_routes: ['/socket']",
+    );
     let relay = setup.start().await;
     let mut wire = relay.wire().await;
     wire.send(format!("GET /socket HTTP/1.1\r\nhost: {HOST}\r\n{UPGRADE}\r\n")).await;
@@ -54,10 +55,7 @@ fn a_tunnel_whose_upstream_resets_it_ends_without_a_byte_of_the_relays() {
 #[test]
 fn a_tunnel_that_is_idle_too_long_ends_without_a_byte_of_the_relays() {
     run(async {
-        let bytes = tunnel(|mut wire| async move {
-            while wire.some().await.is_some() {}
-        })
-        .await;
+        let bytes = tunnel(|mut wire| async move { while wire.some().await.is_some() {} }).await;
         assert_eq!(String::from_utf8_lossy(&bytes), "hello");
     });
 }

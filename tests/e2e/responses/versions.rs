@@ -122,12 +122,14 @@ fn fields_of_the_upstreams_connection_stay_behind() {
 #[test]
 fn an_old_upstreams_answer_is_framed_for_its_client() {
     run(async {
-        let upstream = answering_once("HTTP/1.0 200 OK\r\ncontent-type: text/plain\r\n\r\nuntil closed").await;
+        let upstream =
+            answering_once("HTTP/1.0 200 OK\r\ncontent-type: text/plain\r\n\r\nuntil closed").await;
         let relay = relay(&upstream).await;
         let (answer, _) = plain(&relay, "/open/a", "HTTP/1.1").await;
         assert!(answer.start.starts_with("HTTP/1.1 200"), "{}", answer.start);
         assert_eq!((answer.text(), answer.end), ("until closed", End::LastChunk));
-        let upstream = answering("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok").await;
+        let upstream =
+            answering("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok").await;
         let relay = super::relay(&upstream).await;
         let (answer, _) = plain(&relay, "/open/a", "HTTP/1.1").await;
         assert_eq!((answer.text(), answer.end), ("ok", End::Length));
@@ -139,7 +141,8 @@ async fn with_trailers(authority: &Authority) -> Upstream {
     Upstream::serve_over(Transport::Tls(authority.acceptor("localhost", &["h2"])), |_| async {
         let mut trailers = http::HeaderMap::new();
         trailers.insert("grpc-status", "0".parse().unwrap());
-        let frames = [Ok::<_, std::convert::Infallible>(Frame::data("body".into())), Ok(Frame::trailers(trailers))];
+        let frames =
+            [Ok::<_, std::convert::Infallible>(Frame::data("body".into())), Ok(Frame::trailers(trailers))];
         let mut reply = reply(StreamBody::new(futures_util::stream::iter(frames)));
         reply.headers_mut().insert("trailer", "grpc-status".parse().unwrap());
         Ok(reply)
@@ -167,7 +170,8 @@ fn trailers_pass_over_http_2_and_are_not_announced_elsewhere() {
         let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
         tokio::spawn(connection);
         let request = http::Request::get(format!("https://{HOST}/open/a"));
-        let response = sender.send_request(request.body(Full::<bytes::Bytes>::default()).unwrap()).await.unwrap();
+        let response =
+            sender.send_request(request.body(Full::<bytes::Bytes>::default()).unwrap()).await.unwrap();
         assert_eq!(response.headers()["trailer"], "grpc-status");
         let collected = response.into_body().collect().await.unwrap();
         assert_eq!(collected.trailers().unwrap()["grpc-status"], "0");

@@ -5,7 +5,10 @@ use super::*;
 const TEXT: &[u8] = b"{\"items\": [1, 2, 3], \"text\": \"the quick brown fox jumps over the lazy dog\"}";
 
 fn long() -> Vec<u8> {
-    (0..4_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).chain(TEXT.iter().copied()).collect()
+    (0..4_000_u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes())
+        .chain(TEXT.iter().copied())
+        .collect()
 }
 
 fn gzip(data: &[u8]) -> Vec<u8> {
@@ -106,7 +109,11 @@ fn a_part_that_would_become_huge_is_refused() {
     for coding in ALL {
         let body = encode(coding, &huge);
         let result = decode(coding, &body, 64 << 10);
-        assert!(matches!(result, Err(DecodeError::TooLarge(_))), "{coding:?}: {:?}", result.map(|data| data.len()));
+        assert!(
+            matches!(result, Err(DecodeError::TooLarge(_))),
+            "{coding:?}: {:?}",
+            result.map(|data| data.len())
+        );
     }
 }
 
