@@ -10,14 +10,15 @@ BEGIN = @mkdir -p target && rm -f $(SKIPS)
 END = @if [ -s $(SKIPS) ]; then echo "Not tested on this machine:"; sort -u $(SKIPS) | sed 's/^/  /'; else echo "Every test was done."; fi
 
 # Colours are for terminals.
-JS_ENV = env $$([ -t 2 ] || echo NO_COLOR=1) MTE_RELAY_BIN=$(CURDIR)/target/debug/mte-relay CHROMIUM_BIN=$${CHROMIUM_BIN:-$$(command -v chromium)}
+JS_ENV = env $$([ -t 2 ] || echo NO_COLOR=1) MTE_RELAY_BIN=$(CURDIR)/target/debug/mte-relay MTE_DEMO_BIN=$(CURDIR)/target/debug/mte-demo CHROMIUM_BIN=$${CHROMIUM_BIN:-$$(command -v chromium)}
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 run: ## Build the relay and show it at work: two tenants, a client, and what an eavesdropper sees
 	@scripts/setup build
-	cargo run --release --bin mte-relay -- demo
+	cargo build --release -p mte-relay -p mte-demo
+	target/release/mte-demo
 
 build: ## Build the relay: target/release/mte-relay
 	@scripts/setup build
@@ -42,7 +43,7 @@ test-js: ## Run the JavaScript packages' tests: lints, Node, Chromium, the demo 
 
 test-js-only:
 	@scripts/setup build js
-	cargo build --bin mte-relay --locked
+	cargo build -p mte-relay -p mte-demo --locked
 	cd clients/js && npm run lint && npm run build && npm run docs
 	cd clients/js && $(JS_ENV) npm test && $(JS_ENV) npm run test:browser
 	cd clients/js && npm run test:pack && npm run size

@@ -43,8 +43,6 @@ enum Command {
     Keygen(crate::keygen::KeygenArgs),
     /// Send one encrypted request and print the response, much as curl does.
     Request(Box<crate::request::RequestArgs>),
-    /// Show the relay at work: an upstream, a relay with two tenants, a client, and what an eavesdropper sees.
-    Demo(crate::demo::DemoArgs),
 }
 
 #[derive(Args, Default)]
@@ -65,7 +63,6 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Check(args)) => crate::check::run(args),
         Some(Command::Keygen(args)) => crate::keygen::run(args),
         Some(Command::Request(args)) => request(*args),
-        Some(Command::Demo(args)) => crate::demo::run(args),
     }
 }
 

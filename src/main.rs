@@ -3,7 +3,6 @@
 
 mod check;
 mod cli;
-mod demo;
 mod keygen;
 mod request;
 

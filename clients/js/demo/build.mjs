@@ -1,5 +1,5 @@
 /**
- * Builds the page's script into built/app.js. The result is kept in the repository, since the relay's binary has the page
+ * Builds the page's script into built/app.js. The result is kept in the repository, since the demo's binary has the page
  * inside and must be built without Node; a test tells when it is not that of the sources.
  */
 

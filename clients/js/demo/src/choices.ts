@@ -35,7 +35,7 @@ export function choices(): Choices {
   });
   const group = h("div", { class: "choices", role: "radiogroup", "aria-label": "On the way, somebody" });
   group.append(...radios.map(({ label }) => label));
-  byId("meddling").append(group);
+  byId("tampering").append(group);
 
   const order = () => radios.find(({ input }) => input.checked)?.input.value ?? "none";
   return {

@@ -1,4 +1,4 @@
-/** The page of `mte-relay demo`: what a person sends, and what becomes of it. */
+/** The page of `mte-demo`: what a person sends, and what becomes of it. */
 
 import { choices } from "./choices.js";
 import { byId, h } from "./dom.js";

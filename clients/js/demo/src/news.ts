@@ -1,4 +1,4 @@
-/** What the demo tells of what its eavesdropper and its upstream see: see src/demo/page/news.rs. */
+/** What the demo tells of what its eavesdropper and its upstream see: see crates/mte-demo/src/page/news.rs. */
 
 export type Fields = [name: string, value: string][];
 
@@ -15,7 +15,7 @@ export interface WireMessage {
   first: number;
   last: number;
   whole: boolean;
-  meddled: string | null;
+  tampered: string | null;
   changed: number | null;
   replayed: { status: number; text: string } | null;
 }

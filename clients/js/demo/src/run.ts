@@ -54,7 +54,7 @@ export class Runner {
   async send(task: Task, signal?: AbortSignal, upload?: Progress, download?: Progress): Promise<void> {
     const exchange = this.#begin(task);
     try {
-      await this.#meddle(exchange);
+      await this.#tamper(exchange);
       if (task.body !== undefined) this.exchanges.update(exchange, { sent: await digest(task.body, upload) });
       this.exchanges.update(exchange, { began: now() });
       const response = await this.client.fetch(task.target, this.#init(exchange, task, signal), {
@@ -75,7 +75,7 @@ export class Runner {
   /** Listens to events until the signal is aborted or the stream ends. */
   async events(task: Task, signal: AbortSignal): Promise<void> {
     const exchange = this.#begin(task);
-    await this.#meddle(exchange).catch(() => {});
+    await this.#tamper(exchange).catch(() => {});
     const source = new MteEventSource(task.target, {
       fetch: async (target, init) => {
         const own = this.#init(exchange, { ...task, headers: Object.fromEntries(new Headers(init.headers)) });
@@ -123,7 +123,7 @@ export class Runner {
     };
   }
 
-  async #meddle(exchange: Exchange): Promise<void> {
+  async #tamper(exchange: Exchange): Promise<void> {
     if (exchange.order === "none") return;
     // What is ordered is for the request, not for a pairing before it.
     await this.client.pair();

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { ARGUMENTS, chromiumBinary } from "../../packages/client/test/support/browser.js";
-import { relayBinary } from "../../packages/client/test/support/relay-process.js";
+import { builtBinary } from "../../packages/client/test/support/relay-process.js";
 
 /** The demo, which stays up. */
 export interface DemoProcess {
@@ -19,7 +19,9 @@ export interface Demo extends DemoProcess {
 }
 
 export async function startDemoProcess(): Promise<DemoProcess> {
-  const child = spawn(relayBinary(), ["demo", "--stay"], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(builtBinary("mte-demo", "MTE_DEMO_BIN"), ["--stay"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const stop = async () => {
     if (child.exitCode !== null) return;
     const exited = once(child, "exit");

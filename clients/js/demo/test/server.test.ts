@@ -1,22 +1,13 @@
-import { execFile } from "node:child_process";
 import { get } from "node:http";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { relayBinary } from "../../packages/client/test/support/relay-process.js";
 import { type DemoProcess, startDemoProcess } from "./demo.js";
 
-describe("the demo", () => {
+describe("the server of the demo's page", () => {
   let demo: DemoProcess;
   beforeAll(async () => {
     demo = await startDemoProcess();
   });
   afterAll(() => demo?.stop());
-
-  it("ends by itself where there is no terminal, and says that all is well", async () => {
-    const { stdout } = await promisify(execFile)(relayBinary(), ["demo"]);
-    expect(stdout).toMatch(/\nAll \d+ checks hold/);
-    expect(stdout).not.toContain("In a browser");
-  });
 
   it("serves a page that loads nothing from elsewhere and cannot be framed", async () => {
     const response = await fetch(demo.url);

@@ -80,7 +80,7 @@ function plainOf(parts: readonly (Part | undefined)[], kind: Part["kind"], wire:
   return plain === undefined ? size(wire) : `${size(plain)} → ${size(wire)}`;
 }
 
-const MEDDLED: Record<string, string> = {
+const TAMPERED: Record<string, string> = {
   "spoil-request": "flipped one bit of it",
   replay: "let it pass, and sent the same bytes a second time",
   "spoil-response": "flipped one bit of it",
@@ -89,11 +89,11 @@ const MEDDLED: Record<string, string> = {
   withhold: "kept it",
 };
 
-function meddled(message: WireMessage) {
-  if (message.meddled === null) return undefined;
+function tampered(message: WireMessage) {
+  if (message.tampered === null) return undefined;
   const again = message.replayed;
   const answer = again ? ` The relay answered that: ${again.status} ${errorText(again.text)}.` : "";
-  return h("p", { class: "note" }, `Somebody ${MEDDLED[message.meddled]}.${answer}`);
+  return h("p", { class: "note" }, `Somebody ${TAMPERED[message.tampered]}.${answer}`);
 }
 
 function errorText(json: string): string {
@@ -125,7 +125,7 @@ export function travelled(exchange: Exchange) {
     content.push(hexPart("URL", plainOf(parts, "url", url.length), url, url.length));
   content.push(...headerPart(message, parts));
   if (message.length > 0) content.push(bodyPart(message, plainOf(parts, "body", message.length)));
-  content.push(legend(), allFields(message), meddled(message));
+  content.push(legend(), allFields(message), tampered(message));
   return cell("travelled", "wire", "travelled", wireFacts(exchange, message), content);
 }
 
@@ -223,7 +223,7 @@ export function travelledBack(exchange: Exchange) {
       sealed.length === 0 && h("pre", { class: "body" }, new TextDecoder().decode(fromHex(message.hex)));
     content.push(inClear || bodyPart(message, sizes));
   }
-  content.push(allFields(message), meddled(message));
+  content.push(allFields(message), tampered(message));
   return cell("travelled-back", "wire", "travelled back", wireFacts(exchange, message), content);
 }
 

@@ -15,11 +15,17 @@ const root = fileURLToPath(new URL("../../../../../../", import.meta.url));
 
 /** The relay's binary. */
 export function relayBinary(): string {
-  const given = process.env.MTE_RELAY_BIN;
+  return builtBinary("mte-relay", "MTE_RELAY_BIN");
+}
+
+/** A binary of this repository: what the environment's `variable` says, else what cargo built. */
+export function builtBinary(name: string, variable: string): string {
+  const given = process.env[variable];
   if (given) return given;
-  const builds = [`${root}target/release/mte-relay`, `${root}target/debug/mte-relay`];
+  const builds = [`${root}target/release/${name}`, `${root}target/debug/${name}`];
   const binary = builds.find((path) => existsSync(path));
-  if (binary === undefined) throw new Error("no relay: build it with `cargo build`, or set MTE_RELAY_BIN");
+  if (binary === undefined)
+    throw new Error(`no ${name}: build it with \`cargo build --workspace\`, or set ${variable}`);
   return binary;
 }
 

@@ -13,34 +13,34 @@ use hyper::body::{Body, Frame};
 /// Of a body that is recorded so many bytes are kept.
 const KEPT: usize = 64 << 10;
 /// Bytes of a page.
-pub(super) const PAGE: u64 = 64 << 10;
+pub(crate) const PAGE: u64 = 64 << 10;
 /// What stands on every page, for eavesdroppers to look for.
-pub(super) const MARK: &str = "CONFIDENTIAL LEDGER";
+pub(crate) const MARK: &str = "CONFIDENTIAL LEDGER";
 
 /// A body that went by: its length, its digest and its beginning.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Digested {
-    pub(super) len: u64,
+pub(crate) struct Digested {
+    pub(crate) len: u64,
     /// SHA-256, in hexadecimal; empty while the body is not over.
-    pub(super) sha256: String,
-    pub(super) start: Bytes,
+    pub(crate) sha256: String,
+    pub(crate) start: Bytes,
 }
 
 impl Digested {
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         let mut digesting = Digesting::default();
         digesting.push(bytes);
         digesting.finish()
     }
 
     /// The beginning, as text.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.start).into_owned()
     }
 }
 
 /// A body going by.
-pub(super) struct Digesting {
+pub(crate) struct Digesting {
     len: u64,
     context: digest::Context,
     start: BytesMut,
@@ -53,30 +53,30 @@ impl Default for Digesting {
 }
 
 impl Digesting {
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.len += bytes.len() as u64;
         self.context.update(bytes);
         let room = KEPT.saturating_sub(self.start.len()).min(bytes.len());
         self.start.extend_from_slice(&bytes[..room]);
     }
 
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
     /// What went by until now.
-    pub(super) fn so_far(&self) -> Digested {
+    pub(crate) fn so_far(&self) -> Digested {
         Digested { len: self.len, sha256: String::new(), start: self.start.clone().freeze() }
     }
 
-    pub(super) fn finish(self) -> Digested {
+    pub(crate) fn finish(self) -> Digested {
         let sha256 = self.context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         Digested { len: self.len, sha256, start: self.start.freeze() }
     }
 }
 
 /// A ledger of so many pages: each has its number, [`MARK`], and bytes that do not compress. Its size is not announced.
-pub(super) struct Pages {
+pub(crate) struct Pages {
     next: u64,
     count: u64,
     filler: Vec<u8>,
@@ -86,7 +86,7 @@ pub(super) struct Pages {
 
 impl Pages {
     /// `at_end` learns what was sent when the last page goes.
-    pub(super) fn new(count: u64, at_end: impl FnOnce(Digested) + Send + 'static) -> Self {
+    pub(crate) fn new(count: u64, at_end: impl FnOnce(Digested) + Send + 'static) -> Self {
         let mut filler = vec![0; PAGE as usize];
         rand::fill(&mut filler[..]);
         Self { next: 0, count, filler, digesting: Digesting::default(), at_end: Some(Box::new(at_end)) }

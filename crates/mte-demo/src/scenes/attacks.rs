@@ -7,11 +7,11 @@ use mte_client::Error;
 use mte_protocol::status::ErrorBody;
 
 use super::{Stage, Tenant, exchanges::raw};
-use crate::demo::{
+use crate::{
     Trouble,
-    house::{BANK, SHOP},
-    meddle::{Order, spoil_body},
+    demo::{BANK, SHOP},
     show::{Style, WIDTH, shorten},
+    tamper::{Order, spoil_body},
     wire,
 };
 
@@ -54,10 +54,10 @@ fn transfer() -> Result<Request<mte_client::Body>, Trouble> {
 
 /// A request that the tap keeps to itself.
 async fn withhold(stage: &mut Stage) -> Result<Vec<u8>, Trouble> {
-    stage.house.tap.look_for(&["Hopper", "moth"]);
-    stage.house.tap.order(Order::Withhold);
+    stage.demo.tap.look_for(&["Hopper", "moth"]);
+    stage.demo.tap.order(Order::Withhold);
     let outcome = stage.client(Tenant::Shop).send(transfer()?).await;
-    let recording = stage.house.tap.take();
+    let recording = stage.demo.tap.take();
     stage.check("a client that gets no answer learns so", matches!(outcome, Err(Error::Http(_))));
     stage.check_secrets(&recording);
     Ok(recording.to_relay.start)
@@ -71,9 +71,9 @@ async fn attempt(
     status: u16,
     deliveries: usize,
 ) -> Result<(), Trouble> {
-    let answer = raw(stage.house.relay, bytes).await?;
+    let answer = raw(stage.demo.relay, bytes).await?;
     let answer = wire::message(&answer).ok_or("the answer is not HTTP")?;
-    let delivered = stage.house.shop.take_received().len() + stage.house.bank.take_received().len();
+    let delivered = stage.demo.shop.take_received().len() + stage.demo.bank.take_received().len();
     let error = serde_json::from_slice::<ErrorBody<'_>>(&answer.body);
     let text = error.map_or_else(|_| "sealed".to_owned(), |error| error.error.into_owned());
     let answered = format!("{}  {text}", answer.status());
@@ -90,11 +90,11 @@ async fn attempt(
 
 /// The relay cannot know of this one: it is the client that refuses.
 async fn spoil_answer(stage: &mut Stage) -> Result<(), Trouble> {
-    stage.house.tap.order(Order::SpoilResponse);
+    stage.demo.tap.order(Order::SpoilResponse);
     let request = transfer()?;
     let outcome =
         async { stage.client(Tenant::Shop).send(request).await?.into_body().bytes(1 << 20).await }.await;
-    let delivered = stage.house.shop.take_received().len();
+    let delivered = stage.demo.shop.take_received().len();
     let (text, refused) = match &outcome {
         Err(Error::Response(error)) => (error.to_string(), true),
         Err(error) => (error.report(), false),

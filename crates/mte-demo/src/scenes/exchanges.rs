@@ -11,9 +11,9 @@ use tokio::{
 };
 
 use super::{Stage, Tenant};
-use crate::demo::{
+use crate::{
     Trouble,
-    house::SHOP,
+    demo::SHOP,
     show::{Who, grouped, spread},
     upstream::Received,
     view,
@@ -23,9 +23,9 @@ use crate::demo::{
 /// Both clients get their id and their pair.
 pub(super) async fn pairing(stage: &mut Stage) -> Result<(), Trouble> {
     for tenant in [Tenant::Shop, Tenant::Bank] {
-        stage.house.tap.look_for(&[]);
+        stage.demo.tap.look_for(&[]);
         stage.client(tenant).pair().await?;
-        let recording = stage.house.tap.take();
+        let recording = stage.demo.tap.take();
         let requests = wire::messages(&recording.to_relay.start);
         let answers = wire::messages(&recording.to_client.start);
         let lines: Vec<String> =
@@ -85,9 +85,9 @@ pub(super) async fn short_secret(stage: &mut Stage) -> Result<(), Trouble> {
     let body = |start: &[u8]| wire::message(start).map(|message| message.body).unwrap_or_default();
     let first = body(&first.to_relay.start);
 
-    stage.house.tap.look_for(&[CARD]);
-    stage.bank.send(card()?.map(Into::into)).await?.into_body().bytes(super::MOST_ANSWER).await?;
-    let again = stage.house.tap.take();
+    stage.demo.tap.look_for(&[CARD]);
+    stage.bank.send(card()?.map(Into::into)).await?.into_body().bytes(super::MAX_ANSWER).await?;
+    let again = stage.demo.tap.take();
     let second = wire::message(&again.to_relay.start);
     let lines: Vec<String> =
         second.iter().filter_map(|message| view::request_lines(message, 0).pop()).collect();
@@ -106,13 +106,13 @@ pub(super) async fn short_secret(stage: &mut Stage) -> Result<(), Trouble> {
 /// What a route that is not encrypted looks like. It also shows that the eavesdropper finds what is there to be found.
 pub(super) async fn pass_through(stage: &mut Stage) -> Result<(), Trouble> {
     const SECRETS: [&str; 2] = ["Loyalty-Card: 88123", "plum cake"];
-    stage.house.tap.look_for(&SECRETS);
+    stage.demo.tap.look_for(&SECRETS);
     let request = format!("GET /public/menu HTTP/1.1\r\nhost: {SHOP}\r\n{}\r\n\r\n", SECRETS[0]);
     let own =
         HeaderMap::from_iter([(HeaderName::from_static("loyalty-card"), HeaderValue::from_static("88123"))]);
-    let answer = raw(stage.house.tap.address, request.as_bytes()).await?;
-    let recording = stage.house.tap.take();
-    let received = stage.house.shop.take_received();
+    let answer = raw(stage.demo.tap.address, request.as_bytes()).await?;
+    let recording = stage.demo.tap.take();
+    let received = stage.demo.shop.take_received();
     let body = wire::message(&answer).map(|message| message.body).unwrap_or_default();
 
     stage.screen.block(Who::Client, &["> GET /public/menu".into(), format!("> {}", SECRETS[0])]);

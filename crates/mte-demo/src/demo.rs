@@ -14,34 +14,34 @@ use mte_relay::{
     relay::{Relay, Stop, Until},
 };
 
-use super::{Trouble, tap::Tap, upstream::Upstream};
+use crate::{Trouble, tap::Tap, upstream::Upstream};
 
 /// One tenant's host.
-pub(super) const SHOP: &str = "shop.localhost";
+pub(crate) const SHOP: &str = "shop.localhost";
 /// The other's.
-pub(super) const BANK: &str = "bank.localhost";
+pub(crate) const BANK: &str = "bank.localhost";
 
 /// The host that the page's requests name: every browser finds it. Behind it is the shop's upstream.
-pub(super) const PAGE: &str = "127.0.0.1";
+pub(crate) const PAGE: &str = "127.0.0.1";
 
 /// The relay must be there, and gone, within this time.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What runs.
-pub(super) struct House {
-    pub(super) shop: Upstream,
-    pub(super) bank: Upstream,
-    pub(super) tap: Arc<Tap>,
-    pub(super) relay: SocketAddr,
+pub(crate) struct Demo {
+    pub(crate) shop: Upstream,
+    pub(crate) bank: Upstream,
+    pub(crate) tap: Arc<Tap>,
+    pub(crate) relay: SocketAddr,
     /// Where the page will be.
-    pub(super) page: TcpListener,
+    pub(crate) page: TcpListener,
     stop: Stop,
     thread: JoinHandle<()>,
 }
 
-impl House {
+impl Demo {
     /// Starts all of it; clients find it at `port`, browsers the page at `page_port`; 0 takes a free one.
-    pub(super) async fn start(port: u16, page_port: u16) -> Result<Self, Trouble> {
+    pub(crate) async fn start(port: u16, page_port: u16) -> Result<Self, Trouble> {
         let (shop, bank) = (Upstream::start().await?, Upstream::start().await?);
         // Free a moment ago; the relay takes no port 0.
         let relay = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
@@ -64,13 +64,13 @@ impl House {
         value.check_listeners().map_err(|(address, error)| format!("cannot listen on {address}: {error}"))?;
         let (stop, until) = Until::stopped();
         let thread = std::thread::Builder::new().name("relay".into()).spawn(move || value.run(until))?;
-        let house = Self { shop, bank, tap, relay, page, stop, thread };
-        house.wait().await?;
-        Ok(house)
+        let demo = Self { shop, bank, tap, relay, page, stop, thread };
+        demo.wait().await?;
+        Ok(demo)
     }
 
     async fn wait(&self) -> Result<(), Trouble> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while tokio::net::TcpStream::connect(self.relay).await.is_err() {
             if self.thread.is_finished() || Instant::now() > deadline {
                 return Err("the relay did not start".into());
@@ -81,9 +81,9 @@ impl House {
     }
 
     /// Stops the relay.
-    pub(super) fn stop(self) -> Result<(), Trouble> {
+    pub(crate) fn stop(self) -> Result<(), Trouble> {
         self.stop.stop();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !self.thread.is_finished() {
             if Instant::now() > deadline {
                 return Err("the relay did not stop".into());

@@ -1,16 +1,16 @@
-//! Following a connection: HTTP/1.1 cut into messages while it passes, without holding it. Like [`wire`](super::wire) it
+//! Following a connection: HTTP/1.1 cut into messages while it passes, without holding it. Like [`wire`] it
 //! reads what the demo's clients and the relay write; what it does not understand it lets pass unseen.
 
 use memchr::memmem;
 
-use super::wire;
+use crate::wire;
 
 /// A longer head is given up.
-const MOST_HEAD: usize = 64 << 10;
+const MAX_HEAD: usize = 64 << 10;
 
 /// What the bytes were.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step<'a> {
+pub(crate) enum Step<'a> {
     /// A message begins: its head, with the empty line.
     Head(&'a [u8]),
     /// A piece of its body, without the framing of chunks.
@@ -21,7 +21,7 @@ pub(super) enum Step<'a> {
 
 /// One direction of a connection.
 #[derive(Default)]
-pub(super) struct Follower {
+pub(crate) struct Follower {
     state: State,
     /// Bytes of a head, or of the line before a chunk, that is not whole yet.
     line: Vec<u8>,
@@ -43,12 +43,12 @@ enum State {
 
 impl Follower {
     /// Whether the next byte begins a message.
-    pub(super) fn is_between(&self) -> bool {
+    pub(crate) fn is_between(&self) -> bool {
         self.state == State::Head && self.line.is_empty()
     }
 
     /// Takes the next bytes. `answers_head`: they answer a HEAD request.
-    pub(super) fn push(&mut self, mut bytes: &[u8], answers_head: bool, mut each: impl FnMut(Step<'_>)) {
+    pub(crate) fn push(&mut self, mut bytes: &[u8], answers_head: bool, mut each: impl FnMut(Step<'_>)) {
         while !bytes.is_empty() {
             bytes = match self.state {
                 State::Head => self.head(bytes, answers_head, &mut each),
@@ -83,7 +83,7 @@ impl Follower {
     }
 
     /// The connection was closed in this direction.
-    pub(super) fn close(&mut self, mut each: impl FnMut(Step<'_>)) {
+    pub(crate) fn close(&mut self, mut each: impl FnMut(Step<'_>)) {
         if self.state == State::UntilClose {
             each(Step::End);
         }
@@ -108,7 +108,7 @@ impl Follower {
                 (true, &bytes[len - before..])
             }
             None => {
-                if self.line.len() > MOST_HEAD {
+                if self.line.len() > MAX_HEAD {
                     self.state = State::Lost;
                 }
                 (false, &[])

@@ -4,7 +4,7 @@
 use http::{HeaderMap, HeaderName, StatusCode, header, request};
 use mte_protocol::names::{X_MTE_RELAY, X_MTE_RELAY_EH};
 
-use super::{
+use crate::{
     pages::Digested,
     recording::Recording,
     show::{hex, shorten, size, spread},
@@ -16,7 +16,7 @@ use super::{
 const TEXT: u64 = 200;
 
 /// What the client sends: its own headers, then its body.
-pub(super) fn sent(parts: &request::Parts, body: &Digested) -> Vec<String> {
+pub(crate) fn sent(parts: &request::Parts, body: &Digested) -> Vec<String> {
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let mut lines = vec![format!("> {} {target}", parts.method)];
     lines.extend(header_lines(&parts.headers, parts.headers.keys()));
@@ -25,7 +25,7 @@ pub(super) fn sent(parts: &request::Parts, body: &Digested) -> Vec<String> {
 }
 
 /// What the client makes of the answer.
-pub(super) fn answered(status: StatusCode, headers: &HeaderMap, body: &Digested) -> Vec<String> {
+pub(crate) fn answered(status: StatusCode, headers: &HeaderMap, body: &Digested) -> Vec<String> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("no type");
     let text = match body.len {
         0..TEXT => body.text(),
@@ -35,7 +35,7 @@ pub(super) fn answered(status: StatusCode, headers: &HeaderMap, body: &Digested)
 }
 
 /// What the upstream received, as far as the client sent it.
-pub(super) fn received(received: &Received, of_interest: &HeaderMap) -> Vec<String> {
+pub(crate) fn received(received: &Received, of_interest: &HeaderMap) -> Vec<String> {
     let mut lines = vec![format!("> {} {}", received.method, received.target)];
     lines.extend(header_lines(&received.headers, of_interest.keys()));
     lines.extend(body_line('>', &received.body));
@@ -63,7 +63,7 @@ fn body_line(mark: char, body: &Digested) -> Option<String> {
 }
 
 /// All that the eavesdropper saw.
-pub(super) fn seen(recording: &Recording) -> Vec<String> {
+pub(crate) fn seen(recording: &Recording) -> Vec<String> {
     let requests = wire::messages(&recording.to_relay.start);
     let answers = wire::messages(&recording.to_client.start);
     let mut lines = Vec::new();
@@ -77,12 +77,12 @@ pub(super) fn seen(recording: &Recording) -> Vec<String> {
 }
 
 /// The same without headers.
-pub(super) fn seen_in_short(recording: &Recording) -> Vec<String> {
+pub(crate) fn seen_in_short(recording: &Recording) -> Vec<String> {
     seen(recording).into_iter().filter(|line| !line.contains(": ")).collect()
 }
 
 /// What the eavesdropper saw of a request. `total` is how much passed, where not all of it was kept.
-pub(super) fn request_lines(request: &Message<'_>, total: u64) -> Vec<String> {
+pub(crate) fn request_lines(request: &Message<'_>, total: u64) -> Vec<String> {
     let mut lines = vec![request_line(request)];
     for (name, value) in &request.headers {
         match *name {
@@ -97,7 +97,7 @@ pub(super) fn request_lines(request: &Message<'_>, total: u64) -> Vec<String> {
 }
 
 /// The first line of a request.
-pub(super) fn request_line(request: &Message<'_>) -> String {
+pub(crate) fn request_line(request: &Message<'_>) -> String {
     let line = request.start.trim_end_matches(" HTTP/1.1");
     match request.second_word().len() {
         0..40 => format!("> {line}"),
@@ -154,7 +154,7 @@ fn relay_value(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::tap::Direction;
+    use crate::tap::Direction;
 
     #[test]
     fn a_sealed_request_shows_its_shape_and_its_sizes() {

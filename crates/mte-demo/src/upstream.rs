@@ -25,31 +25,31 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::{net::TcpListener, sync::mpsc};
 
-use super::pages::{Digested, Digesting, Pages};
+use crate::pages::{Digested, Digesting, Pages};
 
 /// Events of `/ticker`.
-pub(super) const TICKS: usize = 5;
+pub(crate) const TICKS: usize = 5;
 /// The pause between two of them.
-pub(super) const TICK: Duration = Duration::from_millis(150);
+pub(crate) const TICK: Duration = Duration::from_millis(150);
 
 /// Of a long body, watchers are told after so many bytes more.
 const PROGRESS: u64 = 1 << 20;
 
 /// One request as it came.
 #[derive(Debug, Clone)]
-pub(super) struct Received {
+pub(crate) struct Received {
     /// Which of this upstream's requests.
-    pub(super) number: u64,
-    pub(super) method: Method,
+    pub(crate) number: u64,
+    pub(crate) method: Method,
     /// Path and query.
-    pub(super) target: String,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Digested,
+    pub(crate) target: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Digested,
 }
 
 /// What watchers are told.
 #[derive(Debug, Clone)]
-pub(super) enum Seen {
+pub(crate) enum Seen {
     /// A request of which the body is still on its way; what there is of it.
     Receiving(Received),
     Received(Received),
@@ -104,13 +104,13 @@ impl Memory {
 }
 
 /// A server on a free loopback port, until its runtime ends.
-pub(super) struct Upstream {
-    pub(super) address: SocketAddr,
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
     memory: Arc<Mutex<Memory>>,
 }
 
 impl Upstream {
-    pub(super) async fn start() -> io::Result<Self> {
+    pub(crate) async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let memory = Arc::new(Mutex::new(Memory::default()));
@@ -135,22 +135,22 @@ impl Upstream {
     }
 
     /// What was received since the last time.
-    pub(super) fn take_received(&self) -> Vec<Received> {
+    pub(crate) fn take_received(&self) -> Vec<Received> {
         std::mem::take(&mut lock(&self.memory).received)
     }
 
     /// What was answered since the last time; a stream once its end was sent.
-    pub(super) fn take_answered(&self) -> Vec<Digested> {
+    pub(crate) fn take_answered(&self) -> Vec<Digested> {
         std::mem::take(&mut lock(&self.memory).answered)
     }
 
     /// When the event of this index was sent.
-    pub(super) fn tick(&self, index: usize) -> Option<Instant> {
+    pub(crate) fn tick(&self, index: usize) -> Option<Instant> {
         lock(&self.memory).ticks.get(index).copied()
     }
 
     /// Tells `watcher` of requests and answers from now on, and remembers none.
-    pub(super) fn watch(&self, watcher: mpsc::UnboundedSender<Seen>) {
+    pub(crate) fn watch(&self, watcher: mpsc::UnboundedSender<Seen>) {
         lock(&self.memory).watchers.push(watcher);
     }
 }

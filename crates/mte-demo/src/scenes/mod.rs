@@ -11,9 +11,9 @@ use bytes::Bytes;
 use http::Request;
 use mte_client::{EncodeType, RelayClient, Resend};
 
-use super::{
+use crate::{
     Trouble,
-    house::{BANK, House, SHOP},
+    demo::{BANK, Demo, SHOP},
     pages::Digested,
     recording::Recording,
     show::{Screen, Who, grouped},
@@ -24,12 +24,12 @@ use super::{
 /// No scene takes longer, however slow the machine.
 const LIMIT: Duration = Duration::from_secs(60);
 /// The answers that are gathered are small.
-const MOST_ANSWER: usize = 1 << 20;
+const MAX_ANSWER: usize = 1 << 20;
 
 /// Where the scenes are played.
-pub(super) struct Stage {
-    pub(super) screen: Screen,
-    pub(super) house: House,
+pub(crate) struct Stage {
+    pub(crate) screen: Screen,
+    pub(crate) demo: Demo,
     shop: RelayClient,
     bank: RelayClient,
     /// The scene that is played, from 1.
@@ -51,17 +51,17 @@ enum Tenant {
 }
 
 impl Stage {
-    pub(super) fn new(screen: Screen, house: House) -> Result<Self, Trouble> {
+    pub(crate) fn new(screen: Screen, demo: Demo) -> Result<Self, Trouble> {
         let client = |host: &str| {
             let builder = RelayClient::builder(format!("http://{host}"));
             // Repeated requests would hide what the scenes are about.
-            builder.connect_to(house.tap.address).pairs(1).resend(Resend::Never)
+            builder.connect_to(demo.tap.address).pairs(1).resend(Resend::Never)
         };
         let shop = client(SHOP).build()?;
         let bank = client(BANK).encode_type(EncodeType::Mte).build()?;
         Ok(Self {
             screen,
-            house,
+            demo,
             shop,
             bank,
             scene: 0,
@@ -73,7 +73,7 @@ impl Stage {
     }
 
     /// Plays all scenes.
-    pub(super) async fn play(&mut self) {
+    pub(crate) async fn play(&mut self) {
         self.scene("Pairing: public keys one way, ciphertexts back", "both tenants", exchanges::pairing)
             .await;
         self.scene("A GET whose path, query and token are secret", "shop, MKE", exchanges::get).await;
@@ -93,7 +93,7 @@ impl Stage {
     {
         self.scene += 1;
         self.screen.title(self.scene, title, remark);
-        for upstream in [&self.house.shop, &self.house.bank] {
+        for upstream in [&self.demo.shop, &self.demo.bank] {
             upstream.take_received();
             upstream.take_answered();
         }
@@ -125,7 +125,7 @@ impl Stage {
     }
 
     /// How many checks held, and which did not.
-    pub(super) fn outcome(&self) -> (usize, &[String]) {
+    pub(crate) fn outcome(&self) -> (usize, &[String]) {
         (self.held, &self.failed)
     }
 
@@ -138,8 +138,8 @@ impl Stage {
 
     fn upstream(&self, tenant: Tenant) -> &Upstream {
         match tenant {
-            Tenant::Shop => &self.house.shop,
-            Tenant::Bank => &self.house.bank,
+            Tenant::Shop => &self.demo.shop,
+            Tenant::Bank => &self.demo.bank,
         }
     }
 
@@ -150,13 +150,13 @@ impl Stage {
         request: Request<Bytes>,
         secrets: &[&str],
     ) -> Result<Recording, Trouble> {
-        self.house.tap.look_for(secrets);
+        self.demo.tap.look_for(secrets);
         let (parts, body) = request.into_parts();
         let sent = Digested::of(&body);
         let response = self.client(tenant).send(Request::from_parts(parts.clone(), body.into())).await?;
         let (head, body) = response.into_parts();
-        let answer = Digested::of(&body.bytes(MOST_ANSWER).await?);
-        let recording = self.house.tap.take();
+        let answer = Digested::of(&body.bytes(MAX_ANSWER).await?);
+        let recording = self.demo.tap.take();
         let received = self.upstream(tenant).take_received();
         let answered = self.upstream(tenant).take_answered();
 

@@ -1,13 +1,15 @@
 //! Staying up after the scenes: commands to try by hand, and what passes while somebody does.
 
+use std::path::Path;
+
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
 };
 
-use super::{
+use crate::{
     Trouble,
-    house::{BANK, House, SHOP},
+    demo::{BANK, Demo, SHOP},
     page,
     show::{Screen, Style, Who, size, spread},
     tap::{Direction, Passed, Piece},
@@ -16,16 +18,16 @@ use super::{
 };
 
 /// Shows requests as they pass, until Ctrl-C or SIGTERM.
-pub(super) async fn stay(screen: Screen, house: &House) -> Result<(), Trouble> {
+pub(crate) async fn stay(screen: Screen, demo: &Demo) -> Result<(), Trouble> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (wire, mut on_the_wire) = mpsc::unbounded_channel();
     let (upstream, mut at_the_upstream) = mpsc::unbounded_channel();
-    house.tap.look_for(&[]);
-    house.tap.watch(wire);
-    house.shop.watch(upstream.clone());
-    house.bank.watch(upstream);
-    let address = page::serve(house)?;
-    suggest(screen, house.tap.address.port(), &format!("http://{address}/"));
+    demo.tap.look_for(&[]);
+    demo.tap.watch(wire);
+    demo.shop.watch(upstream.clone());
+    demo.bank.watch(upstream);
+    let address = page::serve(demo)?;
+    suggest(screen, demo.tap.address.port(), &format!("http://{address}/"));
     loop {
         tokio::select! {
             // What went by on the wire comes before what the upstream made of it.
@@ -43,8 +45,7 @@ pub(super) async fn stay(screen: Screen, house: &House) -> Result<(), Trouble> {
 
 fn suggest(screen: Screen, port: u16, page: &str) {
     let command = |text: String| screen.line(&format!("    {}", screen.paint(Style::Bold, &text)));
-    // As it was called, so that the lines can be copied.
-    let own = std::env::args().next().unwrap_or_else(|| "mte-relay".into());
+    let relay = relay_command(&std::env::args().next().unwrap_or_default());
     let (shop, bank) = (format!("-H 'host: {SHOP}'"), format!("-H 'host: {BANK}'"));
     let url = format!("http://127.0.0.1:{port}");
     screen.line("");
@@ -54,14 +55,22 @@ fn suggest(screen: Screen, port: u16, page: &str) {
     screen.line("");
     screen.prose("In another terminal:");
     screen.line("");
-    command(format!("{own} request -v {shop} '{url}/accounts/4711?iban=DE89'"));
-    command(format!("{own} request -v {bank} --mte -d '4556 7375' {url}/cards"));
-    command(format!("{own} request {shop} {url}/ticker"));
+    command(format!("{relay} request -v {shop} '{url}/accounts/4711?iban=DE89'"));
+    command(format!("{relay} request -v {bank} --mte -d '4556 7375' {url}/cards"));
+    command(format!("{relay} request {shop} {url}/ticker"));
     command(format!("curl -i {shop} {url}/public/menu"));
     command(format!("curl -i {shop} {url}/accounts/4711"));
     command(format!("curl {url}/api/mte-echo/hello"));
     screen.line("");
     screen.prose("What passes is shown here:");
+}
+
+/// How to call the relay's own binary, so that the lines can be copied: it is built into the folder of the demo's, `own`; if
+/// it is not there, the shell may know it.
+fn relay_command(own: &str) -> String {
+    const RELAY: &str = "mte-relay";
+    let beside = Path::new(own).with_file_name(RELAY);
+    if beside.exists() { beside.display().to_string() } else { RELAY.to_owned() }
 }
 
 /// The request that begins, if one does.
@@ -83,4 +92,19 @@ fn show_received(screen: Screen, received: &Received) {
     let text = format!("> {} {}", received.method, received.target);
     let size = if received.body.len > 0 { size(received.body.len) } else { String::new() };
     screen.block(Who::Upstream, &[spread(&text, &size)]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_relay_is_called_where_the_demo_was_and_by_its_name_if_it_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("mte-demo").display().to_string();
+        assert_eq!(relay_command(&own), "mte-relay");
+        let relay = folder.path().join("mte-relay");
+        std::fs::write(&relay, "").unwrap();
+        assert_eq!(relay_command(&own), relay.display().to_string());
+    }
 }

@@ -16,7 +16,7 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-use crate::demo::{
+use crate::{
     pages::Digested,
     tap::{Direction, Passed, Piece},
     upstream::{Received, Seen},
@@ -28,7 +28,7 @@ const BEAT: Duration = Duration::from_millis(40);
 /// Of a body at the upstream, so much is shown.
 const SHOWN: usize = 2 << 10;
 /// Messages that never end are forgotten once there are more.
-const MOST_MESSAGES: usize = 256;
+const MAX_MESSAGES: usize = 256;
 
 /// A message at the tap.
 #[derive(Debug, Default, Serialize)]
@@ -51,7 +51,7 @@ struct Message {
     last: f64,
     whole: bool,
     /// What the tap did to it,
-    meddled: Option<&'static str>,
+    tampered: Option<&'static str>,
     /// and to which byte of its body.
     changed: Option<usize>,
     /// What the relay answered when it was sent again.
@@ -117,10 +117,10 @@ fn pass(messages: &mut BTreeMap<u64, Message>, passed: Passed, news: &broadcast:
         }
         Piece::End => {
             message.whole = true;
-            over = message.meddled != Some("replay");
+            over = message.tampered != Some("replay");
         }
-        Piece::Meddled { order, at } => {
-            message.meddled = Some(order.name());
+        Piece::Tampered { order, at } => {
+            message.tampered = Some(order.name());
             message.changed = at;
         }
         Piece::Replayed { status, body } => {
@@ -132,7 +132,7 @@ fn pass(messages: &mut BTreeMap<u64, Message>, passed: Passed, news: &broadcast:
         tell(news, message);
         message.told = true;
     }
-    while messages.len() > MOST_MESSAGES {
+    while messages.len() > MAX_MESSAGES {
         messages.pop_first();
     }
 }
@@ -191,7 +191,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::demo::meddle::Order;
+    use crate::tamper::Order;
 
     #[tokio::test]
     async fn a_message_is_told_as_it_is_at_its_end() {
@@ -205,7 +205,7 @@ mod tests {
         };
         send(Piece::Head { head: b"POST /x HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), answers: None });
         send(Piece::Body { len: 5000, start: vec![1, 0xab] });
-        send(Piece::Meddled { order: Order::SpoilRequest, at: Some(30) });
+        send(Piece::Tampered { order: Order::SpoilRequest, at: Some(30) });
         send(Piece::End);
         loop {
             let event = told.recv().await.unwrap();
@@ -215,7 +215,10 @@ mod tests {
                 assert_eq!(message["start"], "POST /x HTTP/1.1");
                 assert_eq!(message["headers"], json!([["host", "a"]]));
                 assert_eq!((&message["length"], &message["hex"]), (&json!(5000), &json!("01ab")));
-                assert_eq!((&message["meddled"], &message["changed"]), (&json!("spoil-request"), &json!(30)));
+                assert_eq!(
+                    (&message["tampered"], &message["changed"]),
+                    (&json!("spoil-request"), &json!(30))
+                );
                 return;
             }
         }

@@ -21,42 +21,42 @@ use tokio::{
     sync::mpsc::UnboundedSender,
 };
 
-use super::{
+use crate::{
     follow::{Follower, Step},
-    meddle::{self, Fate, Order},
     recording::Recording,
+    tamper::{self, Fate, Order},
     wire,
 };
 
 /// Of each body watchers get so many bytes; of the rest, how many there are.
-const MOST_WATCHED: u64 = 4 << 10;
+const MAX_WATCHED: u64 = 4 << 10;
 /// A request that is sent again comes so much later,
 const REPLAY_PAUSE: Duration = Duration::from_millis(100);
 /// and its answer is waited for so long.
-const REPLAY_PATIENCE: Duration = Duration::from_secs(5);
+const REPLAY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of that answer no more is read.
-const MOST_REPLAY_ANSWER: usize = 64 << 10;
+const MAX_REPLAY_ANSWER: usize = 64 << 10;
 
 /// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
+pub(crate) enum Direction {
     ToRelay,
     ToClient,
 }
 
 /// What watchers are told of a message.
 #[derive(Debug, Clone)]
-pub(super) struct Passed {
+pub(crate) struct Passed {
     /// Messages are numbered in the order in which they begin.
-    pub(super) message: u64,
-    pub(super) direction: Direction,
-    pub(super) at: SystemTime,
-    pub(super) what: Piece,
+    pub(crate) message: u64,
+    pub(crate) direction: Direction,
+    pub(crate) at: SystemTime,
+    pub(crate) what: Piece,
 }
 
 /// What passed of a message, as it came.
 #[derive(Debug, Clone)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     /// It begins. `answers`: the request that it answers.
     Head { head: Vec<u8>, answers: Option<u64> },
     /// So much of its body, and the beginning of that where it is also the beginning of the body.
@@ -64,14 +64,14 @@ pub(super) enum Piece {
     /// It is whole.
     End,
     /// The tap has interfered. `at`: the byte of the body that it changed.
-    Meddled { order: Order, at: Option<usize> },
+    Tampered { order: Order, at: Option<usize> },
     /// It was sent a second time; what the relay answered then.
     Replayed { status: u16, body: Vec<u8> },
 }
 
 /// A tap that runs until its runtime ends.
-pub(super) struct Tap {
-    pub(super) address: SocketAddr,
+pub(crate) struct Tap {
+    pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
 }
 
@@ -102,7 +102,7 @@ impl Shared {
 
 impl Tap {
     /// Listens on `address` and forwards to `relay`.
-    pub(super) async fn start(address: SocketAddr, relay: SocketAddr) -> io::Result<Self> {
+    pub(crate) async fn start(address: SocketAddr, relay: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared { relay, messages: AtomicU64::new(0), state: Mutex::default() });
@@ -126,32 +126,32 @@ impl Tap {
     }
 
     /// Forgets what was recorded, and looks for other secrets from now on.
-    pub(super) fn look_for(&self, secrets: &[&str]) {
+    pub(crate) fn look_for(&self, secrets: &[&str]) {
         self.shared.lock().recording = Recording::new(secrets);
     }
 
     /// What was recorded since [`look_for`](Self::look_for), which ends with this.
-    pub(super) fn take(&self) -> Recording {
+    pub(crate) fn take(&self) -> Recording {
         std::mem::take(&mut self.shared.lock().recording)
     }
 
     /// When the first bytes after `since` went to the client, and how many they were.
-    pub(super) fn to_client_after(&self, since: Instant) -> Option<(Instant, usize)> {
+    pub(crate) fn to_client_after(&self, since: Instant) -> Option<(Instant, usize)> {
         self.shared.lock().recording.to_client.piece_after(since)
     }
 
     /// Interferes once.
-    pub(super) fn order(&self, order: Order) {
+    pub(crate) fn order(&self, order: Order) {
         self.interfere(Some(order));
     }
 
     /// What to do with the next message that can be interfered with.
-    pub(super) fn interfere(&self, order: Option<Order>) {
+    pub(crate) fn interfere(&self, order: Option<Order>) {
         self.shared.lock().order = order;
     }
 
     /// Also tells `watcher` of every message.
-    pub(super) fn watch(&self, watcher: UnboundedSender<Passed>) {
+    pub(crate) fn watch(&self, watcher: UnboundedSender<Passed>) {
         self.shared.lock().watchers.push(watcher);
     }
 }
@@ -217,14 +217,14 @@ impl Pump<'_> {
             };
             held.extend_from_slice(part);
             let sealed = self.request().sealed;
-            let fate = meddle::carry_out(order, &mut held, sealed);
+            let fate = tamper::carry_out(order, &mut held, sealed);
             if fate == Fate::Wait {
                 continue;
             }
             if fate != Fate::Pass {
                 self.shared.lock().order = None;
                 let at = if let Fate::Go(at) = fate { at } else { None };
-                self.shared.tell(self.message, self.direction, Piece::Meddled { order, at });
+                self.shared.tell(self.message, self.direction, Piece::Tampered { order, at });
             }
             match fate {
                 Fate::Stay => return Err(io::ErrorKind::ConnectionAborted.into()),
@@ -255,7 +255,7 @@ impl Pump<'_> {
                 Piece::Head { head: head.to_vec(), answers: self.begin(head) }
             }
             Step::Body(data) => {
-                let room = MOST_WATCHED.saturating_sub(self.passed).min(data.len() as u64) as usize;
+                let room = MAX_WATCHED.saturating_sub(self.passed).min(data.len() as u64) as usize;
                 self.passed += data.len() as u64;
                 Piece::Body { len: data.len(), start: data[..room].to_vec() }
             }
@@ -273,7 +273,7 @@ impl Pump<'_> {
             *request = Request {
                 message: Some(self.message),
                 is_head: message.start.starts_with("HEAD "),
-                sealed: meddle::is_sealed(&message),
+                sealed: tamper::is_sealed(&message),
             };
         }
         None
@@ -283,7 +283,7 @@ impl Pump<'_> {
 /// Sends a request's bytes again, and tells what the relay answers to them.
 async fn replay(bytes: Vec<u8>, message: u64, shared: Arc<Shared>) {
     tokio::time::sleep(REPLAY_PAUSE).await;
-    let answer = tokio::time::timeout(REPLAY_PATIENCE, exchange(shared.relay, &bytes)).await;
+    let answer = tokio::time::timeout(REPLAY_TIMEOUT, exchange(shared.relay, &bytes)).await;
     let answer = answer.unwrap_or_else(|_| Ok(Vec::new())).unwrap_or_default();
     let (status, body) =
         wire::message(&answer).map_or((0, Vec::new()), |message| (message.status(), message.body));
@@ -294,7 +294,7 @@ async fn exchange(relay: SocketAddr, bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(relay).await?;
     stream.write_all(bytes).await?;
     let mut answer = Vec::new();
-    while answer.len() < MOST_REPLAY_ANSWER
+    while answer.len() < MAX_REPLAY_ANSWER
         && !wire::message(&answer).is_some_and(|message| message.whole)
         && stream.read_buf(&mut answer).await? > 0
     {}
@@ -408,7 +408,7 @@ mod tests {
                     format!("{} {}", passed.message, String::from_utf8(start).unwrap())
                 }
                 Piece::End => format!("{} end", passed.message),
-                Piece::Meddled { order, .. } => format!("{} {}", passed.message, order.name()),
+                Piece::Tampered { order, .. } => format!("{} {}", passed.message, order.name()),
                 Piece::Replayed { status, body } => {
                     format!("{} again: {status} {}", passed.message, String::from_utf8(body).unwrap())
                 }

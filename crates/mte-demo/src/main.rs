@@ -1,26 +1,27 @@
-//! `mte-relay demo`: the relay at work, in one process. Two upstreams, a relay with two tenants, an eavesdropper between
+//! `mte-demo`: the relay at work, in one process. Two upstreams, a relay with two tenants, an eavesdropper between
 //! client and relay, and a client that sends a few requests of every kind. Each scene shows what the client sent, what
 //! was on the wire and what the upstream got, and checks that all is as it should be.
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | `house` | starts and stops everything |
+//! | `demo` | starts and stops everything |
 //! | `upstream`, `pages` | the servers behind the relay, and large bodies |
 //! | `tap`, `recording`, `wire`, `follow` | the eavesdropper: forwards, records, searches, reads HTTP |
-//! | `meddle` | what the eavesdropper does when he does more than listen |
+//! | `tamper` | what the eavesdropper does when it does more than listen |
 //! | `scenes` | what is sent, shown and checked |
 //! | `show`, `view` | what stands on the screen |
 //! | `stay`, `page` | by hand, afterwards: on a terminal, and in a browser |
+#![forbid(unsafe_code)]
 
+mod demo;
 mod follow;
-mod house;
-mod meddle;
 mod page;
 mod pages;
 mod recording;
 mod scenes;
 mod show;
 mod stay;
+mod tamper;
 mod tap;
 mod upstream;
 mod view;
@@ -28,15 +29,18 @@ mod wire;
 
 use std::{fmt, process::ExitCode};
 
+use clap::Parser;
+
 use self::{
-    house::House,
+    demo::Demo,
     scenes::Stage,
     show::{Screen, Style},
 };
 
-/// Options of the demo.
-#[derive(Debug, clap::Args)]
-pub struct DemoArgs {
+/// Show the relay at work: an upstream, a relay with two tenants, a client, and what an eavesdropper sees.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
     /// Stay up afterwards, for requests by hand. On a terminal this happens anyway.
     #[arg(long)]
     stay: bool,
@@ -91,52 +95,53 @@ impl From<mte_client::Error> for Trouble {
     }
 }
 
-/// Runs the demo. It fails if anything was not as it should be.
-pub fn run(args: DemoArgs) -> ExitCode {
-    match demo(&args) {
+/// Fails if anything was not as it should be.
+fn main() -> ExitCode {
+    mte_relay::tls::install_provider();
+    match run(&Cli::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(trouble) => {
-            eprintln!("mte-relay demo: {trouble}");
+            eprintln!("mte-demo: {trouble}");
             ExitCode::FAILURE
         }
     }
 }
 
 /// Whether all was as it should be.
-fn demo(args: &DemoArgs) -> Result<bool, Trouble> {
-    let screen = Screen::new(args.no_color);
+fn run(cli: &Cli) -> Result<bool, Trouble> {
+    let screen = Screen::new(cli.no_color);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut stage = runtime.block_on(async {
-        let house = House::start(args.port, args.page_port).await?;
-        introduce(screen, &house);
-        Stage::new(screen, house)
+        let demo = Demo::start(cli.port, cli.page_port).await?;
+        introduce(screen, &demo);
+        Stage::new(screen, demo)
     })?;
     let begun = std::time::Instant::now();
     runtime.block_on(stage.play());
     let well = conclude(&stage, begun.elapsed().as_secs_f64());
-    if args.stay || show::is_terminal() {
-        runtime.block_on(stay::stay(screen, &stage.house))?;
+    if cli.stay || show::is_terminal() {
+        runtime.block_on(stay::stay(screen, &stage.demo))?;
     }
     // Connections that are still open must not keep the relay waiting for requests.
     runtime.shutdown_background();
-    stage.house.stop()?;
+    stage.demo.stop()?;
     Ok(well)
 }
 
-fn introduce(screen: Screen, house: &House) {
+fn introduce(screen: Screen, demo: &Demo) {
     let title = format!("MTE Relay {}: client, relay and upstream in one process", env!("CARGO_PKG_VERSION"));
     screen.line(&screen.paint(Style::Bold, &title));
     screen.line("");
     let (client, wire) = (screen.paint(Style::Cyan, "client"), screen.paint(Style::Yellow, "eavesdropper"));
     let upstream = screen.paint(Style::Green, "upstreams");
     screen.line(&format!("    {client}  ---->  {wire}  ---->  relay  ---->  {upstream}"));
-    let (tap, relay) = (house.tap.address.port(), house.relay.port());
-    let (shop, bank) = (house.shop.address.port(), house.bank.address.port());
+    let (tap, relay) = (demo.tap.address.port(), demo.relay.port());
+    let (shop, bank) = (demo.shop.address.port(), demo.bank.address.port());
     screen.line(&format!(
         "                   :{tap:<16}    :{relay:<9}  :{shop} {} and :{bank} {}",
-        house::SHOP,
-        house::BANK
+        demo::SHOP,
+        demo::BANK
     ));
     screen.line("");
     screen.prose(

@@ -1,6 +1,6 @@
 //! The page that stays up with the demo: a person sends requests from a browser, through the eavesdropper and the relay, and
 //! sees what became of them. Its sources are in `clients/js/demo`; the script among them is built, and kept in the
-//! repository, so that building the relay takes no Node.
+//! repository, so that building the demo takes no Node.
 //!
 //! | route | what it is |
 //! | --- | --- |
@@ -38,15 +38,15 @@ use tokio::{
     sync::{broadcast, mpsc},
 };
 
-use super::{
-    house::{self, House},
-    meddle::Order,
+use crate::{
+    demo::{self, Demo},
+    tamper::Order,
     tap::Tap,
 };
 
-const PAGE: &str = include_str!("../../../clients/js/demo/index.html");
-const STYLE: &str = include_str!("../../../clients/js/demo/style.css");
-const SCRIPT: &str = include_str!("../../../clients/js/demo/built/app.js");
+const PAGE: &str = include_str!("../../../../clients/js/demo/index.html");
+const STYLE: &str = include_str!("../../../../clients/js/demo/style.css");
+const SCRIPT: &str = include_str!("../../../../clients/js/demo/built/app.js");
 
 /// News that a browser has not read yet; beyond it, it misses some.
 const BACKLOG: usize = 4096;
@@ -59,18 +59,18 @@ struct Desk {
 }
 
 /// Serves the page until the runtime ends; gives its address.
-pub(super) fn serve(house: &House) -> io::Result<SocketAddr> {
-    let listener = house.page.try_clone()?;
+pub(crate) fn serve(demo: &Demo) -> io::Result<SocketAddr> {
+    let listener = demo.page.try_clone()?;
     listener.set_nonblocking(true)?;
     let page = listener.local_addr()?;
     let listener = TcpListener::from_std(listener)?;
     let (news, _) = broadcast::channel(BACKLOG);
     let (wire, on_the_wire) = mpsc::unbounded_channel();
     let (upstream, at_the_upstream) = mpsc::unbounded_channel();
-    house.tap.watch(wire);
-    house.shop.watch(upstream);
+    demo.tap.watch(wire);
+    demo.shop.watch(upstream);
     tokio::spawn(news::gather(on_the_wire, at_the_upstream, news.clone()));
-    let desk = Arc::new(Desk { tap: Arc::clone(&house.tap), page, news });
+    let desk = Arc::new(Desk { tap: Arc::clone(&demo.tap), page, news });
     tokio::spawn(async move {
         loop {
             let Ok((stream, _)) = listener.accept().await else {
@@ -129,7 +129,7 @@ fn answer(desk: &Desk, request: &Request<Incoming>) -> Answer {
 
 /// Where the page's requests go: past the eavesdropper.
 fn relay(desk: &Desk) -> String {
-    format!("http://{}:{}", house::PAGE, desk.tap.address.port())
+    format!("http://{}:{}", demo::PAGE, desk.tap.address.port())
 }
 
 fn order(desk: &Desk, query: &str) -> Answer {

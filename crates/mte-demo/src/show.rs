@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Characters in a line.
-pub(super) const WIDTH: usize = 98;
+pub(crate) const WIDTH: usize = 98;
 /// Bytes shown in hexadecimal at most.
 const HEX: usize = 18;
 /// Where text begins, behind the margin and a label.
@@ -15,7 +15,7 @@ const INDENT: usize = 17;
 
 /// Whose lines.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Who {
+pub(crate) enum Who {
     Client,
     Wire,
     Upstream,
@@ -45,7 +45,7 @@ impl Who {
 
 /// How text looks on a terminal.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
+pub(crate) enum Style {
     Plain,
     Bold,
     Dim,
@@ -57,13 +57,13 @@ pub(super) enum Style {
 
 /// Standard output.
 #[derive(Clone, Copy)]
-pub(super) struct Screen {
+pub(crate) struct Screen {
     colour: bool,
 }
 
 impl Screen {
     /// With colours on a terminal, unless `plain` or `NO_COLOR` ask for none.
-    pub(super) fn new(plain: bool) -> Self {
+    pub(crate) fn new(plain: bool) -> Self {
         let unwanted = |name, value: Option<&str>| {
             env::var(name).is_ok_and(|set| value.map_or(!set.is_empty(), |value| set == value))
         };
@@ -73,13 +73,13 @@ impl Screen {
     }
 
     /// One line as it is.
-    pub(super) fn line(self, text: &str) {
+    pub(crate) fn line(self, text: &str) {
         // Where nobody reads any more there is nothing to be done.
         let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
     }
 
     /// The text of a line in colour.
-    pub(super) fn paint(self, style: Style, text: &str) -> String {
+    pub(crate) fn paint(self, style: Style, text: &str) -> String {
         let code = match style {
             Style::Bold => "1",
             Style::Dim => "2",
@@ -93,7 +93,7 @@ impl Screen {
     }
 
     /// The headline of a scene, with a remark at its right.
-    pub(super) fn title(self, number: usize, text: &str, remark: &str) {
+    pub(crate) fn title(self, number: usize, text: &str, remark: &str) {
         let gap = WIDTH.saturating_sub(4 + text.chars().count() + remark.chars().count());
         let text = self.paint(Style::Bold, &format!("{number:>2}  {text}"));
         self.line("");
@@ -101,7 +101,7 @@ impl Screen {
     }
 
     /// Some lines of one party, the first with its label.
-    pub(super) fn block(self, who: Who, lines: &[String]) {
+    pub(crate) fn block(self, who: Who, lines: &[String]) {
         let mut label = who.label();
         for line in lines {
             let label = std::mem::take(&mut label);
@@ -111,14 +111,14 @@ impl Screen {
     }
 
     /// A paragraph.
-    pub(super) fn prose(self, text: &str) {
+    pub(crate) fn prose(self, text: &str) {
         for line in wrap(text, WIDTH - 4) {
             self.line(&format!("    {line}"));
         }
     }
 
     /// What was checked: what holds runs on, what does not stands out.
-    pub(super) fn checks(self, checks: &[(String, bool)]) {
+    pub(crate) fn checks(self, checks: &[(String, bool)]) {
         let held: Vec<&str> =
             checks.iter().filter(|(_, held)| *held).map(|(what, _)| what.as_str()).collect();
         if !held.is_empty() {
@@ -134,24 +134,24 @@ impl Screen {
     }
 
     /// Something that is not as it should be.
-    pub(super) fn failure(self, what: &str) {
+    pub(crate) fn failure(self, what: &str) {
         let mark = self.paint(Style::Red, &format!("{:<width$}", "NOT OK", width = INDENT - 4));
         self.line(&format!("    {mark}{}", clean(what)));
     }
 }
 
 /// Whether somebody looks.
-pub(super) fn is_terminal() -> bool {
+pub(crate) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
 /// The text without what could move the cursor.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{b7}' } else { c }).collect()
 }
 
 /// At most `max` characters, the last an ellipsis if some are missing.
-pub(super) fn shorten(text: &str, max: usize) -> String {
+pub(crate) fn shorten(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
         return text.to_owned();
     }
@@ -159,14 +159,14 @@ pub(super) fn shorten(text: &str, max: usize) -> String {
 }
 
 /// `left`, and `right` at the end of a block's line; `left` is shortened to fit.
-pub(super) fn spread(left: &str, right: &str) -> String {
+pub(crate) fn spread(left: &str, right: &str) -> String {
     let room = WIDTH - INDENT - right.chars().count() - 2;
     let left = shorten(left, room);
     format!("{left:<width$}{right}", width = room + 2)
 }
 
 /// The first bytes in hexadecimal, as many as fit beside `right`, and no more than [`HEX`].
-pub(super) fn hex(bytes: &[u8], right: &str) -> String {
+pub(crate) fn hex(bytes: &[u8], right: &str) -> String {
     let room = (WIDTH - INDENT - 4).saturating_sub(right.chars().count()) / 3;
     let shown = HEX.min(room.saturating_sub(1));
     let mut text: Vec<String> = bytes.iter().take(shown).map(|byte| format!("{byte:02x}")).collect();
@@ -177,7 +177,7 @@ pub(super) fn hex(bytes: &[u8], right: &str) -> String {
 }
 
 /// A size for people, exact where it is small.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         1 => "1 byte".into(),
         0..1_000_000 => format!("{} bytes", grouped(bytes)),
@@ -186,7 +186,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// A number with commas between thousands.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -199,7 +199,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// Lines of at most `width` characters, broken at spaces.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let last = lines.len() - 1;

@@ -8,37 +8,37 @@ use mte_protocol::{names::X_MTE_RELAY_EH, text};
 
 /// A request or response.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Message<'a> {
+pub(crate) struct Message<'a> {
     /// The first line.
-    pub(super) start: &'a str,
+    pub(crate) start: &'a str,
     /// Names as they were written, and values.
-    pub(super) headers: Vec<(&'a str, &'a str)>,
+    pub(crate) headers: Vec<(&'a str, &'a str)>,
     /// The body, or as much as was recorded of it, without the framing of chunks.
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     /// Whether the body is all there.
-    pub(super) whole: bool,
+    pub(crate) whole: bool,
     /// Bytes from its first to its last.
-    pub(super) len: usize,
+    pub(crate) len: usize,
 }
 
 impl<'a> Message<'a> {
     /// The value of a header.
-    pub(super) fn header(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&'a str> {
         self.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
     }
 
     /// A request's target, a response's status.
-    pub(super) fn second_word(&self) -> &'a str {
+    pub(crate) fn second_word(&self) -> &'a str {
         self.start.split(' ').nth(1).unwrap_or_default()
     }
 
     /// A response's status; 0 for a request.
-    pub(super) fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.second_word().parse().unwrap_or_default()
     }
 
     /// What its base64 stands for: whoever looks for secrets looks there as well.
-    pub(super) fn decoded(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn decoded(&self) -> Vec<Vec<u8>> {
         // Other targets are no base64.
         let url = text::path_to_message(self.second_word()).ok().flatten();
         let headers = self.header(X_MTE_RELAY_EH).and_then(|value| text::decode(value.as_bytes()).ok());
@@ -47,7 +47,7 @@ impl<'a> Message<'a> {
 }
 
 /// The messages that follow one another in `bytes`.
-pub(super) fn messages(bytes: &[u8]) -> Vec<Message<'_>> {
+pub(crate) fn messages(bytes: &[u8]) -> Vec<Message<'_>> {
     let mut rest = bytes;
     let mut all = Vec::new();
     while let Some(message) = message(rest) {
@@ -58,7 +58,7 @@ pub(super) fn messages(bytes: &[u8]) -> Vec<Message<'_>> {
 }
 
 /// The message that `bytes` begin with, once its head is there.
-pub(super) fn message(bytes: &[u8]) -> Option<Message<'_>> {
+pub(crate) fn message(bytes: &[u8]) -> Option<Message<'_>> {
     let head_len = memmem::find(bytes, b"\r\n\r\n")? + 4;
     let mut lines = std::str::from_utf8(&bytes[..head_len - 4]).ok()?.split("\r\n");
     let start = lines.next()?;
@@ -100,7 +100,7 @@ fn dechunk(bytes: &[u8]) -> (Vec<u8>, Option<usize>) {
 }
 
 /// Where the data of the chunk begins that `bytes` begin with, and its size.
-pub(super) fn chunk(bytes: &[u8]) -> Option<(usize, usize)> {
+pub(crate) fn chunk(bytes: &[u8]) -> Option<(usize, usize)> {
     let line = memmem::find(bytes, b"\r\n")?;
     let size = std::str::from_utf8(&bytes[..line]).ok()?.split(';').next()?;
     Some((line + 2, usize::from_str_radix(size.trim(), 16).ok()?))

@@ -6,7 +6,7 @@ use http::Request;
 use mte_client::Body;
 
 use super::{Stage, Tenant};
-use crate::demo::{
+use crate::{
     Trouble,
     pages::{Digested, Digesting, MARK, PAGE, Pages},
     show::{Who, grouped, shorten, size, spread},
@@ -19,17 +19,17 @@ const PAGES: u64 = (64 << 20) / PAGE;
 
 /// A body of unknown length goes out; the upstream says what came.
 pub(super) async fn upload(stage: &mut Stage) -> Result<(), Trouble> {
-    stage.house.tap.look_for(&[MARK, "ledgers/2031"]);
+    stage.demo.tap.look_for(&[MARK, "ledgers/2031"]);
     let (at_end, sent) = std::sync::mpsc::channel();
     // Nobody waits any more: the request has failed, and says so itself.
     let pages = Pages::new(PAGES, move |digested| drop(at_end.send(digested)));
     let begun = Instant::now();
     let response =
         stage.client(Tenant::Shop).send(Request::put("/ledgers/2031").body(Body::wrap(pages))?).await?;
-    let text = response.into_body().text(super::MOST_ANSWER).await?;
+    let text = response.into_body().text(super::MAX_ANSWER).await?;
     let took = begun.elapsed();
     let sent = sent.try_recv().map_err(|_| "the body was not sent to its end")?;
-    let recording = stage.house.tap.take();
+    let recording = stage.demo.tap.take();
     let received = stage.upstream(Tenant::Shop).take_received();
 
     stage.screen.block(
@@ -57,7 +57,7 @@ pub(super) async fn upload(stage: &mut Stage) -> Result<(), Trouble> {
 
 /// A body comes back that the upstream makes as it goes.
 pub(super) async fn download(stage: &mut Stage) -> Result<(), Trouble> {
-    stage.house.tap.look_for(&[MARK, "ledgers/2030"]);
+    stage.demo.tap.look_for(&[MARK, "ledgers/2030"]);
     let begun = Instant::now();
     let target = format!("/ledgers/2030?pages={PAGES}");
     let response = stage.client(Tenant::Shop).get(&target).await?;
@@ -69,7 +69,7 @@ pub(super) async fn download(stage: &mut Stage) -> Result<(), Trouble> {
     }
     let took = begun.elapsed();
     let opened = opened.finish();
-    let recording = stage.house.tap.take();
+    let recording = stage.demo.tap.take();
     let answered = stage.upstream(Tenant::Shop).take_answered();
 
     stage.screen.block(
@@ -91,12 +91,12 @@ pub(super) async fn download(stage: &mut Stage) -> Result<(), Trouble> {
 
 /// Events come one by one, each as soon as it is sent.
 pub(super) async fn events(stage: &mut Stage) -> Result<(), Trouble> {
-    stage.house.tap.look_for(&["plum cake", "/ticker"]);
+    stage.demo.tap.look_for(&["plum cake", "/ticker"]);
     let request = Request::get("/ticker").header("accept", "text/event-stream").body(Body::empty())?;
     let response = stage.client(Tenant::Shop).send(request).await?;
     let kind = response.headers().get("content-type").cloned();
     let mut body = response.into_body();
-    let begun = stage.house.shop.tick(0).ok_or("no event was sent")?;
+    let begun = stage.demo.shop.tick(0).ok_or("no event was sent")?;
     stage.screen.block(Who::Client, &["> GET /ticker".into(), "< 200 text/event-stream".into()]);
     let columns =
         |one: &str, two: &str, three: &str, four: &str| format!("{one:<26}{two:>16}{three:>22}{four:>17}");
@@ -105,10 +105,10 @@ pub(super) async fn events(stage: &mut Stage) -> Result<(), Trouble> {
     let mut count = 0;
     while let Some(event) = body.data().await {
         let (event, opened) = (event?, Instant::now());
-        let sent = stage.house.shop.tick(count).ok_or("an event that was not sent")?;
+        let sent = stage.demo.shop.tick(count).ok_or("an event that was not sent")?;
         // Not more than that: a busy machine may be late by one event.
-        streamed |= count == 0 && stage.house.shop.tick(TICKS - 1).is_none();
-        let wire = stage.house.tap.to_client_after(sent).map_or_else(String::new, |(at, len)| {
+        streamed |= count == 0 && stage.demo.shop.tick(TICKS - 1).is_none();
+        let wire = stage.demo.tap.to_client_after(sent).map_or_else(String::new, |(at, len)| {
             format!("+{} ms  {len:>3} bytes", millis(at.saturating_duration_since(sent)))
         });
         let text = String::from_utf8_lossy(&event).into_owned();
@@ -121,7 +121,7 @@ pub(super) async fn events(stage: &mut Stage) -> Result<(), Trouble> {
         stage.screen.block(Who::Us, &[line]);
         count += 1;
     }
-    let recording = stage.house.tap.take();
+    let recording = stage.demo.tap.take();
     stage.screen.block(Who::Wire, &view::seen_in_short(&recording));
     stage.check_secrets(&recording);
     stage.check(

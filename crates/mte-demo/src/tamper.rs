@@ -2,17 +2,17 @@
 
 use mte_protocol::names::X_MTE_RELAY_EH;
 
-use super::{
+use crate::{
     tap::Direction,
     wire::{self, Message},
 };
 
 /// A longer request is not kept to be sent again.
-const MOST_REPLAYED: usize = 1 << 20;
+const MAX_REPLAYED: usize = 1 << 20;
 
 /// What the tap does beyond listening; once, to the next sealed request or the answer to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(crate) enum Order {
     /// Keep the request, and cut the connection.
     Withhold,
     /// Flip one bit of the request.
@@ -29,7 +29,7 @@ pub(super) enum Order {
 
 impl Order {
     /// Every order by its name, as the page gives it.
-    pub(super) const NAMED: [(&str, Self); 6] = [
+    pub(crate) const NAMED: [(&str, Self); 6] = [
         ("withhold", Self::Withhold),
         ("spoil-request", Self::SpoilRequest),
         ("replay", Self::Replay),
@@ -38,11 +38,11 @@ impl Order {
         ("cut-response", Self::CutResponse),
     ];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         Self::NAMED.iter().find(|(_, order)| *order == self).map_or("", |(name, _)| name)
     }
 
-    pub(super) fn direction(self) -> Direction {
+    pub(crate) fn direction(self) -> Direction {
         match self {
             Self::Withhold | Self::SpoilRequest | Self::Replay => Direction::ToRelay,
             Self::SpoilResponse | Self::ForgeStatus | Self::CutResponse => Direction::ToClient,
@@ -52,7 +52,7 @@ impl Order {
 
 /// What becomes of bytes that fell under an order.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// More must come before the order can be carried out.
     Wait,
     /// They are not what the order is for: they go on as they came.
@@ -68,12 +68,12 @@ pub(super) enum Fate {
 }
 
 /// Whether a message is a request that carries sealed parts. Preflights and pairings do not.
-pub(super) fn is_sealed(request: &Message<'_>) -> bool {
+pub(crate) fn is_sealed(request: &Message<'_>) -> bool {
     request.header(X_MTE_RELAY_EH).is_some()
 }
 
 /// Carries out `order` on the message that `held` begins with. `sealed`: whether it answers a sealed request.
-pub(super) fn carry_out(order: Order, held: &mut Vec<u8>, sealed: bool) -> Fate {
+pub(crate) fn carry_out(order: Order, held: &mut Vec<u8>, sealed: bool) -> Fate {
     let Some(message) = wire::message(held) else { return Fate::Wait };
     let meant = match order.direction() {
         Direction::ToRelay => is_sealed(&message),
@@ -88,7 +88,7 @@ pub(super) fn carry_out(order: Order, held: &mut Vec<u8>, sealed: bool) -> Fate 
         Order::Withhold if whole => Fate::Stay,
         Order::Withhold => Fate::Wait,
         Order::Replay if whole => Fate::Twice(held.clone()),
-        Order::Replay if held.len() > MOST_REPLAYED => Fate::Pass,
+        Order::Replay if held.len() > MAX_REPLAYED => Fate::Pass,
         Order::Replay => Fate::Wait,
         Order::ForgeStatus => {
             let status: &[u8] = if message.status() == 200 { b"201" } else { b"200" };
@@ -116,7 +116,7 @@ fn spoil(held: &mut [u8]) -> Fate {
 }
 
 /// Flips a bit of the ciphertext in a message's body; false if there is none.
-pub(super) fn spoil_body(message: &mut [u8]) -> bool {
+pub(crate) fn spoil_body(message: &mut [u8]) -> bool {
     let Some(head) = memchr::memmem::find(message, b"\r\n\r\n").map(|end| end + 4) else { return false };
     let chunked = wire::message(message).is_some_and(|message| message.header("transfer-encoding").is_some());
     let start =

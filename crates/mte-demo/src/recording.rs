@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use memchr::memmem::Finder;
 
-use super::{tap::Direction, wire};
+use crate::{tap::Direction, wire};
 
 /// Of each direction so many bytes are kept; the rest is searched and counted.
 const KEPT: usize = 256 << 10;
@@ -14,11 +14,11 @@ const PIECES: usize = 100;
 
 /// One way of a recording.
 #[derive(Default)]
-pub(super) struct Track {
+pub(crate) struct Track {
     /// Bytes that passed.
-    pub(super) total: u64,
+    pub(crate) total: u64,
     /// The first of them.
-    pub(super) start: Vec<u8>,
+    pub(crate) start: Vec<u8>,
     /// When the first pieces passed, and how many bytes each had.
     pieces: Vec<(Instant, usize)>,
     /// The last bytes that were searched: a secret may lie across two pieces.
@@ -27,16 +27,16 @@ pub(super) struct Track {
 
 impl Track {
     /// When the first piece passed that did so after `since`, and how many bytes it had.
-    pub(super) fn piece_after(&self, since: Instant) -> Option<(Instant, usize)> {
+    pub(crate) fn piece_after(&self, since: Instant) -> Option<(Instant, usize)> {
         self.pieces.iter().find(|(at, _)| *at >= since).copied()
     }
 }
 
 /// Both ways.
 #[derive(Default)]
-pub(super) struct Recording {
-    pub(super) to_relay: Track,
-    pub(super) to_client: Track,
+pub(crate) struct Recording {
+    pub(crate) to_relay: Track,
+    pub(crate) to_client: Track,
     secrets: Vec<Secret>,
 }
 
@@ -47,7 +47,7 @@ struct Secret {
 }
 
 impl Recording {
-    pub(super) fn new(secrets: &[&str]) -> Self {
+    pub(crate) fn new(secrets: &[&str]) -> Self {
         let secret = |text: &&str| Secret {
             text: (*text).to_owned(),
             finder: Finder::new(*text).into_owned(),
@@ -56,7 +56,7 @@ impl Recording {
         Self { secrets: secrets.iter().map(secret).collect(), ..Self::default() }
     }
 
-    pub(super) fn push(&mut self, direction: Direction, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, direction: Direction, bytes: &[u8]) {
         let track = match direction {
             Direction::ToRelay => &mut self.to_relay,
             Direction::ToClient => &mut self.to_client,
@@ -81,18 +81,18 @@ impl Recording {
     }
 
     /// Bytes that passed either way.
-    pub(super) fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.to_relay.total + self.to_client.total
     }
 
     /// The secrets that were looked for.
-    pub(super) fn looked_for(&self) -> usize {
+    pub(crate) fn looked_for(&self) -> usize {
         self.secrets.len()
     }
 
     /// Those of them that passed: as they are, in any byte of either direction, or in what the base64 of a URL or
     /// header stands for.
-    pub(super) fn found(&self) -> Vec<&str> {
+    pub(crate) fn found(&self) -> Vec<&str> {
         let decoded: Vec<Vec<u8>> = [&self.to_relay, &self.to_client]
             .iter()
             .flat_map(|track| wire::messages(&track.start))
