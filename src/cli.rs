@@ -5,7 +5,9 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use clap::{Args, Parser, Subcommand};
 use mte_relay::{
     config::{Carried, Problems, ProcessEnvironment, Source},
-    descriptors, process,
+    descriptors,
+    listening::activation::Activated,
+    process,
     relay::{Relay, Until},
     telemetry,
 };
@@ -95,6 +97,8 @@ fn serve(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
 }
 
 fn start(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
+    // Before there are other threads.
+    let activated = Activated::from_env();
     // Before there is any secret to keep.
     let private = process::keep_memory_private();
     let source = source(file);
@@ -120,8 +124,15 @@ fn start(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
     // The settings as they take effect: secrets print masked.
     let settings = serde_json::to_string(&config.settings).unwrap_or_default();
     log::info!(settings = settings.as_str(); "effective settings");
+    let activated = match activated.and_then(|activated| activated.claimed_by(&config.listeners)) {
+        Ok(sockets) => sockets,
+        Err(error) => {
+            log::error!("{error}");
+            return ExitCode::from(exit::CONFIG);
+        }
+    };
     let socket = config.upgrade_socket.clone();
-    let relay = Relay::new(config).reloading(source);
+    let relay = Relay::new(config).reloading(source).inheriting(activated);
     let shared = relay.shared();
     if upgrade {
         let Some(socket) = socket else {
@@ -133,11 +144,13 @@ fn start(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
             return ExitCode::FAILURE;
         }
     } else {
-        if let Err((address, error)) = relay.check_listeners() {
-            log::error!("cannot listen on {address}: {error}");
-            return ExitCode::from(exit::SYSTEM);
+        match relay.bind() {
+            Ok(relay) => relay.run(Until::Signal),
+            Err(error) => {
+                log::error!("{error}");
+                return ExitCode::from(exit::SYSTEM);
+            }
         }
-        relay.run(Until::Signal);
     }
     if shared.lifecycle.failure().is_some() {
         return ExitCode::from(exit::SYSTEM);

@@ -239,7 +239,7 @@ async fn hand_over(shared: &Arc<Shared>) -> Result<(), String> {
         return Err("there is no `upgrade_socket` in the configuration".into());
     };
     // Both as at the start: a reload changes neither.
-    handover::send(&socket, &shared.listeners).await.map_err(|error| error.to_string())
+    handover::send(&socket, &shared.listening.sockets()).await.map_err(|error| error.to_string())
 }
 
 /// Ends the process once nothing is in flight any more, `least` from now or later: Pingora itself would sleep out its

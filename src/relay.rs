@@ -2,12 +2,10 @@
 //! one process; nothing is global.
 
 use std::{
-    collections::HashMap,
-    net::{SocketAddr, TcpListener},
+    net::TcpListener,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -39,7 +37,7 @@ use crate::{
     handover,
     lifecycle::{self, Lifecycle, Phase, Shutdown},
     limits::{GatherBudget, WorkQueue},
-    listening::{self, Listening, Supervised},
+    listening::{self, CannotListen, Listening, Supervised},
     pairs::{MemoryStore, Owner},
     pool::CodecPool,
     rate::{KeyedRate, Network, PairingRate},
@@ -52,19 +50,14 @@ use crate::{
 /// What is streamed is flushed part by part all the same.
 const WRITE_BUFFER: usize = 16 << 10;
 
-/// How often the relay checks whether its listeners accept connections.
-const LISTENER_TICK: Duration = Duration::from_millis(10);
-/// A connection of its own that is not accepted for so many ticks is given up for another.
-const PROBE_TICKS: u32 = 20;
-
 /// What the parts of one relay share.
 pub struct Shared {
     /// The configuration; a request keeps the one it began with.
     pub config: ArcSwap<Config>,
     /// Where it listens: what the configuration said at the start.
     pub listeners: Vec<Listener>,
-    /// Which of them accept connections.
-    pub listening: Listening,
+    /// Their sockets.
+    pub listening: Arc<Listening>,
     /// Where a successor takes them over: likewise.
     pub upgrade_socket: Option<PathBuf>,
     /// The pairs.
@@ -105,8 +98,12 @@ impl health::Upstreams for Shared {
 pub struct Relay {
     shared: Arc<Shared>,
     source: Option<Source>,
-    /// Listening sockets, bound ahead.
-    bound: Mutex<HashMap<SocketAddr, TcpListener>>,
+    /// Sockets that somebody else has bound.
+    inherited: Vec<TcpListener>,
+    /// A socket for each listener, once they are bound.
+    bound: Option<Vec<TcpListener>>,
+    /// The admin listener's, likewise.
+    admin: Option<TcpListener>,
 }
 
 impl Relay {
@@ -118,7 +115,7 @@ impl Relay {
         pairs.set_tenants(&config.domains);
         metrics.set_certificates(config.domains.certificates());
         let shared = Shared {
-            listening: Listening::new(config.listeners.len()),
+            listening: Arc::default(),
             listeners: config.listeners.clone(),
             upgrade_socket: config.upgrade_socket.clone(),
             pairs,
@@ -136,7 +133,7 @@ impl Relay {
             history: History::default(),
             config: ArcSwap::from_pointee(config),
         };
-        Self { shared: Arc::new(shared), source: None, bound: Mutex::default() }
+        Self { shared: Arc::new(shared), source: None, inherited: Vec::new(), bound: None, admin: None }
     }
 
     /// Lets the configuration be read again from where it came from.
@@ -149,42 +146,57 @@ impl Relay {
         self.shared.clone()
     }
 
-    /// Binds every listener, which Pingora would only find impossible by a panic, and keeps the sockets for [`Self::run`]; checks
-    /// that the admin listener's address is free, if one was chosen.
+    /// Gives it sockets that somebody else has bound: a listener with the same address takes one, others are closed.
+    pub fn inheriting(self, sockets: Vec<TcpListener>) -> Self {
+        Self { inherited: sockets, ..self }
+    }
+
+    /// Binds every listener, and the admin listener if its address was chosen. Clients cannot connect before
+    /// [`Self::run`], which binds by itself what is not bound.
     ///
     /// # Errors
     /// The address and why.
-    pub fn check_listeners(&self) -> Result<(), (SocketAddr, std::io::Error)> {
+    pub fn bind(mut self) -> Result<Self, CannotListen> {
+        self.bound = Some(self.sockets()?);
         let config = self.shared.config.load();
-        let mut bound = self.bound.lock();
-        for Listener { address, .. } in &config.listeners {
-            bound.insert(*address, listening::bind(*address).map_err(|error| (*address, error))?);
-        }
         if let Some(address) = config.admin.address.filter(|_| config.admin.required) {
-            TcpListener::bind(address).map_err(|error| (address, error))?;
+            self.admin = Some(TcpListener::bind(address).map_err(CannotListen::at(address))?);
         }
-        Ok(())
+        drop(config);
+        Ok(self)
+    }
+
+    /// A socket for each listener.
+    fn sockets(&mut self) -> Result<Vec<TcpListener>, CannotListen> {
+        let inherited = std::mem::take(&mut self.inherited);
+        self.bound.take().map_or_else(|| listening::open(&self.shared.listeners, inherited), Ok)
     }
 
     /// Runs until it is told to stop, or cannot go on (`Lifecycle::failure`). Blocks; makes its own worker threads.
     pub fn run(self, until: Until) {
-        self.serve(until, None);
+        let lifecycle = self.shared.lifecycle.clone();
+        if let Err(error) = self.serve(until) {
+            log::error!("{error}; the relay ends");
+            lifecycle.fail(error.to_string());
+        }
     }
 
     /// Takes the listeners over from a relay that runs already, then runs until a signal.
     ///
     /// # Errors
     /// Why nothing was taken over.
-    pub fn take_over(self, socket: &Path) -> Result<(), handover::Error> {
+    pub fn take_over(mut self, socket: &Path) -> Result<(), handover::Error> {
         let failed = |error| handover::Error::System { path: socket.to_owned(), error };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let received = runtime.block_on(handover::receive(socket))?;
         drop(runtime);
-        self.serve(Until::Signal, Some(received));
+        self.inherited.splice(0..0, received);
+        self.run(Until::Signal);
         Ok(())
     }
 
-    fn serve(self, until: Until, received: Option<handover::Received>) {
+    fn serve(mut self, until: Until) -> Result<(), CannotListen> {
+        let sockets = self.sockets()?;
         let config = self.shared.config.load_full();
         let signals = matches!(until, Until::Signal);
         find_room(&self.shared.connections, config.limits.connections);
@@ -212,10 +224,12 @@ impl Relay {
             let buffer = L4BufferSettings::default().write(WRITE_BUFFER);
             service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffer));
         }
-        let (bound, lifecycle) = (self.bound.into_inner(), self.shared.lifecycle.clone());
-        server.add_service(Supervised::new(service, config.listeners.clone(), bound, received, lifecycle));
+        let (listening, lifecycle) = (self.shared.listening.clone(), self.shared.lifecycle.clone());
+        let ready = ready(self.shared.clone(), signals);
+        let listeners = config.listeners.clone();
+        server.add_service(Supervised::new(service, listeners, sockets, listening, lifecycle, ready));
         let reloader = self.source.map(|source| Arc::new(Reloader::new(source, self.shared.clone())));
-        let admin = admin::Service::new(self.shared.clone(), reloader.clone());
+        let admin = admin::Service::new(self.shared.clone(), reloader.clone(), self.admin);
         let mut admin = background_service("admin", admin);
         admin.threads = Some(1);
         server.add_service(admin);
@@ -225,6 +239,7 @@ impl Relay {
         server.add_service(upkeep);
         let shutdown = Shutdown::new(until, self.shared);
         server.run(RunArgs { shutdown_signal: Box::new(shutdown) });
+        Ok(())
     }
 }
 
@@ -279,7 +294,7 @@ impl BackgroundService for Upkeep {
                 health::run(&**shared),
                 admin::sample(shared.clone()),
                 reloads,
-                announce(shared, self.signals),
+                shared.listening.watch(&shared.lifecycle),
             )
         };
         let upkeep = async {
@@ -303,37 +318,13 @@ async fn sweep(shared: &Shared) {
     }
 }
 
-/// Says that the relay serves once all of its listeners accept connections.
-async fn announce(shared: &Shared, signals: bool) {
-    for (index, listener) in shared.listeners.iter().enumerate() {
-        while !shared.listening.is_accepting(index) {
-            // Connections wait at the socket before anything accepts them: that one was made says nothing.
-            let _probe = connect(listener.address).await;
-            for _ in 0..PROBE_TICKS {
-                tokio::time::sleep(LISTENER_TICK).await;
-                if shared.listening.is_accepting(index) {
-                    break;
-                }
-            }
-        }
+/// What is done once every listener accepts connections: it is said in the log, and to systemd.
+fn ready(shared: Arc<Shared>, signals: bool) -> impl Fn() {
+    move || {
+        shared.lifecycle.enter(Phase::Running);
+        let addresses = shared.listeners.iter().map(|listener| listener.address.to_string());
+        log::info!("mte-relay listens on {}", addresses.collect::<Vec<_>>().join(", "));
+        let main = sd_notify::NotifyState::MainPid(std::process::id());
+        lifecycle::notify_systemd(&[sd_notify::NotifyState::Ready, main], signals);
     }
-    shared.lifecycle.enter(Phase::Running);
-    let addresses = shared.listeners.iter().map(|listener| listener.address.to_string());
-    log::info!("mte-relay listens on {}", addresses.collect::<Vec<_>>().join(", "));
-    let main = sd_notify::NotifyState::MainPid(std::process::id());
-    lifecycle::notify_systemd(&[sd_notify::NotifyState::Ready, main], signals);
-    std::future::pending().await
-}
-
-async fn connect(mut address: SocketAddr) -> std::io::Result<tokio::net::TcpStream> {
-    match address.ip() {
-        std::net::IpAddr::V4(ip) if ip.is_unspecified() => {
-            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into())
-        }
-        std::net::IpAddr::V6(ip) if ip.is_unspecified() => {
-            address.set_ip(std::net::Ipv6Addr::LOCALHOST.into())
-        }
-        _ => {}
-    }
-    tokio::net::TcpStream::connect(address).await
 }

@@ -29,7 +29,10 @@ mod ready;
 mod refusal;
 mod routes;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, TcpListener},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -71,6 +74,8 @@ enum Transport {
 struct Admin {
     shared: Arc<Shared>,
     reloader: Option<Arc<Reloader>>,
+    /// Its socket, if it was bound before the start.
+    bound: Mutex<Option<TcpListener>>,
     guesses: Mutex<Guesses>,
     reserve: Reserve,
     large_answers: Semaphore,
@@ -80,14 +85,19 @@ struct Admin {
 pub struct Service(Arc<Admin>);
 
 impl Service {
-    /// The admin listener of a relay.
-    pub fn new(shared: Arc<Shared>, reloader: Option<Arc<Reloader>>) -> Self {
+    /// The admin listener of a relay; without a socket that is `bound`, it binds its address when that is free.
+    pub fn new(
+        shared: Arc<Shared>,
+        reloader: Option<Arc<Reloader>>,
+        bound: Option<TcpListener>,
+    ) -> Self {
         let settings = &shared.config.load().admin;
         let listens = settings.address.is_some() || settings.socket.is_some();
         Self(Arc::new(Admin {
             reserve: Reserve::new(if listens { RESERVE } else { 0 }),
             shared: shared.clone(),
             reloader,
+            bound: Mutex::new(bound),
             guesses: Mutex::default(),
             large_answers: Semaphore::new(LARGE_ANSWERS),
         }))

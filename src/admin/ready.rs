@@ -1,5 +1,7 @@
 //! Whether requests may be sent to this relay, and if not, why.
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 
 use crate::{
@@ -49,22 +51,25 @@ impl LastReload {
     }
 }
 
-/// The listeners that nothing accepts connections from yet.
-fn not_accepting(shared: &Shared) -> Vec<String> {
+/// The listeners that accept no connections.
+fn not_accepting(shared: &Shared) -> impl Iterator<Item = SocketAddr> {
     let listeners = shared.listeners.iter().enumerate();
-    let missing: Vec<_> = listeners
+    listeners
         .filter(|(index, _)| !shared.listening.is_accepting(*index))
-        .map(|(_, listener)| format!("starting: {} accepts no connections yet", listener.address))
-        .collect();
-    if missing.is_empty() { vec!["starting".to_owned()] } else { missing }
+        .map(|(_, listener)| listener.address)
 }
 
 /// How the relay stands now.
 pub fn readiness(shared: &Shared) -> Readiness {
     let mut why = Vec::new();
     match shared.lifecycle.phase() {
-        Phase::Starting => why.extend(not_accepting(shared)),
-        Phase::Running => {}
+        Phase::Starting => {
+            why.push("starting".to_owned());
+            why.extend(not_accepting(shared).map(|address| format!("starting: {address} accepts no connections yet")));
+        }
+        Phase::Running => {
+            why.extend(not_accepting(shared).map(|address| format!("{address} accepts no connections")));
+        }
         Phase::Draining => why.push("draining: on its way down".to_owned()),
         Phase::HandingOver => why.push("draining: a successor has taken over".to_owned()),
     }

@@ -118,16 +118,16 @@ impl Edge {
     }
 
     /// The listener that a connection came to. One on every address of a family is known by its port.
-    fn listener(&self, local: Option<SocketAddr>) -> Option<(usize, Listener)> {
+    fn listener(&self, local: Option<SocketAddr>) -> Option<Listener> {
         let local = local?;
-        let listeners = self.shared.listeners.iter().copied().enumerate();
-        listeners.clone().find(|(_, listener)| listener.address == local).or_else(|| {
+        let mut listeners = self.shared.listeners.iter().copied();
+        listeners.clone().find(|listener| listener.address == local).or_else(|| {
             let any = |address: SocketAddr| {
                 address.port() == local.port()
                     && address.is_ipv4() == local.is_ipv4()
                     && address.ip().is_unspecified()
             };
-            listeners.clone().find(|(_, listener)| any(listener.address))
+            listeners.find(|listener| any(listener.address))
         })
     }
 
@@ -139,8 +139,7 @@ impl Edge {
             |address: Option<&socket::SocketAddr>| address.and_then(|address| address.as_inet().copied());
         let local = digest.as_ref().and_then(|digest| inet(digest.local_addr()));
         let mut client = digest.as_ref().and_then(|digest| inet(digest.peer_addr()));
-        let (index, listener) = self.listener(local)?;
-        self.shared.listening.accepts(index);
+        let listener = self.listener(local)?;
         let Some(mut slot) = self.shared.connections.open(&config.limits) else {
             self.refuse(connections::ALL, client);
             return None;

@@ -119,7 +119,7 @@ fn a_relay_in_this_process_ends_with_a_reason_when_it_cannot_listen() {
 }
 
 #[test]
-fn a_relay_is_ready_once_every_listener_has_accepted_a_connection() {
+fn a_relay_is_ready_once_every_listener_accepts_and_has_not_connected_to_itself() {
     run(async {
         let (one, two) = (free_port(), free_port());
         let text = format!(
@@ -128,7 +128,7 @@ fn a_relay_is_ready_once_every_listener_has_accepted_a_connection() {
         );
         let relay = Relay::new(accepted(&text, &[]));
         let shared = relay.shared();
-        relay.check_listeners().unwrap();
+        let relay = relay.bind().unwrap();
         let before = readiness(&shared);
         assert!(!before.ready);
         for port in [one, two] {
@@ -139,6 +139,9 @@ fn a_relay_is_ready_once_every_listener_has_accepted_a_connection() {
         let thread = std::thread::spawn(move || relay.run(until));
         eventually("it is ready", || readiness(&shared).ready).await;
         assert!(shared.listening.is_accepting(0) && shared.listening.is_accepting(1));
+        assert_eq!(shared.metrics.malformed.with_label_values(&["proxy_header"]).get(), 0);
+        let used = connections(one) + connections(two);
+        assert_eq!(used, 0, "no connection was made");
         stop.stop();
         tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
     });
