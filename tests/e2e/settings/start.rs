@@ -119,7 +119,7 @@ fn a_relay_in_this_process_ends_with_a_reason_when_it_cannot_listen() {
 }
 
 #[test]
-fn a_relay_is_ready_once_every_listener_accepts_and_has_not_connected_to_itself() {
+fn a_relay_is_ready_once_every_listener_accepts_connections() {
     run(async {
         let (one, two) = (free_port(), free_port());
         let text = format!(
@@ -139,9 +139,6 @@ fn a_relay_is_ready_once_every_listener_accepts_and_has_not_connected_to_itself(
         let thread = std::thread::spawn(move || relay.run(until));
         eventually("it is ready", || readiness(&shared).ready).await;
         assert!(shared.listening.is_accepting(0) && shared.listening.is_accepting(1));
-        assert_eq!(shared.metrics.malformed.with_label_values(&["proxy_header"]).get(), 0);
-        let used = connections(one) + connections(two);
-        assert_eq!(used, 0, "no connection was made");
         stop.stop();
         tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
     });
