@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
 use mte_relay::{
-    config::{Carried, Problems, ProcessEnvironment, Source},
+    config::Carried,
     descriptors,
     listening::activation::Activated,
     process,
@@ -12,19 +12,10 @@ use mte_relay::{
     telemetry,
 };
 
-/// Exit codes of sysexits.h.
-pub(crate) mod exit {
-    /// A file that was named is not there (EX_NOINPUT).
-    pub(crate) const NO_INPUT: u8 = 66;
-    /// An upstream cannot be reached (EX_UNAVAILABLE).
-    pub(crate) const UNAVAILABLE: u8 = 69;
-    /// An address cannot be listened on (EX_OSERR).
-    pub(crate) const SYSTEM: u8 = 71;
-    /// A file cannot be written (EX_CANTCREAT).
-    pub(crate) const CANNOT_CREATE: u8 = 73;
-    /// The configuration is wrong (EX_CONFIG).
-    pub(crate) const CONFIG: u8 = 78;
-}
+use crate::{
+    configured::{explain, source},
+    exit,
+};
 
 /// An edge gateway that opens end-to-end encrypted HTTP requests and proxies them to your upstreams.
 #[derive(Parser)]
@@ -83,11 +74,6 @@ fn request(args: crate::request::RequestArgs) -> ExitCode {
         eprintln!("mte-relay: {error}");
         error.exit_code()
     })
-}
-
-/// Where the configuration comes from.
-pub(crate) fn source(file: Option<PathBuf>) -> Source {
-    Source { file, environment: Box::new(ProcessEnvironment) }
 }
 
 fn serve(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
@@ -157,13 +143,4 @@ fn start(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
     }
     log::info!("mte-relay has stopped");
     ExitCode::SUCCESS
-}
-
-/// Says what is wrong with a configuration.
-pub(crate) fn explain(source: &Source, problems: &Problems) -> ExitCode {
-    let what =
-        source.file.as_ref().map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
-    eprintln!("mte-relay: the configuration in {what} cannot be used:\n{problems}");
-    let missing = source.file.as_ref().is_some_and(|file| !file.exists());
-    ExitCode::from(if missing { exit::NO_INPUT } else { exit::CONFIG })
 }

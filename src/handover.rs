@@ -198,7 +198,8 @@ struct Received {
 impl Received {
     /// The sockets, if each has the address that it is said to have.
     fn checked(self) -> Result<Vec<TcpListener>, String> {
-        let is_right = |(name, socket): (&str, _)| name.parse().is_ok_and(|name| local_address(socket) == Some(name));
+        let is_right =
+            |(name, socket): (&str, _)| name.parse().is_ok_and(|name| local_address(socket) == Some(name));
         let names = self.names.split_ascii_whitespace();
         let wrong = match (names.clone().count(), self.sockets.len()) {
             (0, 0) => "it said nothing",
@@ -241,8 +242,9 @@ mod tests {
     fn a_socket_with_another_address_than_was_said_is_refused() {
         let socket = listener();
         let address = socket.local_addr().unwrap().to_string();
-        let received =
-            |names: &str| Received { names: names.into(), sockets: vec![socket.try_clone().unwrap()] }.checked();
+        let received = |names: &str| {
+            Received { names: names.into(), sockets: vec![socket.try_clone().unwrap()] }.checked()
+        };
         assert!(received(&address).is_ok());
         for wrong in ["", "127.0.0.1:1", "not an address", &format!("{address} {address}")] {
             assert!(received(wrong).is_err(), "{wrong}");

@@ -3,7 +3,9 @@
 
 mod check;
 mod cli;
+mod configured;
 mod demo;
+mod exit;
 mod keygen;
 mod request;
 

@@ -27,21 +27,22 @@ use pingora_core::{
 };
 use pingora_proxy::http_proxy;
 
-pub use crate::lifecycle::{Stop, Until};
+pub use crate::shutdown::{Stop, Until};
 use crate::{
     admin::{self, History},
     config::{Config, Listener, Source},
     descriptors,
-    edge::{Connections, Edge},
-    gateway::{Gateway, InFlightCounter},
+    edge::{self, Connections, Edge},
+    gateway::{self, Gateway, InFlightCounter},
     handover,
-    lifecycle::{self, Lifecycle, Phase, Shutdown},
+    lifecycle::{self, Lifecycle, Phase},
     limits::{GatherBudget, WorkQueue},
     listening::{self, CannotListen, Listening, Supervised},
-    pairs::{MemoryStore, Owner},
+    pairs::MemoryStore,
     pool::CodecPool,
-    rate::{KeyedRate, Network, PairingRate},
-    reload::{Reloader, Reloads},
+    rate::{KeyedRate, PairingRate},
+    reload::{self, Reloader, Reloads},
+    shutdown::{self, Shutdown},
     telemetry::Metrics,
     upstream::{Upstream, health},
 };
@@ -50,10 +51,10 @@ use crate::{
 /// What is streamed is flushed part by part all the same.
 const WRITE_BUFFER: usize = 16 << 10;
 
-/// What the parts of one relay share.
+/// Everything that more than one part of a relay works with. No part sees the whole: each is handed what it needs.
 pub struct Shared {
     /// The configuration; a request keeps the one it began with.
-    pub config: ArcSwap<Config>,
+    pub config: Arc<ArcSwap<Config>>,
     /// Where it listens: what the configuration said at the start.
     pub listeners: Vec<Listener>,
     /// Their sockets.
@@ -61,21 +62,13 @@ pub struct Shared {
     /// Where a successor takes them over: likewise.
     pub upgrade_socket: Option<PathBuf>,
     /// The pairs.
-    pub pairs: MemoryStore,
+    pub pairs: Arc<MemoryStore>,
     /// The codec pool.
     pub pool: Arc<CodecPool>,
-    /// Limits how fast clients pair.
-    pub pairing_rate: PairingRate,
-    /// Cores for pairing.
-    pub pairing_work: WorkQueue,
     /// Limits bodies held in memory.
     pub gathered: Arc<GatherBudget>,
     /// Limits connections.
     pub connections: Arc<Connections>,
-    /// Limits encrypted requests.
-    pub request_rate: KeyedRate<Owner>,
-    /// Limits encrypted requests that do not decode.
-    pub failure_rate: KeyedRate<Network>,
     /// Requests in flight.
     pub in_flight: InFlightCounter,
     /// What is counted.
@@ -83,14 +76,77 @@ pub struct Shared {
     /// Where the relay is in its life.
     pub lifecycle: Arc<Lifecycle>,
     /// What came of reloads.
-    pub reloads: Mutex<Reloads>,
+    pub reloads: Arc<Mutex<Reloads>>,
     /// The last minutes, for the status page.
-    pub history: History,
+    pub history: Arc<History>,
 }
 
 impl health::Upstreams for Shared {
     fn each(&self, show: &mut dyn FnMut(&Arc<Upstream>)) {
         self.config.load().domains.tenants().for_each(|tenant| show(&tenant.upstream));
+    }
+}
+
+impl Shared {
+    fn for_gateway(&self, threads: usize) -> gateway::Parts {
+        gateway::Parts {
+            config: self.config.clone(),
+            pairs: self.pairs.clone(),
+            pool: self.pool.clone(),
+            pairing_rate: PairingRate::default(),
+            pairing_work: WorkQueue::new(threads),
+            gathered: self.gathered.clone(),
+            connections: self.connections.clone(),
+            request_rate: KeyedRate::default(),
+            failure_rate: KeyedRate::default(),
+            in_flight: self.in_flight.clone(),
+            metrics: self.metrics.clone(),
+            lifecycle: self.lifecycle.clone(),
+        }
+    }
+
+    fn for_edge(&self) -> edge::Parts {
+        edge::Parts {
+            config: self.config.clone(),
+            listeners: self.listeners.clone(),
+            connections: self.connections.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    fn for_reload(&self) -> reload::Parts {
+        reload::Parts {
+            config: self.config.clone(),
+            pairs: self.pairs.clone(),
+            metrics: self.metrics.clone(),
+            reloads: self.reloads.clone(),
+        }
+    }
+
+    fn for_shutdown(&self) -> shutdown::Parts {
+        shutdown::Parts {
+            config: self.config.clone(),
+            lifecycle: self.lifecycle.clone(),
+            in_flight: self.in_flight.clone(),
+            metrics: self.metrics.clone(),
+            listening: self.listening.clone(),
+            upgrade_socket: self.upgrade_socket.clone(),
+        }
+    }
+
+    /// What operators are shown.
+    pub fn for_admin(&self) -> Arc<admin::Parts> {
+        Arc::new(admin::Parts {
+            config: self.config.clone(),
+            listeners: self.listeners.clone(),
+            listening: self.listening.clone(),
+            pool: self.pool.clone(),
+            in_flight: self.in_flight.clone(),
+            metrics: self.metrics.clone(),
+            lifecycle: self.lifecycle.clone(),
+            reloads: self.reloads.clone(),
+            history: self.history.clone(),
+        })
     }
 }
 
@@ -118,20 +174,16 @@ impl Relay {
             listening: Arc::default(),
             listeners: config.listeners.clone(),
             upgrade_socket: config.upgrade_socket.clone(),
-            pairs,
+            pairs: Arc::new(pairs),
             pool: Arc::new(CodecPool::new(config.pool_size, metrics.pool.clone())),
-            pairing_rate: PairingRate::default(),
-            pairing_work: WorkQueue::new(config.threads),
             gathered: Arc::default(),
             connections: Arc::default(),
-            request_rate: KeyedRate::default(),
-            failure_rate: KeyedRate::default(),
             in_flight: InFlightCounter::default(),
             metrics,
             lifecycle: Arc::default(),
-            reloads: Mutex::default(),
-            history: History::default(),
-            config: ArcSwap::from_pointee(config),
+            reloads: Arc::default(),
+            history: Arc::default(),
+            config: Arc::new(ArcSwap::from_pointee(config)),
         };
         Self { shared: Arc::new(shared), source: None, inherited: Vec::new(), bound: None, admin: None }
     }
@@ -211,14 +263,15 @@ impl Relay {
         let mut server = Server::new_with_opt_and_conf(None, conf);
         server.bootstrap();
 
-        let mut gateway = http_proxy(&server.configuration, Gateway::new(self.shared.clone()));
+        let mut gateway =
+            http_proxy(&server.configuration, Gateway::new(self.shared.for_gateway(config.threads)));
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(config.timeouts.idle);
         // The gateway refuses the method itself, and logs and counts that as it does all else.
         options.allow_connect_method_proxying = true;
         gateway.server_options = Some(options);
         gateway.h2_options = Some(http2(&config));
-        let edge = Edge::new(gateway, self.shared.clone());
+        let edge = Edge::new(gateway, self.shared.for_edge());
         let mut service = Service::new("gateway".into(), edge);
         for Listener { address, .. } in &config.listeners {
             let buffer = L4BufferSettings::default().write(WRITE_BUFFER);
@@ -228,8 +281,8 @@ impl Relay {
         let ready = ready(self.shared.clone(), signals);
         let listeners = config.listeners.clone();
         server.add_service(Supervised::new(service, listeners, sockets, listening, lifecycle, ready));
-        let reloader = self.source.map(|source| Arc::new(Reloader::new(source, self.shared.clone())));
-        let admin = admin::Service::new(self.shared.clone(), reloader.clone(), self.admin);
+        let reloader = self.source.map(|source| Arc::new(Reloader::new(source, self.shared.for_reload())));
+        let admin = admin::Service::new(self.shared.for_admin(), reloader.clone(), self.admin);
         let mut admin = background_service("admin", admin);
         admin.threads = Some(1);
         server.add_service(admin);
@@ -237,7 +290,7 @@ impl Relay {
         let mut upkeep = background_service("upkeep", upkeep);
         upkeep.threads = Some(1);
         server.add_service(upkeep);
-        let shutdown = Shutdown::new(until, self.shared);
+        let shutdown = Shutdown::new(until, self.shared.for_shutdown());
         server.run(RunArgs { shutdown_signal: Box::new(shutdown) });
         Ok(())
     }
@@ -292,7 +345,7 @@ impl BackgroundService for Upkeep {
             tokio::join!(
                 sweep(shared),
                 health::run(&**shared),
-                admin::sample(shared.clone()),
+                admin::sample(shared.for_admin()),
                 reloads,
                 shared.listening.watch(&shared.lifecycle),
             )

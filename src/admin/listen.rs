@@ -85,14 +85,14 @@ pub(super) async fn over_socket(path: &Path, admin: &Arc<Admin>) {
             // A predecessor may still be there.
             Err(private_socket::Error::InUse(_)) => sleep(RETRY).await,
             Err(error) => {
-                return admin.shared.lifecycle.fail(format!("the admin socket cannot be made: {error}"));
+                return admin.parts.lifecycle.fail(format!("the admin socket cannot be made: {error}"));
             }
         }
     };
     let listener = match UnixListener::from_std(listener) {
         Ok(listener) => Listener::Socket(listener),
         Err(error) => {
-            return admin.shared.lifecycle.fail(format!("the admin socket cannot be made: {error}"));
+            return admin.parts.lifecycle.fail(format!("the admin socket cannot be made: {error}"));
         }
     };
     log::info!("the admin socket is {}", path.display());

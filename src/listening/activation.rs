@@ -19,10 +19,14 @@ pub enum Error {
     #[error("systemd's variables LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES cannot be used: {0}")]
     Environment(io::Error),
     /// It is something else.
-    #[error("{0}, passed by systemd, is not a TCP socket that listens: the socket unit needs ListenStream= with Accept=no")]
+    #[error(
+        "{0}, passed by systemd, is not a TCP socket that listens: the socket unit needs ListenStream= with Accept=no"
+    )]
     NotListening(Name),
     /// It takes IPv4 connections too.
-    #[error("{name} ({address}), passed by systemd, takes IPv4 connections too: add BindIPv6Only=ipv6-only to the socket unit")]
+    #[error(
+        "{name} ({address}), passed by systemd, takes IPv4 connections too: add BindIPv6Only=ipv6-only to the socket unit"
+    )]
     BothFamilies {
         /// The socket.
         name: Name,

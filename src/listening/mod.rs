@@ -185,7 +185,8 @@ mod tests {
 
     #[test]
     fn a_listener_takes_the_inherited_socket_with_its_address() {
-        let (one, two) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let (one, two) =
+            (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
         let addresses = [&two, &one].map(|socket| socket.local_addr().unwrap());
         let opened = open(&addresses.map(listener), vec![one, two]).unwrap();
         assert_eq!(opened.iter().map(|socket| socket.local_addr().unwrap()).collect::<Vec<_>>(), addresses);

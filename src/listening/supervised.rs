@@ -2,12 +2,7 @@
 //! the relay.
 
 use std::{
-    future::poll_fn,
-    net::TcpListener,
-    os::fd::IntoRawFd,
-    panic::AssertUnwindSafe,
-    pin::pin,
-    sync::Arc,
+    future::poll_fn, net::TcpListener, os::fd::IntoRawFd, panic::AssertUnwindSafe, pin::pin, sync::Arc,
 };
 
 use async_trait::async_trait;

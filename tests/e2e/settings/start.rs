@@ -115,7 +115,7 @@ fn a_relay_in_this_process_ends_with_a_reason_when_it_cannot_listen() {
     std::thread::spawn(move || relay.run(until)).join().unwrap();
     let failure = shared.lifecycle.failure().expect("a reason");
     assert!(failure.contains(&format!("cannot listen on {}", taken.local_addr().unwrap())), "{failure}");
-    assert!(!readiness(&shared).ready);
+    assert!(!readiness(&shared.for_admin()).ready);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_relay_is_ready_once_every_listener_accepts_connections() {
         let relay = Relay::new(accepted(&text, &[]));
         let shared = relay.shared();
         let relay = relay.bind().unwrap();
-        let before = readiness(&shared);
+        let before = readiness(&shared.for_admin());
         assert!(!before.ready);
         for port in [one, two] {
             let reason = format!("127.0.0.1:{port} accepts no connections yet");
@@ -137,7 +137,7 @@ fn a_relay_is_ready_once_every_listener_accepts_connections() {
         }
         let (stop, until) = Until::stopped();
         let thread = std::thread::spawn(move || relay.run(until));
-        eventually("it is ready", || readiness(&shared).ready).await;
+        eventually("it is ready", || readiness(&shared.for_admin()).ready).await;
         assert!(shared.listening.is_accepting(0) && shared.listening.is_accepting(1));
         stop.stop();
         tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
