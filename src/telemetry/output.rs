@@ -11,13 +11,11 @@ use std::{
     fs::File,
     io::{self, Write},
     os::fd::AsFd,
-    sync::{
-        OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
+use once_cell::sync::OnceCell;
 use parking_lot::{Condvar, Mutex};
 
 use super::line::Format;
@@ -40,7 +38,7 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(10);
 
 /// The process has one stdout, whatever the number of relays in it, and `log` has one logger.
-static QUEUE: OnceLock<Queue> = OnceLock::new();
+static QUEUE: OnceCell<Queue> = OnceCell::new();
 
 /// Starts the thread that writes, once in a process.
 pub(super) fn start(format: Format, max_bytes: usize) -> &'static Queue {

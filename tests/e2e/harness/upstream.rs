@@ -28,7 +28,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Authority, Digest, Pattern, Wire, digest};
+use super::{Authority, Digest, Pattern, Wire, digest, free_port};
 
 /// What an upstream answers.
 pub type Reply = Response<UnsyncBoxBody<Bytes, BoxError>>;
@@ -162,7 +162,9 @@ impl Upstream {
         F: Fn(TcpStream, usize, Arc<State>) -> R + Send + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // Not a port that another test's upstream may get once this one is closed: what is still sent to this one must
+        // not arrive there.
+        let listener = TcpListener::bind(("127.0.0.1", free_port())).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State::default());
         let (closing, closed) = watch::channel(false);

@@ -56,10 +56,15 @@ async fn coded(coding: &'static str, body: Vec<u8>, status: u16) -> Upstream {
 #[test]
 fn a_body_that_the_upstream_compressed_is_decoded_before_it_is_sealed() {
     run(async {
-        let bodies: [(&str, fn(&str) -> Vec<u8>); 5] =
-            [("gzip", gzip), ("x-gzip", gzip), ("deflate", deflate), ("br", brotli), ("ZSTD", zstd)];
-        for (coding, encode) in bodies {
-            let upstream = coded(coding, encode(&text()), 200).await;
+        let bodies = [
+            ("gzip", gzip(&text())),
+            ("x-gzip", gzip(&text())),
+            ("deflate", deflate(&text())),
+            ("br", brotli(&text())),
+            ("ZSTD", zstd(&text())),
+        ];
+        for (coding, body) in bodies {
+            let upstream = coded(coding, body, 200).await;
             let relay = relay(&upstream).await;
             let response = relay.client().get("/").await.unwrap();
             for name in ["content-encoding", "content-digest"] {

@@ -24,7 +24,7 @@ fn what_has_the_wrong_shape_is_refused_with_place_and_remedy() {
         ("pool_sise: 5", "line 2, column 1: pool_sise: unknown key; did you mean `pool_size`?"),
         (
             "limits:\n  zzz: 5",
-            "line 3, column 3: limits.zzz: unknown key; the keys here are max_header_bytes, max_body, max_mte_body, pairs_per_second, requests_per_second",
+            "line 3, column 3: limits.zzz: unknown key; the keys here are max_header_bytes, header_names, max_body, max_mte_body, gathered, connections, connections_per_network, pairs_per_second, requests_per_second",
         ),
         ("threads: many", "line 2, column 10: threads: \"many\" is not a whole number"),
         ("threads: -1", "line 2, column 10: threads: \"-1\" is not a whole number"),
@@ -370,7 +370,7 @@ fn times_of_nothing_and_absurd_numbers_are_refused() {
         ("limits: {max_header_bytes: 0}", "limits.max_header_bytes: 0 is too small: must be at least 1KiB"),
         (
             "limits: {max_header_bytes: 1GiB}",
-            "limits.max_header_bytes: 1GiB is too large: must be at most 16MiB",
+            "limits.max_header_bytes: 1GiB is too large: must be at most 512KiB",
         ),
         ("limits: {max_mte_body: 0}", "limits.max_mte_body: 0 is too small: must be at least 1"),
         ("limits: {pairs_per_second: 4000000000}", "limits.pairs_per_second: 4000000000 is too many"),
