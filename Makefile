@@ -1,6 +1,6 @@
 # `make run` shows the relay at work, `make test` runs every test; both install what they need first.
 
-.PHONY: run test test-js test-js-only deps bench build vectors help
+.PHONY: run test test-js test-js-only deps graph bench build vectors help
 .DEFAULT_GOAL := help
 
 # Where tests say that they were not done, and why.
@@ -52,6 +52,9 @@ deps: ## Check the dependencies: licences, sources, bans, and any that nothing u
 	@scripts/setup deps
 	cargo deny --locked check licenses bans sources
 	cargo machete
+
+graph: ## Print which module imports which, and which crate needs which
+	cargo test --quiet --test architecture -- --nocapture printed
 
 bench: ## Measure against a direct upstream, nginx and a plain Pingora proxy, in one run
 	@scripts/setup build bench

@@ -10,7 +10,10 @@ use mte_relay::{
 };
 use pingora_core::connectors::http::v2::Connector;
 
-use crate::cli::{exit, explain, source};
+use crate::{
+    configured::{explain, source},
+    exit,
+};
 
 /// Options of `check`.
 #[derive(Args)]

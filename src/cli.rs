@@ -4,25 +4,18 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
 use mte_relay::{
-    config::{Carried, Problems, ProcessEnvironment, Source},
-    descriptors, process,
+    config::Carried,
+    descriptors,
+    listening::activation::Activated,
+    process,
     relay::{Relay, Until},
     telemetry,
 };
 
-/// Exit codes of sysexits.h.
-pub(crate) mod exit {
-    /// A file that was named is not there (EX_NOINPUT).
-    pub(crate) const NO_INPUT: u8 = 66;
-    /// An upstream cannot be reached (EX_UNAVAILABLE).
-    pub(crate) const UNAVAILABLE: u8 = 69;
-    /// An address cannot be listened on (EX_OSERR).
-    pub(crate) const SYSTEM: u8 = 71;
-    /// A file cannot be written (EX_CANTCREAT).
-    pub(crate) const CANNOT_CREATE: u8 = 73;
-    /// The configuration is wrong (EX_CONFIG).
-    pub(crate) const CONFIG: u8 = 78;
-}
+use crate::{
+    configured::{explain, source},
+    exit,
+};
 
 /// An edge gateway that opens end-to-end encrypted HTTP requests and proxies them to your upstreams.
 #[derive(Parser)]
@@ -80,11 +73,6 @@ fn request(args: crate::request::RequestArgs) -> ExitCode {
     })
 }
 
-/// Where the configuration comes from.
-pub(crate) fn source(file: Option<PathBuf>) -> Source {
-    Source { file, environment: Box::new(ProcessEnvironment) }
-}
-
 fn serve(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
     let code = start(file, upgrade);
     telemetry::flush();
@@ -92,6 +80,8 @@ fn serve(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
 }
 
 fn start(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
+    // Before there are other threads.
+    let activated = Activated::from_env();
     // Before there is any secret to keep.
     let private = process::keep_memory_private();
     let source = source(file);
@@ -117,8 +107,15 @@ fn start(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
     // The settings as they take effect: secrets print masked.
     let settings = serde_json::to_string(&config.settings).unwrap_or_default();
     log::info!(settings = settings.as_str(); "effective settings");
+    let activated = match activated.and_then(|activated| activated.claimed_by(&config.listeners)) {
+        Ok(sockets) => sockets,
+        Err(error) => {
+            log::error!("{error}");
+            return ExitCode::from(exit::CONFIG);
+        }
+    };
     let socket = config.upgrade_socket.clone();
-    let relay = Relay::new(config).reloading(source);
+    let relay = Relay::new(config).reloading(source).inheriting(activated);
     let shared = relay.shared();
     if upgrade {
         let Some(socket) = socket else {
@@ -130,24 +127,17 @@ fn start(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
             return ExitCode::FAILURE;
         }
     } else {
-        if let Err((address, error)) = relay.check_listeners() {
-            log::error!("cannot listen on {address}: {error}");
-            return ExitCode::from(exit::SYSTEM);
+        match relay.bind() {
+            Ok(relay) => relay.run(Until::Signal),
+            Err(error) => {
+                log::error!("{error}");
+                return ExitCode::from(exit::SYSTEM);
+            }
         }
-        relay.run(Until::Signal);
     }
     if shared.lifecycle.failure().is_some() {
         return ExitCode::from(exit::SYSTEM);
     }
     log::info!("mte-relay has stopped");
     ExitCode::SUCCESS
-}
-
-/// Says what is wrong with a configuration.
-pub(crate) fn explain(source: &Source, problems: &Problems) -> ExitCode {
-    let what =
-        source.file.as_ref().map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
-    eprintln!("mte-relay: the configuration in {what} cannot be used:\n{problems}");
-    let missing = source.file.as_ref().is_some_and(|file| !file.exists());
-    ExitCode::from(if missing { exit::NO_INPUT } else { exit::CONFIG })
 }

@@ -7,22 +7,27 @@
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
-    net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6},
-    os::fd::{AsRawFd, RawFd},
+    mem::MaybeUninit,
+    net::TcpListener,
+    os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
-use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, UnixAddr, getsockname, recvmsg, sendmsg,
+use rustix::{
+    cmsg_space,
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+    },
 };
-use pingora_core::server::ListenFds;
 use tokio::{
     io::Interest,
     net::{UnixListener, UnixStream},
 };
 
-use crate::{config::Listener, private_socket};
+use crate::{listening::local_address, private_socket};
 
 /// A successor waits this long for its predecessor.
 const WAIT: Duration = Duration::from_millis(5_800);
@@ -47,9 +52,9 @@ pub enum Error {
         /// Why.
         why: String,
     },
-    /// One of this process's own listeners is not there.
-    #[error("the listener {0} cannot be found")]
-    NoListener(SocketAddr),
+    /// This process has no listeners: it is not serving yet, or no longer.
+    #[error("there are no listeners to hand over")]
+    NoListeners,
     /// There are too many.
     #[error("{0} listeners do not fit into a hand-over, {MAX_SOCKETS} do")]
     TooMany(usize),
@@ -75,11 +80,11 @@ impl Error {
     }
 }
 
-/// Sends the listeners to the successor that waits at `path`.
+/// Sends the listeners' sockets to the successor that waits at `path`.
 ///
 /// # Errors
 /// Why nothing was handed over; the listeners are still this process's.
-pub async fn send(path: &Path, listeners: &[Listener]) -> Result<(), Error> {
+pub async fn send(path: &Path, sockets: &[Arc<TcpListener>]) -> Result<(), Error> {
     let failed = Error::system(path);
     let successor = match UnixStream::connect(path).await {
         Ok(successor) => successor,
@@ -90,15 +95,15 @@ pub async fn send(path: &Path, listeners: &[Listener]) -> Result<(), Error> {
     };
     // Of a listening socket the kernel names the user that listens: whoever took the path first cannot hide.
     private_socket::check_peer(&successor).map_err(|why| Error::Untrusted { path: path.to_owned(), why })?;
-    let (mut names, mut sockets) = (Vec::new(), Vec::new());
-    for Listener { address, .. } in listeners {
-        names.push(address.to_string());
-        sockets.push(find(*address).ok_or(Error::NoListener(*address))?);
+    if sockets.is_empty() {
+        return Err(Error::NoListeners);
     }
     if sockets.len() > MAX_SOCKETS {
         return Err(Error::TooMany(sockets.len()));
     }
-    let names = names.join(" ");
+    let names = sockets.iter().filter_map(|socket| local_address(socket)).map(|address| address.to_string());
+    let names = names.collect::<Vec<_>>().join(" ");
+    let sockets: Vec<_> = sockets.iter().map(|socket| socket.as_fd()).collect();
     let message = || transmit(&successor, &names, &sockets);
     in_time(async {
         loop {
@@ -118,35 +123,22 @@ async fn in_time<T>(exchange: impl Future<Output = io::Result<T>>) -> io::Result
 }
 
 /// One message: the addresses, separated by spaces, and in the same order the sockets. It is Pingora's format too.
-fn transmit(successor: &UnixStream, names: &str, sockets: &[RawFd]) -> io::Result<()> {
-    let control = [ControlMessage::ScmRights(sockets)];
+fn transmit(successor: &UnixStream, names: &str, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_SOCKETS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !control.push(SendAncillaryMessage::ScmRights(sockets)) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     // A successor that is gone is an error, not a signal.
-    let flags = MsgFlags::MSG_NOSIGNAL;
-    sendmsg::<UnixAddr>(successor.as_raw_fd(), &[IoSlice::new(names.as_bytes())], &control, flags, None)?;
+    sendmsg(successor, &[IoSlice::new(names.as_bytes())], &mut control, SendFlags::NOSIGNAL)?;
     Ok(())
-}
-
-/// This process's descriptor of the socket that listens on an address: the kernel's tables lead from the address to the
-/// socket's inode, and from there to the descriptor.
-fn find(address: SocketAddr) -> Option<RawFd> {
-    use procfs::{net::TcpState, process::FDTarget};
-    let entries = if address.is_ipv4() { procfs::net::tcp() } else { procfs::net::tcp6() }.ok()?;
-    let listens = |state: &TcpState| *state == TcpState::Listen;
-    let inodes: Vec<_> = entries
-        .into_iter()
-        .filter(|entry| entry.local_address == address && listens(&entry.state))
-        .map(|entry| entry.inode)
-        .collect();
-    let own = procfs::process::Process::myself().ok()?.fd().ok()?;
-    let matches = |target: &FDTarget| matches!(target, FDTarget::Socket(inode) if inodes.contains(inode));
-    own.flatten().find(|info| matches(&info.target)).map(|info| info.fd)
 }
 
 /// Waits at `path` for the predecessor's listeners.
 ///
 /// # Errors
 /// Why there are none.
-pub async fn receive(path: &Path) -> Result<Received, Error> {
+pub async fn receive(path: &Path) -> Result<Vec<TcpListener>, Error> {
     let listener = UnixListener::from_std(private_socket::listen(path)?).map_err(Error::system(path))?;
     log::info!("waiting at {} for the predecessor: send it SIGQUIT within six seconds", path.display());
     let received = tokio::time::timeout(WAIT, async {
@@ -165,7 +157,7 @@ pub async fn receive(path: &Path) -> Result<Received, Error> {
 }
 
 /// Takes what one process sends.
-async fn take(predecessor: &UnixStream) -> Result<Received, String> {
+async fn take(predecessor: &UnixStream) -> Result<Vec<TcpListener>, String> {
     private_socket::check_peer(predecessor)?;
     let received = in_time(async {
         loop {
@@ -181,92 +173,50 @@ async fn take(predecessor: &UnixStream) -> Result<Received, String> {
 
 fn accept(predecessor: &UnixStream) -> io::Result<Received> {
     let mut names = vec![0; MAX_BYTES];
-    let mut space = nix::cmsg_space!([RawFd; MAX_SOCKETS]);
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_SOCKETS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [IoSliceMut::new(&mut names)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<UnixAddr>(predecessor.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
-    let (read, cut) = (message.bytes, message.flags.contains(MsgFlags::MSG_CTRUNC));
+    let message = recvmsg(predecessor, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
     let mut sockets = Vec::new();
-    for part in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(some) = part {
-            sockets.extend(some);
+    for part in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(some) = part {
+            sockets.extend(some.map(TcpListener::from));
         }
     }
-    names.truncate(if cut { 0 } else { read });
+    names.truncate(if message.flags.contains(ReturnFlags::CTRUNC) { 0 } else { message.bytes });
     Ok(Received { names: String::from_utf8(names).unwrap_or_default(), sockets })
 }
 
-/// Listening sockets of a predecessor.
+/// What a predecessor sent.
 #[derive(Debug)]
-pub struct Received {
-    /// Their addresses, separated by spaces.
+struct Received {
+    /// The sockets' addresses, separated by spaces.
     names: String,
-    sockets: Vec<RawFd>,
+    sockets: Vec<TcpListener>,
 }
 
 impl Received {
-    /// Holds every socket against the address that it is said to have.
-    fn checked(self) -> Result<Self, String> {
-        let is_right = |(name, socket): (&str, &RawFd)| name.parse().ok() == local_address(*socket);
+    /// The sockets, if each has the address that it is said to have.
+    fn checked(self) -> Result<Vec<TcpListener>, String> {
+        let is_right =
+            |(name, socket): (&str, _)| name.parse().is_ok_and(|name| local_address(socket) == Some(name));
         let names = self.names.split_ascii_whitespace();
         let wrong = match (names.clone().count(), self.sockets.len()) {
             (0, 0) => "it said nothing",
             (names, sockets) if names != sockets => "it did not send a socket for each address",
             _ if !names.zip(&self.sockets).all(is_right) => "a socket has another address than was said",
-            _ => return Ok(self),
+            _ => return Ok(self.sockets),
         };
-        self.sockets.into_iter().for_each(close);
         Err(wrong.into())
     }
-
-    /// Puts the sockets that are wanted into Pingora's table, and closes the others.
-    pub(crate) fn put_into(self, table: &ListenFds, listeners: &[Listener]) {
-        let names = self.names.split_ascii_whitespace();
-        for (address, socket) in names.filter_map(|name| name.parse().ok()).zip(self.sockets) {
-            if listeners.iter().any(|listener| listener.address == address) {
-                table.lock().add(address.to_string(), socket);
-            } else {
-                close(socket);
-            }
-        }
-    }
-}
-
-fn close(socket: RawFd) {
-    // It was ours alone: an error says that it is closed.
-    let _ = nix::unistd::close(socket);
-}
-
-fn local_address(socket: RawFd) -> Option<SocketAddr> {
-    let address = getsockname::<SockaddrStorage>(socket).ok()?;
-    let v4 = address.as_sockaddr_in().map(|v4| SocketAddrV4::from(*v4).into());
-    v4.or_else(|| {
-        let v6 = SocketAddrV6::from(*address.as_sockaddr_in6()?);
-        // The flow and the scope are not part of what was configured.
-        Some(SocketAddr::new(IpAddr::V6(*v6.ip()), v6.port()))
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn listener() -> (std::net::TcpListener, Listener) {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        (listener, Listener { address, tls: false, proxy_protocol: false })
-    }
-
-    #[test]
-    fn a_listener_is_found_by_its_address() {
-        for any in ["127.0.0.1:0", "[::1]:0"] {
-            let Ok(listener) = std::net::TcpListener::bind(any) else { continue };
-            let address = listener.local_addr().unwrap();
-            let _client = std::net::TcpStream::connect(address).unwrap();
-            assert_eq!(find(address), Some(listener.as_raw_fd()), "{address}");
-            drop(listener);
-            assert_eq!(find(address), None);
-        }
+    fn listener() -> Arc<TcpListener> {
+        Arc::new(TcpListener::bind("127.0.0.1:0").unwrap())
     }
 
     #[tokio::test]
@@ -279,27 +229,24 @@ mod tests {
         while UnixStream::connect(&at).await.is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let ((first, one), (_second, two)) = (listener(), listener());
-        send(&path, &[one, two]).await.unwrap();
+        assert!(matches!(send(&path, &[]).await, Err(Error::NoListeners)));
+        let sent = [listener(), listener()];
+        send(&path, &sent).await.unwrap();
         let received = successor.await.unwrap().unwrap();
-        assert_eq!(received.names, format!("{} {}", one.address, two.address));
-        assert_eq!(local_address(received.sockets[0]), Some(one.address));
+        let addresses = |sockets: &[TcpListener]| sockets.iter().map(local_address).collect::<Vec<_>>();
+        assert_eq!(addresses(&received), sent.map(|socket| local_address(&socket)));
         assert!(!path.exists());
-        let table: ListenFds = std::sync::Arc::new(parking_lot::Mutex::new(pingora_core::server::Fds::new()));
-        let socket = received.sockets[1];
-        received.put_into(&table, &[two]);
-        assert_eq!(table.lock().get(&two.address.to_string()), Some(&socket));
-        assert!(table.lock().get(&one.address.to_string()).is_none());
-        drop(first);
     }
 
     #[test]
     fn a_socket_with_another_address_than_was_said_is_refused() {
-        let (socket, named) = listener();
-        let fd = || std::os::fd::IntoRawFd::into_raw_fd(socket.try_clone().unwrap());
-        let received = |names: &str| Received { names: names.into(), sockets: vec![fd()] }.checked();
-        assert!(received(&named.address.to_string()).is_ok());
-        for wrong in ["", "127.0.0.1:1", "not an address", &format!("{0} {0}", named.address)] {
+        let socket = listener();
+        let address = socket.local_addr().unwrap().to_string();
+        let received = |names: &str| {
+            Received { names: names.into(), sockets: vec![socket.try_clone().unwrap()] }.checked()
+        };
+        assert!(received(&address).is_ok());
+        for wrong in ["", "127.0.0.1:1", "not an address", &format!("{address} {address}")] {
             assert!(received(wrong).is_err(), "{wrong}");
         }
     }

@@ -16,7 +16,7 @@ use rcgen::{
 };
 use zeroize::Zeroizing;
 
-use crate::cli::exit;
+use crate::exit;
 
 /// Options of `keygen`.
 #[derive(Args)]

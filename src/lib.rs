@@ -3,14 +3,13 @@
 //!
 //! `docs/architecture.md` has the map of this house. In short: [`config`] becomes [`domains`], a
 //! [`relay::Relay`] runs a [`gateway`] behind its [`edge`], which opens requests with pairs from the [`pairs`] store and
-//! buffers from the [`pool`], and answers the [`control`] routes itself. Operators see it through [`telemetry`] and the
-//! [`admin`] listener; what clients may make it spend is bounded by [`limits`] and [`rate`]; [`lifecycle`] and [`reload`] bring it up, change it, and take it down.
+//! buffers from the [`pool`], and answers the control routes itself. Operators see it through [`telemetry`] and the
+//! [`admin`] listener; what clients may make it spend is bounded by [`limits`] and [`rate`]; [`lifecycle`], [`reload`] and [`shutdown`] bring it up, change it, and take it down.
 #![forbid(unsafe_code)]
 
 pub mod admin;
 pub mod certificate;
 pub mod config;
-pub mod control;
 pub mod descriptors;
 pub mod domains;
 pub mod edge;
@@ -27,6 +26,7 @@ pub mod process;
 pub mod rate;
 pub mod relay;
 pub mod reload;
+pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
 pub mod trusted;

@@ -1,36 +1,18 @@
-//! Coming up and going down: readiness, signals, drain, and the hand-over to a successor.
-//!
-//! SIGTERM: readiness fails, listeners close, requests in flight may finish, and the process ends as soon as there are
-//! none. SIGINT: at once. SIGQUIT: a successor that waits at `upgrade_socket` gets the listeners (see `handover`), and this
-//! process leaves as on SIGTERM; without one nothing happens. SIGHUP is `reload`'s.
+//! Where a relay is in its life: its phase, and why it cannot go on. What moves it on is in `shutdown`.
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        OnceLock,
         atomic::{AtomicU8, Ordering},
     },
     time::Duration,
 };
 
-use async_trait::async_trait;
-use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
-    time::Instant,
-};
-
-use crate::{handover, relay::Shared, telemetry};
+use tokio::sync::watch;
 
 /// Connections that are open when the listeners are given up may send one more request within this time; it is answered
 /// with `connection: close`. Closing them at once would cut requests that are on their way.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
-/// How often a leaving relay looks whether it may go.
-const TICK: Duration = Duration::from_millis(10);
-/// Requests that were on their way when the listeners closed are seen within this time.
-const LAST_ARRIVALS: Duration = Duration::from_millis(100);
-/// What was answered may take this long to be written.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Where a relay is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +82,7 @@ impl Lifecycle {
     }
 
     /// Waits until the relay has to end.
-    async fn failed(&self) {
+    pub(crate) async fn failed(&self) {
         let mut changed = self.changed.subscribe();
         while self.failure.get().is_none() {
             if changed.changed().await.is_err() {
@@ -124,169 +106,6 @@ impl Lifecycle {
 impl PartialOrd for Phase {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         (*self as u8).partial_cmp(&(*other as u8))
-    }
-}
-
-/// Stops a relay that runs in this process.
-#[derive(Clone)]
-pub struct Stop(watch::Sender<bool>);
-
-impl Stop {
-    /// Lets requests in flight finish, then stops.
-    pub fn stop(&self) {
-        self.0.send_replace(true);
-    }
-}
-
-/// When a relay stops.
-pub enum Until {
-    /// On signals; the process ends with the relay.
-    Signal,
-    /// When the other end says so.
-    Stopped(watch::Receiver<bool>),
-}
-
-impl Until {
-    /// A relay that another part of this process stops.
-    pub fn stopped() -> (Stop, Self) {
-        let (sender, receiver) = watch::channel(false);
-        (Stop(sender), Self::Stopped(receiver))
-    }
-}
-
-/// Tells Pingora when to shut down.
-pub(crate) struct Shutdown {
-    until: tokio::sync::Mutex<Until>,
-    shared: Arc<Shared>,
-}
-
-impl Shutdown {
-    pub(crate) fn new(until: Until, shared: Arc<Shared>) -> Self {
-        Self { until: tokio::sync::Mutex::new(until), shared }
-    }
-}
-
-#[async_trait]
-impl ShutdownSignalWatch for Shutdown {
-    async fn recv(&self) -> ShutdownSignal {
-        match &mut *self.until.lock().await {
-            Until::Stopped(stop) => {
-                tokio::select! {
-                    // An error means that the other end is gone, which is a stop as well.
-                    _ = stop.wait_for(|stop| *stop) => {}
-                    () = self.shared.lifecycle.failed() => return ShutdownSignal::FastShutdown,
-                }
-                self.shared.lifecycle.enter(Phase::Draining);
-                drained(&self.shared, self.shared.config.load().timeouts.drain).await;
-                ShutdownSignal::FastShutdown
-            }
-            Until::Signal => match Signals::new() {
-                Ok(signals) => by_signal(&self.shared, signals).await,
-                Err(error) => {
-                    log::error!("signals cannot be handled here: {error}; stopping");
-                    ShutdownSignal::FastShutdown
-                }
-            },
-        }
-    }
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    quit: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            quit: signal(SignalKind::quit())?,
-        })
-    }
-}
-
-async fn by_signal(shared: &Arc<Shared>, mut signals: Signals) -> ShutdownSignal {
-    loop {
-        tokio::select! {
-            () = shared.lifecycle.failed() => return ShutdownSignal::FastShutdown,
-            _ = signals.interrupt.recv() => {
-                shared.lifecycle.enter(Phase::Draining);
-                log::info!("SIGINT: stopping at once");
-                return ShutdownSignal::FastShutdown;
-            }
-            _ = signals.terminate.recv() => {
-                let drain = shared.config.load().timeouts.drain;
-                log::info!("SIGTERM: {} requests in flight may finish, within {drain:?}", shared.in_flight.get());
-                leave(shared, Phase::Draining, LAST_ARRIVALS, signals);
-                return ShutdownSignal::GracefulTerminate;
-            }
-            _ = signals.quit.recv() => match hand_over(shared).await {
-                Ok(()) => {
-                    log::info!("SIGQUIT: a successor has the listeners; requests in flight may finish");
-                    leave(shared, Phase::HandingOver, LINGER + LAST_ARRIVALS, signals);
-                    return ShutdownSignal::GracefulTerminate;
-                }
-                Err(why) => log::warn!("SIGQUIT: {why}; this process keeps serving"),
-            }
-        }
-    }
-}
-
-async fn hand_over(shared: &Arc<Shared>) -> Result<(), String> {
-    let Some(socket) = shared.upgrade_socket.clone() else {
-        return Err("there is no `upgrade_socket` in the configuration".into());
-    };
-    // Both as at the start: a reload changes neither.
-    handover::send(&socket, &shared.listeners).await.map_err(|error| error.to_string())
-}
-
-/// Ends the process once nothing is in flight any more, `least` from now or later: Pingora itself would sleep out its
-/// whole grace period.
-fn leave(shared: &Arc<Shared>, phase: Phase, least: Duration, mut signals: Signals) {
-    shared.lifecycle.enter(phase);
-    notify_systemd(&[sd_notify::NotifyState::Stopping], phase == Phase::Draining);
-    let shared = shared.clone();
-    tokio::spawn(async move {
-        let drain = shared.config.load().timeouts.drain;
-        let all_done = async {
-            tokio::time::sleep(least).await;
-            drained(&shared, drain).await
-        };
-        tokio::select! {
-            left = all_done => {
-                if left > 0 {
-                    log::warn!("{left} requests were still in flight after {drain:?}: they are cut");
-                } else {
-                    written(&shared, drain.min(LAST_WORDS)).await;
-                }
-            }
-            _ = signals.interrupt.recv() => log::info!("SIGINT: stopping at once"),
-        }
-        log::info!("mte-relay has stopped");
-        telemetry::flush();
-        std::process::exit(0);
-    });
-}
-
-/// Waits until nothing is in flight, at most `limit`; how many requests are left.
-async fn drained(shared: &Shared, limit: Duration) -> usize {
-    wait(limit, || shared.in_flight.get() == 0).await;
-    shared.in_flight.get()
-}
-
-/// Waits until every connection is closed, at most `limit`: over HTTP/2 a request ends when its response is handed to the
-/// connection, which may not have written it yet.
-async fn written(shared: &Shared, limit: Duration) {
-    wait(limit, || shared.metrics.connections.get() == 0).await;
-}
-
-/// Waits until something holds, at most `limit`.
-async fn wait(limit: Duration, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + limit;
-    while !holds() && Instant::now() < deadline {
-        tokio::time::sleep(TICK).await;
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod check;
 mod cli;
+mod configured;
+mod exit;
 mod keygen;
 mod request;
 

@@ -2,12 +2,10 @@
 //! one process; nothing is global.
 
 use std::{
-    collections::HashMap,
-    net::{SocketAddr, TcpListener},
+    net::TcpListener,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -29,21 +27,22 @@ use pingora_core::{
 };
 use pingora_proxy::http_proxy;
 
-pub use crate::lifecycle::{Stop, Until};
+pub use crate::shutdown::{Stop, Until};
 use crate::{
     admin::{self, History},
     config::{Config, Listener, Source},
     descriptors,
-    edge::{Connections, Edge},
-    gateway::{Gateway, InFlightCounter},
+    edge::{self, Connections, Edge},
+    gateway::{self, Gateway, InFlightCounter},
     handover,
-    lifecycle::{self, Lifecycle, Phase, Shutdown},
+    lifecycle::{self, Lifecycle, Phase},
     limits::{GatherBudget, WorkQueue},
-    listening::{self, Listening, Supervised},
-    pairs::{MemoryStore, Owner},
+    listening::{self, CannotListen, Listening, Supervised},
+    pairs::MemoryStore,
     pool::CodecPool,
-    rate::{KeyedRate, Network, PairingRate},
-    reload::{Reloader, Reloads},
+    rate::{KeyedRate, PairingRate},
+    reload::{self, Reloader, Reloads},
+    shutdown::{self, Shutdown},
     telemetry::Metrics,
     upstream::{Upstream, health},
 };
@@ -52,37 +51,24 @@ use crate::{
 /// What is streamed is flushed part by part all the same.
 const WRITE_BUFFER: usize = 16 << 10;
 
-/// How often the relay checks whether its listeners accept connections.
-const LISTENER_TICK: Duration = Duration::from_millis(10);
-/// A connection of its own that is not accepted for so many ticks is given up for another.
-const PROBE_TICKS: u32 = 20;
-
-/// What the parts of one relay share.
+/// Everything that more than one part of a relay works with. No part sees the whole: each is handed what it needs.
 pub struct Shared {
     /// The configuration; a request keeps the one it began with.
-    pub config: ArcSwap<Config>,
+    pub config: Arc<ArcSwap<Config>>,
     /// Where it listens: what the configuration said at the start.
     pub listeners: Vec<Listener>,
-    /// Which of them accept connections.
-    pub listening: Listening,
+    /// Their sockets.
+    pub listening: Arc<Listening>,
     /// Where a successor takes them over: likewise.
     pub upgrade_socket: Option<PathBuf>,
     /// The pairs.
-    pub pairs: MemoryStore,
+    pub pairs: Arc<MemoryStore>,
     /// The codec pool.
     pub pool: Arc<CodecPool>,
-    /// Limits how fast clients pair.
-    pub pairing_rate: PairingRate,
-    /// Cores for pairing.
-    pub pairing_work: WorkQueue,
     /// Limits bodies held in memory.
     pub gathered: Arc<GatherBudget>,
     /// Limits connections.
     pub connections: Arc<Connections>,
-    /// Limits encrypted requests.
-    pub request_rate: KeyedRate<Owner>,
-    /// Limits encrypted requests that do not decode.
-    pub failure_rate: KeyedRate<Network>,
     /// Requests in flight.
     pub in_flight: InFlightCounter,
     /// What is counted.
@@ -90,9 +76,9 @@ pub struct Shared {
     /// Where the relay is in its life.
     pub lifecycle: Arc<Lifecycle>,
     /// What came of reloads.
-    pub reloads: Mutex<Reloads>,
+    pub reloads: Arc<Mutex<Reloads>>,
     /// The last minutes, for the status page.
-    pub history: History,
+    pub history: Arc<History>,
 }
 
 impl health::Upstreams for Shared {
@@ -101,12 +87,79 @@ impl health::Upstreams for Shared {
     }
 }
 
+impl Shared {
+    fn for_gateway(&self, threads: usize) -> gateway::Parts {
+        gateway::Parts {
+            config: self.config.clone(),
+            pairs: self.pairs.clone(),
+            pool: self.pool.clone(),
+            pairing_rate: PairingRate::default(),
+            pairing_work: WorkQueue::new(threads),
+            gathered: self.gathered.clone(),
+            connections: self.connections.clone(),
+            request_rate: KeyedRate::default(),
+            failure_rate: KeyedRate::default(),
+            in_flight: self.in_flight.clone(),
+            metrics: self.metrics.clone(),
+            lifecycle: self.lifecycle.clone(),
+        }
+    }
+
+    fn for_edge(&self) -> edge::Parts {
+        edge::Parts {
+            config: self.config.clone(),
+            listeners: self.listeners.clone(),
+            connections: self.connections.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    fn for_reload(&self) -> reload::Parts {
+        reload::Parts {
+            config: self.config.clone(),
+            pairs: self.pairs.clone(),
+            metrics: self.metrics.clone(),
+            reloads: self.reloads.clone(),
+        }
+    }
+
+    fn for_shutdown(&self) -> shutdown::Parts {
+        shutdown::Parts {
+            config: self.config.clone(),
+            lifecycle: self.lifecycle.clone(),
+            in_flight: self.in_flight.clone(),
+            metrics: self.metrics.clone(),
+            listening: self.listening.clone(),
+            upgrade_socket: self.upgrade_socket.clone(),
+        }
+    }
+
+    /// What operators are shown.
+    pub fn for_admin(&self) -> Arc<admin::Parts> {
+        Arc::new(admin::Parts {
+            config: self.config.clone(),
+            listeners: self.listeners.clone(),
+            listening: self.listening.clone(),
+            pool: self.pool.clone(),
+            in_flight: self.in_flight.clone(),
+            metrics: self.metrics.clone(),
+            lifecycle: self.lifecycle.clone(),
+            reloads: self.reloads.clone(),
+            history: self.history.clone(),
+        })
+    }
+}
+
 /// A relay that is built, and not running yet.
 pub struct Relay {
     shared: Arc<Shared>,
     source: Option<Source>,
-    /// Listening sockets, bound ahead.
-    bound: Mutex<HashMap<SocketAddr, TcpListener>>,
+    /// Sockets that somebody else has bound.
+    inherited: Vec<TcpListener>,
+    /// A socket for each listener, once they are bound.
+    bound: Option<Vec<TcpListener>>,
+    /// The admin listener's, likewise.
+    admin: Option<TcpListener>,
 }
 
 impl Relay {
@@ -118,25 +171,21 @@ impl Relay {
         pairs.set_tenants(&config.domains);
         metrics.set_certificates(config.domains.certificates());
         let shared = Shared {
-            listening: Listening::new(config.listeners.len()),
+            listening: Arc::default(),
             listeners: config.listeners.clone(),
             upgrade_socket: config.upgrade_socket.clone(),
-            pairs,
+            pairs: Arc::new(pairs),
             pool: Arc::new(CodecPool::new(config.pool_size, metrics.pool.clone())),
-            pairing_rate: PairingRate::default(),
-            pairing_work: WorkQueue::new(config.threads),
             gathered: Arc::default(),
             connections: Arc::default(),
-            request_rate: KeyedRate::default(),
-            failure_rate: KeyedRate::default(),
             in_flight: InFlightCounter::default(),
             metrics,
             lifecycle: Arc::default(),
-            reloads: Mutex::default(),
-            history: History::default(),
-            config: ArcSwap::from_pointee(config),
+            reloads: Arc::default(),
+            history: Arc::default(),
+            config: Arc::new(ArcSwap::from_pointee(config)),
         };
-        Self { shared: Arc::new(shared), source: None, bound: Mutex::default() }
+        Self { shared: Arc::new(shared), source: None, inherited: Vec::new(), bound: None, admin: None }
     }
 
     /// Lets the configuration be read again from where it came from.
@@ -149,42 +198,57 @@ impl Relay {
         self.shared.clone()
     }
 
-    /// Binds every listener, which Pingora would only find impossible by a panic, and keeps the sockets for [`Self::run`]; checks
-    /// that the admin listener's address is free, if one was chosen.
+    /// Gives it sockets that somebody else has bound: a listener with the same address takes one, others are closed.
+    pub fn inheriting(self, sockets: Vec<TcpListener>) -> Self {
+        Self { inherited: sockets, ..self }
+    }
+
+    /// Binds every listener, and the admin listener if its address was chosen. Clients cannot connect before
+    /// [`Self::run`], which binds by itself what is not bound.
     ///
     /// # Errors
     /// The address and why.
-    pub fn check_listeners(&self) -> Result<(), (SocketAddr, std::io::Error)> {
+    pub fn bind(mut self) -> Result<Self, CannotListen> {
+        self.bound = Some(self.sockets()?);
         let config = self.shared.config.load();
-        let mut bound = self.bound.lock();
-        for Listener { address, .. } in &config.listeners {
-            bound.insert(*address, listening::bind(*address).map_err(|error| (*address, error))?);
-        }
         if let Some(address) = config.admin.address.filter(|_| config.admin.required) {
-            TcpListener::bind(address).map_err(|error| (address, error))?;
+            self.admin = Some(TcpListener::bind(address).map_err(CannotListen::at(address))?);
         }
-        Ok(())
+        drop(config);
+        Ok(self)
+    }
+
+    /// A socket for each listener.
+    fn sockets(&mut self) -> Result<Vec<TcpListener>, CannotListen> {
+        let inherited = std::mem::take(&mut self.inherited);
+        self.bound.take().map_or_else(|| listening::open(&self.shared.listeners, inherited), Ok)
     }
 
     /// Runs until it is told to stop, or cannot go on (`Lifecycle::failure`). Blocks; makes its own worker threads.
     pub fn run(self, until: Until) {
-        self.serve(until, None);
+        let lifecycle = self.shared.lifecycle.clone();
+        if let Err(error) = self.serve(until) {
+            log::error!("{error}; the relay ends");
+            lifecycle.fail(error.to_string());
+        }
     }
 
     /// Takes the listeners over from a relay that runs already, then runs until a signal.
     ///
     /// # Errors
     /// Why nothing was taken over.
-    pub fn take_over(self, socket: &Path) -> Result<(), handover::Error> {
+    pub fn take_over(mut self, socket: &Path) -> Result<(), handover::Error> {
         let failed = |error| handover::Error::System { path: socket.to_owned(), error };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let received = runtime.block_on(handover::receive(socket))?;
         drop(runtime);
-        self.serve(Until::Signal, Some(received));
+        self.inherited.splice(0..0, received);
+        self.run(Until::Signal);
         Ok(())
     }
 
-    fn serve(self, until: Until, received: Option<handover::Received>) {
+    fn serve(mut self, until: Until) -> Result<(), CannotListen> {
+        let sockets = self.sockets()?;
         let config = self.shared.config.load_full();
         let signals = matches!(until, Until::Signal);
         find_room(&self.shared.connections, config.limits.connections);
@@ -199,23 +263,26 @@ impl Relay {
         let mut server = Server::new_with_opt_and_conf(None, conf);
         server.bootstrap();
 
-        let mut gateway = http_proxy(&server.configuration, Gateway::new(self.shared.clone()));
+        let mut gateway =
+            http_proxy(&server.configuration, Gateway::new(self.shared.for_gateway(config.threads)));
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(config.timeouts.idle);
         // The gateway refuses the method itself, and logs and counts that as it does all else.
         options.allow_connect_method_proxying = true;
         gateway.server_options = Some(options);
         gateway.h2_options = Some(http2(&config));
-        let edge = Edge::new(gateway, self.shared.clone());
+        let edge = Edge::new(gateway, self.shared.for_edge());
         let mut service = Service::new("gateway".into(), edge);
         for Listener { address, .. } in &config.listeners {
             let buffer = L4BufferSettings::default().write(WRITE_BUFFER);
             service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffer));
         }
-        let (bound, lifecycle) = (self.bound.into_inner(), self.shared.lifecycle.clone());
-        server.add_service(Supervised::new(service, config.listeners.clone(), bound, received, lifecycle));
-        let reloader = self.source.map(|source| Arc::new(Reloader::new(source, self.shared.clone())));
-        let admin = admin::Service::new(self.shared.clone(), reloader.clone());
+        let (listening, lifecycle) = (self.shared.listening.clone(), self.shared.lifecycle.clone());
+        let ready = ready(self.shared.clone(), signals);
+        let listeners = config.listeners.clone();
+        server.add_service(Supervised::new(service, listeners, sockets, listening, lifecycle, ready));
+        let reloader = self.source.map(|source| Arc::new(Reloader::new(source, self.shared.for_reload())));
+        let admin = admin::Service::new(self.shared.for_admin(), reloader.clone(), self.admin);
         let mut admin = background_service("admin", admin);
         admin.threads = Some(1);
         server.add_service(admin);
@@ -223,8 +290,9 @@ impl Relay {
         let mut upkeep = background_service("upkeep", upkeep);
         upkeep.threads = Some(1);
         server.add_service(upkeep);
-        let shutdown = Shutdown::new(until, self.shared);
+        let shutdown = Shutdown::new(until, self.shared.for_shutdown());
         server.run(RunArgs { shutdown_signal: Box::new(shutdown) });
+        Ok(())
     }
 }
 
@@ -277,9 +345,9 @@ impl BackgroundService for Upkeep {
             tokio::join!(
                 sweep(shared),
                 health::run(&**shared),
-                admin::sample(shared.clone()),
+                admin::sample(shared.for_admin()),
                 reloads,
-                announce(shared, self.signals),
+                shared.listening.watch(&shared.lifecycle),
             )
         };
         let upkeep = async {
@@ -303,37 +371,13 @@ async fn sweep(shared: &Shared) {
     }
 }
 
-/// Says that the relay serves once all of its listeners accept connections.
-async fn announce(shared: &Shared, signals: bool) {
-    for (index, listener) in shared.listeners.iter().enumerate() {
-        while !shared.listening.is_accepting(index) {
-            // Connections wait at the socket before anything accepts them: that one was made says nothing.
-            let _probe = connect(listener.address).await;
-            for _ in 0..PROBE_TICKS {
-                tokio::time::sleep(LISTENER_TICK).await;
-                if shared.listening.is_accepting(index) {
-                    break;
-                }
-            }
-        }
+/// What is done once every listener accepts connections: it is said in the log, and to systemd.
+fn ready(shared: Arc<Shared>, signals: bool) -> impl Fn() {
+    move || {
+        shared.lifecycle.enter(Phase::Running);
+        let addresses = shared.listeners.iter().map(|listener| listener.address.to_string());
+        log::info!("mte-relay listens on {}", addresses.collect::<Vec<_>>().join(", "));
+        let main = sd_notify::NotifyState::MainPid(std::process::id());
+        lifecycle::notify_systemd(&[sd_notify::NotifyState::Ready, main], signals);
     }
-    shared.lifecycle.enter(Phase::Running);
-    let addresses = shared.listeners.iter().map(|listener| listener.address.to_string());
-    log::info!("mte-relay listens on {}", addresses.collect::<Vec<_>>().join(", "));
-    let main = sd_notify::NotifyState::MainPid(std::process::id());
-    lifecycle::notify_systemd(&[sd_notify::NotifyState::Ready, main], signals);
-    std::future::pending().await
-}
-
-async fn connect(mut address: SocketAddr) -> std::io::Result<tokio::net::TcpStream> {
-    match address.ip() {
-        std::net::IpAddr::V4(ip) if ip.is_unspecified() => {
-            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into())
-        }
-        std::net::IpAddr::V6(ip) if ip.is_unspecified() => {
-            address.set_ip(std::net::Ipv6Addr::LOCALHOST.into())
-        }
-        _ => {}
-    }
-    tokio::net::TcpStream::connect(address).await
 }

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use arc_swap::ArcSwap;
 use futures_util::{FutureExt, StreamExt};
 use inotify::{EventStream, Inotify, WatchDescriptor, WatchMask};
 use parking_lot::Mutex;
@@ -18,8 +19,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     config::{Config, Files, Problems, Source},
     lifecycle::notify_systemd,
-    relay::Shared,
-    telemetry,
+    pairs::MemoryStore,
+    telemetry::{self, Metrics},
 };
 
 /// Changes that come within this time of each other are one: editors and kubelets write in several steps.
@@ -38,19 +39,31 @@ pub struct Reloads {
     pub failed: u64,
 }
 
+/// What a reload changes.
+pub struct Parts {
+    /// The configuration in use.
+    pub config: Arc<ArcSwap<Config>>,
+    /// The pairs: their limits, and those of tenants that go.
+    pub pairs: Arc<MemoryStore>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What came of reloads.
+    pub reloads: Arc<Mutex<Reloads>>,
+}
+
 /// Reloads one relay.
 pub struct Reloader {
     source: Source,
-    shared: Arc<Shared>,
+    parts: Parts,
     /// One reload at a time; the files of the last.
     files: Mutex<Files>,
 }
 
 impl Reloader {
     /// A relay whose configuration came from `source`.
-    pub fn new(source: Source, shared: Arc<Shared>) -> Self {
-        let files = shared.config.load().files.clone();
-        Self { source, shared, files: Mutex::new(files) }
+    pub fn new(source: Source, parts: Parts) -> Self {
+        let files = parts.config.load().files.clone();
+        Self { source, parts, files: Mutex::new(files) }
     }
 
     /// Reads the configuration again and uses it, if nothing is wrong with it. Blocks on files.
@@ -59,25 +72,25 @@ impl Reloader {
     /// Everything that is wrong; the relay goes on as it was.
     pub fn reload(&self) -> Result<(), Problems> {
         let mut files = self.files.lock();
-        let carried = self.shared.config.load().carried.clone();
+        let carried = self.parts.config.load().carried.clone();
         let loaded = self.source.load(&carried);
         *files =
             loaded.as_ref().map_or_else(|problems| problems.files.clone(), |config| config.files.clone());
-        let outcome = loaded.map(|config| adopt(&self.shared, config));
+        let outcome = loaded.map(|config| adopt(&self.parts, config));
         if outcome.is_err() {
             // What the broken one brought along is not needed.
-            carried.retain(&self.shared.config.load().domains);
+            carried.retain(&self.parts.config.load().domains);
         }
         self.note(&outcome);
         outcome
     }
 
     fn note(&self, outcome: &Result<(), Problems>) {
-        let metrics = &self.shared.metrics;
+        let metrics = &self.parts.metrics;
         let result = if outcome.is_ok() { "ok" } else { "failed" };
         metrics.reloads.with_label_values(&[result]).inc();
         metrics.last_reload_successful.set(outcome.is_ok().into());
-        let mut reloads = self.shared.reloads.lock();
+        let mut reloads = self.parts.reloads.lock();
         let now = SystemTime::now();
         match outcome {
             Ok(()) => {
@@ -103,7 +116,7 @@ impl Reloader {
         loop {
             // A reload that was asked for elsewhere may be reading files: nothing else here waits for that.
             if let Some(files) = self.files.try_lock() {
-                watch.follow(&files, self.shared.config.load().watch);
+                watch.follow(&files, self.parts.config.load().watch);
             }
             let asked = tokio::select! {
                 Some(()) = async { hangup.as_mut()?.recv().await } => {
@@ -119,7 +132,7 @@ impl Reloader {
             };
             let this = self.clone();
             let _ = tokio::task::spawn_blocking(move || {
-                if asked || (this.shared.config.load().watch && this.files.lock().changed()) {
+                if asked || (this.parts.config.load().watch && this.files.lock().changed()) {
                     let reloading = [sd_notify::NotifyState::Reloading];
                     let monotonic = sd_notify::NotifyState::monotonic_usec_now();
                     notify_systemd(&reloading.into_iter().chain(monotonic).collect::<Vec<_>>(), signals);
@@ -134,8 +147,8 @@ impl Reloader {
 }
 
 /// Puts a checked configuration to use.
-fn adopt(shared: &Shared, config: Config) {
-    let old = shared.config.load_full();
+fn adopt(parts: &Parts, config: Config) {
+    let old = parts.config.load_full();
     let restart = config.needs_restart(&old);
     if !restart.is_empty() {
         log::warn!("changed, but used only after a restart: {}", restart.join(", "));
@@ -144,20 +157,20 @@ fn adopt(shared: &Shared, config: Config) {
     if config.log.level != old.log.level {
         telemetry::set_level(config.log.level);
     }
-    shared.pairs.set_limits(config.pairs);
-    shared.pairs.set_tenants(&config.domains);
+    parts.pairs.set_limits(config.pairs);
+    parts.pairs.set_tenants(&config.domains);
     let stays: HashSet<_> = config.domains.tenants().map(|tenant| tenant.id).collect();
     let config = Arc::new(config);
-    shared.config.store(config.clone());
+    parts.config.store(config.clone());
     // Now no new check of theirs begins.
     for tenant in config.domains.tenants().filter(|tenant| tenant.upstream.health.is_none()) {
         tenant.upstream.peers.iter().for_each(|peer| peer.state.forget_checks());
     }
     config.carried.retain(&config.domains);
-    shared.metrics.set_certificates(config.domains.certificates());
+    parts.metrics.set_certificates(config.domains.certificates());
     for gone in old.domains.tenants().filter(|tenant| !stays.contains(&tenant.id)) {
         log::info!(tenant = &*gone.name; "tenant removed; its pairs go with it");
-        shared.pairs.remove_tenant(gone.id);
+        parts.pairs.remove_tenant(gone.id);
     }
 }
 

@@ -11,11 +11,10 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::readiness;
+use super::{Parts, readiness};
 use crate::{
     certificate::Standing,
     domains::Tenant,
-    relay::Shared,
     reload::seconds,
     telemetry::{Buckets, CODEC, Totals},
     upstream::{Endpoint, Health},
@@ -136,7 +135,7 @@ fn add(sum: &mut Totals, other: &Totals) {
 }
 
 /// Samples until dropped.
-pub async fn sample(shared: Arc<Shared>) {
+pub async fn sample(parts: Arc<Parts>) {
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut last = Instant::now();
@@ -144,20 +143,20 @@ pub async fn sample(shared: Arc<Shared>) {
         ticks.tick().await;
         let elapsed = last.elapsed().as_secs_f64().max(0.001);
         last = Instant::now();
-        take(&shared, elapsed);
+        take(&parts, elapsed);
     }
 }
 
-fn take(shared: &Shared, elapsed: f64) {
-    let config = shared.config.load();
+fn take(parts: &Parts, elapsed: f64) {
+    let config = parts.config.load();
     // Idle tenants have no rings: there may be thousands.
     let busy = config.domains.tenants().filter(|tenant| !tenant.metrics.is_idle());
     let readings: HashMap<Arc<str>, Totals> =
         busy.map(|tenant| (tenant.name.clone(), tenant.metrics.totals())).collect();
-    let untenanted = shared.metrics.untenanted().totals();
+    let untenanted = parts.metrics.untenanted().totals();
     let process = process();
 
-    let mut inner = shared.history.inner.lock();
+    let mut inner = parts.history.inner.lock();
     let inner = &mut *inner;
     let length = inner.at.len();
     if length == KEPT {
@@ -189,8 +188,8 @@ fn take(shared: &Shared, elapsed: f64) {
     inner.cpu = process.as_ref().map(|(cpu, _)| (*cpu, Instant::now()));
     push(&mut inner.process.cpu, cpu);
     push(&mut inner.process.memory_bytes, process.map(|(_, memory)| memory));
-    push(&mut inner.process.in_flight, Some(shared.in_flight.get() as f64));
-    push(&mut inner.process.connections, Some(shared.metrics.connections.get() as f64));
+    push(&mut inner.process.in_flight, Some(parts.in_flight.get() as f64));
+    push(&mut inner.process.connections, Some(parts.metrics.connections.get() as f64));
 }
 
 /// CPU seconds and resident bytes of this process.
@@ -301,10 +300,10 @@ fn is_out(health: Health) -> bool {
 }
 
 /// What the page draws, as JSON.
-pub(super) fn status_json(shared: &Shared) -> Vec<u8> {
-    let readiness = readiness(shared);
-    let config = shared.config.load();
-    let history = &shared.history;
+pub(super) fn status_json(parts: &Parts) -> Vec<u8> {
+    let readiness = readiness(parts);
+    let config = parts.config.load();
+    let history = &parts.history;
     let inner = history.inner.lock();
     // Those with an upstream that is out, or a certificate to renew, come first: they must not be missing. Then the busiest.
     let now = SystemTime::now();

@@ -50,8 +50,7 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl Listener {
-    fn tcp(address: SocketAddr) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind(address)?;
+    fn tcp(listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         TcpListener::from_std(listener).map(Self::Tcp)
     }
@@ -70,7 +69,11 @@ impl Listener {
 
 pub(super) async fn over_tcp(address: SocketAddr, required: bool, admin: &Arc<Admin>) {
     let hint = if required { "trying on" } else { "trying on; admin.address chooses another" };
-    let listener = persistently(address, hint).await;
+    let bound = admin.bound.lock().take();
+    let listener = match bound.map(Listener::tcp) {
+        Some(Ok(listener)) => listener,
+        _ => persistently(address, hint).await,
+    };
     log::info!("the admin listener listens on {address}");
     serve(listener, admin).await;
 }
@@ -82,14 +85,14 @@ pub(super) async fn over_socket(path: &Path, admin: &Arc<Admin>) {
             // A predecessor may still be there.
             Err(private_socket::Error::InUse(_)) => sleep(RETRY).await,
             Err(error) => {
-                return admin.shared.lifecycle.fail(format!("the admin socket cannot be made: {error}"));
+                return admin.parts.lifecycle.fail(format!("the admin socket cannot be made: {error}"));
             }
         }
     };
     let listener = match UnixListener::from_std(listener) {
         Ok(listener) => Listener::Socket(listener),
         Err(error) => {
-            return admin.shared.lifecycle.fail(format!("the admin socket cannot be made: {error}"));
+            return admin.parts.lifecycle.fail(format!("the admin socket cannot be made: {error}"));
         }
     };
     log::info!("the admin socket is {}", path.display());
@@ -100,7 +103,7 @@ pub(super) async fn over_socket(path: &Path, admin: &Arc<Admin>) {
 async fn persistently(address: SocketAddr, hint: &str) -> Listener {
     let mut said = false;
     loop {
-        match Listener::tcp(address) {
+        match std::net::TcpListener::bind(address).and_then(Listener::tcp) {
             Ok(listener) => return listener,
             Err(error) if !said => {
                 log::warn!("the admin listener cannot listen on {address}: {error}; {hint}");

@@ -29,8 +29,12 @@ mod ready;
 mod refusal;
 mod routes;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, TcpListener},
+    sync::Arc,
+};
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora_core::{server::ShutdownWatch, services::background::BackgroundService};
@@ -42,10 +46,14 @@ pub use self::{
     ready::{Readiness, readiness},
 };
 use crate::{
+    config::{Config, Listener},
     descriptors::Reserve,
+    gateway::InFlightCounter,
     lifecycle::{Lifecycle, Phase},
-    relay::Shared,
-    reload::Reloader,
+    listening::Listening,
+    pool::CodecPool,
+    reload::{Reloader, Reloads},
+    telemetry::Metrics,
 };
 
 /// Descriptors that are kept back for the operators' connections, and for what they ask for.
@@ -67,10 +75,34 @@ enum Transport {
     Socket,
 }
 
+/// What operators are shown.
+pub struct Parts {
+    /// The configuration in use.
+    pub config: Arc<ArcSwap<Config>>,
+    /// Where the relay listens.
+    pub listeners: Vec<Listener>,
+    /// Whether it accepts connections there.
+    pub listening: Arc<Listening>,
+    /// The codec pool.
+    pub pool: Arc<CodecPool>,
+    /// Requests in flight.
+    pub in_flight: InFlightCounter,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where the relay is in its life.
+    pub lifecycle: Arc<Lifecycle>,
+    /// What came of reloads.
+    pub reloads: Arc<Mutex<Reloads>>,
+    /// The last minutes.
+    pub history: Arc<History>,
+}
+
 /// What the admin listener works with.
 struct Admin {
-    shared: Arc<Shared>,
+    parts: Arc<Parts>,
     reloader: Option<Arc<Reloader>>,
+    /// Its socket, if it was bound before the start.
+    bound: Mutex<Option<TcpListener>>,
     guesses: Mutex<Guesses>,
     reserve: Reserve,
     large_answers: Semaphore,
@@ -80,14 +112,15 @@ struct Admin {
 pub struct Service(Arc<Admin>);
 
 impl Service {
-    /// The admin listener of a relay.
-    pub fn new(shared: Arc<Shared>, reloader: Option<Arc<Reloader>>) -> Self {
-        let settings = &shared.config.load().admin;
+    /// The admin listener of a relay; without a socket that is `bound`, it binds its address when that is free.
+    pub fn new(parts: Arc<Parts>, reloader: Option<Arc<Reloader>>, bound: Option<TcpListener>) -> Self {
+        let settings = &parts.config.load().admin;
         let listens = settings.address.is_some() || settings.socket.is_some();
         Self(Arc::new(Admin {
             reserve: Reserve::new(if listens { RESERVE } else { 0 }),
-            shared: shared.clone(),
+            parts: parts.clone(),
             reloader,
+            bound: Mutex::new(bound),
             guesses: Mutex::default(),
             large_answers: Semaphore::new(LARGE_ANSWERS),
         }))
@@ -100,7 +133,7 @@ impl BackgroundService for Service {
     /// says that it is draining.
     async fn start(&self, _: ShutdownWatch) {
         let admin = &self.0;
-        let settings = admin.shared.config.load().admin.clone();
+        let settings = admin.parts.config.load().admin.clone();
         let tcp = async {
             if let Some(address) = settings.address {
                 listen::over_tcp(address, settings.required, admin).await;
@@ -113,7 +146,7 @@ impl BackgroundService for Service {
         };
         tokio::select! {
             _ = async { tokio::join!(tcp, socket) } => {}
-            () = handed_over(&admin.shared.lifecycle) => {}
+            () = handed_over(&admin.parts.lifecycle) => {}
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Whether requests may be sent to this relay, and if not, why.
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 
+use super::Parts;
 use crate::{
     lifecycle::Phase,
-    relay::Shared,
     reload::{Reloads, seconds},
 };
 
@@ -49,39 +51,42 @@ impl LastReload {
     }
 }
 
-/// The listeners that nothing accepts connections from yet.
-fn not_accepting(shared: &Shared) -> Vec<String> {
-    let listeners = shared.listeners.iter().enumerate();
-    let missing: Vec<_> = listeners
-        .filter(|(index, _)| !shared.listening.is_accepting(*index))
-        .map(|(_, listener)| format!("starting: {} accepts no connections yet", listener.address))
-        .collect();
-    if missing.is_empty() { vec!["starting".to_owned()] } else { missing }
+/// The listeners that accept no connections.
+fn not_accepting(parts: &Parts) -> impl Iterator<Item = SocketAddr> {
+    let listeners = parts.listeners.iter().enumerate();
+    listeners.filter(|(index, _)| !parts.listening.is_accepting(*index)).map(|(_, listener)| listener.address)
 }
 
 /// How the relay stands now.
-pub fn readiness(shared: &Shared) -> Readiness {
+pub fn readiness(parts: &Parts) -> Readiness {
     let mut why = Vec::new();
-    match shared.lifecycle.phase() {
-        Phase::Starting => why.extend(not_accepting(shared)),
-        Phase::Running => {}
+    match parts.lifecycle.phase() {
+        Phase::Starting => {
+            why.push("starting".to_owned());
+            why.extend(
+                not_accepting(parts).map(|address| format!("starting: {address} accepts no connections yet")),
+            );
+        }
+        Phase::Running => {
+            why.extend(not_accepting(parts).map(|address| format!("{address} accepts no connections")));
+        }
         Phase::Draining => why.push("draining: on its way down".to_owned()),
         Phase::HandingOver => why.push("draining: a successor has taken over".to_owned()),
     }
-    if let Some(failure) = shared.lifecycle.failure() {
+    if let Some(failure) = parts.lifecycle.failure() {
         why.push(failure.to_owned());
     }
-    for tenant in shared.config.load().domains.tenants() {
+    for tenant in parts.config.load().domains.tenants() {
         if tenant.upstream.ready && !tenant.upstream.is_available() {
             why.push(format!("tenant {}: no healthy upstream", tenant.name));
         }
     }
     why.sort();
-    let reload = LastReload::of(&shared.reloads.lock());
+    let reload = LastReload::of(&parts.reloads.lock());
     Readiness {
         ready: why.is_empty(),
         not_ready_because: why,
-        draining: shared.lifecycle.is_leaving(),
+        draining: parts.lifecycle.is_leaving(),
         reload,
     }
 }

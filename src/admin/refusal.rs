@@ -82,7 +82,7 @@ impl Refusal {
 /// Whether a request over this transport is answered.
 pub(super) fn check<B>(request: &Request<B>, transport: Transport, admin: &Admin) -> Result<(), Refusal> {
     let Transport::Tcp { client, local } = transport else { return Ok(()) };
-    let config = admin.shared.config.load();
+    let config = admin.parts.config.load();
     check_host(request, local, &config.admin.hosts)?;
     if super::routes::only_reads(request.method()) {
         return Ok(());

@@ -7,8 +7,8 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 
-use super::{Admin, Transport, readiness, refusal, refusal::Refusal};
-use crate::{config, relay::Shared, telemetry, upstream::Health};
+use super::{Admin, Parts, Transport, readiness, refusal, refusal::Refusal};
+use crate::{config, telemetry, upstream::Health};
 
 /// The status page: one file, nothing from elsewhere.
 const PAGE: &str = include_str!("status.html");
@@ -63,15 +63,15 @@ pub(super) async fn answer(
     admin: &Arc<Admin>,
 ) -> Result<Answer, Infallible> {
     if let Err(refusal) = refusal::check(&request, transport, admin) {
-        return Ok(refused(&refusal, &admin.shared));
+        return Ok(refused(&refusal, &admin.parts));
     }
-    let shared = &admin.shared;
+    let parts = &admin.parts;
     Ok(match (request.uri().path(), only_reads(request.method())) {
         ("/", true) => ok(HTML, PAGE),
         ("/status.json", true) => large(admin, JSON, super::history::status_json).await,
         ("/metrics", true) => large(admin, METRICS, metrics).await,
         ("/livez", true) => ok(TEXT, "ok\n"),
-        ("/readyz", true) => ready(shared),
+        ("/readyz", true) => ready(parts),
         ("/config", true) => large(admin, YAML, effective).await,
         ("/log-level", true) => ok(TEXT, format!("{}\n", level_name(log::max_level()))),
         ("/log-level", false) if request.method() == Method::PUT => set_level(request).await,
@@ -84,8 +84,8 @@ pub(super) async fn answer(
     })
 }
 
-fn refused(refusal: &Refusal, shared: &Shared) -> Answer {
-    shared.metrics.admin_refused.with_label_values(&[refusal.cause()]).inc();
+fn refused(refusal: &Refusal, parts: &Parts) -> Answer {
+    parts.metrics.admin_refused.with_label_values(&[refusal.cause()]).inc();
     let mut response = problem(refusal.status(), &refusal.text());
     let headers = response.headers_mut();
     if refusal.status() == StatusCode::UNAUTHORIZED {
@@ -104,14 +104,14 @@ const FILES: usize = 4;
 async fn large<T: Into<Bytes> + 'static>(
     admin: &Arc<Admin>,
     kind: &'static str,
-    make: fn(&Shared) -> T,
+    make: fn(&Parts) -> T,
 ) -> Answer {
     // It is never closed.
     let _place = admin.large_answers.acquire().await;
     let admin = admin.clone();
     let made = tokio::task::spawn_blocking(move || {
         let _files = admin.reserve.lend(FILES);
-        make(&admin.shared).into()
+        make(&admin.parts).into()
     });
     match made.await {
         Ok(body) => ok(kind, body),
@@ -119,11 +119,11 @@ async fn large<T: Into<Bytes> + 'static>(
     }
 }
 
-fn metrics(shared: &Shared) -> String {
-    let metrics = &shared.metrics;
-    metrics.in_flight.set(shared.in_flight.get() as i64);
-    metrics.pool.ready.set(shared.pool.ready() as i64);
-    let config = shared.config.load();
+fn metrics(parts: &Parts) -> String {
+    let metrics = &parts.metrics;
+    metrics.in_flight.set(parts.in_flight.get() as i64);
+    metrics.pool.ready.set(parts.pool.ready() as i64);
+    let config = parts.config.load();
     let peers = config.domains.tenants().flat_map(|tenant| {
         let idle = tenant.metrics.is_idle();
         tenant.upstream.peers.iter().filter_map(move |peer| {
@@ -141,15 +141,15 @@ fn metrics(shared: &Shared) -> String {
     metrics.text_with(peers)
 }
 
-fn ready(shared: &Shared) -> Answer {
-    let readiness = readiness(shared);
+fn ready(parts: &Parts) -> Answer {
+    let readiness = readiness(parts);
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     respond(status, JSON, serde_json::to_vec(&readiness).unwrap_or_default())
 }
 
-fn effective(shared: &Shared) -> String {
+fn effective(parts: &Parts) -> String {
     // Settings that were read can be written.
-    serde_yaml::to_string(&shared.config.load().settings).unwrap_or_default()
+    serde_yaml::to_string(&parts.config.load().settings).unwrap_or_default()
 }
 
 /// As the configuration writes it.

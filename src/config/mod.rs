@@ -34,7 +34,7 @@ use self::{
     problems::{Findings, Place},
     read::{FromNode, Reader},
 };
-use crate::{domains::Domains, trusted::TrustedProxies};
+use crate::{domains::Domains, telemetry::Log, trusted::TrustedProxies};
 
 /// Where the admin listener is if nothing is said.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9_090));
@@ -100,17 +100,6 @@ pub struct Admin {
     pub socket: Option<PathBuf>,
     /// What changes anything needs this.
     pub token: Option<Secret>,
-}
-
-/// What is logged, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Log {
-    /// The level; v4.5's `panic` logs what `error` does.
-    pub level: log::LevelFilter,
-    /// One JSON object a line, or for people; `None` decides by whether stdout is a terminal.
-    pub json: Option<bool>,
-    /// Bytes of lines that wait to be written.
-    pub buffer: usize,
 }
 
 /// Limits on pairs, as in `pairs:` of the file.

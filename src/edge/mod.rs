@@ -21,6 +21,7 @@ mod watch;
 
 use std::{net::SocketAddr, sync::Arc};
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora_core::{
     apps::ServerApp,
@@ -31,7 +32,7 @@ use pingora_core::{
     server::ShutdownWatch,
 };
 use pingora_http::ResponseHeader;
-use pingora_proxy::{HttpProxy, Session};
+use pingora_proxy::Session;
 use tokio::io::AsyncReadExt;
 
 pub use self::connections::{Connections, TooManyRequests};
@@ -42,10 +43,9 @@ use self::{
 use crate::{
     config::{Config, Listener},
     domains::{Tenant, TenantId},
-    gateway::Gateway,
     lifecycle::LINGER,
     rate::Network,
-    relay::Shared,
+    telemetry::Metrics,
 };
 
 /// What is known of a connection before its first request.
@@ -106,42 +106,53 @@ impl Refused {
 }
 
 /// The application behind every listener: PROXY header and TLS where the listener wants them, then the gateway.
-pub struct Edge {
-    gateway: Arc<HttpProxy<Gateway>>,
-    shared: Arc<Shared>,
+pub struct Edge<G> {
+    gateway: Arc<G>,
+    parts: Parts,
 }
 
-impl Edge {
+/// What the front door works with.
+pub struct Parts {
+    /// The configuration in use.
+    pub config: Arc<ArcSwap<Config>>,
+    /// Where the relay listens.
+    pub listeners: Vec<Listener>,
+    /// Limits connections.
+    pub connections: Arc<Connections>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl<G> Edge<G> {
     /// A front door before this gateway.
-    pub fn new(gateway: HttpProxy<Gateway>, shared: Arc<Shared>) -> Self {
-        Self { gateway: Arc::new(gateway), shared }
+    pub fn new(gateway: G, parts: Parts) -> Self {
+        Self { gateway: Arc::new(gateway), parts }
     }
 
     /// The listener that a connection came to. One on every address of a family is known by its port.
-    fn listener(&self, local: Option<SocketAddr>) -> Option<(usize, Listener)> {
+    fn listener(&self, local: Option<SocketAddr>) -> Option<Listener> {
         let local = local?;
-        let listeners = self.shared.listeners.iter().copied().enumerate();
-        listeners.clone().find(|(_, listener)| listener.address == local).or_else(|| {
+        let mut listeners = self.parts.listeners.iter().copied();
+        listeners.clone().find(|listener| listener.address == local).or_else(|| {
             let any = |address: SocketAddr| {
                 address.port() == local.port()
                     && address.is_ipv4() == local.is_ipv4()
                     && address.ip().is_unspecified()
             };
-            listeners.clone().find(|(_, listener)| any(listener.address))
+            listeners.find(|listener| any(listener.address))
         })
     }
 
     /// Does what comes before HTTP. Boxed by the caller, so that requests do not carry it about.
     async fn admit(&self, mut tcp: TcpStream) -> Option<Stream> {
-        let config = self.shared.config.load_full();
+        let config = self.parts.config.load_full();
         let digest = tcp.get_socket_digest();
         let inet =
             |address: Option<&socket::SocketAddr>| address.and_then(|address| address.as_inet().copied());
         let local = digest.as_ref().and_then(|digest| inet(digest.local_addr()));
         let mut client = digest.as_ref().and_then(|digest| inet(digest.peer_addr()));
-        let (index, listener) = self.listener(local)?;
-        self.shared.listening.accepts(index);
-        let Some(mut slot) = self.shared.connections.open(&config.limits) else {
+        let listener = self.listener(local)?;
+        let Some(mut slot) = self.parts.connections.open(&config.limits) else {
             self.refuse(connections::ALL, client);
             return None;
         };
@@ -171,7 +182,7 @@ impl Edge {
                 let made = self.handshake(tcp, &config).await;
                 let result = if made.is_ok() { "ok" } else { "failed" };
                 if !matches!(&made, Err(why) if why == SILENT) {
-                    self.shared.metrics.handshakes.with_label_values(&[result]).inc();
+                    self.parts.metrics.handshakes.with_label_values(&[result]).inc();
                 }
                 let (stream, what) = made.map_err(Refused::new("tls"))?;
                 made_for = Some(what);
@@ -182,7 +193,7 @@ impl Edge {
             Ok::<_, Refused>(stream)
         };
         let outcome = tokio::time::timeout(limit, before_http).await;
-        let report = Report { metrics: self.shared.metrics.clone(), client };
+        let report = Report { metrics: self.parts.metrics.clone(), client };
         let stream = match outcome {
             Ok(Ok(stream)) => stream,
             Ok(Err(Refused { cause: connections::NETWORK, .. })) => {
@@ -212,8 +223,8 @@ impl Edge {
 
     /// Counts a connection that is one too many, and says so now and then.
     fn refuse(&self, cause: &'static str, client: Option<SocketAddr>) {
-        self.shared.metrics.malformed.with_label_values(&[cause]).inc();
-        let Some(more) = self.shared.connections.log_refusal() else { return };
+        self.parts.metrics.malformed.with_label_values(&[cause]).inc();
+        let Some(more) = self.parts.connections.log_refusal() else { return };
         let client = client.map(|client| client.to_string());
         let setting = if cause == connections::ALL { "connections" } else { "connections_per_network" };
         log::warn!(
@@ -269,7 +280,7 @@ fn named_digest(tcp: &TcpStream, source: SocketAddr, destination: SocketAddr) ->
 }
 
 #[async_trait]
-impl ServerApp for Edge {
+impl<G: ServerApp + Send + Sync + 'static> ServerApp for Edge<G> {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let tcp = stream.into_any().downcast::<TcpStream>().ok()?;
         let stream = Box::pin(self.admit(*tcp)).await?;
@@ -280,7 +291,7 @@ impl ServerApp for Edge {
     /// are closed then.
     async fn cleanup(&self) {
         let end = tokio::time::Instant::now() + LINGER;
-        while self.shared.metrics.connections.get() > 0 && tokio::time::Instant::now() < end {
+        while self.parts.metrics.connections.get() > 0 && tokio::time::Instant::now() < end {
             tokio::time::sleep(LINGER / 50).await;
         }
         self.gateway.cleanup().await;

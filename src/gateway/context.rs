@@ -9,13 +9,12 @@ use std::{
 use mte_codec::EncodeType;
 use mte_protocol::{ResponseHeaders, SealedHeaders, client_id::ClientId};
 
-use super::{body::RequestBody, client::Client, error::Failure, response_keys::ResponseKeys};
+use super::{Parts, body::RequestBody, client::Client, error::Failure, response_keys::ResponseKeys};
 use crate::{
     config::Config,
     domains::Tenant,
     limits::{Counted, Gathered},
     rate::Network,
-    relay::Shared,
     telemetry::{RouteLabel, TraceId},
     upstream::{Choice, Tried},
 };
@@ -158,15 +157,15 @@ impl RequestContext {
     }
 
     /// Room for a body in memory, within the relay's budget; nothing is taken yet.
-    pub fn gathered(&self, shared: &Shared) -> Gathered {
+    pub fn gathered(&self, parts: &Parts) -> Gathered {
         let tenant = self.tenant.as_ref().filter(|_| self.config.domains.are_several());
-        shared.gathered.body(self.config.limits.gathered, tenant.map(|tenant| tenant.id), self.network())
+        parts.gathered.body(self.config.limits.gathered, tenant.map(|tenant| tenant.id), self.network())
     }
 
     /// Room for the response's body, if it is held in memory: one of type MTE.
-    pub fn response_gathered(&self, shared: &Shared) -> Option<Gathered> {
+    pub fn response_gathered(&self, parts: &Parts) -> Option<Gathered> {
         let exchange = self.exchange.as_ref()?;
-        (exchange.encode_type == EncodeType::Mte).then(|| self.gathered(shared))
+        (exchange.encode_type == EncodeType::Mte).then(|| self.gathered(parts))
     }
 
     /// The peer that has the request.

@@ -7,8 +7,10 @@ mod answer;
 mod body;
 mod client;
 mod context;
+mod control;
 mod cors;
 pub mod error;
+mod finished;
 mod forward;
 mod request;
 mod response;
@@ -25,27 +27,28 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use pingora_core::{Error, ErrorSource, ErrorType, Result, protocols::Digest, upstreams::peer::HttpPeer};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
-pub use self::{
-    answer::{finish_response, send},
-    context::RequestContext,
-    request::{expect_continue, identify, single},
-    route::Route,
-};
+pub use self::context::RequestContext;
 use self::{
     client::Client,
     error::{Failure, Overload},
+    route::Route,
 };
 use crate::{
-    control,
-    limits::BodyDeadline,
-    relay::Shared,
-    telemetry::{RouteLabel, TraceId},
+    config::Config,
+    edge::Connections,
+    lifecycle::Lifecycle,
+    limits::{BodyDeadline, GatherBudget, WorkQueue},
+    pairs::{MemoryStore, Owner},
+    pool::CodecPool,
+    rate::{KeyedRate, Network, PairingRate},
+    telemetry::{Metrics, RouteLabel, TraceId},
 };
 
 /// Requests in flight.
@@ -75,15 +78,41 @@ impl Drop for InFlight {
     }
 }
 
-/// The gateway of one relay.
-pub struct Gateway {
-    shared: Arc<Shared>,
+/// What the gateway works with.
+pub struct Parts {
+    /// The configuration; a request keeps the one it began with.
+    pub config: Arc<ArcSwap<Config>>,
+    /// The pairs.
+    pub pairs: Arc<MemoryStore>,
+    /// The codec pool.
+    pub pool: Arc<CodecPool>,
+    /// Limits how fast clients pair.
+    pub pairing_rate: PairingRate,
+    /// Cores for pairing.
+    pub pairing_work: WorkQueue,
+    /// Limits bodies held in memory.
+    pub gathered: Arc<GatherBudget>,
+    /// Limits connections, and requests over HTTP/2.
+    pub connections: Arc<Connections>,
+    /// Limits encrypted requests.
+    pub request_rate: KeyedRate<Owner>,
+    /// Limits encrypted requests that do not decode.
+    pub failure_rate: KeyedRate<Network>,
+    /// Requests in flight.
+    pub in_flight: InFlightCounter,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether the relay is on its way down.
+    pub lifecycle: Arc<Lifecycle>,
 }
 
+/// The gateway of one relay.
+pub struct Gateway(Parts);
+
 impl Gateway {
-    /// A gateway over a relay's shared parts.
-    pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    /// A gateway over these parts.
+    pub fn new(parts: Parts) -> Self {
+        Self(parts)
     }
 
     /// Charges a request that does not decode to the address it came from: its client id is on the wire for all to copy,
@@ -91,7 +120,7 @@ impl Gateway {
     fn charge(&self, ctx: &RequestContext, failure: Failure) -> Failure {
         let Some(address) = ctx.from.address.filter(|_| failure.is_suspicious()) else { return failure };
         let rate = ctx.config.limits.requests_per_second;
-        match self.shared.failure_rate.check(&address.into(), 1, rate) {
+        match self.0.failure_rate.check(&address.into(), 1, rate) {
             Ok(()) => failure,
             Err(retry_after) => Failure::TooManyRequests { retry_after },
         }
@@ -103,9 +132,8 @@ impl Gateway {
         // A lock of the client network's shard for HTTP/2; over HTTP/1.1 the connection is counted already.
         let shares = session.as_downstream().is_http2();
         let network = crate::edge::connection(session).and_then(|connection| connection.network);
-        let in_flight = self.shared.in_flight.get();
-        let counted =
-            self.shared.connections.request(network.filter(|_| shares), in_flight, &ctx.config.limits);
+        let in_flight = self.0.in_flight.get();
+        let counted = self.0.connections.request(network.filter(|_| shares), in_flight, &ctx.config.limits);
         ctx.stream = counted.map_err(|_| Failure::Overloaded(Overload::Requests))?;
         strict::check(session)?;
         let request = session.as_downstream().req_header();
@@ -124,7 +152,7 @@ impl Gateway {
                 answer.insert_header(&forward::X_REQUEST_ID, ctx.request_id.as_str())?;
                 Ok(answer)
             });
-            return Box::pin(send(session, answer, Bytes::new())).await;
+            return Box::pin(answer::send(session, answer, Bytes::new())).await;
         }
         let control = Route::control(&request.method, path)?;
         if let Some(route @ (Route::Echo | Route::Errors)) = control {
@@ -151,13 +179,13 @@ impl Gateway {
             }
             Route::Encrypted => {
                 strict::settle_upgrade(session, false);
-                let opened = Box::pin(request::open(session, ctx, &tenant, &self.shared)).await;
+                let opened = Box::pin(request::open(session, ctx, &tenant, &self.0)).await;
                 let exchange = opened.map_err(|failure| self.charge(ctx, failure))?;
                 ctx.exchange = Some(Box::new(exchange));
                 Ok(false)
             }
             route => {
-                let answered = Box::pin(control::answer(session, ctx, &tenant, route, &self.shared)).await;
+                let answered = Box::pin(control::answer(session, ctx, &tenant, route, &self.0)).await;
                 if let (Route::Pair, Err(failure)) = (route, &answered) {
                     tenant.metrics.pairing_refused(failure.cause());
                 }
@@ -280,7 +308,7 @@ impl ProxyHttp for Gateway {
     type CTX = RequestContext;
 
     fn new_ctx(&self) -> Self::CTX {
-        RequestContext::new(self.shared.config.load_full(), self.shared.in_flight.enter())
+        RequestContext::new(self.0.config.load_full(), self.0.in_flight.enter())
     }
 
     fn init_downstream_modules(&self, modules: &mut pingora_core::modules::http::HttpModules) {
@@ -303,7 +331,7 @@ impl ProxyHttp for Gateway {
         if downstream.get_keepalive().is_some() {
             downstream.set_keepalive(Some(timeouts.idle.as_secs().max(1)));
         }
-        if self.shared.lifecycle.is_leaving() {
+        if self.0.lifecycle.is_leaving() {
             // Clients that know do not send their next request to a relay that is about to go.
             downstream.set_keepalive(None);
         }
@@ -394,7 +422,7 @@ impl ProxyHttp for Gateway {
         let tenant = tenant(ctx)?;
         ctx.response_ended = response::ends_with_head(&session.as_downstream().req_header().method, response);
         upstream::answered(ctx);
-        let held = ctx.response_gathered(&self.shared);
+        let held = ctx.response_gathered(&self.0);
         response::prepare(session, ctx, &tenant, response, held)?;
         upstream::head_is_ready(ctx);
         Ok(())
@@ -468,7 +496,7 @@ impl ProxyHttp for Gateway {
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Self::CTX) {
         response::settle(session, ctx);
-        crate::telemetry::finished(&self.shared, session, error, ctx);
+        finished::finished(&self.0.metrics, session, error, ctx);
         if let Some(connection) = crate::edge::connection(session) {
             connection.head.awaited();
         }

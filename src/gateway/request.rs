@@ -23,6 +23,7 @@ use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
 use super::{
+    Parts,
     body::{FirstPart, RequestBody},
     context::{Exchange, RequestContext},
     error::Failure,
@@ -32,7 +33,6 @@ use crate::{
     domains::{RequireSealedHeaders, Tenant},
     limits::BodyDeadline,
     pairs::{Commit, Owner, PairStore, Snapshot},
-    relay::Shared,
     telemetry::{Operation, TraceId},
 };
 
@@ -80,10 +80,10 @@ pub async fn open(
     session: &mut Session,
     ctx: &mut RequestContext,
     tenant: &Tenant,
-    shared: &Shared,
+    parts: &Parts,
 ) -> Result<Exchange, Failure> {
     let began = Instant::now();
-    let (store, pool) = (&shared.pairs, &shared.pool);
+    let (store, pool) = (&*parts.pairs, &parts.pool);
     let request = session.as_downstream().req_header();
     let value = single(request, X_MTE_RELAY)?.unwrap_or_default();
     let relay = RelayHeader::parse(value)?;
@@ -159,7 +159,7 @@ pub async fn open(
             }
             EncodeType::Mte => {
                 let limit = ctx.config.limits.max_mte_body;
-                let mut held = ctx.gathered(shared);
+                let mut held = ctx.gathered(parts);
                 let opened =
                     Box::pin(first_part.open_gathered(session, &snapshot, expected, limit, &mut held))
                         .await?;
@@ -182,7 +182,7 @@ pub async fn open(
     let keys = keys.map_err(|error| Failure::Internal(format!("the response's keys: {error}")))?;
     tenant.metrics.codec(Operation::Open, u64::from(opening.index));
     // Only now is it known that the client itself has sent this: nobody else can use up its allowance.
-    let allowed = shared.request_rate.check(&owner, 1, ctx.config.limits.requests_per_second);
+    let allowed = parts.request_rate.check(&owner, 1, ctx.config.limits.requests_per_second);
     allowed.map_err(|retry_after| Failure::TooManyRequests { retry_after })?;
     ctx.timing.client_wait = first_part.waited();
     ctx.timing.decode = began.elapsed().saturating_sub(first_part.waited());

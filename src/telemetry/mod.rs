@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `line` | how a log line looks: one JSON object, or for people |
 //! | `output` | where lines go: a bounded queue and the thread that writes it |
-//! | `access` | the one line a request |
+//! | `access` | the one line a request; what it says is handed in |
 //! | `ids` | request ids, and the trace that a request belongs to |
 //! | `metrics` | what is counted |
 
@@ -18,7 +18,7 @@ use std::{cell::RefCell, io::IsTerminal};
 
 use self::line::Format;
 pub use self::{
-    access::finished,
+    access::{Access, Encrypted, access, access_is_logged},
     ids::{TraceId, request_id, trusted_request_id},
     metrics::{
         Buckets, Finished, Metrics, NO_TENANT, Operation, Peer, PoolMetrics, RouteLabel, TenantMetrics,
@@ -26,13 +26,22 @@ pub use self::{
     },
     output::flush,
 };
-use crate::config;
-
 /// The codec's name and version.
 pub const CODEC: &str = "mte-open/1";
 
+/// How the process logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// The level; v4.5's `panic` logs what `error` does.
+    pub level: log::LevelFilter,
+    /// One JSON object a line, or for people; `None` decides by whether stdout is a terminal.
+    pub json: Option<bool>,
+    /// Bytes of lines that wait to be written.
+    pub buffer: usize,
+}
+
 /// Starts logging to stdout.
-pub fn init(log: &config::Log) {
+pub fn init(log: &Log) {
     let terminal = std::io::stdout().is_terminal();
     let format = if log.json.unwrap_or(!terminal) {
         Format::Json

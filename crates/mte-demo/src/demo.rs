@@ -60,8 +60,7 @@ impl Demo {
         let config =
             Config::parse(&text, "the demo", Path::new(""), &environment, &Arc::new(Carried::default()))
                 .map_err(|problems| Trouble::from(problems.to_string()))?;
-        let value = Relay::new(config);
-        value.check_listeners().map_err(|(address, error)| format!("cannot listen on {address}: {error}"))?;
+        let value = Relay::new(config).bind().map_err(|error| error.to_string())?;
         let (stop, until) = Until::stopped();
         let thread = std::thread::Builder::new().name("relay".into()).spawn(move || value.run(until))?;
         let demo = Self { shop, bank, tap, relay, page, stop, thread };

@@ -15,13 +15,14 @@ use std::{
 
 use self::tenant::At;
 use super::{
-    Carried, Config, Limits, Log, Pairs, Timeouts, parse_kem,
+    Carried, Config, Limits, Pairs, Timeouts, parse_kem,
     problems::Findings,
     settings::{LogSettings, Settings},
 };
 use crate::{
     domains::{Domains, HostPattern},
     rate,
+    telemetry::Log,
 };
 
 /// Methods that a browser may call by default (docs/protocol.md, section 6).

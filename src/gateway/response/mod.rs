@@ -103,7 +103,7 @@ pub fn prepare(
         );
         response.set_status(StatusCode::BAD_GATEWAY)?;
     }
-    super::finish_response(session, ctx, response)?;
+    super::answer::finish_response(session, ctx, response)?;
     if response.status == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(());
     }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    os::fd::OwnedFd,
     path::Path,
     process::{Child, Command, Output, Stdio},
     sync::Arc,
@@ -45,14 +46,14 @@ impl Process {
 
     /// The same with another binary, without an environment.
     pub fn start_binary(binary: &Path, arguments: &[&str], port: u16) -> Self {
-        Self::of(command(binary, arguments, &[])).listening(port)
+        Self::of(&mut command(binary, arguments, &[])).listening(port)
     }
 
     /// Starts it with a stdout that is somebody else's to read, and waits until it listens on `port`.
     pub fn start_writing_to(stdout: impl Into<Stdio>, arguments: &[&str], port: u16) -> Self {
         let mut command = command(BINARY.as_ref(), arguments, &[]);
         command.stdout(stdout);
-        Self::of(command).listening(port)
+        Self::of(&mut command).listening(port)
     }
 
     /// Starts it after a shell's line, as in `ulimit -n 100`, and waits until it listens on `port`.
@@ -60,7 +61,26 @@ impl Process {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{line}; exec \"$0\" \"$@\""), BINARY]).args(arguments).env_clear();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self::of(command).listening(port)
+        Self::of(&mut command).listening(port)
+    }
+
+    /// Starts it as systemd starts a service with sockets: they are its descriptors from 3 on, named "first" and "second". A
+    /// shell moves them there from the streams, so there are two at most.
+    pub fn activated(sockets: Vec<OwnedFd>, arguments: &[&str]) -> Self {
+        let lines = [
+            "",
+            "exec 3<&0 0</dev/null; export LISTEN_FDNAMES=first",
+            "exec 3<&0 0</dev/null 4>&2 2>/dev/null; export LISTEN_FDNAMES=first:second",
+        ];
+        let (count, line) = (sockets.len(), lines[sockets.len()]);
+        let line = format!("{line}; export LISTEN_FDS={count} LISTEN_PID=$$; exec \"$0\" \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &line, BINARY]).args(arguments).env_clear();
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        let mut sockets = sockets.into_iter();
+        sockets.next().map(|first| command.stdin(first));
+        sockets.next().map(|second| command.stderr(second));
+        Self::of(command.stdout(Stdio::piped()))
     }
 
     fn listening(mut self, port: u16) -> Self {
@@ -76,10 +96,11 @@ impl Process {
 
     /// Starts it.
     pub fn spawn(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        Self::of(command(BINARY.as_ref(), arguments, environment))
+        Self::of(&mut command(BINARY.as_ref(), arguments, environment))
     }
 
-    fn of(mut command: Command) -> Self {
+    /// Starts a command that becomes it.
+    pub fn of(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
         let stdout = child.stdout.take().map(|stdout| Box::new(stdout) as Box<dyn Read + Send>);

@@ -1,5 +1,6 @@
 //! What operators do and see: reload, hand-over, the admin listener, logs and metrics, with the real binary.
 
+mod activation;
 mod admin;
 mod admin_access;
 mod blocked_log;

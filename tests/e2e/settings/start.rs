@@ -115,11 +115,11 @@ fn a_relay_in_this_process_ends_with_a_reason_when_it_cannot_listen() {
     std::thread::spawn(move || relay.run(until)).join().unwrap();
     let failure = shared.lifecycle.failure().expect("a reason");
     assert!(failure.contains(&format!("cannot listen on {}", taken.local_addr().unwrap())), "{failure}");
-    assert!(!readiness(&shared).ready);
+    assert!(!readiness(&shared.for_admin()).ready);
 }
 
 #[test]
-fn a_relay_is_ready_once_every_listener_has_accepted_a_connection() {
+fn a_relay_is_ready_once_every_listener_accepts_connections() {
     run(async {
         let (one, two) = (free_port(), free_port());
         let text = format!(
@@ -128,8 +128,8 @@ fn a_relay_is_ready_once_every_listener_has_accepted_a_connection() {
         );
         let relay = Relay::new(accepted(&text, &[]));
         let shared = relay.shared();
-        relay.check_listeners().unwrap();
-        let before = readiness(&shared);
+        let relay = relay.bind().unwrap();
+        let before = readiness(&shared.for_admin());
         assert!(!before.ready);
         for port in [one, two] {
             let reason = format!("127.0.0.1:{port} accepts no connections yet");
@@ -137,7 +137,7 @@ fn a_relay_is_ready_once_every_listener_has_accepted_a_connection() {
         }
         let (stop, until) = Until::stopped();
         let thread = std::thread::spawn(move || relay.run(until));
-        eventually("it is ready", || readiness(&shared).ready).await;
+        eventually("it is ready", || readiness(&shared.for_admin()).ready).await;
         assert!(shared.listening.is_accepting(0) && shared.listening.is_accepting(1));
         stop.stop();
         tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();

@@ -17,11 +17,15 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use serde_json::json;
 
-use crate::{
-    domains::Tenant,
-    gateway::{RequestContext, Route, error::Failure, finish_response, send, single},
-    relay::Shared,
+use super::{
+    Parts,
+    answer::{finish_response, send},
+    context::RequestContext,
+    error::Failure,
+    request::single,
+    route::Route,
 };
+use crate::domains::Tenant;
 
 /// Answers the routes that need no tenant.
 ///
@@ -53,11 +57,11 @@ pub async fn answer(
     ctx: &mut RequestContext,
     tenant: &Tenant,
     route: Route,
-    shared: &Shared,
+    parts: &Parts,
 ) -> Result<(), Failure> {
     identify(session, ctx, tenant)?;
     let body = match route {
-        Route::Pair => pair::pair(session, ctx, tenant, shared).await?,
+        Route::Pair => pair::pair(session, ctx, tenant, parts).await?,
         _ => Vec::new(),
     };
     respond(session, ctx, body).await
@@ -71,7 +75,7 @@ fn identify(session: &Session, ctx: &mut RequestContext, tenant: &Tenant) -> Res
             let client = ClientId::from_random(rand::random());
             (client, tenant.secrets.current.sign(client))
         }
-        Some(signed) => crate::gateway::identify(tenant, signed)?,
+        Some(signed) => super::request::identify(tenant, signed)?,
     };
     ctx.client = Some(identified);
     Ok(())

@@ -11,16 +11,16 @@ use mte_protocol::{
 };
 use pingora_proxy::Session;
 
+use super::super::{
+    Parts,
+    context::RequestContext,
+    error::{Failure, Overload},
+    read_body_part,
+};
 use crate::{
     domains::Tenant,
-    gateway::{
-        RequestContext,
-        error::{Failure, Overload},
-        read_body_part,
-    },
     limits::{BodyDeadline, Gathered},
     pairs::{NewPair, Owner, PairStore},
-    relay::Shared,
 };
 
 /// Pairs up to this many are made on the worker; more would hold up other requests.
@@ -35,19 +35,19 @@ pub(super) async fn pair(
     session: &mut Session,
     ctx: &RequestContext,
     tenant: &Tenant,
-    shared: &Shared,
+    parts: &Parts,
 ) -> Result<Vec<u8>, Failure> {
-    check_rate(ctx, shared, 1)?;
+    check_rate(ctx, parts, 1)?;
     let max = ctx.config.pairs.max_per_request;
     // Held until the pairs are made: what waits for a core counts as well.
-    let mut held = ctx.gathered(shared);
+    let mut held = ctx.gathered(parts);
     let body = read_body(session, ctx, max.saturating_mul(BODY_PER_PAIR), &mut held).await?;
     let requests = parse_request(&body, max).map_err(Failure::BadPairing)?;
     drop(body);
-    check_rate(ctx, shared, requests.len().saturating_sub(1))?;
+    check_rate(ctx, parts, requests.len().saturating_sub(1))?;
 
     let least = tenant.min_kem;
-    let core = shared.pairing_work.core(requests.len()).await;
+    let core = parts.pairing_work.core(requests.len()).await;
     let core = core.map_err(|_| Failure::Overloaded(Overload::KeyExchanges))?;
     let (responses, pairs) = if requests.len() <= INLINE_PAIRS {
         make_all(requests, least)
@@ -61,16 +61,16 @@ pub(super) async fn pair(
     let (client, _) =
         ctx.client.as_ref().ok_or_else(|| Failure::Internal("pairing without a client".into()))?;
     let owner = Owner { tenant: tenant.id, client: *client };
-    shared.pairs.create_all(owner, ctx.network(), pairs).await?;
+    parts.pairs.create_all(owner, ctx.network(), pairs).await?;
     Ok(write_response(&responses))
 }
 
 /// Takes pairs from the allowance of the client's address.
-fn check_rate(ctx: &RequestContext, shared: &Shared, count: usize) -> Result<(), Failure> {
+fn check_rate(ctx: &RequestContext, parts: &Parts, count: usize) -> Result<(), Failure> {
     let Some(address) = ctx.from.address else { return Ok(()) };
     let rate = ctx.config.limits.pairs_per_second;
     let count = u32::try_from(count).unwrap_or(u32::MAX);
-    let checked = shared.pairing_rate.check(address, count, rate);
+    let checked = parts.pairing_rate.check(address, count, rate);
     checked.map_err(|retry_after| Failure::TooManyPairs { retry_after })
 }
 
@@ -80,7 +80,7 @@ async fn read_body(
     limit: usize,
     held: &mut Gathered,
 ) -> Result<Vec<u8>, Failure> {
-    crate::gateway::expect_continue(session).await?;
+    super::super::request::expect_continue(session).await?;
     let mut deadline = BodyDeadline::gathered(&ctx.config.timeouts);
     let mut body = Vec::new();
     loop {

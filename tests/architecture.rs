@@ -1,0 +1,211 @@
+//! Imports run one way: the modules of `src/` and the crates of the workspace form no cycle. Read from the sources
+//! themselves: every path that begins with `crate::`, `mte_relay::` or `super::` outside of comments, and the
+//! `[dependencies]` of the manifests. Test code counts as well.
+//!
+//! `make graph` prints the graph.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Cycles that are still there: each the modules that reach each other, in alphabetical order. The list only shrinks.
+const KNOWN_CYCLES: &[&[&str]] = &[];
+
+type Graph = BTreeMap<String, BTreeSet<String>>;
+
+fn root() -> PathBuf {
+    env!("CARGO_MANIFEST_DIR").into()
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The module path of a file below `src/`: `gateway/response/mod.rs` is `gateway`, `response`.
+fn module(file: &Path) -> Vec<String> {
+    let mut parts: Vec<String> =
+        file.with_extension("").iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+    if parts.last().is_some_and(|last| last == "mod") {
+        parts.pop();
+    }
+    parts
+}
+
+/// A source without its comments.
+fn code(source: &str) -> String {
+    let lines = source.lines().map(|line| line.split_once("//").map_or(line, |(code, _)| code));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The first names of a path's rest: one, or those of a group in braces.
+fn first_names(rest: &str) -> Vec<&str> {
+    let name = |text: &str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let Some(group) = rest.strip_prefix('{') else { return vec![&rest[..name(rest)]] };
+    let (mut depth, mut names, mut expected) = (0, Vec::new(), true);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => expected = true,
+            c if expected && !c.is_whitespace() => {
+                names.push(&group[at..at + name(&group[at..])]);
+                expected = false;
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+/// What the code of a module names at the top level of the crate.
+fn named(code: &str, module: &[String]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for root in ["crate::", "mte_relay::"] {
+        for (at, _) in code.match_indices(root) {
+            let whole = !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+            if whole {
+                names.extend(first_names(&code[at + root.len()..]));
+            }
+        }
+    }
+    // Modules inside of the file are its tests, at its end.
+    let inner = code.find("\nmod tests {").unwrap_or(code.len());
+    for (at, _) in code.match_indices("super::").filter(|(at, _)| !code[..*at].ends_with("super::")) {
+        let rest = code[at..].trim_start_matches("super::");
+        let levels = (code.len() - at - rest.len()) / "super::".len();
+        if levels == module.len() + usize::from(at > inner) {
+            names.extend(first_names(rest));
+        }
+    }
+    names.into_iter().map(str::to_owned).collect()
+}
+
+fn modules() -> Graph {
+    let folder = root().join("src");
+    let mut files = Vec::new();
+    sources(&folder, &mut files);
+    let files: Vec<_> = files
+        .iter()
+        .map(|file| (module(file.strip_prefix(&folder).unwrap()), code(&fs::read_to_string(file).unwrap())))
+        .collect();
+    let mut graph: Graph = files.iter().map(|(module, _)| (module[0].clone(), BTreeSet::new())).collect();
+    let known: BTreeSet<_> = graph.keys().cloned().collect();
+    for (module, code) in &files {
+        let mut named = named(code, module);
+        named.retain(|name| *name != module[0] && known.contains(name));
+        graph.get_mut(&module[0]).unwrap().append(&mut named);
+    }
+    // They name every module, and no module names them.
+    graph.retain(|module, _| module != "lib" && module != "main");
+    graph
+}
+
+fn crates() -> Graph {
+    let mut manifests = vec![root().join("Cargo.toml"), root().join("benches/Cargo.toml")];
+    manifests.extend(
+        fs::read_dir(root().join("crates")).unwrap().map(|one| one.unwrap().path().join("Cargo.toml")),
+    );
+    let mut graph = Graph::new();
+    for manifest in manifests {
+        let (mut section, mut name, mut needs) = (String::new(), None, BTreeSet::new());
+        for line in fs::read_to_string(manifest).unwrap().lines() {
+            let key = line.split(['=', '.']).next().unwrap().trim();
+            match (section.as_str(), key) {
+                _ if line.starts_with('[') => section = line.trim_matches(['[', ']']).to_owned(),
+                ("package", "name") => name = line.split('"').nth(1).map(str::to_owned),
+                ("dependencies", key) if key.starts_with("mte-") => drop(needs.insert(key.to_owned())),
+                _ => {}
+            }
+        }
+        graph.insert(name.expect("a package has a name"), needs);
+    }
+    graph
+}
+
+/// Everything that a node reaches.
+fn reached<'a>(graph: &'a Graph, from: &'a str) -> BTreeSet<&'a str> {
+    let (mut reached, mut open) = (BTreeSet::new(), vec![from]);
+    while let Some(node) = open.pop() {
+        let next = graph.get(node).into_iter().flatten().map(String::as_str);
+        open.extend(next.filter(|next| reached.insert(*next)));
+    }
+    reached
+}
+
+/// Sets of nodes that reach each other.
+fn cycles(graph: &Graph) -> BTreeSet<Vec<&str>> {
+    let reach: BTreeMap<_, _> = graph.keys().map(|node| (node.as_str(), reached(graph, node))).collect();
+    let together = |node: &&str| {
+        let mutual = |other: &&&str| reach[node].contains(**other) && reach[**other].contains(node);
+        reach.keys().filter(mutual).copied().collect::<Vec<_>>()
+    };
+    reach.keys().map(together).filter(|cycle| !cycle.is_empty()).collect()
+}
+
+/// For people: what is imported stands below what imports it.
+fn print(title: &str, graph: &Graph) {
+    println!("{title}");
+    let mut nodes: Vec<_> = graph.keys().collect();
+    nodes.sort_by_key(|node| std::cmp::Reverse(reached(graph, node).len()));
+    for node in nodes {
+        println!("  {node:<16} -> {}", graph[node].iter().map(String::as_str).collect::<Vec<_>>().join(" "));
+    }
+    println!("  cycles: {:?}", cycles(graph));
+}
+
+#[test]
+fn the_graph_of_modules_and_crates_can_be_printed() {
+    print("Modules of src/:", &modules());
+    print("Crates:", &crates());
+}
+
+#[test]
+fn modules_import_each_other_in_one_direction_except_for_the_cycles_that_are_listed() {
+    let graph = modules();
+    let (found, known) = (cycles(&graph), KNOWN_CYCLES.iter().map(|cycle| cycle.to_vec()).collect());
+    let new: Vec<_> = found.difference(&known).collect();
+    let gone: Vec<_> = known.difference(&found).collect();
+    assert!(new.is_empty(), "new cycles: {new:?}; `make graph` shows who imports whom");
+    assert!(gone.is_empty(), "these cycles are gone, remove them from KNOWN_CYCLES: {gone:?}");
+}
+
+#[test]
+fn crates_depend_on_each_other_in_one_direction() {
+    assert_eq!(cycles(&crates()), BTreeSet::new());
+}
+
+#[test]
+fn imports_are_read_from_groups_paths_and_super() {
+    let read = |text: &str, module: &[&str]| {
+        let module: Vec<_> = module.iter().map(|part| (*part).to_owned()).collect();
+        named(&code(text), &module).into_iter().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        read("use crate::{\n    a::{self, x::Y}, // crate::no\n    b,\n    c::Z as W,\n};", &["m"]),
+        "a b c"
+    );
+    assert_eq!(read("fn f(x: crate::a::X) -> mte_relay::b::Y {}", &["m"]), "a b");
+    assert_eq!(read("other_crate::a; $crate::b", &["m"]), "b");
+    assert_eq!(read("use super::{a, b::C};", &["m"]), "a b");
+    assert_eq!(read("use super::{a, b::C};", &["m", "n"]), "");
+    assert_eq!(read("use super::super::d::E;", &["m", "n"]), "d");
+    assert_eq!(read("\nmod tests {\n    use super::*; use super::super::f;\n}", &["m"]), "f");
+}
+
+#[test]
+fn a_cycle_is_the_set_of_modules_that_reach_each_other() {
+    let graph = [("a", "b"), ("b", "c"), ("c", "a d"), ("d", ""), ("e", "a")];
+    let graph =
+        graph.map(|(node, next)| (node.to_owned(), next.split_whitespace().map(str::to_owned).collect()));
+    assert_eq!(cycles(&graph.into()), BTreeSet::from([vec!["a", "b", "c"]]));
+}
