@@ -214,7 +214,7 @@ fn every_cause_is_documented() {
         ("upstream/fault.rs", include_str!("../../src/upstream/fault.rs"), 10),
         ("edge/mod.rs", include_str!("../../src/edge/mod.rs"), 2),
         ("edge/watch.rs", include_str!("../../src/edge/watch.rs"), 4),
-        ("telemetry/access.rs", include_str!("../../src/telemetry/access.rs"), 4),
+        ("gateway/finished.rs", include_str!("../../src/gateway/finished.rs"), 4),
         ("telemetry/metrics/tenant.rs", include_str!("../../src/telemetry/metrics/tenant.rs"), 10),
         ("admin/refusal.rs", include_str!("../../src/admin/refusal.rs"), 5),
     ] {
