@@ -44,32 +44,30 @@ fn list(value: &str) -> Vec<String> {
     value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
-/// Variables that have something to say, in the order of docs/protocol.md.
-const NAMES: [&str; 23] = [
-    "UPSTREAM",
-    "DOMAIN_MAP",
-    "CLIENT_ID_SECRET",
-    "CORS_ORIGINS",
-    "CORS_METHODS",
-    "PASS_THROUGH_ROUTES",
-    "MTE_ROUTES",
-    "HEADERS",
-    "POOL_SIZE",
-    "MAX_POOL_SIZE",
-    "PORT",
-    "DEBUG",
-    "LOG_LEVEL",
+/// Variables that say which tenants there are,
+const MAPS: [&str; 2] = ["UPSTREAM", "DOMAIN_MAP"];
+/// that concern a single tenant,
+const TENANT: [&str; 6] =
+    ["CLIENT_ID_SECRET", "CORS_ORIGINS", "CORS_METHODS", "PASS_THROUGH_ROUTES", "MTE_ROUTES", "HEADERS"];
+/// that concern the process,
+const PROCESS: [&str; 5] = ["POOL_SIZE", "MAX_POOL_SIZE", "PORT", "DEBUG", "LOG_LEVEL"];
+/// that ask for what this version cannot do,
+const LATER: [&str; 6] = [
     "REDIS_URL",
     "OUTBOUND_TOKEN",
     "BILLING_STRATEGY",
     "BILLING_PROVIDER",
     "BILLING_PRODUCT",
     "BILLING_REPORT_INTERVAL",
-    "AWS_REGION",
-    "LICENSE_COMPANY",
-    "LICENSE_KEY",
-    "MTE_RELAY_CONFIG",
 ];
+/// and that this relay does not need. The order of all is that of docs/protocol.md.
+const LICENCE: [&str; 2] = ["LICENSE_COMPANY", "LICENSE_KEY"];
+
+/// Every variable that is read.
+fn names() -> impl Iterator<Item = &'static str> {
+    let process = PROCESS.into_iter().chain(LATER).chain(["AWS_REGION"]).chain(LICENCE);
+    MAPS.into_iter().chain(TENANT).chain(process).chain(["MTE_RELAY_CONFIG"])
+}
 
 /// The environment, laid over the settings.
 struct Overlay<'a> {
@@ -81,7 +79,7 @@ struct Overlay<'a> {
 /// Lays the environment over the settings.
 pub(super) fn apply(settings: &mut Settings, env: &dyn Environment, problems: &mut Findings) {
     let mut overlay = Overlay { env, settings, problems };
-    for name in NAMES.into_iter().filter(|name| env.is_not_text(name)) {
+    for name in names().filter(|name| env.is_not_text(name)) {
         overlay.problem(name, "is not UTF-8 text");
     }
     overlay.process();
@@ -160,15 +158,7 @@ impl Overlay<'_> {
 
     /// The variables of a single tenant go to the tenant `*`.
     fn single_tenant(&mut self) {
-        const NAMES: [&str; 6] = [
-            "CLIENT_ID_SECRET",
-            "CORS_ORIGINS",
-            "CORS_METHODS",
-            "PASS_THROUGH_ROUTES",
-            "MTE_ROUTES",
-            "HEADERS",
-        ];
-        let set: Vec<_> = NAMES.into_iter().filter(|name| self.env.get(name).is_some()).collect();
+        let set: Vec<_> = TENANT.into_iter().filter(|name| self.env.get(name).is_some()).collect();
         if set.is_empty() {
             return;
         }
@@ -198,21 +188,13 @@ impl Overlay<'_> {
 
     /// What is known and does nothing.
     fn ignored(&mut self) {
-        const LATER: [&str; 6] = [
-            "REDIS_URL",
-            "OUTBOUND_TOKEN",
-            "BILLING_STRATEGY",
-            "BILLING_PROVIDER",
-            "BILLING_PRODUCT",
-            "BILLING_REPORT_INTERVAL",
-        ];
         for name in LATER {
             let off = matches!(self.env.get(name).as_deref(), None | Some("eclypses_no_billing"));
             if !off {
                 self.warn(name, "is set, but this version cannot do what it asks for: it is ignored");
             }
         }
-        for name in ["LICENSE_COMPANY", "LICENSE_KEY"] {
+        for name in LICENCE {
             if self.env.get(name).is_some() {
                 self.warn(name, "is set and ignored: this relay needs no licence key");
             }
