@@ -9,7 +9,7 @@ use mte_relay::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::accepted;
-use crate::harness::{HOST, Process, Setup, Wire, eventually, free_port, output, run};
+use crate::harness::{HOST, Process, Setup, Wire, eventually, free_port, output, run, skip};
 
 fn write(folder: &tempfile::TempDir, text: &str) -> String {
     let path = folder.path().join("relay.yaml");
@@ -17,9 +17,13 @@ fn write(folder: &tempfile::TempDir, text: &str) -> String {
     path.display().to_string()
 }
 
-/// Whether this machine has IPv6 at all.
+/// Whether this machine has IPv6 at all; that it has not is listed with what was not tested.
 fn has_ipv6() -> bool {
-    TcpListener::bind("[::1]:0").is_ok()
+    let has = TcpListener::bind("[::1]:0").is_ok();
+    if !has {
+        skip("this machine has no IPv6");
+    }
+    has
 }
 
 async fn status(address: SocketAddr, host: &str) -> String {
