@@ -20,14 +20,15 @@ const OVERHEAD: u64 = 768;
 /// Lets this process have as many descriptors as it may ask for, and says so: the soft limit, mostly 1024, is there for
 /// programs that cannot deal with more.
 pub fn raise_limit() {
-    match raise() {
+    let raised = raise();
+    match raised {
         Ok((soft, hard)) if soft < hard => {
             log::info!(descriptors = hard; "the limit of file descriptors is raised from {soft} to {hard}");
         }
         Ok((_, hard)) => log::info!(descriptors = hard; "the limit of file descriptors is {hard}"),
         Err(error) => log::warn!("the limit of file descriptors cannot be raised: {error}"),
     }
-    if raise().is_ok_and(|(_, hard)| hard < FEW) {
+    if raised.is_ok_and(|(_, hard)| hard < FEW) {
         log::warn!(
             "few file descriptors: a client's connection takes one, a proxied request one more; raise LimitNOFILE or ulimit -n"
         );

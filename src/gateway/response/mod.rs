@@ -108,7 +108,7 @@ pub fn prepare(
         return Ok(());
     }
     let head = session.as_downstream().req_header().method == Method::HEAD;
-    let signed_client_id = ctx.signed_client_id().unwrap_or_default().to_owned();
+    let client_id = &ctx.client;
     let sealing = ctx.exchange.as_mut().and_then(|exchange| {
         let exchanged = Exchanged {
             encode_type: exchange.encode_type,
@@ -118,7 +118,7 @@ pub fn prepare(
                 response_headers: std::mem::take(&mut exchange.response_headers),
                 request: std::mem::take(&mut exchange.headers),
             },
-            signed_client_id,
+            signed_client_id: client_id.as_ref().map(|(_, signed)| signed.clone()).unwrap_or_default(),
             pair_id: exchange.pair_id.clone(),
             streaming: exchange.streaming.clone(),
             max_mte_body: ctx.config.limits.max_mte_body,
