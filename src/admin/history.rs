@@ -25,7 +25,7 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// Samples that are kept: ten minutes.
 const KEPT: usize = 300;
 /// Tenants that the page is told of: the busiest.
-const MOST_TENANTS: usize = 50;
+const MAX_TENANTS: usize = 50;
 
 /// A ring of samples.
 type Ring = VecDeque<Option<f32>>;
@@ -317,8 +317,8 @@ pub(super) fn status_json(parts: &Parts) -> Vec<u8> {
     tenants.sort_by(|((a_out, a), a_tenant), ((b_out, b), b_tenant)| {
         b_out.cmp(a_out).then(b.total_cmp(a)).then_with(|| a_tenant.name.cmp(&b_tenant.name))
     });
-    let left_out = tenants.len().saturating_sub(MOST_TENANTS);
-    tenants.truncate(MOST_TENANTS);
+    let left_out = tenants.len().saturating_sub(MAX_TENANTS);
+    tenants.truncate(MAX_TENANTS);
     // An idle tenant, or one that came since the last sample, has no series, and the page wants them all of one length.
     let empty = Series::starting_at(inner.at.len());
     let tenants = tenants.iter().map(|(_, tenant)| ShownTenant {
