@@ -40,13 +40,13 @@ pub(crate) fn is_unmatchable(path: &[u8]) -> bool {
     }
 }
 
-/// Whether something could hide in a path's escapes. The usual ones, those of base64 above all, hide nothing, and cost no
-/// allocation.
+/// Whether something could hide in a path's escapes, or in bytes beyond ASCII, which are escaped before they are forwarded.
+/// The usual escapes, those of base64 above all, hide nothing, and cost no allocation.
 fn needs_decoding(path: &[u8]) -> Result<bool, Flaw> {
+    let mut suspicious = !path.is_ascii();
     if !path.contains(&b'%') {
-        return Ok(false);
+        return Ok(suspicious);
     }
-    let mut suspicious = false;
     for byte in Escapes(path) {
         suspicious |= matches!(byte.ok_or(Flaw::Escape)?, b'.' | b'%' | 0..0x20 | 0x7f..);
     }
@@ -55,6 +55,9 @@ fn needs_decoding(path: &[u8]) -> Result<bool, Flaw> {
 
 fn check_levels(path: &[u8]) -> Result<(), Flaw> {
     no_dot_segment(path)?;
+    if has_overlong(path) {
+        return Err(Flaw::Overlong);
+    }
     let mut decoded = 0;
     for level in levels(path).skip(1) {
         decoded += 1;

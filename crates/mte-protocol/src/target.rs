@@ -223,6 +223,15 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_would_be_escaped_are_judged_as_their_escapes_are() {
+        for decoded in [&b"\xc0"[..], b"\xc0\xae\xc0\xae/x", b"a/\xe0\x80\xae", b"\xf0\x80%80"] {
+            assert_eq!(origin_form(decoded), Err(TargetError::Encoding), "{decoded:?}");
+        }
+        assert_eq!(origin_form(b"caf\xc3\xa9"), Ok("/caf%C3%A9".to_owned()));
+        assert_eq!(origin_form(b"caf\xe9"), Ok("/caf%E9".to_owned()));
+    }
+
+    #[test]
     fn a_clear_target_is_taken_as_it_stands_or_refused() {
         for target in ["/", "/a//b?x=\\&y=%", "/caf\u{e9}", "/a%20b", "/AQ%2F%2B%3D", "http://host/a"] {
             assert_eq!(check_clear(target.as_bytes()), Ok(()), "{target}");
@@ -243,7 +252,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_target_is_always_a_safe_path(
-            decoded in proptest::collection::vec(prop_oneof![40 => 0x21..=0x7eu8, 1 => any::<u8>()], 0..40),
+            decoded in proptest::collection::vec(prop_oneof![40 => 0x21..=0x7eu8, 1 => any::<u8>(), 1 => 0xc0..=0xffu8], 0..40),
         ) {
             if let Ok(target) = origin_form(&decoded) {
                 prop_assert!(target.starts_with('/') && !target.starts_with("//"));
