@@ -122,7 +122,7 @@ fn push_time(line: &mut Vec<u8>) {
         line.extend_from_slice(second.1.as_bytes());
     };
     SECOND.with_borrow_mut(text);
-    push_three_digits(line, now.subsec_millisecond().unsigned_abs().into());
+    push_three_digits(line, now.subsec_millisecond().unsigned_abs());
     line.push(b'Z');
 }
 
