@@ -9,6 +9,9 @@ export MTE_RELAY_SKIPS = $(SKIPS)
 BEGIN = @mkdir -p target && rm -f $(SKIPS)
 END = @if [ -s $(SKIPS) ]; then echo "Not tested on this machine:"; sort -u $(SKIPS) | sed 's/^/  /'; else echo "Every test was done."; fi
 
+# What others may build upon, and would be published.
+LIBRARIES := -p mte-codec -p mte-protocol -p mte-client
+
 # Colours are for terminals.
 JS_ENV = env $$([ -t 2 ] || echo NO_COLOR=1) MTE_RELAY_BIN=$(CURDIR)/target/debug/mte-relay MTE_DEMO_BIN=$(CURDIR)/target/debug/mte-demo CHROMIUM_BIN=$${CHROMIUM_BIN:-$$(command -v chromium)}
 
@@ -26,9 +29,12 @@ build: ## Build the relay: target/release/mte-relay
 
 test: ## Run everything: formatting, lints, unit, property, vector and end-to-end tests, the other clients
 	$(BEGIN)
-	@scripts/setup build test
+	@scripts/setup build test unused
 	cargo fmt --all --check
+	cargo machete
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	cargo package --locked $(LIBRARIES)
 	cargo build --release --bin mte-relay --locked
 	cargo test --workspace --locked
 	MTE_RELAY_BIN=$(CURDIR)/target/debug/mte-relay target/interop-venv/bin/pytest -q -rs tests/interop
@@ -48,10 +54,9 @@ test-js-only:
 	cd clients/js && $(JS_ENV) npm test && $(JS_ENV) npm run test:browser
 	cd clients/js && npm run test:pack && npm run size
 
-deps: ## Check the dependencies: licences, sources, bans, and any that nothing uses
+deps: ## Check the dependencies: licences, sources, bans (those that nothing uses are part of the tests)
 	@scripts/setup deps
 	cargo deny --locked check licenses bans sources
-	cargo machete
 
 graph: ## Print which module imports which, and which crate needs which
 	cargo test --quiet --test architecture -- --nocapture printed

@@ -65,3 +65,8 @@ pub use mte_codec::{EncodeType, KemId};
 pub use observer::Observer;
 pub use rustls::pki_types::CertificateDer;
 pub use wire::{EncodeHeaders, ResponseHeaders};
+
+/// The examples of the README are tested as those of the documentation are.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

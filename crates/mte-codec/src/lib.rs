@@ -87,3 +87,8 @@ pub const MIN_MESSAGE: usize = HEADER_LEN + FRAME_OVERHEAD;
 pub const EPOCH_MESSAGES: u64 = 32;
 /// A direction ends at this number; the pair must be renewed (section 6).
 pub const NUMBER_LIMIT: u64 = 1 << 32;
+
+/// The examples of the README are tested as those of the documentation are.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -32,3 +32,8 @@ pub use sealed_headers::{ResponseHeaders, SealedHeaders, SealedHeadersError, Sea
 pub use status::{ErrorBody, Status};
 pub use target::{TargetError, check_clear, origin_form};
 pub use text::TextError;
+
+/// The examples of the README are tested as those of the documentation are.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
