@@ -376,6 +376,7 @@ impl From<PairError> for Failure {
             PairError::NotFound | PairError::Replaced => Status::PairNotFound,
             PairError::Expired => Status::PairExpired,
             PairError::Exhausted => Status::NumbersExhausted,
+            PairError::Unavailable => Status::StateNotRead,
             PairError::Number(error) => return OpenError::Number(error).into(),
         };
         Self::relay(status, error.to_string())
