@@ -4,14 +4,10 @@
 use std::borrow::Cow;
 
 use mte_codec::{OpenError, WindowError};
-use mte_protocol::{
-    ErrorBody, PairingError, RelayHeaderError, SealedHeadersError, Status, TargetError, TextError,
-};
+use mte_protocol::{ErrorBody, PairingError, SealedHeadersError, Status, TargetError};
+use mte_session::server::{BodyError, RequestError, ResponseError};
 
-use crate::{
-    limits::BudgetFull,
-    pairs::{CreateError, PairError},
-};
+use crate::{limits::BudgetFull, pairs::CreateError};
 
 /// A failure of the relay's own. Its display is for the log; [`Failure::client_text`] is for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -340,46 +336,39 @@ impl From<OpenError> for Failure {
     }
 }
 
-impl From<TextError> for Failure {
-    fn from(error: TextError) -> Self {
-        Self::decode(error.to_string())
-    }
-}
-
-impl From<SealedHeadersError> for Failure {
-    fn from(error: SealedHeadersError) -> Self {
-        match error {
-            SealedHeadersError::TooMany(limit) => Self::TooManyHeaders { limit },
-            _ => Self::decode(error.to_string()),
-        }
-    }
-}
-
 impl From<TargetError> for Failure {
     fn from(error: TargetError) -> Self {
         Self::BadRequest(error.to_string().into())
     }
 }
 
-impl From<RelayHeaderError> for Failure {
-    fn from(error: RelayHeaderError) -> Self {
-        match error {
-            RelayHeaderError::Malformed(_) => Self::BadRequest(error.to_string().into()),
-            _ => Self::relay(Status::RelayHeaderMissing, error.to_string()),
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        match (error.relay_status(), error) {
+            (_, RequestError::Open(error)) => error.into(),
+            (Some(status), error) => Self::relay(status, error.to_string()),
+            (None, RequestError::Body(BodyError::TooLarge { limit })) => {
+                Self::TooLarge { what: "the request body of type MTE", limit: limit as u64 }
+            }
+            (None, RequestError::SealedHeaders(SealedHeadersError::TooMany(limit))) => {
+                Self::TooManyHeaders { limit }
+            }
+            (None, error @ RequestError::Keys(_)) => Self::Internal(error.to_string()),
+            (None, error) => Self::BadRequest(error.to_string().into()),
         }
     }
 }
 
-impl From<PairError> for Failure {
-    fn from(error: PairError) -> Self {
-        let status = match error {
-            PairError::NotFound | PairError::Replaced => Status::PairNotFound,
-            PairError::Expired => Status::PairExpired,
-            PairError::Exhausted => Status::NumbersExhausted,
-            PairError::Unavailable => Status::StateNotRead,
-            PairError::Number(error) => return OpenError::Number(error).into(),
-        };
-        Self::relay(status, error.to_string())
+impl From<BodyError> for Failure {
+    fn from(error: BodyError) -> Self {
+        RequestError::from(error).into()
+    }
+}
+
+/// Not one of 559 to 569: the upstream has been contacted (docs/protocol.md, section 5).
+impl From<ResponseError> for Failure {
+    fn from(error: ResponseError) -> Self {
+        Self::BadGateway(error.to_string())
     }
 }
 

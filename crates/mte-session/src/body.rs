@@ -14,10 +14,10 @@ use mte_codec::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// It does not open: cut, changed, moved or replayed. The text is for logs.
-    #[error("{}", .0.reason())]
+    #[error("{}", self.reason())]
     Open(#[from] OpenError),
     /// Its length is not the sealed one.
-    #[error("the body does not have the sealed content-length")]
+    #[error("{}", self.reason())]
     Length {
         /// What is sealed.
         expected: u64,
@@ -30,6 +30,17 @@ pub enum BodyError {
         /// The limit, in bytes of plaintext.
         limit: usize,
     },
+}
+
+impl BodyError {
+    /// Why, in words for a log.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Open(error) => error.reason(),
+            Self::Length { .. } => "the body does not have the sealed content-length",
+            Self::TooLarge { .. } => "the body of type MTE is too long",
+        }
+    }
 }
 
 /// How a body is opened.
@@ -57,7 +68,7 @@ pub struct BodyOpener {
 
 enum Stage {
     Streamed(Opener),
-    Gathered(Box<Gathered>),
+    Gathered(Gathered),
     /// The body is whole, or its buffer was taken.
     Finished,
 }
@@ -73,11 +84,11 @@ impl BodyOpener {
     pub(crate) fn new(secrets: DecoderSecrets, rules: BodyRules, buffer: BytesMut) -> Self {
         let stage = match rules.expected.encode_type {
             EncodeType::Mke => Stage::Streamed(Opener::new(secrets, rules.expected, buffer)),
-            EncodeType::Mte => Stage::Gathered(Box::new(Gathered {
+            EncodeType::Mte => Stage::Gathered(Gathered {
                 secrets,
                 message: WipingBuffer::default(),
                 end: EndFinder::default(),
-            })),
+            }),
         };
         Self { stage, rules, header: None, opened: 0, used: 0 }
     }
@@ -177,7 +188,7 @@ impl BodyOpener {
         let Stage::Gathered(gathered) = std::mem::replace(&mut self.stage, Stage::Finished) else {
             return Err(OpenError::Truncated.into());
         };
-        let Gathered { secrets, message, .. } = *gathered;
+        let Gathered { secrets, message, .. } = gathered;
         let (header, data) = open::gathered(&secrets, self.rules.expected, message)?;
         self.rules.check(&header)?;
         self.header = Some(header);

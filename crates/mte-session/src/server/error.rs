@@ -109,13 +109,25 @@ impl RequestError {
     /// The status to answer with, as long as the upstream was not contacted.
     pub fn status(&self) -> u16 {
         match self {
-            Self::Repeated(_) | Self::NotAscii(_) | Self::Target(_) => 400,
-            Self::RelayHeader(error) => error.status(),
             Self::Body(BodyError::TooLarge { .. }) => 413,
             Self::SealedHeaders(SealedHeadersError::TooMany(_)) => 431,
             Self::Keys(_) => 500,
-            Self::ClientId(_) => Status::ClientIdInvalid.code(),
-            Self::NothingSealed => Status::RelayHeaderMissing.code(),
+            _ => self.relay_status().map_or(400, Status::code),
+        }
+    }
+
+    /// The status, if it is one of the relay's own, 559 to 569.
+    pub fn relay_status(&self) -> Option<Status> {
+        match self {
+            Self::Repeated(_)
+            | Self::NotAscii(_)
+            | Self::RelayHeader(RelayHeaderError::Malformed(_))
+            | Self::Body(BodyError::TooLarge { .. })
+            | Self::SealedHeaders(SealedHeadersError::TooMany(_))
+            | Self::Target(_)
+            | Self::Keys(_) => None,
+            Self::RelayHeader(_) | Self::NothingSealed => Some(Status::RelayHeaderMissing),
+            Self::ClientId(_) => Some(Status::ClientIdInvalid),
             Self::Text(_)
             | Self::UnannouncedHeaders
             | Self::MissingHeaders
@@ -126,21 +138,14 @@ impl RequestError {
             | Self::SealedHeaders(_)
             | Self::Binding(_)
             | Self::ContentLength
-            | Self::Body(_) => Status::DecodeFailed.code(),
-            Self::Pair(error) => pair_status(*error).code(),
-            Self::NotRead => Status::StateNotRead.code(),
-            Self::NotSaved => Status::DecoderNotSaved.code(),
+            | Self::Body(_)
+            | Self::Pair(PairError::Number(_)) => Some(Status::DecodeFailed),
+            Self::Pair(PairError::NotFound | PairError::Replaced) => Some(Status::PairNotFound),
+            Self::Pair(PairError::Expired) => Some(Status::PairExpired),
+            Self::Pair(PairError::Exhausted) => Some(Status::NumbersExhausted),
+            Self::Pair(PairError::Unavailable) | Self::NotRead => Some(Status::StateNotRead),
+            Self::NotSaved => Some(Status::DecoderNotSaved),
         }
-    }
-}
-
-fn pair_status(error: PairError) -> Status {
-    match error {
-        PairError::NotFound | PairError::Replaced => Status::PairNotFound,
-        PairError::Expired => Status::PairExpired,
-        PairError::Exhausted => Status::NumbersExhausted,
-        PairError::Number(_) => Status::DecodeFailed,
-        PairError::Unavailable => Status::StateNotRead,
     }
 }
 
