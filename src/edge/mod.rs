@@ -19,10 +19,14 @@ mod proxy_protocol;
 mod request_line;
 mod watch;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use http::HeaderValue;
 use pingora_core::{
     apps::ServerApp,
     protocols::{
@@ -53,6 +57,8 @@ use crate::{
 pub struct Connection {
     /// What its TLS handshake was made for, if there was one.
     pub made_for: Option<MadeFor>,
+    /// The other end's address (what the PROXY header says, if there was one), also as a header's value.
+    pub client: Option<(IpAddr, HeaderValue)>,
     /// The client network that its requests count for; `None` for a trusted proxy, which has many clients.
     pub network: Option<Network>,
     /// Its request heads.
@@ -216,7 +222,11 @@ impl<G> Edge<G> {
         // Pingora carries what is known of a connection in the digest of a CONNECT proxy, which is not there otherwise.
         let response = ResponseHeader::build_no_case(200, None).ok()?;
         let network = counted_network(client, &config);
-        let known = Connection { made_for, network, head: head.clone() };
+        let client = client.and_then(|client| {
+            let ip = client.ip();
+            Some((ip, HeaderValue::from_str(&ip.to_string()).ok()?))
+        });
+        let known = Connection { made_for, client, network, head: head.clone() };
         let proxy_digest = ProxyDigest::new(Box::new(response), Some(Box::new(known)));
         Some(Box::new(Watched::new(stream, head, proxy_digest, socket_digest, limits, report, slot)))
     }

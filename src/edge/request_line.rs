@@ -20,20 +20,25 @@ pub(super) struct RequestLine {
 impl RequestLine {
     /// Reads on; whether there is a blank too many, or a control character, so far.
     pub(super) fn read(&mut self, part: &[u8]) -> bool {
-        for byte in part {
-            if self.ended {
-                break;
-            }
-            match byte {
-                // Empty lines before it are ignored (RFC 9112, section 2.2).
-                b'\r' | b'\n' if !self.begun => continue,
-                b'\n' => self.ended = true,
-                b'\r' => {}
-                b' ' => self.blanks += 1,
-                byte if byte.is_ascii_control() => self.stray = true,
-                _ => {}
-            }
+        if self.ended {
+            return self.stray;
+        }
+        let mut line = part;
+        if !self.begun {
+            // Empty lines before it are ignored (RFC 9112, section 2.2).
+            let Some(start) = part.iter().position(|byte| !matches!(byte, b'\r' | b'\n')) else {
+                return false;
+            };
+            line = &part[start..];
             self.begun = true;
+        }
+        if let Some(end) = memchr::memchr(b'\n', line) {
+            line = &line[..end];
+            self.ended = true;
+        }
+        for byte in line {
+            self.blanks += u32::from(*byte == b' ');
+            self.stray |= byte.is_ascii_control() && *byte != b'\r';
         }
         self.stray |= self.blanks > BLANKS;
         self.stray

@@ -32,7 +32,7 @@ pub(super) async fn fail(session: &mut Session, ctx: &mut RequestContext, failur
         "{what}: {failure}"
     );
     if sent.is_none() {
-        let body = failure.to_json(&ctx.request_id);
+        let body = failure.to_json(ctx.request_id.as_str());
         if let Err(error) = write_failure(session, ctx, &failure, body.into()).await {
             log::debug!(request_id = ctx.request_id.as_str(); "the client did not take the answer: {error}");
         }
@@ -102,7 +102,7 @@ pub(super) async fn drain(session: &mut Session) {
 /// # Errors
 /// A header that Pingora does not take; checked values do not cause one.
 pub fn finish_response(session: &Session, ctx: &RequestContext, response: &mut ResponseHeader) -> Result<()> {
-    response.insert_header(&forward::X_REQUEST_ID, ctx.request_id.as_str())?;
+    response.insert_header(&forward::X_REQUEST_ID, ctx.request_id.to_header())?;
     if let Some(tenant) = &ctx.tenant {
         cors::decorate(&tenant.cors, session.as_downstream().req_header(), response)?;
         response::decorate(tenant, response);

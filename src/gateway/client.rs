@@ -3,12 +3,12 @@
 //! The connection's other end is believed first (or what its PROXY header says, see `edge`); only if that is a trusted
 //! proxy does its `x-forwarded-for` say more, and so on along the chain, from the right.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
-use http::{HeaderMap, header::HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_proxy::Session;
 
-use crate::{telemetry, trusted::TrustedProxies};
+use crate::{telemetry::RequestId, trusted::TrustedProxies};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -23,23 +23,30 @@ pub struct Client {
     /// Whether the connection's other end is a trusted proxy.
     pub behind_trusted: bool,
     /// The chain to send upstream as `x-forwarded-for`.
-    pub forwarded_for: Option<String>,
+    pub forwarded_for: Option<HeaderValue>,
 }
 
 impl Client {
     /// The client of a request that came over this session.
     pub fn of(session: &Session, trusted: &TrustedProxies) -> Self {
         let downstream = session.as_downstream();
-        let other_end = downstream.client_addr().and_then(|address| address.as_inet()).map(|inet| inet.ip());
+        let other_end = crate::edge::connection(session).and_then(|connection| connection.client.as_ref());
         let tls = downstream.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         Self::seen(other_end, tls, &downstream.req_header().headers, trusted)
     }
 
-    fn seen(other_end: Option<IpAddr>, tls: bool, headers: &HeaderMap, trusted: &TrustedProxies) -> Self {
-        let Some(address) = other_end else { return Self { tls, ..Self::default() } };
+    /// `other_end` is the connection's, as an address and as a header's value.
+    fn seen(
+        other_end: Option<&(IpAddr, HeaderValue)>,
+        tls: bool,
+        headers: &HeaderMap,
+        trusted: &TrustedProxies,
+    ) -> Self {
+        let Some((address, text)) = other_end else { return Self { tls, ..Self::default() } };
+        let address = *address;
         if !trusted.trusts(address) {
-            let forwarded_for = Some(address.to_string());
-            return Self { address: other_end, tls, behind_trusted: false, forwarded_for };
+            let forwarded_for = Some(text.clone());
+            return Self { address: Some(address), tls, behind_trusted: false, forwarded_for };
         }
         let mut chain = String::new();
         for value in &headers.get_all(&X_FORWARDED_FOR) {
@@ -63,7 +70,16 @@ impl Client {
             _ => tls,
         };
         chain.push_str(&address.to_string());
-        Self { address: Some(client), tls, behind_trusted: true, forwarded_for: Some(chain) }
+        let forwarded_for = HeaderValue::from_str(&chain).ok();
+        Self { address: Some(client), tls, behind_trusted: true, forwarded_for }
+    }
+
+    /// Its address as text.
+    pub fn address_text(&self) -> Option<Cow<'_, str>> {
+        match &self.forwarded_for {
+            Some(alone) if !self.behind_trusted => alone.to_str().ok().map(Cow::Borrowed),
+            _ => self.address.map(|address| address.to_string().into()),
+        }
     }
 
     /// `https` or `http`, as the client saw it.
@@ -72,9 +88,9 @@ impl Client {
     }
 
     /// The request's id: a trusted proxy's, or a fresh one.
-    pub fn request_id(&self, headers: &HeaderMap) -> String {
-        let theirs = if self.behind_trusted { telemetry::trusted_request_id(headers) } else { None };
-        theirs.map_or_else(telemetry::request_id, str::to_owned)
+    pub fn request_id(&self, headers: &HeaderMap) -> RequestId {
+        let theirs = if self.behind_trusted { RequestId::of_trusted(headers) } else { None };
+        theirs.unwrap_or_else(RequestId::fresh)
     }
 }
 
@@ -94,7 +110,11 @@ mod tests {
             map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
         let trusted = trusted.iter().map(|network| network.parse().unwrap()).collect();
-        Client::seen(Some(other_end.parse().unwrap()), false, &map, &trusted)
+        Client::seen(Some(&other_end_of(other_end)), false, &map, &trusted)
+    }
+
+    fn other_end_of(address: &str) -> (IpAddr, HeaderValue) {
+        (address.parse().unwrap(), address.parse().unwrap())
     }
 
     #[test]
@@ -105,7 +125,7 @@ mod tests {
             &["10.0.0.0/8"],
         );
         assert_eq!(client.address, Some("192.0.2.1".parse().unwrap()));
-        assert_eq!((client.forwarded_for.as_deref(), client.tls), (Some("192.0.2.1"), false));
+        assert_eq!((client.forwarded_for, client.tls), (Some("192.0.2.1".parse().unwrap()), false));
     }
 
     #[test]
@@ -119,7 +139,7 @@ mod tests {
         assert_eq!(client.address, Some("203.0.113.7".parse().unwrap()));
         assert!(client.tls && client.behind_trusted);
         let chain = "1.1.1.1, 203.0.113.7, 10.0.0.9:4711, 10.0.0.1";
-        assert_eq!(client.forwarded_for.as_deref(), Some(chain));
+        assert_eq!(client.forwarded_for, Some(chain.parse().unwrap()));
     }
 
     #[test]
@@ -146,7 +166,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(X_FORWARDED_FOR.clone(), http::HeaderValue::from_bytes(b"\xff, 203.0.113.7").unwrap());
         let trusted = ["10.0.0.0/8".parse().unwrap()].into_iter().collect();
-        let client = Client::seen("10.0.0.1".parse().ok(), false, &headers, &trusted);
+        let client = Client::seen(Some(&other_end_of("10.0.0.1")), false, &headers, &trusted);
         assert_eq!(client.address, "203.0.113.7".parse().ok());
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     domains::Tenant,
     limits::{Counted, Gathered},
     rate::Network,
-    telemetry::{RouteLabel, TraceId},
+    telemetry::{RequestId, RouteLabel, TraceId},
     upstream::{Choice, Tried},
 };
 
@@ -27,7 +27,7 @@ pub struct RequestContext {
     /// When it began.
     pub started: Instant,
     /// Its id: in the log, in error answers, sent upstream and back.
-    pub request_id: String,
+    pub request_id: RequestId,
     /// The trace it belongs to, if the client says so.
     pub trace: Option<TraceId>,
     /// Who sent it.
@@ -121,7 +121,7 @@ impl RequestContext {
         Self {
             config,
             started: Instant::now(),
-            request_id: String::new(),
+            request_id: RequestId::NONE,
             trace: None,
             from: Client::default(),
             route: RouteLabel::None,

@@ -80,15 +80,18 @@ fn allow(cors: &Cors, origin: &HeaderValue, response: &mut ResponseHeader) -> Re
 pub fn decorate(cors: &Cors, request: &RequestHeader, response: &mut ResponseHeader) -> Result<()> {
     let upstream_exposed: Vec<_> =
         response.headers.get_all(header::ACCESS_CONTROL_EXPOSE_HEADERS).iter().cloned().collect();
-    for name in [
-        header::ACCESS_CONTROL_ALLOW_ORIGIN,
-        header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-        header::ACCESS_CONTROL_ALLOW_METHODS,
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-        header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        header::ACCESS_CONTROL_MAX_AGE,
-    ] {
-        response.remove_header(&name);
+    // Few upstreams have any of them.
+    if response.headers.keys().any(|name| name.as_str().starts_with("access-control-")) {
+        for name in [
+            header::ACCESS_CONTROL_ALLOW_ORIGIN,
+            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            header::ACCESS_CONTROL_MAX_AGE,
+        ] {
+            response.remove_header(&name);
+        }
     }
     if !request.headers.contains_key(header::ORIGIN) {
         return Ok(());

@@ -46,11 +46,11 @@ fn access<'a>(
 ) -> Access<'a> {
     let downstream = session.as_downstream();
     Access {
-        request_id: &ctx.request_id,
+        request_id: ctx.request_id.as_str(),
         trace_id: ctx.trace.as_ref().map(TraceId::as_str),
         tenant: ctx.tenant.as_ref().map_or(NO_TENANT, |tenant| &*tenant.name),
         client_id: ctx.client.as_ref().map(|(client, _)| client.to_string()),
-        client_address: ctx.from.address,
+        client_address: ctx.from.address_text(),
         method: downstream.req_header().method.as_str(),
         http2: downstream.is_http2(),
         encrypted: ctx.exchange.as_ref().map(|exchange| Encrypted {

@@ -212,15 +212,16 @@ fn describe_client(
     tenant: &Tenant,
     peer: &Peer,
 ) -> Result<()> {
-    let host = if tenant.preserve_host { HeaderValue::from_str(&ctx.host).ok() } else { None };
-    request.insert_header(header::HOST, host.unwrap_or_else(|| peer.host.clone()))?;
+    let came_for = HeaderValue::from_str(&ctx.host).or_err(ErrorType::InternalError, "the checked host")?;
+    let host = if tenant.preserve_host { came_for.clone() } else { peer.host.clone() };
+    request.insert_header(header::HOST, host)?;
     match &ctx.from.forwarded_for {
-        Some(chain) => request.insert_header(&X_FORWARDED_FOR, chain.as_str())?,
+        Some(chain) => request.insert_header(&X_FORWARDED_FOR, chain.clone())?,
         None => drop(request.remove_header(&X_FORWARDED_FOR)),
     }
-    request.insert_header(&X_FORWARDED_HOST, ctx.host.as_str())?;
+    request.insert_header(&X_FORWARDED_HOST, came_for)?;
     request.insert_header(&X_FORWARDED_PROTO, HeaderValue::from_static(ctx.from.scheme()))?;
-    request.insert_header(&X_REQUEST_ID, ctx.request_id.as_str())?;
+    request.insert_header(&X_REQUEST_ID, ctx.request_id.to_header())?;
     for (name, value) in &tenant.headers {
         request.insert_header(name.clone(), value.clone())?;
     }

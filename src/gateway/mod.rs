@@ -148,7 +148,7 @@ impl Gateway {
         if let Some(tenant) = tenant.as_ref().filter(|_| cors::is_preflight(request)) {
             ctx.route = RouteLabel::Control;
             let answer = cors::preflight(&tenant.cors, request).and_then(|mut answer| {
-                answer.insert_header(&forward::X_REQUEST_ID, ctx.request_id.as_str())?;
+                answer.insert_header(&forward::X_REQUEST_ID, ctx.request_id.to_header())?;
                 Ok(answer)
             });
             return Box::pin(answer::send(session, answer, Bytes::new())).await;

@@ -1,11 +1,8 @@
 //! The line of a finished request.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{borrow::Cow, net::SocketAddr, time::Duration};
 
-use super::Finished;
+use super::{Finished, LOGGER, line::Fields};
 
 /// The target of these lines.
 pub(super) const TARGET: &str = "mte_relay::access";
@@ -22,7 +19,7 @@ pub struct Access<'a> {
     /// Who sent it, if that is known.
     pub client_id: Option<String>,
     /// From where.
-    pub client_address: Option<IpAddr>,
+    pub client_address: Option<Cow<'a, str>>,
     /// Its method.
     pub method: &'a str,
     /// Whether it came over HTTP/2.
@@ -59,37 +56,42 @@ pub fn access_is_logged() -> bool {
     log::log_enabled!(target: TARGET, log::Level::Info)
 }
 
-/// Writes the line of a request.
+/// Writes the line of a request. There is one for each, so it does not take the way through `log`, whose fields may be of
+/// any kind.
 pub fn access(access: &Access<'_>, finished: &Finished) {
-    let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
+    let Some(logger) = LOGGER.get() else { return };
+    logger.add(false, |line| {
+        logger.format.write_fields(line, (log::Level::Info, TARGET), "request", |fields| {
+            write(fields, access, finished);
+        })
+    });
+}
+
+fn write(fields: &mut Fields<'_>, access: &Access<'_>, finished: &Finished) {
     let encrypted = access.encrypted.as_ref();
-    log::info!(
-        target: TARGET,
-        request_id = access.request_id,
-        trace_id = access.trace_id,
-        tenant = access.tenant,
-        client_id = access.client_id.as_deref(),
-        client_address = access.client_address.map(|address| address.to_string()).as_deref(),
-        method = access.method,
-        http = if access.http2 { "2" } else { "1.1" },
-        route = finished.route.name(),
-        encode_type = encrypted.map(|encrypted| encrypted.encode_type),
-        status = finished.status,
-        total_ms = millis(finished.total),
-        upstream_ms = finished.upstream.map(millis),
-        overhead_ms = finished.overhead.map(millis),
-        decode_ms = encrypted.map(|encrypted| millis(encrypted.decode)),
-        encode_ms = encrypted.map(|encrypted| millis(encrypted.encode)),
-        request_bytes = finished.request[0],
-        request_encoded_bytes = encrypted.map(|_| finished.request[1]),
-        response_bytes = finished.response[0],
-        response_encoded_bytes = encrypted.map(|_| finished.response[1]),
-        peer = access.peer,
-        peer_address = access.peer_address.map(|address| address.to_string()).as_deref(),
-        connection = access.reused.map(|reused| if reused { "reused" } else { "new" }),
-        attempts = Some(access.attempts).filter(|attempts| *attempts > 1),
-        cors_refused = access.cors_refused,
-        closed = access.closed;
-        "request"
-    );
+    fields.text("request_id", access.request_id);
+    fields.text("trace_id", access.trace_id);
+    fields.text("tenant", access.tenant);
+    fields.text("client_id", access.client_id.as_deref());
+    fields.text("client_address", access.client_address.as_deref());
+    fields.text("method", access.method);
+    fields.text("http", if access.http2 { "2" } else { "1.1" });
+    fields.text("route", finished.route.name());
+    fields.text("encode_type", encrypted.map(|encrypted| encrypted.encode_type));
+    fields.number("status", u64::from(finished.status));
+    fields.millis("total_ms", finished.total);
+    fields.millis("upstream_ms", finished.upstream);
+    fields.millis("overhead_ms", finished.overhead);
+    fields.millis("decode_ms", encrypted.map(|encrypted| encrypted.decode));
+    fields.millis("encode_ms", encrypted.map(|encrypted| encrypted.encode));
+    fields.number("request_bytes", finished.request[0]);
+    fields.number("request_encoded_bytes", encrypted.map(|_| finished.request[1]));
+    fields.number("response_bytes", finished.response[0]);
+    fields.number("response_encoded_bytes", encrypted.map(|_| finished.response[1]));
+    fields.text("peer", access.peer);
+    fields.text("peer_address", access.peer_address.map(|address| address.to_string()).as_deref());
+    fields.text("connection", access.reused.map(|reused| if reused { "reused" } else { "new" }));
+    fields.number("attempts", Some(access.attempts as u64).filter(|attempts| *attempts > 1));
+    fields.text("cors_refused", access.cors_refused);
+    fields.text("closed", access.closed);
 }

@@ -2,21 +2,45 @@
 
 use std::fmt;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 /// A request id that somebody else made is at most this long.
-const MOST_ID: usize = 128;
+const MAX_ID: usize = 128;
 
-/// A fresh request id: 16 hexadecimal digits.
-pub fn request_id() -> String {
-    format!("{:016x}", rand::random::<u64>())
-}
+/// A request's id, which every log line, error answer and header of the request carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(HeaderValue);
 
-/// The `x-request-id` of a trusted proxy, if it can stand in a log and a header: visible ASCII, without quotes.
-pub fn trusted_request_id(headers: &HeaderMap) -> Option<&str> {
-    let id = headers.get("x-request-id")?.to_str().ok()?;
-    let visible = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
-    (!id.is_empty() && id.len() <= MOST_ID && id.bytes().all(visible)).then_some(id)
+impl RequestId {
+    /// What a request has before it has an id.
+    pub const NONE: Self = Self(HeaderValue::from_static(""));
+
+    /// A fresh one: 16 hexadecimal digits.
+    pub fn fresh() -> Self {
+        let mut digits = [0; 16];
+        let id = rand::random::<u64>();
+        for (at, digit) in digits.iter_mut().enumerate() {
+            *digit = b"0123456789abcdef"[(id >> (60 - 4 * at)) as usize & 15];
+        }
+        HeaderValue::from_bytes(&digits).map_or(Self::NONE, Self)
+    }
+
+    /// The `x-request-id` of a trusted proxy, if it can stand in a log and a header: visible ASCII, without quotes.
+    pub fn of_trusted(headers: &HeaderMap) -> Option<Self> {
+        let id = headers.get("x-request-id")?;
+        let visible = |b: &u8| b.is_ascii_graphic() && *b != b'"' && *b != b'\\';
+        (!id.is_empty() && id.len() <= MAX_ID && id.as_bytes().iter().all(visible)).then(|| Self(id.clone()))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// As a header's value.
+    pub fn to_header(&self) -> HeaderValue {
+        self.0.clone()
+    }
 }
 
 /// The trace id of a W3C `traceparent`: 32 hexadecimal digits, not all zero.
@@ -79,9 +103,16 @@ mod tests {
         let mut headers = HeaderMap::new();
         for (id, taken) in [("abc-123", true), ("a b", false), ("a\"b", false), ("", false)] {
             headers.insert("x-request-id", id.parse().unwrap());
-            assert_eq!(trusted_request_id(&headers).is_some(), taken, "{id:?}");
+            assert_eq!(RequestId::of_trusted(&headers).is_some(), taken, "{id:?}");
         }
         headers.insert("x-request-id", "a".repeat(129).parse().unwrap());
-        assert_eq!(trusted_request_id(&headers), None);
+        assert_eq!(RequestId::of_trusted(&headers), None);
+    }
+
+    #[test]
+    fn a_fresh_id_has_sixteen_digits_and_is_no_other() {
+        let ids = [RequestId::fresh(), RequestId::fresh()];
+        assert!(ids.iter().all(|id| id.as_str().len() == 16 && u64::from_str_radix(id.as_str(), 16).is_ok()));
+        assert_ne!(ids[0], ids[1]);
     }
 }

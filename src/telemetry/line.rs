@@ -1,6 +1,10 @@
 //! How a log line looks: one JSON object for machines, colours for people.
 
-use std::io::{self, Write};
+use std::{
+    cell::RefCell,
+    io::{self, Write},
+    time::Duration,
+};
 
 use env_logger::fmt::style::{AnsiColor, Style};
 use log::kv::{Key, Value, VisitSource};
@@ -25,10 +29,114 @@ impl Format {
             Self::Pretty { colours } => pretty(line, record, colours),
         }
     }
+
+    /// Appends a line whose fields are known to the caller: each is written as it comes, without a look at its kind.
+    pub(super) fn write_fields(
+        self,
+        line: &mut Vec<u8>,
+        (level, target): (log::Level, &str),
+        message: &'static str,
+        fields: impl FnOnce(&mut Fields<'_>),
+    ) -> io::Result<()> {
+        match self {
+            Self::Json => {
+                json_start(line, level, target);
+                json_string(line, message);
+                fields(&mut Fields { line, json: true });
+                line.extend_from_slice(b"}\n");
+            }
+            Self::Pretty { colours } => {
+                let dim = pretty_start(line, level, colours, &message)?;
+                fields(&mut Fields { line, json: false });
+                writeln!(line, "{dim:#}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
-fn now() -> jiff::Timestamp {
-    jiff::Timestamp::now()
+/// Writes fields to a line that is open. Absent values are left out.
+pub(super) struct Fields<'a> {
+    line: &'a mut Vec<u8>,
+    json: bool,
+}
+
+impl Fields<'_> {
+    fn key(&mut self, key: &'static str) {
+        if self.json {
+            self.line.extend_from_slice(b",\"");
+            self.line.extend_from_slice(key.as_bytes());
+            self.line.extend_from_slice(b"\":");
+        } else {
+            self.line.push(b' ');
+            self.line.extend_from_slice(key.as_bytes());
+            self.line.push(b'=');
+        }
+    }
+
+    /// A text.
+    pub(super) fn text<'t>(&mut self, key: &'static str, value: impl Into<Option<&'t str>>) {
+        let Some(text) = value.into() else { return };
+        self.key(key);
+        if self.json {
+            json_string(self.line, text);
+        } else {
+            self.line.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    /// A number.
+    pub(super) fn number(&mut self, key: &'static str, value: impl Into<Option<u64>>) {
+        let Some(number) = value.into() else { return };
+        self.key(key);
+        self.line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    }
+
+    /// A duration in milliseconds.
+    pub(super) fn millis(&mut self, key: &'static str, value: impl Into<Option<Duration>>) {
+        let Some(duration) = value.into() else { return };
+        self.key(key);
+        // Three digits of a millisecond are enough, and a quarter of the characters.
+        let micros = (duration + Duration::from_nanos(500)).as_micros();
+        self.line.extend_from_slice(itoa::Buffer::new().format(micros / 1000).as_bytes());
+        push_three_digits(self.line, (micros % 1000) as u32);
+    }
+}
+
+/// `.` and three digits of a number below 1000.
+fn push_three_digits(line: &mut Vec<u8>, number: u32) {
+    let digit = |number: u32| b'0' + (number % 10) as u8;
+    line.extend_from_slice(&[b'.', digit(number / 100), digit(number / 10), digit(number)]);
+}
+
+/// The time in UTC to the millisecond (RFC 3339). What lines of the same second have in common is formatted once.
+fn push_time(line: &mut Vec<u8>) {
+    thread_local! {
+        static SECOND: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+    }
+    let now = jiff::Timestamp::now();
+    let text = |second: &mut (i64, String)| {
+        if second.0 != now.as_second() {
+            *second = (now.as_second(), now.strftime("%Y-%m-%dT%H:%M:%S").to_string());
+        }
+        line.extend_from_slice(second.1.as_bytes());
+    };
+    SECOND.with_borrow_mut(text);
+    push_three_digits(line, now.subsec_millisecond().unsigned_abs());
+    line.push(b'Z');
+}
+
+/// A text as a JSON string. Few have anything to escape.
+fn json_string(line: &mut Vec<u8>, text: &str) {
+    let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().fold(true, |all, byte| all & plain(byte)) {
+        line.push(b'"');
+        line.extend_from_slice(text.as_bytes());
+        line.push(b'"');
+    } else {
+        // Memory takes what it writes.
+        let _ = serde_json::to_writer(line, text);
+    }
 }
 
 /// The level as v4.5 writes it.
@@ -44,36 +152,43 @@ fn level_name(level: log::Level) -> &'static str {
 
 /// One JSON object: `time`, `level`, `target`, `message`, then the fields.
 fn json(line: &mut Vec<u8>, record: &log::Record<'_>) -> io::Result<()> {
-    write!(line, "{{\"time\":\"{}\"", now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ"))?;
-    write!(line, ",\"level\":\"{}\",\"target\":", level_name(record.level()))?;
-    serde_json::to_writer(&mut *line, record.target())?;
-    line.extend_from_slice(b",\"message\":");
-    string(line, record.args())?;
-    record.key_values().visit(&mut Fields(line)).map_err(io::Error::other)?;
+    json_start(line, record.level(), record.target());
+    string(line, record.args());
+    record.key_values().visit(&mut JsonFields(line)).map_err(io::Error::other)?;
     line.extend_from_slice(b"}\n");
     Ok(())
 }
 
-/// A value as a JSON string, without an allocation where it is text already.
-fn string(line: &mut Vec<u8>, value: &std::fmt::Arguments<'_>) -> io::Result<()> {
-    match value.as_str() {
-        Some(text) => serde_json::to_writer(line, text)?,
-        None => serde_json::to_writer(line, &value.to_string())?,
-    }
-    Ok(())
+/// What every object begins with, up to its message.
+fn json_start(line: &mut Vec<u8>, level: log::Level, target: &str) {
+    line.extend_from_slice(b"{\"time\":\"");
+    push_time(line);
+    line.extend_from_slice(b"\",\"level\":\"");
+    line.extend_from_slice(level_name(level).as_bytes());
+    line.extend_from_slice(b"\",\"target\":");
+    json_string(line, target);
+    line.extend_from_slice(b",\"message\":");
 }
 
-/// Writes fields as members of an object that is open. Absent values are left out.
-struct Fields<'a>(&'a mut Vec<u8>);
+/// A value as a JSON string, without an allocation where it is text already.
+fn string(line: &mut Vec<u8>, value: &std::fmt::Arguments<'_>) {
+    match value.as_str() {
+        Some(text) => json_string(line, text),
+        None => json_string(line, &value.to_string()),
+    }
+}
 
-impl<'kvs> VisitSource<'kvs> for Fields<'_> {
+/// Writes the fields of a record as members of an object that is open. Absent values are left out.
+struct JsonFields<'a>(&'a mut Vec<u8>);
+
+impl<'kvs> VisitSource<'kvs> for JsonFields<'_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), log::kv::Error> {
         if is_absent(&value) {
             return Ok(());
         }
         let line = &mut *self.0;
         line.push(b',');
-        serde_json::to_writer(&mut *line, key.as_str()).map_err(log::kv::Error::boxed)?;
+        json_string(line, key.as_str());
         line.push(b':');
         let written = if let Some(number) = value.to_u64() {
             write!(line, "{number}")
@@ -83,9 +198,11 @@ impl<'kvs> VisitSource<'kvs> for Fields<'_> {
         } else if let Some(flag) = value.to_bool() {
             write!(line, "{flag}")
         } else if let Some(text) = value.to_borrowed_str() {
-            serde_json::to_writer(line, text).map_err(io::Error::from)
+            json_string(line, text);
+            Ok(())
         } else {
-            string(line, &format_args!("{value}"))
+            string(line, &format_args!("{value}"));
+            Ok(())
         };
         written.map_err(log::kv::Error::boxed)
     }
@@ -110,13 +227,7 @@ fn is_absent(value: &Value<'_>) -> bool {
 
 /// For people: the time of day, the level in its colour, the message, then the fields, dimmed.
 fn pretty(line: &mut Vec<u8>, record: &log::Record<'_>, colours: bool) -> io::Result<()> {
-    let (level, dim) = match record.level() {
-        _ if !colours => (Style::new(), Style::new()),
-        level => (level_style(level), Style::new().dimmed()),
-    };
-    let time = now().strftime("%H:%M:%S%.3f");
-    let name = level_name(record.level());
-    write!(line, "{dim}{time}{dim:#} {level}{name:<7}{level:#} {}", record.args())?;
+    let dim = pretty_start(line, record.level(), colours, record.args())?;
     struct Plain<'a>(&'a mut Vec<u8>);
     impl<'kvs> VisitSource<'kvs> for Plain<'_> {
         fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), log::kv::Error> {
@@ -130,9 +241,22 @@ fn pretty(line: &mut Vec<u8>, record: &log::Record<'_>, colours: bool) -> io::Re
             written.map_err(log::kv::Error::boxed)
         }
     }
-    write!(line, "{dim}")?;
     record.key_values().visit(&mut Plain(line)).map_err(io::Error::other)?;
     writeln!(line, "{dim:#}")
+}
+
+/// What every line for people begins with, its message included; gives the style of what follows, which has begun.
+fn pretty_start(
+    line: &mut Vec<u8>,
+    level: log::Level,
+    colours: bool,
+    message: &dyn std::fmt::Display,
+) -> io::Result<Style> {
+    let (style, dim) =
+        if colours { (level_style(level), Style::new().dimmed()) } else { (Style::new(), Style::new()) };
+    let (time, name) = (jiff::Timestamp::now().strftime("%H:%M:%S%.3f"), level_name(level));
+    write!(line, "{dim}{time}{dim:#} {style}{name:<7}{style:#} {message}{dim}")?;
+    Ok(dim)
 }
 
 fn level_style(level: log::Level) -> Style {
@@ -142,5 +266,61 @@ fn level_style(level: log::Level) -> Style {
         log::Level::Info => AnsiColor::Green.on_default(),
         log::Level::Debug => AnsiColor::Blue.on_default(),
         log::Level::Trace => AnsiColor::Cyan.on_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(format: Format, fields: impl FnOnce(&mut Fields<'_>)) -> String {
+        let mut line = Vec::new();
+        format.write_fields(&mut line, (log::Level::Info, "target"), "done", fields).expect("memory");
+        String::from_utf8(line).expect("text")
+    }
+
+    #[test]
+    fn fields_that_are_known_look_as_those_of_log_do() {
+        let line = written(Format::Json, |fields| {
+            fields.text("plain", "caf\u{e9}");
+            fields.text("escaped", "a\"b\\c\n\u{1}");
+            fields.text("absent", None);
+            fields.number("number", 17);
+            fields.millis("rounded", Duration::from_nanos(1_234_567));
+            fields.millis("short", Duration::from_nanos(4_499));
+        });
+        let mut through_log = Vec::new();
+        let absent: Option<&str> = None;
+        let values = [
+            ("plain", log::kv::Value::from("caf\u{e9}")),
+            ("escaped", "a\"b\\c\n\u{1}".into()),
+            ("absent", log::kv::ToValue::to_value(&absent)),
+            ("number", 17.into()),
+            ("rounded", 1.234_567.into()),
+            ("short", 0.004_499.into()),
+        ];
+        let record = log::Record::builder()
+            .level(log::Level::Info)
+            .target("target")
+            .args(format_args!("done"))
+            .key_values(&values)
+            .build();
+        json(&mut through_log, &record).expect("memory");
+        let without_time = |line: &str| line.split_once("Z\"").map(|(_, rest)| rest.to_owned());
+        assert_eq!(without_time(&line), without_time(std::str::from_utf8(&through_log).expect("text")));
+        let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert!(value["time"].as_str().is_some_and(|time| time.parse::<jiff::Timestamp>().is_ok()));
+        assert_eq!(value["rounded"], 1.235);
+    }
+
+    #[test]
+    fn people_get_the_same_fields() {
+        let line = written(Format::Pretty { colours: false }, |fields| {
+            fields.text("text", "a b");
+            fields.text("absent", None);
+            fields.number("number", 17);
+            fields.millis("millis", Duration::from_micros(1_500));
+        });
+        assert!(line.ends_with("info    done text=a b number=17 millis=1.500\n"), "{line}");
     }
 }

@@ -16,10 +16,12 @@ mod output;
 
 use std::{cell::RefCell, io::IsTerminal};
 
+use once_cell::sync::OnceCell;
+
 use self::line::Format;
 pub use self::{
     access::{Access, Encrypted, access, access_is_logged},
-    ids::{TraceId, request_id, trusted_request_id},
+    ids::{RequestId, TraceId},
     metrics::{
         Buckets, Finished, Metrics, NO_TENANT, Operation, Peer, PoolMetrics, RouteLabel, TenantMetrics,
         Totals,
@@ -58,9 +60,9 @@ pub fn init(log: &Log) {
     }
     // But this one nobody else knows: connections that cannot be accepted, for want of file descriptors most likely.
     filter.filter_module("pingora_core::services::listening", log::LevelFilter::Error);
-    let logger = Logger { filter: filter.build(), format, queue: output::start(format, log.buffer) };
+    let new = || Logger { filter: filter.build(), format, queue: output::start(format, log.buffer) };
     // A second relay in the process shares the first one's logger.
-    if log::set_boxed_logger(Box::new(logger)).is_ok() {
+    if log::set_logger(LOGGER.get_or_init(new)).is_ok() {
         set_level(log.level);
     }
 }
@@ -98,6 +100,9 @@ thread_local! {
 /// A line's buffer above this size is given back.
 const KEPT_LINE: usize = 64 << 10;
 
+/// `log` has one logger in a process.
+static LOGGER: OnceCell<Logger> = OnceCell::new();
+
 /// What `log` hands records to: formats them on the calling thread, and leaves the writing to another.
 struct Logger {
     filter: env_logger::Logger,
@@ -106,11 +111,26 @@ struct Logger {
 }
 
 impl Logger {
-    fn add(&self, line: &mut Vec<u8>, record: &log::Record<'_>) {
-        line.clear();
-        // Memory takes any line; what cannot be formatted (a value that refuses to be shown) has none.
-        if self.format.write(line, record).is_ok() {
-            self.queue.add(line, record.target() != access::TARGET);
+    /// Has a line written into this thread's buffer and adds it to those that wait.
+    fn add(&self, at_once: bool, write: impl Fn(&mut Vec<u8>) -> std::io::Result<()>) {
+        let add = |line: &mut Vec<u8>| {
+            line.clear();
+            // Memory takes any line; what cannot be formatted (a value that refuses to be shown) has none.
+            if write(line).is_ok() {
+                self.queue.add(line, at_once);
+            }
+        };
+        let reused = LINE.try_with(|line| {
+            let Ok(mut line) = line.try_borrow_mut() else { return false };
+            add(&mut line);
+            if line.capacity() > KEPT_LINE {
+                *line = Vec::new();
+            }
+            true
+        });
+        // A thread that is ending, or a value that logs while it is shown.
+        if !reused.unwrap_or(false) {
+            add(&mut Vec::new());
         }
     }
 }
@@ -124,18 +144,7 @@ impl log::Log for Logger {
         if !self.filter.matches(record) {
             return;
         }
-        let reused = LINE.try_with(|line| {
-            let Ok(mut line) = line.try_borrow_mut() else { return false };
-            self.add(&mut line, record);
-            if line.capacity() > KEPT_LINE {
-                *line = Vec::new();
-            }
-            true
-        });
-        // A thread that is ending, or a value that logs while it is shown.
-        if !reused.unwrap_or(false) {
-            self.add(&mut Vec::new(), record);
-        }
+        self.add(true, |line| self.format.write(line, record));
     }
 
     fn flush(&self) {

@@ -1,76 +1,89 @@
 //! Which header fields stay behind (docs/protocol.md, section 3, "What is forwarded").
 //!
 //! The one list of every kind of field that is not simply passed on, for requests and responses, for the clear part and,
-//! after decoding, for the sealed header map. Names are compared without regard to case and without copying. Nothing
+//! after decoding, for the sealed header map. Names are compared without regard to case. Nothing
 //! here looks at a value, and nothing decides when a rule holds: whoever forwards a message does.
 
 use crate::names::{OUTBOUND_PREFIX, X_MTE_PAIR_AUTH, X_MTE_RELAY, X_MTE_RELAY_EH};
 
-const HOP_BY_HOP: [&str; 10] = [
-    "connection",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+fn hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
 /// Fields that some server or framework takes for the method or the URL of a request.
-const OVERRIDES: [&str; 13] = [
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-method",
-    "x-original-uri",
-    "x-original-url",
-    "x-override-url",
-    "x-rewrite-uri",
-    "x-rewrite-url",
-    "x-forwarded-method",
-    "x-forwarded-path",
-    "x-forwarded-uri",
-    "x-http-path-override",
-];
+fn overrides(name: &str) -> bool {
+    matches!(
+        name,
+        "x-http-method"
+            | "x-http-method-override"
+            | "x-method-override"
+            | "x-original-method"
+            | "x-original-uri"
+            | "x-original-url"
+            | "x-override-url"
+            | "x-rewrite-uri"
+            | "x-rewrite-url"
+            | "x-forwarded-method"
+            | "x-forwarded-path"
+            | "x-forwarded-uri"
+            | "x-http-path-override"
+    )
+}
 
 /// Fields in which proxies say who the client is, beside `x-forwarded-*`.
-const CLAIMS: [&str; 7] = [
-    "cf-connecting-ip",
-    "fastly-client-ip",
-    "forwarded",
-    "true-client-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-real-ip",
-];
+fn claims(name: &str) -> bool {
+    matches!(
+        name,
+        "cf-connecting-ip"
+            | "fastly-client-ip"
+            | "forwarded"
+            | "true-client-ip"
+            | "x-client-ip"
+            | "x-cluster-client-ip"
+            | "x-real-ip"
+    )
+}
 const FORWARDED_PREFIX: &str = "x-forwarded-";
 
 /// What a browser adds to a request by itself.
-const BROWSER: [&str; 6] = ["accept-language", "cookie", "origin", "priority", "referer", "user-agent"];
+fn of_browsers(name: &str) -> bool {
+    matches!(name, "accept-language" | "cookie" | "origin" | "priority" | "referer" | "user-agent")
+}
 const SEC_PREFIX: &str = "sec-";
 
 /// What hops add to a request so that it can be followed.
-const TRACE: [&str; 10] = [
-    "b3",
-    "baggage",
-    "traceparent",
-    "tracestate",
-    "uber-trace-id",
-    "via",
-    "x-amzn-trace-id",
-    "x-cloud-trace-context",
-    "x-correlation-id",
-    "x-request-id",
-];
+fn of_traces(name: &str) -> bool {
+    matches!(
+        name,
+        "b3" | "baggage"
+            | "traceparent"
+            | "tracestate"
+            | "uber-trace-id"
+            | "via"
+            | "x-amzn-trace-id"
+            | "x-cloud-trace-context"
+            | "x-correlation-id"
+            | "x-request-id"
+    )
+}
 const B3_PREFIX: &str = "x-b3-";
 
 /// Whether a field belongs to one connection only (RFC 9110, section 7.6.1), in requests and responses alike. What the
 /// `Connection` field names is hop-by-hop as well: see [`connection_names`].
 pub fn is_hop_by_hop(name: &str) -> bool {
-    is_one_of(name, &HOP_BY_HOP)
+    in_lower_case(name, hop_by_hop)
 }
 
 /// The names that a value of `Connection` makes hop-by-hop, as they stand there. Compare without regard to case.
@@ -83,19 +96,21 @@ pub fn connection_names(value: &str) -> impl Iterator<Item = &str> {
 pub fn never_forwarded(name: &str) -> bool {
     is_hop_by_hop(name)
         || name.starts_with(':')
-        || is_one_of(name, &["content-length", "host", X_MTE_RELAY, X_MTE_RELAY_EH, X_MTE_PAIR_AUTH])
+        || in_lower_case(name, |name| {
+            matches!(name, "content-length" | "host" | X_MTE_RELAY | X_MTE_RELAY_EH | X_MTE_PAIR_AUTH)
+        })
         || begins(name, OUTBOUND_PREFIX)
 }
 
 /// Whether a request header overrides the method or the URL with some upstreams. It is forwarded on no route and from no
 /// part: routes, methods and bindings are checked against the request's own method and URL.
 pub fn overrides_request(name: &str) -> bool {
-    is_one_of(name, &OVERRIDES)
+    in_lower_case(name, overrides)
 }
 
 /// Whether a request header claims who the client is. Only a trusted proxy's claims are forwarded.
 pub fn claims_client(name: &str) -> bool {
-    is_one_of(name, &CLAIMS) || begins(name, FORWARDED_PREFIX)
+    in_lower_case(name, claims) || begins(name, FORWARDED_PREFIX)
 }
 
 /// Whether a request header makes a response partial or conditional (`range`, `if-*`). One that the client did not seal
@@ -107,8 +122,7 @@ pub fn makes_partial(name: &str) -> bool {
 /// Whether a header of the clear part counts beside sealed headers with `:method`: what a browser or a hop adds by
 /// itself. The sender sealed everything else.
 pub fn counts_in_the_clear(name: &str) -> bool {
-    is_one_of(name, &BROWSER)
-        || is_one_of(name, &TRACE)
+    in_lower_case(name, |name| of_browsers(name) || of_traces(name))
         || claims_client(name)
         || begins(name, SEC_PREFIX)
         || begins(name, B3_PREFIX)
@@ -135,8 +149,13 @@ fn begins(name: &str, prefix: &str) -> bool {
     name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-fn is_one_of(name: &str, names: &[&str]) -> bool {
-    names.iter().any(|one| one.eq_ignore_ascii_case(name))
+/// Asks about a name in lower case, as nearly all names come already.
+fn in_lower_case(name: &str, question: impl Fn(&str) -> bool) -> bool {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        question(&name.to_ascii_lowercase())
+    } else {
+        question(name)
+    }
 }
 
 #[cfg(test)]
@@ -145,7 +164,7 @@ mod tests {
 
     #[test]
     fn hop_by_hop_headers_are_never_forwarded_in_any_case() {
-        for name in HOP_BY_HOP {
+        for name in ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"] {
             assert!(is_hop_by_hop(name) && never_forwarded(&name.to_uppercase()), "{name}");
         }
     }

@@ -43,12 +43,21 @@ pub(crate) fn is_unmatchable(path: &[u8]) -> bool {
 /// Whether something could hide in a path's escapes, or in bytes beyond ASCII, which are escaped before they are forwarded.
 /// The usual escapes, those of base64 above all, hide nothing, and cost no allocation.
 fn needs_decoding(path: &[u8]) -> Result<bool, Flaw> {
-    let mut suspicious = !path.is_ascii();
-    if !path.contains(&b'%') {
-        return Ok(suspicious);
+    // Without a way out in the middle: compilers make a few instructions for many bytes of it.
+    let (mut escaped, mut dots, mut unusual) = (false, false, false);
+    for byte in path {
+        escaped |= *byte == b'%';
+        dots |= *byte == b'.';
+        unusual |= matches!(byte, 0..0x20 | 0x7f..);
     }
-    for byte in Escapes(path) {
-        suspicious |= matches!(byte.ok_or(Flaw::Escape)?, b'.' | b'%' | 0..0x20 | 0x7f..);
+    if !escaped {
+        return Ok(!path.is_ascii());
+    }
+    let mut suspicious = dots || unusual;
+    for at in memchr::memchr_iter(b'%', path) {
+        let digit = |byte: &u8| char::from(*byte).to_digit(16);
+        let digits = path.get(at + 1..at + 3).and_then(|two| Some(digit(&two[0])? << 4 | digit(&two[1])?));
+        suspicious |= matches!(digits.ok_or(Flaw::Escape)?, 0x2e | 0x25 | 0..0x20 | 0x7f..);
     }
     Ok(suspicious)
 }
@@ -84,26 +93,6 @@ fn levels(path: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     .take(MAX_LEVELS + 2)
 }
 
-/// The bytes of a path, decoded once; `None` for an escape that is none.
-struct Escapes<'a>(&'a [u8]);
-
-impl Iterator for Escapes<'_> {
-    type Item = Option<u8>;
-
-    fn next(&mut self) -> Option<Option<u8>> {
-        let (&first, tail) = self.0.split_first()?;
-        self.0 = tail;
-        if first != b'%' {
-            return Some(Some(first));
-        }
-        let digit = |at: usize| tail.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-        let (Some(high), Some(low)) = (digit(0), digit(1)) else { return Some(None) };
-        self.0 = &tail[2..];
-        // Two hexadecimal digits make a byte.
-        Some(u8::try_from(high << 4 | low).ok())
-    }
-}
-
 /// `%u` and four hexadecimal digits: an escape to some servers.
 fn has_unicode_escape(path: &[u8]) -> bool {
     path.windows(6).any(|six| {
@@ -130,11 +119,12 @@ fn no_dot_segment(path: &[u8]) -> Result<(), Flaw> {
 
 /// Whether a segment is made of so many dots alone. A decoded `?` or `#` ends the path for some readers.
 fn has_dot_segment(path: &[u8], dots: usize) -> bool {
-    path.split(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#')).any(|segment| {
-        let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
-        let name = name.trim_ascii_end();
-        name.len() == dots && name.iter().all(|byte| *byte == b'.')
-    })
+    memchr::memchr(b'.', path).is_some()
+        && path.split(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#')).any(|segment| {
+            let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+            let name = name.trim_ascii_end();
+            name.len() == dots && name.iter().all(|byte| *byte == b'.')
+        })
 }
 
 #[cfg(test)]
