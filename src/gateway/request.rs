@@ -59,7 +59,7 @@ pub async fn open(
     ctx.client = Some(identified);
 
     let opener = RequestOpener::new(&relay, target(request), &request.headers, &policy)?;
-    let snapshot = parts.pairs.begin(owner, opener.pair_id()).await.map_err(RequestError::begin)?;
+    let snapshot = parts.pairs.begin(owner, opener.pair_id()).await.map_err(RequestError::from)?;
 
     let deadline = BodyDeadline::gathered(&ctx.config.timeouts);
     let mut first_part = FirstPart::new(session, &ctx.config.limits, deadline)?;
@@ -73,7 +73,7 @@ pub async fn open(
 
     let commit = request.commit()?;
     let response = parts.pairs.commit(owner, request.pair_id(), commit).await;
-    let response = response.map_err(RequestError::commit)?;
+    let response = response.map_err(RequestError::from)?;
     tenant.metrics.codec(Operation::Open, request.messages().into());
     let request = request.accept(response, &mut rand::rng())?;
     // Only now is it known that the client itself has sent this: nobody else can use up its allowance.
@@ -194,7 +194,10 @@ pub async fn expect_continue(session: &mut Session) -> Result<(), Failure> {
 mod tests {
     use mte_codec::{OpenError, SealError};
     use mte_protocol::{RelayHeaderError, SealedHeadersError, TargetError};
-    use mte_session::{server::BodyError, store::PairError};
+    use mte_session::{
+        server::BodyError,
+        store::{PairError, Unavailable},
+    };
 
     use super::*;
 
@@ -218,8 +221,7 @@ mod tests {
             PairError::Replaced.into(),
             PairError::Expired.into(),
             PairError::Exhausted.into(),
-            RequestError::begin(PairError::Unavailable),
-            RequestError::commit(PairError::Unavailable),
+            PairError::Unavailable(Unavailable::because("no connection")).into(),
             RequestError::Keys(SealError::Crypto),
         ];
         for error in errors {

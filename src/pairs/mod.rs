@@ -12,7 +12,7 @@ use mte_protocol::client_id::ClientId;
 
 use crate::{domains::TenantId, rate::Network};
 pub use memory::{Counts, MemoryStore};
-pub use mte_session::store::{Commit, NewPair, PairError, PairState, Snapshot};
+pub use mte_session::store::{Commit, NewPair, PairError, PairState, Snapshot, Unavailable};
 
 /// Whose pairs: one client of one tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -64,12 +64,6 @@ pub enum RequestError {
     /// The pair cannot be used.
     #[error(transparent)]
     Pair(PairError),
-    /// The store could not read the pair's state.
-    #[error("the pair's state could not be read")]
-    NotRead,
-    /// The store could not save the pair's state.
-    #[error("the pair's state could not be saved")]
-    NotSaved,
     /// The response's keys could not be made.
     #[error("the response's keys: {0}")]
     Keys(SealError),
@@ -90,28 +84,13 @@ pub enum Binding {
 }
 
 impl RequestError {
-    /// What [`begin`](PairError) of a store failed with.
-    pub fn begin(error: PairError) -> Self {
-        match error {
-            PairError::Unavailable => Self::NotRead,
-            error => error.into(),
-        }
-    }
-
-    /// What a store's commit failed with.
-    pub fn commit(error: PairError) -> Self {
-        match error {
-            PairError::Unavailable => Self::NotSaved,
-            error => error.into(),
-        }
-    }
-
     /// The status to answer with, as long as the upstream was not contacted.
     pub fn status(&self) -> u16 {
         match self {
             Self::Body(BodyError::TooLarge { .. }) => 413,
             Self::SealedHeaders(SealedHeadersError::TooMany(_)) => 431,
             Self::Keys(_) => 500,
+            Self::Pair(PairError::Unavailable(_)) => 503,
             _ => self.relay_status().map_or(400, Status::code),
         }
     }
@@ -125,7 +104,9 @@ impl RequestError {
             | Self::Body(BodyError::TooLarge { .. })
             | Self::SealedHeaders(SealedHeadersError::TooMany(_))
             | Self::Target(_)
-            | Self::Keys(_) => None,
+            | Self::Keys(_)
+            // The client's pairs are not lost by it: none of the relay's own statuses may say so.
+            | Self::Pair(PairError::Unavailable(_)) => None,
             Self::RelayHeader(_) | Self::NothingSealed => Some(Status::RelayHeaderMissing),
             Self::ClientId(_) => Some(Status::ClientIdInvalid),
             Self::Text(_)
@@ -143,8 +124,6 @@ impl RequestError {
             Self::Pair(PairError::NotFound | PairError::Replaced) => Some(Status::PairNotFound),
             Self::Pair(PairError::Expired) => Some(Status::PairExpired),
             Self::Pair(PairError::Exhausted) => Some(Status::NumbersExhausted),
-            Self::Pair(PairError::Unavailable) | Self::NotRead => Some(Status::StateNotRead),
-            Self::NotSaved => Some(Status::DecoderNotSaved),
         }
     }
 }

@@ -7,6 +7,8 @@
 mod bytes;
 mod state;
 
+use std::borrow::Cow;
+
 use mte_codec::{DecoderSecrets, EpochSecret, KemId, Window, WindowError};
 
 pub use self::{bytes::StateError, state::PairState};
@@ -65,7 +67,7 @@ pub struct Commit {
 }
 
 /// Why a pair cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PairError {
     /// There is no such pair.
     #[error("no such pair")]
@@ -82,7 +84,23 @@ pub enum PairError {
     /// The response numbers are used up.
     #[error("response numbers are used up")]
     Exhausted,
-    /// The store cannot be reached, or failed.
-    #[error("the pair store is not available")]
-    Unavailable,
+    /// The store cannot say. The pair may be there, and after a commit its numbers may be spent.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// The store did not do what it was asked to, or cannot say whether it did. It says nothing about any pair: the request
+/// fails, the client's pairs stay.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the pair store is unavailable: {reason}")]
+pub struct Unavailable {
+    /// Why, for the operator. Clients do not see it.
+    pub reason: Cow<'static, str>,
+}
+
+impl Unavailable {
+    /// Unavailable for this reason.
+    pub fn because(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason: reason.into() }
+    }
 }

@@ -7,7 +7,7 @@ use mte_codec::{OpenError, Place};
 use mte_protocol::{RelayHeaderError, SealedHeadersError, Status, TargetError, TextError, text};
 use mte_session::{
     server::{Binding, BodyError, RequestError, RequireSealedHeaders},
-    store::PairError,
+    store::{PairError, Unavailable},
 };
 
 use crate::harness::{Pair, Part, Raw, Relay, WireRequest};
@@ -200,18 +200,16 @@ fn a_url_that_leads_elsewhere_is_refused_and_has_spent_its_numbers() {
 }
 
 #[test]
-fn what_a_store_fails_with_has_a_status_for_reading_and_one_for_saving() {
-    let begin = |error| RequestError::begin(error).status();
-    let commit = |error| RequestError::commit(error).status();
-    for (error, read, saved) in [
-        (PairError::NotFound, 560, 560),
-        (PairError::Replaced, 560, 560),
-        (PairError::Expired, 559, 559),
-        (PairError::Exhausted, 564, 564),
-        (PairError::Number(mte_codec::WindowError::Replayed), 562, 562),
-        (PairError::Unavailable, 563, 567),
+fn what_a_store_fails_with_has_a_status_and_an_unavailable_one_says_nothing_of_the_pair() {
+    for (error, status) in [
+        (PairError::NotFound, 560),
+        (PairError::Replaced, 560),
+        (PairError::Expired, 559),
+        (PairError::Exhausted, 564),
+        (PairError::Number(mte_codec::WindowError::Replayed), 562),
+        (PairError::Unavailable(Unavailable::because("no connection")), 503),
     ] {
-        assert_eq!((begin(error), commit(error)), (read, saved), "{error}");
+        assert_eq!(RequestError::from(error.clone()).status(), status, "{error}");
     }
     let (mut relay, mut raw) = pair();
     let wire = raw.request(&[URL]);
@@ -220,13 +218,11 @@ fn what_a_store_fails_with_has_a_status_for_reading_and_one_for_saving() {
 }
 
 #[test]
-fn of_the_relays_statuses_only_those_of_a_failing_encoder_are_never_produced() {
+fn of_the_relays_statuses_only_those_of_a_failing_store_or_encoder_are_never_produced() {
     let errors = [
         RequestError::ClientId("malformed".into()),
         RequestError::NothingSealed,
         RequestError::ClearBody,
-        RequestError::NotRead,
-        RequestError::NotSaved,
         PairError::NotFound.into(),
         PairError::Expired.into(),
         PairError::Exhausted.into(),
@@ -234,7 +230,7 @@ fn of_the_relays_statuses_only_those_of_a_failing_encoder_are_never_produced() {
     let produced: BTreeSet<u16> = errors.iter().map(RequestError::status).collect();
     let all = Status::all().iter().map(|status| status.code());
     let missing: Vec<u16> = all.filter(|code| !produced.contains(code)).collect();
-    assert_eq!(missing, [Status::EncodeFailed.code(), Status::EncoderNotSaved.code()]);
+    assert_eq!(missing, [561, 563, 567, 568]);
 }
 
 #[test]

@@ -116,7 +116,7 @@ impl Relay {
     }
 
     pub fn snapshot(&self, pair_id: &str) -> Result<Snapshot, RequestError> {
-        let state = self.pairs.get(pair_id).ok_or(PairError::NotFound).map_err(RequestError::begin)?;
+        let state = self.pairs.get(pair_id).ok_or(PairError::NotFound)?;
         Ok(state.snapshot())
     }
 
@@ -161,7 +161,7 @@ impl Relay {
     pub fn commit(&mut self, request: OpenedRequest) -> Result<PlainRequest, RequestError> {
         let commit = request.commit()?;
         let state = self.pairs.get_mut(request.pair_id()).ok_or(PairError::NotFound);
-        let response = state.and_then(|state| state.commit(commit)).map_err(RequestError::commit)?;
+        let response = state.and_then(|state| state.commit(commit))?;
         request.accept(response, &mut rand::rng())?.plain()
     }
 
