@@ -13,6 +13,7 @@ use mte_protocol::{
     client_id::{ClientId, ClientIdSecret},
     routes::RouteSet,
 };
+pub use mte_session::server::RequireSealedHeaders;
 
 use crate::{
     host::{self, HostError},
@@ -73,24 +74,6 @@ pub struct Tenant {
     pub min_kem: KemId,
     /// More attempts after a connection could not be made.
     pub retries: usize,
-}
-
-/// Which requests must have sealed headers. Where the URL's message does not say how many follow, nothing shows that a
-/// header map was dropped on the way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequireSealedHeaders {
-    /// Every one.
-    Always,
-    /// Those whose sender could not count its messages.
-    Uncounted,
-    /// None.
-    Never,
-}
-
-impl From<Option<bool>> for RequireSealedHeaders {
-    fn from(written: Option<bool>) -> Self {
-        written.map_or(Self::Uncounted, |always| if always { Self::Always } else { Self::Never })
-    }
 }
 
 /// The keys that sign client ids: the current one, and its predecessor while a rotation is under way.

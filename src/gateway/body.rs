@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header;
-use mte_codec::{EncodeType, Expected, HEADER_LEN, Header, OpenError, Opener, WipingBuffer, open, seal};
+use mte_codec::{HEADER_LEN, OpenError, WipingBuffer};
+use mte_session::server::{AdmittedBody, BodyError, BodyOpener};
 use pingora_proxy::Session;
 
 use super::error::Failure;
 use crate::{
     config::Limits,
     limits::{BodyDeadline, Gathered},
-    pairs::Snapshot,
     pool::Codec,
 };
 
@@ -50,23 +50,18 @@ pub enum RequestBody {
 
 /// A body that is opened as it arrives.
 pub struct Stream {
-    opener: Option<Opener>,
+    opener: BodyOpener,
     codec: Codec,
-    /// The most bytes the opener's buffer held.
-    used: usize,
     /// Opened, and not handed on yet.
     ready: Ready,
     /// Bytes that the proxy will bring although they are pushed already.
     replayed: usize,
-    /// The plaintext's size, if the sealed headers state it.
-    stated: Option<u64>,
-    opened: u64,
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let Some(opener) = self.opener.take() {
-            self.codec.restore(opener.into_buffer(), self.used);
+        if let Some((buffer, used)) = self.opener.take_buffer() {
+            self.codec.restore(buffer, used);
         }
     }
 }
@@ -180,19 +175,20 @@ impl FirstPart {
             && self.buffered.is_some_and(|buffered| buffered + H2_READ > RETRY_BUFFER)
     }
 
-    /// The header of the body's message, read from its first bytes.
+    /// The body's first bytes: the header of its message.
     ///
     /// # Errors
     /// As reading, and 562 for a body that ends before.
-    pub async fn header(&mut self, session: &mut Session) -> Result<Header, Failure> {
-        let mut start = BytesMut::with_capacity(HEADER_LEN);
-        let mut index = 0;
+    pub async fn start(&mut self, session: &mut Session) -> Result<[u8; HEADER_LEN], Failure> {
+        let mut start = [0; HEADER_LEN];
+        let (mut filled, mut index) = (0, 0);
         loop {
             while let Some(bytes) = self.held.get(index) {
-                start.extend_from_slice(&bytes[..bytes.len().min(HEADER_LEN - start.len())]);
-                index += 1;
-                if let Some(header) = start.first_chunk() {
-                    return Ok(Header::parse(header)?);
+                let len = bytes.len().min(HEADER_LEN - filled);
+                start[filled..filled + len].copy_from_slice(&bytes[..len]);
+                (filled, index) = (filled + len, index + 1);
+                if filled == HEADER_LEN {
+                    return Ok(start);
                 }
             }
             match self.read_more(session).await? {
@@ -210,21 +206,13 @@ impl FirstPart {
     pub async fn open_streamed(
         &mut self,
         session: &mut Session,
-        snapshot: &Snapshot,
-        expected: Expected,
+        body: AdmittedBody,
         mut codec: Codec,
     ) -> Result<RequestBody, Failure> {
         let whole = self.length.is_some_and(|length| length <= RETRY_BUFFER);
-        let opener = Opener::new(snapshot.decoder.clone(), expected, codec.lend());
-        let mut stream = Stream {
-            opener: Some(opener),
-            codec,
-            used: 0,
-            ready: Ready::default(),
-            replayed: 0,
-            stated: None,
-            opened: 0,
-        };
+        // The limit is for type MTE.
+        let opener = body.open(codec.lend(), 0);
+        let mut stream = Stream { opener, codec, ready: Ready::default(), replayed: 0 };
         while whole || stream.opened_nothing() {
             if !whole && self.must_stop() {
                 break;
@@ -235,8 +223,8 @@ impl FirstPart {
         for bytes in std::mem::take(&mut self.held) {
             stream.push(&bytes)?;
         }
-        if self.done || stream.is_finished() {
-            stream.finish()?;
+        if self.done || stream.opener.is_whole() {
+            stream.opener.finish()?;
             return Ok(self.whole(stream.ready.take()));
         }
         stream.replayed = self.replayed();
@@ -250,30 +238,20 @@ impl FirstPart {
     pub async fn open_gathered(
         &mut self,
         session: &mut Session,
-        snapshot: &Snapshot,
-        expected: Expected,
+        body: AdmittedBody,
         limit: usize,
         held: &mut Gathered,
     ) -> Result<RequestBody, Failure> {
-        let too_large = Failure::TooLarge { what: "the request body of type MTE", limit: limit as u64 };
-        let most = seal::message_len(EncodeType::Mte, limit);
-        if self.length.is_some_and(|length| length > most as u64) {
-            return Err(too_large);
+        if self.length.is_some_and(|length| length > BodyOpener::max_gathered(limit) as u64) {
+            return Err(BodyError::TooLarge { limit }.into());
         }
-        let mut message = WipingBuffer::default();
-        let mut end = open::EndFinder::default();
-        while !(self.length.is_none() && end.is_whole(&message)) {
+        let mut opener = body.open(BytesMut::new(), limit);
+        while !(self.length.is_none() && opener.is_whole()) {
             let Some(bytes) = self.read(session).await? else { break };
-            if message.len() + bytes.len() > most {
-                return Err(too_large);
-            }
-            held.hold(message.len() + bytes.len())?;
-            message.extend_from_slice(&bytes);
+            held.hold(opener.gathered_with(bytes.len())?)?;
+            opener.push(&bytes)?;
         }
-        let (_, data) = open::gathered(&snapshot.decoder, expected, message)?;
-        if data.len() > limit {
-            return Err(too_large);
-        }
+        let data = opener.finish()?.map(|frame| frame.data).unwrap_or_default();
         Ok(self.whole(data))
     }
 
@@ -283,45 +261,25 @@ impl FirstPart {
 }
 
 impl Stream {
-    fn push(&mut self, bytes: &[u8]) -> Result<(), OpenError> {
-        // Once finished, the opener is kept only to refuse what follows.
-        let Some(opener) = &mut self.opener else { return Ok(()) };
-        opener.push(bytes);
-        self.used += bytes.len();
-        while let Some(frame) = opener.next_frame()? {
-            self.opened += frame.data.len() as u64;
+    fn push(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
+        self.opener.push(bytes)?;
+        while let Some(frame) = self.opener.next_frame()? {
             self.ready.push(frame.data);
         }
         Ok(())
     }
 
-    fn opened_nothing(&self) -> bool {
-        self.opened == 0 && !self.is_finished()
-    }
-
-    fn is_finished(&self) -> bool {
-        self.opener.as_ref().is_none_or(Opener::is_finished)
-    }
-
-    fn finish(&mut self) -> Result<(), OpenError> {
-        if let Some(opener) = self.opener.take() {
-            let buffer = opener.finish()?;
-            self.codec.restore(buffer, self.used);
-        }
-        Ok(())
+    fn opened_nothing(&mut self) -> bool {
+        self.opener.opened() == 0 && !self.opener.is_whole()
     }
 
     /// The plaintext of the next part of the body, as the proxy brings it.
-    fn filter(&mut self, bytes: &[u8], end: bool) -> Result<Bytes, &'static str> {
+    fn filter(&mut self, bytes: &[u8], end: bool) -> Result<Bytes, BodyError> {
         let again = self.replayed.min(bytes.len());
         self.replayed -= again;
-        self.push(&bytes[again..]).map_err(|error| error.reason())?;
+        self.push(&bytes[again..])?;
         if end {
-            self.finish().map_err(|error| error.reason())?;
-        }
-        let wrong = |stated| if end { self.opened != stated } else { self.opened > stated };
-        if self.stated.is_some_and(wrong) {
-            return Err("the body does not have the sealed content-length");
+            self.opener.finish()?;
         }
         Ok(self.ready.take())
     }
@@ -354,30 +312,12 @@ impl Ready {
 }
 
 impl RequestBody {
-    /// Takes the plaintext's size that the sealed headers state; it is checked, never trusted.
-    ///
-    /// # Errors
-    /// 562 if the body is whole and has another size.
-    pub fn state_length(&mut self, stated: Option<u64>) -> Result<(), Failure> {
-        let Some(stated) = stated else { return Ok(()) };
-        let fits = match self {
-            Self::None => stated == 0,
-            Self::Whole { data, .. } => stated == data.len() as u64,
-            Self::Stream(stream) => {
-                stream.stated = Some(stated);
-                stream.opened <= stated
-            }
-            Self::Plain => true,
-        };
-        if fits { Ok(()) } else { Err(Failure::decode("the body does not have the sealed content-length")) }
-    }
-
     /// Bytes of plaintext so far; `None` for a body that is not encoded.
     pub fn opened(&self) -> Option<u64> {
         match self {
             Self::None => Some(0),
             Self::Whole { data, .. } => Some(data.len() as u64),
-            Self::Stream(stream) => Some(stream.opened),
+            Self::Stream(stream) => Some(stream.opener.opened()),
             Self::Plain => None,
         }
     }
@@ -387,7 +327,7 @@ impl RequestBody {
         match self {
             Self::None | Self::Plain => None,
             Self::Whole { data, .. } => Some(data.len() as u64),
-            Self::Stream(stream) => stream.stated,
+            Self::Stream(stream) => stream.opener.length(),
         }
     }
 
@@ -418,7 +358,8 @@ impl RequestBody {
                 *body = Some(if end { data.clone() } else { Bytes::new() });
             }
             Self::Stream(stream) => {
-                *body = Some(stream.filter(body.as_deref().unwrap_or_default(), end)?);
+                let opened = stream.filter(body.as_deref().unwrap_or_default(), end);
+                *body = Some(opened.map_err(|error| error.reason())?);
             }
         }
         Ok(())

@@ -7,9 +7,10 @@ use std::{
 };
 
 use mte_codec::EncodeType;
-use mte_protocol::{ResponseHeaders, SealedHeaders, client_id::ClientId};
+use mte_protocol::{SealedHeaders, client_id::ClientId};
+use mte_session::server::ResponseTicket;
 
-use super::{Parts, body::RequestBody, client::Client, error::Failure, response_keys::ResponseKeys};
+use super::{Parts, body::RequestBody, client::Client, error::Failure};
 use crate::{
     config::Config,
     domains::Tenant,
@@ -106,18 +107,12 @@ pub struct Exchange {
     pub headers: SealedHeaders,
     /// Whether the request came with sealed headers, an empty map included.
     pub headers_sealed: bool,
-    /// Which headers of the response the client wants sealed.
-    pub response_headers: ResponseHeaders,
     /// The request body.
     pub body: RequestBody,
-    /// The number of the request's first message, if the client bound the request: the response says it back.
-    pub bound: Option<u64>,
+    /// Whether the client bound its request to what travels in the clear.
+    pub bound: bool,
     /// What the response is sealed with, until it begins.
-    pub keys: Option<ResponseKeys>,
-    /// The fields of `x-mte-relay` that are echoed.
-    pub pair_id: String,
-    /// The seventh field.
-    pub streaming: Option<String>,
+    pub response: Option<ResponseTicket>,
 }
 
 impl RequestContext {

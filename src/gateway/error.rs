@@ -4,13 +4,12 @@
 use std::borrow::Cow;
 
 use mte_codec::{OpenError, WindowError};
-use mte_protocol::{
-    ErrorBody, PairingError, RelayHeaderError, SealedHeadersError, Status, TargetError, TextError,
-};
+use mte_protocol::{ErrorBody, PairingError, SealedHeadersError, Status, TargetError};
+use mte_session::server::{BodyError, RequestError, ResponseError};
 
 use crate::{
     limits::BudgetFull,
-    pairs::{CreateError, PairError},
+    pairs::{CreateError, PairError, Unavailable},
 };
 
 /// A failure of the relay's own. Its display is for the log; [`Failure::client_text`] is for the client.
@@ -74,6 +73,9 @@ pub enum Failure {
     /// The pair store is full.
     #[error("the pair store is full")]
     StoreFull,
+    /// The pair store cannot be asked. The client's pairs are not lost by it: none of 559 to 569 may say so.
+    #[error(transparent)]
+    StoreUnavailable(#[from] Unavailable),
     /// The client's network has as many live pairs as it may.
     #[error("the client network has as many pairs as pairs.max_per_network allows")]
     NetworkFull,
@@ -180,6 +182,7 @@ impl Failure {
             Self::TooManyPairs { .. } => "pairing_rate",
             Self::TooManyRequests { .. } => "request_rate",
             Self::StoreFull => "store_full",
+            Self::StoreUnavailable(_) => "store_unavailable",
             Self::NetworkFull => "network_full",
             Self::Overloaded(overload) => overload.cause(),
             Self::Relay { cause, .. } => cause,
@@ -223,7 +226,7 @@ impl Failure {
             Self::TooLarge { .. } => 413,
             Self::TooManyPairs { .. } | Self::TooManyRequests { .. } | Self::NetworkFull => 429,
             Self::HeadersTooLarge { .. } | Self::TooManyHeaders { .. } => 431,
-            Self::StoreFull | Self::Overloaded(_) | Self::NoUpstream(_) => 503,
+            Self::StoreFull | Self::StoreUnavailable(_) | Self::Overloaded(_) | Self::NoUpstream(_) => 503,
             Self::Relay { status, .. } => status.code(),
             Self::BadGateway(_) => 502,
             Self::GatewayTimeout(_) => 504,
@@ -253,6 +256,9 @@ impl Failure {
             Self::TooManyPairs { .. } => "too many pairs in too short a time: wait".into(),
             Self::TooManyRequests { .. } => "too many requests in too short a time: wait".into(),
             Self::NoUpstream(_) => "no upstream is available now: try again later".into(),
+            Self::StoreUnavailable(_) => {
+                "pairs cannot be looked up now: keep yours and try again later".into()
+            }
             Self::StoreFull => "no room for more pairs now: try again later".into(),
             Self::NetworkFull => "your network has too many pairs: try again later".into(),
             Self::Overloaded(_) => "the relay is busy: try again later".into(),
@@ -266,7 +272,7 @@ impl Failure {
     /// At which level it is logged: the operator's own matters are warnings and errors.
     pub fn level(&self) -> log::Level {
         match self {
-            Self::Internal(_) => log::Level::Error,
+            Self::Internal(_) | Self::StoreUnavailable(_) => log::Level::Error,
             Self::BadGateway(_)
             | Self::GatewayTimeout(_)
             | Self::NoUpstream(_)
@@ -280,7 +286,7 @@ impl Failure {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooManyPairs { retry_after } | Self::TooManyRequests { retry_after } => Some(*retry_after),
-            Self::NoUpstream(_) => Some(5),
+            Self::NoUpstream(_) | Self::StoreUnavailable(_) => Some(5),
             Self::StoreFull => Some(30),
             Self::NetworkFull => Some(60),
             Self::Overloaded(_) => Some(1),
@@ -340,45 +346,40 @@ impl From<OpenError> for Failure {
     }
 }
 
-impl From<TextError> for Failure {
-    fn from(error: TextError) -> Self {
-        Self::decode(error.to_string())
-    }
-}
-
-impl From<SealedHeadersError> for Failure {
-    fn from(error: SealedHeadersError) -> Self {
-        match error {
-            SealedHeadersError::TooMany(limit) => Self::TooManyHeaders { limit },
-            _ => Self::decode(error.to_string()),
-        }
-    }
-}
-
 impl From<TargetError> for Failure {
     fn from(error: TargetError) -> Self {
         Self::BadRequest(error.to_string().into())
     }
 }
 
-impl From<RelayHeaderError> for Failure {
-    fn from(error: RelayHeaderError) -> Self {
-        match error {
-            RelayHeaderError::Malformed(_) => Self::BadRequest(error.to_string().into()),
-            _ => Self::relay(Status::RelayHeaderMissing, error.to_string()),
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        match (error.relay_status(), error) {
+            (_, RequestError::Open(error)) => error.into(),
+            (Some(status), error) => Self::relay(status, error.to_string()),
+            (None, RequestError::Body(BodyError::TooLarge { limit })) => {
+                Self::TooLarge { what: "the request body of type MTE", limit: limit as u64 }
+            }
+            (None, RequestError::SealedHeaders(SealedHeadersError::TooMany(limit))) => {
+                Self::TooManyHeaders { limit }
+            }
+            (None, RequestError::Pair(PairError::Unavailable(error))) => error.into(),
+            (None, error @ RequestError::Keys(_)) => Self::Internal(error.to_string()),
+            (None, error) => Self::BadRequest(error.to_string().into()),
         }
     }
 }
 
-impl From<PairError> for Failure {
-    fn from(error: PairError) -> Self {
-        let status = match error {
-            PairError::NotFound | PairError::Replaced => Status::PairNotFound,
-            PairError::Expired => Status::PairExpired,
-            PairError::Exhausted => Status::NumbersExhausted,
-            PairError::Number(error) => return OpenError::Number(error).into(),
-        };
-        Self::relay(status, error.to_string())
+impl From<BodyError> for Failure {
+    fn from(error: BodyError) -> Self {
+        RequestError::from(error).into()
+    }
+}
+
+/// Not one of 559 to 569: the upstream has been contacted (docs/protocol.md, section 5).
+impl From<ResponseError> for Failure {
+    fn from(error: ResponseError) -> Self {
+        Self::BadGateway(error.to_string())
     }
 }
 

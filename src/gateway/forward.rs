@@ -91,7 +91,7 @@ impl<'a> Rules<'a> {
         Self {
             sealed: exchange.filter(|exchange| exchange.headers_sealed).map(|exchange| &exchange.headers),
             encrypted: exchange.is_some(),
-            bound: exchange.is_some_and(|exchange| exchange.bound.is_some()),
+            bound: exchange.is_some_and(|exchange| exchange.bound),
             trusted: ctx.from.behind_trusted,
             upgrade: exchange.is_none() && request.headers.contains_key(header::UPGRADE),
             http10: session.as_downstream().req_header().version == Version::HTTP_10,

@@ -14,7 +14,6 @@ mod finished;
 mod forward;
 mod request;
 mod response;
-mod response_keys;
 mod route;
 mod strict;
 mod upstream;

@@ -4,7 +4,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mte_codec::{OpenError, SealError};
+use mte_codec::SealError;
+use mte_session::client::{self, ResponseError};
 
 /// Any error as it may come out of a caller's body or out of hyper.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -97,56 +98,6 @@ pub enum Error {
     },
 }
 
-/// Why a response was refused (docs/protocol.md, section 4).
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ResponseError {
-    /// There are no sealed headers: it does not come from the relay's encrypted proxy.
-    #[error(
-        "it is not sealed (status {0}); is the address that of an MTE relay, and the route an encrypted one?"
-    )]
-    NotSealed(u16),
-    /// The sealed headers do not open.
-    #[error("its sealed headers do not open: {}", .0.reason())]
-    Headers(OpenError),
-    /// The sealed headers are not what section 3 says.
-    #[error("its sealed headers are malformed: {0}")]
-    Malformed(String),
-    /// The sealed headers lack `:status` or `:request`.
-    #[error("its sealed headers do not bind it to the request: no {0}")]
-    Unbound(&'static str),
-    /// The sealed headers name another status or request.
-    #[error("it belongs elsewhere: {what} is {got}, expected {expected}")]
-    Misbound {
-        /// `:status` or `:request`.
-        what: &'static str,
-        /// What fits this response.
-        expected: u64,
-        /// What is sealed.
-        got: String,
-    },
-    /// The sealed headers do not say whether a body follows: the place is 15, which relays no longer write.
-    #[error("its sealed headers do not say whether a body follows; update the relay")]
-    UnknownBody,
-    /// There are no bytes where the sealed headers announce a body.
-    #[error("its sealed headers announce a body, and it has none")]
-    MissingBody,
-    /// There are bytes where the sealed headers announce none.
-    #[error("it has a body that its sealed headers do not announce")]
-    ClearBody,
-    /// The body does not open: cut, changed, moved or replayed.
-    #[error("its body does not open: {}", .0.reason())]
-    Body(OpenError),
-    /// The body has another length than the sealed `content-length` says.
-    #[error("its body has {got} bytes, its sealed content-length says {expected}")]
-    Length {
-        /// What is sealed.
-        expected: u64,
-        /// What was opened.
-        got: u64,
-    },
-}
-
 /// Why a request was not sent again after the relay asked for a new pairing (docs/protocol.md, section 5). The answer that
 /// asked for it is not authenticated, so the request may have taken effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -170,20 +121,18 @@ pub enum NotRepeated {
 
 const FIND_OUT: &str = "find out whether it took effect before you send it again";
 
-impl ResponseError {
-    /// A stable name of what happened, the same in all our clients.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NotSealed(_) => "not-sealed",
-            Self::Headers(_) | Self::Malformed(_) => "sealed-headers",
-            Self::Unbound(_) => "not-bound",
-            Self::Misbound { .. } => "other-exchange",
-            Self::UnknownBody => "unknown-body",
-            Self::MissingBody => "missing-body",
-            Self::ClearBody => "clear-body",
-            Self::Body(OpenError::Truncated) => "cut-body",
-            Self::Body(_) => "changed-body",
-            Self::Length { .. } => "body-length",
+impl From<client::Error> for Error {
+    fn from(error: client::Error) -> Self {
+        match error {
+            client::Error::RequestUrl { url, reason } => Self::RequestUrl { url, reason },
+            client::Error::Header { name, reason } => Self::Header { name, reason },
+            client::Error::Seal(error) => Self::Seal(error),
+            client::Error::TooLarge { limit } => Self::TooLarge { limit },
+            client::Error::Pairing(failure) => Self::Pairing(failure.to_string()),
+            client::Error::Relay { status, message, request_id } => {
+                Self::Relay { status, message, request_id, note: None }
+            }
+            client::Error::Response(error) => Self::Response(error),
         }
     }
 }

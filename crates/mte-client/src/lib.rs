@@ -52,7 +52,6 @@ pub mod observer;
 mod pairing;
 mod pool;
 mod upload;
-pub mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -60,11 +59,13 @@ mod tests;
 pub use body::Body;
 pub use builder::{Builder, Resend};
 pub use client::RelayClient;
-pub use error::{BoxError, Error, NotRepeated, ResponseError};
+pub use error::{BoxError, Error, NotRepeated};
 pub use mte_codec::{EncodeType, KemId};
+/// The protocol without the network: pairing, sealing requests, opening responses. Its errors convert to [`Error`].
+pub use mte_session::client as wire;
+pub use mte_session::client::{EncodeHeaders, ResponseError, ResponseHeaders};
 pub use observer::Observer;
 pub use rustls::pki_types::CertificateDer;
-pub use wire::{EncodeHeaders, ResponseHeaders};
 
 /// The examples of the README are tested as those of the documentation are.
 #[cfg(doctest)]

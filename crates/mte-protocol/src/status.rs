@@ -133,6 +133,11 @@ impl<'a> ErrorBody<'a> {
         Self { error: status.text().into(), status: status.code(), request_id: request_id.into() }
     }
 
+    /// Reads the body of an answer; `None` if it is none of a relay's.
+    pub fn parse(json: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
+    }
+
     /// The JSON to send.
     pub fn to_json(&self) -> Vec<u8> {
         // Strings and a number always serialise.
@@ -183,7 +188,8 @@ mod tests {
         let body = ErrorBody::new(Status::DecodeFailed, "r-1");
         let json = body.to_json();
         assert_eq!(json, br#"{"error":"decode failed","status":562,"request_id":"r-1"}"#);
-        assert_eq!(serde_json::from_slice::<ErrorBody<'_>>(&json).unwrap(), body);
+        assert_eq!(ErrorBody::parse(&json), Some(body));
+        assert_eq!(ErrorBody::parse(b"<html>"), None);
         let other: ErrorBody<'_> = serde_json::from_str(r#"{"error":"x","status":400,"more":1}"#).unwrap();
         assert_eq!(other.request_id, "");
     }

@@ -1,14 +1,7 @@
-//! Pairing: one KEM exchange per direction of every pair (docs/protocol.md, section 2; docs/codec.md,
-//! sections 2 and 3). The answer leaves only after the state is stored.
+//! The route of a pairing (docs/protocol.md, section 2): what it may cost, where the session's work is done, and the store. The
+//! answer leaves only after the state is stored.
 
-use mte_codec::{
-    EpochSecret, KemError, KemId, kem,
-    schedule::{RootInputs, root},
-};
-use mte_protocol::{
-    PairRequest, PairResponse,
-    pairing::{Field, Nonce, PairingError, Problem, parse_request, write_response},
-};
+use mte_session::pairing::PairingRequest;
 use pingora_proxy::Session;
 
 use super::super::{
@@ -20,7 +13,7 @@ use super::super::{
 use crate::{
     domains::Tenant,
     limits::{BodyDeadline, Gathered},
-    pairs::{NewPair, Owner, PairStore},
+    pairs::{Owner, PairStore},
 };
 
 /// Pairs up to this many are made on the worker; more would hold up other requests.
@@ -42,17 +35,19 @@ pub(super) async fn pair(
     // Held until the pairs are made: what waits for a core counts as well.
     let mut held = ctx.gathered(parts);
     let body = read_body(session, ctx, max.saturating_mul(BODY_PER_PAIR), &mut held).await?;
-    let requests = parse_request(&body, max).map_err(Failure::BadPairing)?;
+    let request = PairingRequest::parse(&body, max).map_err(Failure::BadPairing)?;
     drop(body);
-    check_rate(ctx, parts, requests.len().saturating_sub(1))?;
+    let count = request.len();
+    check_rate(ctx, parts, count.saturating_sub(1))?;
 
     let least = tenant.min_kem;
-    let core = parts.pairing_work.core(requests.len()).await;
+    let core = parts.pairing_work.core(count).await;
     let core = core.map_err(|_| Failure::Overloaded(Overload::KeyExchanges))?;
-    let (responses, pairs) = if requests.len() <= INLINE_PAIRS {
-        make_all(requests, least)
+    let make = move || request.make(least, &mut rand::rng());
+    let made = if count <= INLINE_PAIRS {
+        make()
     } else {
-        let made = tokio::task::spawn_blocking(move || make_all(requests, least)).await;
+        let made = tokio::task::spawn_blocking(make).await;
         made.map_err(|error| Failure::Internal(format!("pairing: {error}")))?
     }
     .map_err(Failure::BadPairing)?;
@@ -61,8 +56,8 @@ pub(super) async fn pair(
     let (client, _) =
         ctx.client.as_ref().ok_or_else(|| Failure::Internal("pairing without a client".into()))?;
     let owner = Owner { tenant: tenant.id, client: *client };
-    parts.pairs.create_all(owner, ctx.network(), pairs).await?;
-    Ok(write_response(&responses))
+    parts.pairs.create_all(owner, ctx.network(), made.pairs).await?;
+    Ok(made.answer.to_json())
 }
 
 /// Takes pairs from the allowance of the client's address.
@@ -92,51 +87,4 @@ async fn read_body(
         held.hold(len)?;
         body.extend_from_slice(&part);
     }
-}
-
-type Made = (Vec<PairResponse>, Vec<NewPair>);
-
-fn make_all(requests: Vec<PairRequest>, least: KemId) -> Result<Made, PairingError> {
-    let mut rng = rand::rng();
-    let made = requests.into_iter().enumerate();
-    made.map(|(index, request)| make(index, request, least, &mut rng))
-        .collect::<Result<Vec<_>, _>>()
-        .map(|made| made.into_iter().unzip())
-}
-
-fn make(
-    index: usize,
-    request: PairRequest,
-    least: KemId,
-    rng: &mut impl rand::CryptoRng,
-) -> Result<(PairResponse, NewPair), PairingError> {
-    // The client names things from its side: what it encodes, the relay decodes.
-    let c2s = (Field::EncoderPublicKey, &request.encoder_public_key, &request.encoder_personalization);
-    let s2c = (Field::DecoderPublicKey, &request.decoder_public_key, &request.decoder_personalization);
-    let mut direction = |(field, key, personalization): (Field, &Vec<u8>, &String)| {
-        let refuse = |problem| PairingError::field(index, field, problem);
-        let id = KemId::from_key_len(key.len()).map_err(|_| refuse(Problem::InvalidKey))?;
-        if !id.satisfies(least) {
-            return Err(refuse(Problem::WeakKey { minimum: least.name() }));
-        }
-        let (ciphertext, entropy) = kem::encapsulate(key, rng).map_err(|error| match error {
-            KemError::KeySize(_) | KemError::InvalidKey(_) | KemError::CiphertextSize { .. } => {
-                refuse(Problem::InvalidKey)
-            }
-        })?;
-        let nonce = Nonce::from_random(rand::Rng::next_u64(rng));
-        let root = root(&entropy, &RootInputs::new(&nonce.to_string(), personalization));
-        let root = root.map_err(|_| refuse(Problem::NotOpaque))?;
-        Ok::<(Vec<u8>, Nonce, EpochSecret), PairingError>((ciphertext, nonce, root))
-    };
-    let (decoder_secret, decoder_nonce, decoder) = direction(c2s)?;
-    let (encoder_secret, encoder_nonce, encoder) = direction(s2c)?;
-    let response = PairResponse {
-        pair_id: request.pair_id.clone(),
-        encoder_nonce,
-        encoder_secret,
-        decoder_nonce,
-        decoder_secret,
-    };
-    Ok((response, NewPair { pair_id: request.pair_id, decoder, encoder }))
 }

@@ -21,10 +21,7 @@ use pingora_core::{
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
-pub use self::{
-    headers::Wanted,
-    seal::{Exchanged, Sealing, Sizes},
-};
+pub use self::seal::{Sealing, Sizes};
 use super::{RequestContext, error::Failure};
 use crate::{domains::Tenant, limits::Gathered, telemetry::Operation, upstream::Upstream};
 
@@ -94,7 +91,7 @@ pub fn prepare(
         let origin = format!("{}://{}", ctx.from.scheme(), ctx.host);
         rewrite_location(&tenant.upstream, &origin, response);
     }
-    let bound = ctx.exchange.as_ref().is_some_and(|exchange| exchange.bound.is_some());
+    let bound = ctx.exchange.as_ref().is_some_and(|exchange| exchange.bound);
     if RELAY_STATUSES.contains(&response.status.as_u16()) && !bound {
         log::info!(
             request_id = ctx.request_id.as_str(), tenant = &*tenant.name,
@@ -110,21 +107,10 @@ pub fn prepare(
     let head = session.as_downstream().req_header().method == Method::HEAD;
     let client_id = &ctx.client;
     let sealing = ctx.exchange.as_mut().and_then(|exchange| {
-        let exchanged = Exchanged {
-            encode_type: exchange.encode_type,
-            keys: exchange.keys.take()?,
-            bound: exchange.bound,
-            wanted: Wanted {
-                response_headers: std::mem::take(&mut exchange.response_headers),
-                request: std::mem::take(&mut exchange.headers),
-            },
-            signed_client_id: client_id.as_ref().map(|(_, signed)| signed.clone()).unwrap_or_default(),
-            pair_id: exchange.pair_id.clone(),
-            streaming: exchange.streaming.clone(),
-            max_mte_body: ctx.config.limits.max_mte_body,
-            held,
-        };
-        Some(Box::new(Sealing::new(exchanged, head)))
+        let signed = client_id.as_ref().map(|(_, signed)| signed.clone()).unwrap_or_default();
+        let (request, max) = (std::mem::take(&mut exchange.headers), ctx.config.limits.max_mte_body);
+        let sealer = exchange.response.take()?.sealer(request, signed, max);
+        Some(Box::new(Sealing::new(sealer, head, max, held)))
     });
     if client == ClientVersion::Http10
         && (sealing.is_some() || !response.headers.contains_key(header::CONTENT_LENGTH))

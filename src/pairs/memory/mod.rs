@@ -24,18 +24,17 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use arc_swap::ArcSwap;
-use mte_codec::{DecoderState, EpochSecret, NUMBER_LIMIT};
 use parking_lot::{Mutex, RwLock};
 
 use self::{
     shard::{Age, Kind, Pair, Shard, State},
     shares::Shares,
 };
-use super::{Commit, CreateError, NewPair, Owner, PairError, PairStore, Snapshot};
+use super::{Commit, CreateError, NewPair, Owner, PairError, PairState, PairStore, Snapshot};
 use crate::{
     config,
     domains::{Domains, TenantId},
@@ -233,20 +232,13 @@ impl MemoryStore {
             metrics.pairs.add(pairs.len() as i64);
             metrics.pairs_created.inc_by(pairs.len() as u64);
         });
-        let made = pairs.into_iter().map(|new| {
-            Arc::new(Pair {
-                id: new.pair_id.into(),
-                generation: self.generation.fetch_add(1, Ordering::Relaxed),
-                created: now,
-                network,
-                state: Mutex::new(State {
-                    last_used: None,
-                    removed: false,
-                    decoder: DecoderState::new(new.decoder),
-                    encoder: new.encoder,
-                    next_response: 0,
-                }),
-            })
+        let created_at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis() as u64;
+        let made = pairs.into_iter().map(|mut new| {
+            let generation = self.generation.fetch_add(1, Ordering::Relaxed);
+            let id = std::mem::take(&mut new.pair_id).into();
+            let pair = PairState::new(new, generation, created_at);
+            let state = Mutex::new(State { last_used: None, removed: false, pair });
+            Arc::new(Pair { id, created: now, network, state })
         });
         shard.insert(owner, made.collect());
         Ok(())
@@ -288,47 +280,16 @@ impl PairStore for MemoryStore {
             Age::Old => return Err(PairError::Expired),
             Age::Gone => return Err(PairError::NotFound),
         }
-        Ok(Snapshot {
-            generation: pair.generation,
-            decoder: state.decoder.secrets.clone(),
-            window: state.decoder.window.clone(),
-            encoder: state.encoder.clone(),
-            next_response: state.next_response,
-        })
+        Ok(state.pair.snapshot())
     }
 
     async fn commit(&self, owner: Owner, pair_id: &str, commit: Commit) -> Result<u64, PairError> {
         let pair = self.find(&owner, pair_id).ok_or(PairError::NotFound)?;
-        if pair.generation != commit.generation {
-            return Err(PairError::Replaced);
-        }
         let mut state = pair.state.lock();
         if state.removed {
             return Err(PairError::NotFound);
         }
-        let end = state.next_response.checked_add(commit.reserve).filter(|end| *end <= NUMBER_LIMIT);
-        let end = end.ok_or(PairError::Exhausted)?;
-        state.decoder.window.commit(commit.first, commit.count)?;
-        // Wipes the epochs left behind. The request brings the secrets of those it reached, so that nothing is derived under
-        // the lock; but one that raced with others may have reached an epoch that none of them brought.
-        if let Some(secrets) = commit.decoder.filter(|new| new.newer_than(&state.decoder.secrets)) {
-            state.decoder.secrets = secrets;
-        }
-        if let Some(secrets) = state.decoder.secrets.advanced(&state.decoder.window) {
-            state.decoder.secrets = secrets;
-        }
-        let reached = EpochSecret::index_of(end);
-        let newer =
-            |new: &EpochSecret| new.index() > state.encoder.index() && u64::from(new.index()) <= reached;
-        if let Some(secret) = commit.encoder.filter(newer) {
-            state.encoder = secret;
-        }
-        if u64::from(state.encoder.index()) < reached
-            && let Some(secret) = state.encoder.at(reached)
-        {
-            state.encoder = secret;
-        }
-        let first = std::mem::replace(&mut state.next_response, end);
+        let first = state.pair.commit(commit)?;
         let now = Instant::now();
         let first_use = state.last_used.replace(now).is_none();
         drop(state);

@@ -11,11 +11,10 @@ use std::{
     time::Instant,
 };
 
-use mte_codec::{DecoderState, EpochSecret};
 use mte_protocol::client_id::ClientId;
 use parking_lot::Mutex;
 
-use super::super::Owner;
+use super::super::{Owner, PairState};
 use crate::{config, domains::TenantId, rate::Network};
 
 /// Pairs that go to the end again for one answer, so that a lock is not held for long. Beyond it the answer may be a pair
@@ -27,7 +26,6 @@ const FEW: usize = 32;
 
 pub(super) struct Pair {
     pub(super) id: Box<str>,
-    pub(super) generation: u64,
     pub(super) created: Instant,
     /// The network that it was made from.
     pub(super) network: Option<Network>,
@@ -37,9 +35,7 @@ pub(super) struct Pair {
 pub(super) struct State {
     pub(super) last_used: Option<Instant>,
     pub(super) removed: bool,
-    pub(super) decoder: DecoderState,
-    pub(super) encoder: EpochSecret,
-    pub(super) next_response: u64,
+    pub(super) pair: PairState,
 }
 
 /// How a pair stands in time.

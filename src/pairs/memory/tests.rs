@@ -1,3 +1,4 @@
+use mte_codec::{EpochSecret, KemId};
 use mte_protocol::client_id::ClientId;
 
 use super::*;
@@ -49,7 +50,14 @@ async fn lives(store: &MemoryStore, owner: Owner, id: &str) -> bool {
 
 fn pair(id: &str) -> NewPair {
     let secret = EpochSecret::from_bytes(0, &[7; 32]);
-    NewPair { pair_id: id.into(), decoder: secret.clone(), encoder: secret }
+    NewPair {
+        pair_id: id.into(),
+        decoder: secret.clone(),
+        decoder_kem: KemId::MlKem768,
+        encoder: secret,
+        encoder_kem: KemId::MlKem768,
+        relay_key: None,
+    }
 }
 
 fn commit(snapshot: &Snapshot, first: u64, count: u64) -> Commit {

@@ -1,23 +1,22 @@
-//! A relay without a network: it pairs, opens requests and seals replies, and has no upstream.
+//! A relay without a network: the session's own server role, pairs in a map, and no upstream. What it must not do, for tests
+//! of what a client refuses, is a [`Forgery`].
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
 };
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method};
-use mte_codec::{
-    DecoderState, EncodeType, EncoderState, Expected, KemId, Numbers, Opener, Place, Sealer, Slot, kem, open,
-    schedule::{RootInputs, root},
-    seal,
-};
-use mte_protocol::{
-    ClientId, ClientIdSecret, Nonce, PairResponse, RelayHeader, SealedHeaders, SealedHeadersWriter,
-    origin_form, pairing,
-    response_fields::{describes_body, stays_clear},
-    sealed_headers::RESPONSE_HEADERS,
-    text,
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use mte_codec::{KemId, Numbers, Place, seal};
+use mte_protocol::{ClientId, ClientIdSecret, RelayHeader, SealedHeaders, SealedHeadersWriter, text};
+use mte_session::{
+    pairing::PairingRequest,
+    server::{
+        BodyOpener, BodySealer, OpenedHead, Outer, Policy, RESPONSE_MESSAGES, RequestError, RequestOpener,
+        RequireSealedHeaders, ResponseHead, ResponseTicket, Wanted, relay_header,
+    },
+    store::{PairError, PairState},
 };
 use rand::Rng;
 
@@ -25,36 +24,43 @@ use crate::wire::{self, Options, Pair, SealedRequest};
 
 pub(super) const AUTHORITY: &str = "relay.example";
 
+/// The most bytes of a body of type MTE, either way.
+const MAX_MTE_BODY: usize = 1 << 20;
+
+const POLICY: Policy = Policy {
+    allow_plain_requests: false,
+    require_sealed_headers: RequireSealedHeaders::Always,
+    require_binding: true,
+    max_header_names: 200,
+};
+
 pub(super) struct Relay {
     secret: ClientIdSecret,
-    pairs: Mutex<HashMap<String, Arc<Mutex<Side>>>>,
+    pairs: Mutex<HashMap<String, PairState>>,
 }
 
-/// The relay's side of a pair.
-pub(super) struct Side {
-    decoder: DecoderState,
-    encoder: EncoderState,
+/// A request whose URL and headers are open.
+pub(super) struct Begun {
+    head: OpenedHead,
+    to_head: bool,
+    client_id: String,
+    /// The key exchange of its direction.
     kem: KemId,
 }
 
-/// A request whose head is open.
+/// A request whose numbers are spent.
 pub(super) struct Opened {
-    pub(super) side: Arc<Mutex<Side>>,
     pub(super) url: String,
     pub(super) sealed: SealedHeaders,
-    pub(super) body: Option<Opener>,
-    relay_value: String,
-    pub(super) encode_type: EncodeType,
+    pub(super) body: Option<BodyOpener>,
+    pub(super) kem: KemId,
+    to_head: bool,
+    client_id: String,
+    response: ResponseTicket,
+    /// What a forged response is sealed with.
+    numbers: Numbers,
+    /// The number of its first message.
     first: u64,
-    /// The response's numbers: reserved as the request's are taken, however late the response is.
-    response: Numbers,
-    pub(super) count: u64,
-}
-
-impl Opened {
-    pub(super) fn kem(&self) -> KemId {
-        self.side.lock().unwrap().kem
-    }
 }
 
 /// What the relay answers, before it is sealed.
@@ -65,13 +71,20 @@ pub(super) struct Reply {
     pub(super) headers: Vec<(&'static str, String)>,
     /// Pieces of the body; `None` for no body.
     pub(super) body: Option<Vec<Bytes>>,
-    /// What the headers' place says of the body, against the rules.
-    pub(super) following: Option<u8>,
-    /// What the body's own place says of what follows: 0 or, against the rules, 15.
+    pub(super) forgery: Option<Forgery>,
+}
+
+/// What a relay never seals: a forged response has it all the same, and a stated `content-length` in the sealed part.
+#[derive(Clone)]
+pub(super) struct Forgery {
+    /// `:status`.
+    pub(super) status: Option<u16>,
+    /// `:request`; `None` is the right one.
+    pub(super) request: Option<u64>,
+    /// What the headers' place says of the body.
+    pub(super) following: u8,
+    /// What the body's own place says of what follows.
     pub(super) body_following: u8,
-    /// `:status`, `:request`: changed by whoever tests that.
-    pub(super) bound_status: Option<u16>,
-    pub(super) bound_request: Option<u64>,
 }
 
 impl Reply {
@@ -80,22 +93,30 @@ impl Reply {
     }
 
     pub(super) fn without_body(status: u16) -> Self {
-        Self {
-            status,
-            headers: [
-                ("content-type", "text/plain"),
-                ("set-cookie", "a=1"),
-                ("set-cookie", "b=2"),
-                ("server", "upstream"),
-            ]
-            .map(|(name, value)| (name, value.to_owned()))
-            .into(),
-            body: None,
-            following: None,
-            body_following: 0,
-            bound_status: Some(status),
-            bound_request: None,
+        let headers = [
+            ("content-type", "text/plain"),
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+            ("server", "upstream"),
+        ];
+        let headers = headers.map(|(name, value)| (name, value.to_owned())).into();
+        Self { status, headers, body: None, forgery: None }
+    }
+
+    pub(super) fn forged(mut self, change: impl FnOnce(&mut Forgery)) -> Self {
+        let following = u8::from(self.body.is_some());
+        let mut forgery = Forgery { status: Some(self.status), request: None, following, body_following: 0 };
+        change(&mut forgery);
+        self.forgery = Some(forgery);
+        self
+    }
+
+    fn clear_headers(&self) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in &self.headers {
+            map.append(*name, value.parse().unwrap());
         }
+        map
     }
 }
 
@@ -138,179 +159,151 @@ impl Relay {
     }
 
     pub(super) fn pair(&self, body: &[u8]) -> Vec<u8> {
-        let mut rng = rand::rng();
-        let mut answers = Vec::new();
-        for request in pairing::parse_request(body, 100).unwrap() {
-            let mut direction = |key: &[u8], personalization: &str| {
-                let nonce = Nonce::from_random(rng.next_u64());
-                let (ciphertext, entropy) = kem::encapsulate(key, &mut rng).unwrap();
-                let secret = root(&entropy, &RootInputs::new(&nonce.to_string(), personalization)).unwrap();
-                (nonce, ciphertext, secret)
-            };
-            let (decoder_nonce, decoder_secret, c2s) =
-                direction(&request.encoder_public_key, &request.encoder_personalization);
-            let (encoder_nonce, encoder_secret, s2c) =
-                direction(&request.decoder_public_key, &request.decoder_personalization);
-            let kem = KemId::from_key_len(request.encoder_public_key.len()).unwrap();
-            let side = Side { decoder: DecoderState::new(c2s), encoder: EncoderState::new(s2c), kem };
-            let taken =
-                self.pairs.lock().unwrap().insert(request.pair_id.clone(), Arc::new(Mutex::new(side)));
+        let request = PairingRequest::parse(body, 100).unwrap();
+        let made = request.make(KemId::MlKem512, &mut rand::rng()).unwrap();
+        let mut pairs = self.pairs.lock().unwrap();
+        for pair in made.pairs {
+            let taken = pairs.insert(pair.pair_id.clone(), PairState::new(pair, 0, 0));
             assert!(taken.is_none(), "a pair id was used twice");
-            answers.push(PairResponse {
-                pair_id: request.pair_id,
-                encoder_nonce,
-                encoder_secret,
-                decoder_nonce,
-                decoder_secret,
-            });
         }
-        pairing::write_response(&answers)
+        made.answer.to_json()
     }
 
-    /// Opens URL and headers, checks places and bindings, and commits the request's numbers.
+    /// Opens URL and headers.
     pub(super) fn open_head(
         &self,
-        method: &Method,
-        authority: &str,
+        outer: &Outer<'_>,
         path: &str,
         headers: &HeaderMap,
-    ) -> Result<Opened, u16> {
-        let text_of = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap());
-        let header = RelayHeader::parse(text_of("x-mte-relay").ok_or(569u16)?).map_err(|e| e.status())?;
-        self.secret.verify(header.client_id).map_err(|_| 566u16)?;
-        let side = self.pairs.lock().unwrap().get(header.pair_id).cloned().ok_or(560u16)?;
-        let secrets = side.lock().unwrap().decoder.secrets.clone();
-        let count = [header.url_encoded, header.headers_encoded, header.body_encoded];
-        let count = count.into_iter().map(u8::from).sum::<u8>();
-        let encode_type = header.encode_type;
+    ) -> Result<Begun, RequestError> {
+        let relay = relay_header(headers)?;
+        let client_id = relay.client_id.to_owned();
+        self.secret.verify(&client_id).map_err(|error| RequestError::ClientId(error.to_string()))?;
+        let opener = RequestOpener::new(&relay, path, headers, &POLICY)?;
+        let state = self.pairs.lock().unwrap().get(opener.pair_id()).cloned().ok_or(PairError::NotFound)?;
+        let head = opener.open(state.snapshot(), outer, &POLICY)?;
+        let to_head = outer.method == Method::HEAD.as_str();
+        Ok(Begun { head, to_head, client_id, kem: state.kems().0 })
+    }
 
-        let mut index = 0;
-        let mut numbers = Vec::new();
-        let mut open_text = |mut message: Vec<u8>| {
-            let place = Place::text(index, count - 1 - index);
-            index += 1;
-            let opened =
-                open::message(&secrets, Expected { encode_type, place }, &mut message).map_err(|_| 562u16)?;
-            numbers.push(opened.number);
-            Ok::<_, u16>(opened.plaintext.to_vec())
-        };
-        let url = match header.url_encoded {
-            true => {
-                let message = text::path_to_message(path).map_err(|_| 562u16)?.ok_or(562u16)?;
-                origin_form(&open_text(message)?).map_err(|_| 400u16)?
+    /// Spends the request's numbers; `start` is the first part of its body.
+    pub(super) fn accept(&self, begun: Begun, start: &[u8]) -> Result<Opened, RequestError> {
+        let Begun { head, to_head, client_id, kem } = begun;
+        let (request, body) = match head {
+            OpenedHead::Whole(request) => (request, None),
+            OpenedHead::BodyFollows(pending) => {
+                let start = start.first_chunk().ok_or(mte_codec::OpenError::Truncated)?;
+                let (request, body) = pending.admit(start)?;
+                (request, Some(body.open(Default::default(), MAX_MTE_BODY)))
             }
-            false => path.to_owned(),
         };
-        let map = text::decode(text_of("x-mte-relay-eh").ok_or(562u16)?.as_bytes()).map_err(|_| 562u16)?;
-        let sealed = SealedHeaders::parse(&open_text(map)?).map_err(|_| 562u16)?;
-        if sealed.method() != Some(method.as_str()) || sealed.authority() != Some(authority) {
-            return Err(562);
-        }
-        let expected = Expected { encode_type, place: Place::raw(count - 1, 0) };
-        let body = header.body_encoded.then(|| Opener::new(secrets.clone(), expected, BytesMut::new()));
-        let first = numbers[0];
-        assert!(numbers.iter().enumerate().all(|(at, number)| *number == first + at as u64));
-        let response = {
-            let mut side = side.lock().unwrap();
-            side.decoder.commit(first, count.into()).map_err(|_| 562u16)?;
-            side.encoder.reserve(2).unwrap()
+        let commit = request.commit()?;
+        let first = commit.first;
+        let (numbers, response) = {
+            let mut pairs = self.pairs.lock().unwrap();
+            let state = pairs.get_mut(request.pair_id()).ok_or(PairError::NotFound)?;
+            let encoder = state.snapshot().encoder;
+            let response = state.commit(commit)?;
+            (Numbers::new(response, RESPONSE_MESSAGES, encoder), response)
         };
+        let plain = request.accept(response, &mut rand::rng())?.plain()?;
         Ok(Opened {
-            side,
-            url,
-            sealed,
+            url: plain.target,
+            sealed: plain.headers,
             body,
-            relay_value: header.response_value(true, false),
-            encode_type,
+            kem,
+            to_head,
+            client_id,
+            response: plain.response,
+            numbers,
             first,
-            response,
-            count: count.into(),
         })
     }
 
     /// Opens a request that was sealed whole.
-    pub(super) fn open(&self, request: &SealedRequest) -> Result<(Opened, Bytes), u16> {
-        let mut opened = self.open_head(&request.method, AUTHORITY, &request.path, &request.headers)?;
-        let body = opened.open_body(&request.body)?;
-        Ok((opened, body))
+    pub(super) fn open(&self, request: &SealedRequest) -> Result<(Opened, Bytes), RequestError> {
+        let has_body = !request.body.is_empty();
+        let outer = Outer { method: request.method.as_str(), authority: AUTHORITY, has_body };
+        let begun = self.open_head(&outer, &request.path, &request.headers)?;
+        let mut opened = self.accept(begun, &request.body)?;
+        let Some(mut opener) = opened.body.take() else { return Ok((opened, Bytes::new())) };
+        opener.push(&request.body)?;
+        let mut body = Vec::new();
+        while let Some(frame) = opener.next_frame()? {
+            body.extend_from_slice(&frame.data);
+        }
+        body.extend(opener.finish()?.into_iter().flat_map(|frame| frame.data));
+        Ok((opened, body.into()))
     }
 
-    pub(super) fn seal(&self, request: &Opened, reply: &Reply) -> Wire {
-        let (mut wire, slot) = self.seal_head(request, reply);
-        wire.body = match &reply.body {
-            None => Vec::new(),
-            Some(pieces) if request.encode_type == EncodeType::Mte => {
-                vec![seal::message(slot, &pieces.concat(), &mut rand::rng()).unwrap().into()]
-            }
-            Some(pieces) => {
-                let mut sealer = Sealer::new(&slot, &mut rand::rng()).unwrap();
-                let mut sealed: Vec<Bytes> =
-                    pieces.iter().map(|piece| sealer.seal(piece, false).unwrap()).collect();
-                sealed.push(sealer.seal(&[], true).unwrap());
-                sealed
-            }
-        };
+    pub(super) fn seal(&self, request: Opened, reply: &Reply) -> Wire {
+        if let Some(forgery) = &reply.forgery {
+            return request.forge(reply, forgery);
+        }
+        let (mut wire, sealer) = self.seal_head(request, reply);
+        if let (Some(mut sealer), Some(pieces)) = (sealer, &reply.body) {
+            let mut seal = |piece: &[u8], end| sealer.seal(piece, end, &mut rand::rng()).unwrap();
+            wire.body = pieces.iter().map(|piece| seal(piece, false)).collect();
+            wire.body.push(seal(&[], true));
+        }
         wire
     }
 
     /// Seals the headers; the body is left to the caller.
-    pub(super) fn seal_head(&self, request: &Opened, reply: &Reply) -> (Wire, Slot) {
-        let numbers = &request.response;
-        let mut map = SealedHeadersWriter::new();
-        let mut headers = HeaderMap::new();
-        for (name, value) in &reply.headers {
-            match request.seals(name) {
-                true => map.header(name, value.as_bytes()),
-                false => drop(headers.append(*name, value.parse().unwrap())),
-            }
-        }
-        if let Some(status) = reply.bound_status {
-            map.status(status);
-            map.request(reply.bound_request.unwrap_or(request.first));
-        }
-        let following = reply.following.unwrap_or(u8::from(reply.body.is_some()));
-        let slot = numbers.slot(0, request.encode_type, Place::text(0, following)).unwrap();
-        let map = text::encode(&seal::message(slot, &map.finish(), &mut rand::rng()).unwrap());
-        headers.insert("x-mte-relay", request.relay_value.parse().unwrap());
-        headers.insert("x-mte-relay-eh", map.parse().unwrap());
-        headers.insert("content-type", "application/octet-stream".parse().unwrap());
-        headers.insert("cache-control", "no-store".parse().unwrap());
-        let place = Place::raw(1, reply.body_following);
-        let body = numbers.slot(1, request.encode_type, place).unwrap();
-        (Wire { status: reply.status, headers, body: Vec::new() }, body)
+    pub(super) fn seal_head(&self, request: Opened, reply: &Reply) -> (Wire, Option<BodySealer>) {
+        let mut headers = reply.clear_headers();
+        let head = ResponseHead {
+            status: reply.status.try_into().unwrap(),
+            headers: &headers,
+            to_head: request.to_head,
+            has_body: reply.body.is_some(),
+        };
+        let sealer = request.response.sealer(request.sealed, request.client_id, MAX_MTE_BODY);
+        let sealed = sealer.head(&head, &mut rand::rng()).unwrap();
+        sealed.apply(&mut headers).unwrap();
+        (Wire { status: reply.status, headers, body: Vec::new() }, sealed.body)
     }
 }
 
 impl Opened {
-    /// Whether a response header is sealed (docs/protocol.md, section 4).
-    fn seals(&self, name: &str) -> bool {
-        let wanted = self.sealed.get(RESPONSE_HEADERS).unwrap_or_default();
-        let listed = wanted == b"*" || wanted.split(|byte| *byte == b',').any(|one| one == name.as_bytes());
-        !stays_clear(name) && (listed || describes_body(name) || self.sealed.get(name).is_some())
-    }
-
-    /// Opens a whole body; its number must follow.
-    pub(super) fn open_body(&mut self, wire: &[u8]) -> Result<Bytes, u16> {
-        let Some(mut opener) = self.body.take() else {
-            return if wire.is_empty() { Ok(Bytes::new()) } else { Err(562) };
+    /// Seals a response that no relay sends.
+    fn forge(self, reply: &Reply, forgery: &Forgery) -> Wire {
+        let (mut map, mut headers) = (SealedHeadersWriter::new(), HeaderMap::new());
+        let wanted = Wanted::new(self.sealed);
+        for (name, value) in &reply.headers {
+            match wanted.seals(name) || *name == "content-length" {
+                true => map.header(name, value.as_bytes()),
+                false => drop(headers.append(*name, value.parse().unwrap())),
+            }
+        }
+        if let Some(status) = forgery.status {
+            map.status(status);
+            map.request(forgery.request.unwrap_or(self.first));
+        }
+        let encode_type = self.response.encode_type();
+        let seal = |index, place, plaintext: &[u8]| {
+            let slot = self.numbers.slot(index, encode_type, place).unwrap();
+            seal::message(slot, plaintext, &mut rand::rng()).unwrap()
         };
-        if self.encode_type == EncodeType::Mte {
-            let secrets = self.side.lock().unwrap().decoder.secrets.clone();
-            let expected =
-                Expected { encode_type: EncodeType::Mte, place: Place::raw(self.count as u8 - 1, 0) };
-            let mut message = wire.to_vec();
-            let opened = open::message(&secrets, expected, &mut message).map_err(|_| 562u16)?;
-            assert_eq!(opened.number, self.first + self.count - 1);
-            return Ok(Bytes::copy_from_slice(opened.plaintext));
-        }
-        opener.push(wire);
-        let mut plain = Vec::new();
-        while let Some(frame) = opener.next_frame().map_err(|_| 562u16)? {
-            plain.extend_from_slice(&frame.data);
-        }
-        assert_eq!(opener.header().unwrap().unwrap().number, self.first + self.count - 1);
-        opener.finish().map_err(|_| 562u16)?;
-        Ok(plain.into())
+        let message = seal(0, Place::text(0, forgery.following), &map.finish());
+        let body = reply
+            .body
+            .iter()
+            .map(|pieces| seal(1, Place::raw(1, forgery.body_following), &pieces.concat()).into());
+        let relay = RelayHeader {
+            client_id: &self.client_id,
+            pair_id: self.response.pair_id(),
+            encode_type,
+            url_encoded: false,
+            headers_encoded: true,
+            body_encoded: false,
+            streaming: None,
+        };
+        let body = body.collect::<Vec<Bytes>>();
+        headers.insert("x-mte-relay", relay.response_value(true, !body.is_empty()).parse().unwrap());
+        headers.insert("x-mte-relay-eh", text::encode(&message).parse().unwrap());
+        headers.insert("content-type", "application/octet-stream".parse().unwrap());
+        Wire { status: reply.status, headers, body }
     }
 }
 

@@ -13,15 +13,16 @@ use std::{
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, Method, Request, Response};
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use mte_codec::{EncodeType, Sealer};
+use mte_codec::HEADER_LEN;
 use mte_protocol::{ErrorBody, control_client_id};
+use mte_session::server::{Outer, RequestError};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_rustls::TlsAcceptor;
 
@@ -155,7 +156,7 @@ impl Shared {
 
     async fn encrypted(&self, request: Request<Incoming>) -> Result<Answer, u16> {
         self.seen.requests.fetch_add(1, SeqCst);
-        let (parts, incoming) = request.into_parts();
+        let (parts, mut incoming) = request.into_parts();
         *self.seen.wire_headers.lock().unwrap() = parts.headers.clone();
         let path = parts.uri.path_and_query().unwrap().as_str().to_owned();
         *self.seen.wire_path.lock().unwrap() = path.clone();
@@ -164,11 +165,12 @@ impl Shared {
         }
         let host = parts.headers.get("host").map(|host| host.to_str().unwrap());
         let authority = host.or(parts.uri.authority().map(|authority| authority.as_str())).unwrap();
-        let mut opened = self.relay.open_head(&parts.method, authority, &path, &parts.headers)?;
-        let body = match opened.encode_type {
-            EncodeType::Mte => opened.open_body(&incoming.collect().await.unwrap().to_bytes())?,
-            EncodeType::Mke => self.receive(&mut opened, incoming).await?,
-        };
+        let outer = Outer { method: parts.method.as_str(), authority, has_body: !incoming.is_end_stream() };
+        let status = |error: RequestError| error.status();
+        let begun = self.relay.open_head(&outer, &path, &parts.headers).map_err(status)?;
+        let start = start(&mut incoming).await?;
+        let mut opened = self.relay.accept(begun, &start).map_err(status)?;
+        let body = self.receive(&mut opened, &start, incoming).await?;
         let header = |name: &str| {
             opened
                 .sealed
@@ -180,7 +182,7 @@ impl Shared {
             self.go.notified().await;
         }
         let reply = match opened.url.as_str() {
-            "/live" => return Ok(self.stream(&opened)),
+            "/live" => return Ok(self.stream(opened)),
             "/none" => Reply::without_body(204),
             "/missing" => Reply::new(404, "no such thing"),
             "/big" => Reply { body: Some(vec![vec![7; 50_000].into(); 60]), ..Reply::new(200, "") },
@@ -200,7 +202,7 @@ impl Shared {
                 reply
             }
         };
-        let wire = self.relay.seal(&opened, &reply);
+        let wire = self.relay.seal(opened, &reply);
         let pieces = wire.body.into_iter().map(|piece| Ok(Frame::data(piece)));
         let mut answer = Response::new(StreamBody::new(stream::iter(pieces)).boxed_unsync());
         if reply.body.is_none() {
@@ -212,25 +214,30 @@ impl Shared {
     }
 
     /// Opens a body frame by frame, and tells the length of each.
-    async fn receive(&self, opened: &mut Opened, mut incoming: Incoming) -> Result<Bytes, u16> {
+    async fn receive(&self, opened: &mut Opened, start: &[u8], mut incoming: Incoming) -> Result<Bytes, u16> {
         let Some(mut opener) = opened.body.take() else { return Ok(Bytes::new()) };
         let mut plain = Vec::new();
-        while let Some(frame) = incoming.frame().await {
-            let Ok(frame) = frame else { return Err(400) };
-            opener.push(&frame.into_data().unwrap_or_default());
+        let mut part = Bytes::copy_from_slice(start);
+        loop {
+            opener.push(&part).map_err(|_| 413u16)?;
             while let Some(frame) = opener.next_frame().map_err(|_| 562u16)? {
                 let _ = self.frames.send(frame.data.len());
                 plain.extend_from_slice(&frame.data);
             }
+            match incoming.frame().await {
+                Some(frame) => part = frame.map_err(|_| 400u16)?.into_data().unwrap_or_default(),
+                None => break,
+            }
         }
-        opener.finish().map_err(|_| 400u16)?;
+        let last = opener.finish().map_err(|_| 400u16)?;
+        plain.extend(last.into_iter().flat_map(|frame| frame.data));
         Ok(plain.into())
     }
 
-    fn stream(&self, opened: &Opened) -> Answer {
+    fn stream(&self, opened: Opened) -> Answer {
         let reply = Reply::new(200, "");
-        let (wire, slot) = self.relay.seal_head(opened, &reply);
-        let sealer = Sealer::new(&slot, &mut rand::rng()).unwrap();
+        let (wire, sealer) = self.relay.seal_head(opened, &reply);
+        let sealer = sealer.unwrap();
         let pieces = self.live.lock().unwrap().take().expect("call Server::live first");
         let body = stream::unfold(Some((pieces, sealer)), async |state| {
             let (mut pieces, mut sealer) = state?;
@@ -239,16 +246,29 @@ impl Shared {
                     Some((Err(std::io::Error::other("the upstream died")), None))
                 }
                 Some(piece) => {
-                    let sealed = sealer.seal(&piece, false).unwrap();
+                    let sealed = sealer.seal(&piece, false, &mut rand::rng()).unwrap();
                     Some((Ok(Frame::data(sealed)), Some((pieces, sealer))))
                 }
-                None => Some((Ok(Frame::data(sealer.seal(&[], true).unwrap())), None)),
+                None => {
+                    let sealed = sealer.seal(&[], true, &mut rand::rng()).unwrap();
+                    Some((Ok(Frame::data(sealed)), None))
+                }
             }
         });
         let mut answer = Response::new(StreamBody::new(body).boxed_unsync());
         *answer.headers_mut() = wire.headers;
         answer
     }
+}
+
+/// The first bytes of a body: at least a message's header, if it is that long.
+async fn start(incoming: &mut Incoming) -> Result<Vec<u8>, u16> {
+    let mut start = Vec::new();
+    while start.len() < HEADER_LEN {
+        let Some(frame) = incoming.frame().await else { break };
+        start.extend_from_slice(&frame.map_err(|_| 400u16)?.into_data().unwrap_or_default());
+    }
+    Ok(start)
 }
 
 fn whole(body: Bytes) -> UnsyncBoxBody<Bytes, std::io::Error> {

@@ -16,8 +16,7 @@ use mte_protocol::{
     text,
 };
 
-use super::{Pair, Part, PartKind, ResponseOpener};
-use crate::Error;
+use super::{Error, Pair, Part, PartKind, ResponseOpener};
 
 /// Which request headers are sealed (docs/protocol.md, section 3).
 ///

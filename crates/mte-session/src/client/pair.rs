@@ -15,7 +15,7 @@ use mte_codec::{
 use mte_protocol::pairing::{self, PairRequest};
 use rand::Rng;
 
-use crate::Error;
+use super::{Error, PairingFailure};
 
 /// Requests begun on a pair since its oldest one that still waits for its response. A decoder reaches 511 numbers back
 /// (docs/codec.md, section 6) and a request takes up to three: beyond this a slow exchange would fall out of a window.
@@ -59,8 +59,11 @@ impl Offer {
     /// # Errors
     /// [`Error::Pairing`] if the answer does not fit.
     pub fn accept(self, client_id: &str, answer: &[u8]) -> Result<Vec<Arc<Pair>>, Error> {
-        let answers = pairing::parse_response(answer, &self.requests)
-            .map_err(|error| Error::Pairing(format!("the relay's answer does not fit: {error}")))?;
+        Ok(self.pairs(client_id, answer)?)
+    }
+
+    fn pairs(self, client_id: &str, answer: &[u8]) -> Result<Vec<Arc<Pair>>, PairingFailure> {
+        let answers = pairing::parse_response(answer, &self.requests)?;
         let client_id: Arc<str> = client_id.into();
         let mut pairs = Vec::with_capacity(answers.len());
         for ((request, (encoder, decoder)), answer) in self.requests.into_iter().zip(self.keys).zip(answers) {
@@ -107,11 +110,9 @@ fn root(
     ciphertext: &[u8],
     nonce: pairing::Nonce,
     personalization: &str,
-) -> Result<EpochSecret, Error> {
-    let refused = |what: &dyn std::fmt::Display| Error::Pairing(what.to_string());
-    let entropy = key.decapsulate(ciphertext).map_err(|error| refused(&error))?;
-    let nonce = nonce.to_string();
-    schedule::root(&entropy, &RootInputs::new(&nonce, personalization)).map_err(|error| refused(&error))
+) -> Result<EpochSecret, PairingFailure> {
+    let entropy = key.decapsulate(ciphertext)?;
+    Ok(schedule::root(&entropy, &RootInputs::new(&nonce.to_string(), personalization))?)
 }
 
 /// 128 random bits in hexadecimal: a name nobody else has.
@@ -180,7 +181,7 @@ impl Pair {
     }
 
     /// Takes the numbers of one request.
-    pub(crate) fn begin(self: &Arc<Self>, messages: u64) -> Result<(Numbers, Ticket), SealError> {
+    pub(super) fn begin(self: &Arc<Self>, messages: u64) -> Result<(Numbers, Ticket), SealError> {
         let mut sending = lock(&self.sending);
         let numbers = sending.encoder.reserve(messages)?;
         let begun = sending.begun;
@@ -190,12 +191,12 @@ impl Pair {
     }
 
     /// What to open responses with.
-    pub(crate) fn secrets(&self) -> DecoderSecrets {
+    pub(super) fn secrets(&self) -> DecoderSecrets {
         lock(&self.receiving).secrets.clone()
     }
 
     /// Takes the numbers of messages that verified.
-    pub(crate) fn commit(&self, first: u64, count: u64) -> Result<(), OpenError> {
+    pub(super) fn commit(&self, first: u64, count: u64) -> Result<(), OpenError> {
         lock(&self.receiving).commit(first, count)
     }
 }
@@ -209,13 +210,13 @@ impl std::fmt::Debug for Pair {
 
 /// A request in flight on a pair, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Ticket {
+pub(super) struct Ticket {
     pair: Arc<Pair>,
     begun: u64,
 }
 
 impl Ticket {
-    pub(crate) fn pair(&self) -> &Arc<Pair> {
+    pub(super) fn pair(&self) -> &Arc<Pair> {
         &self.pair
     }
 }

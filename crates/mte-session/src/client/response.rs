@@ -9,8 +9,9 @@ use http::{HeaderMap, HeaderName, StatusCode, header::CONTENT_LENGTH};
 use mte_codec::{EncodeType, Expected, HEADER_LEN, Header, Place, open};
 use mte_protocol::{ErrorBody, SealedHeaders, names::X_MTE_RELAY_EH, text};
 
-use super::{BodyOpener, Options, Part, PartKind, ResponseHeaders, Ticket, headers::ClearPart};
-use crate::{Error, ResponseError};
+use super::{
+    BodyOpener, Error, Options, Part, PartKind, ResponseError, ResponseHeaders, Ticket, headers::ClearPart,
+};
 
 /// Opens the response to one request.
 #[derive(Debug)]
@@ -57,11 +58,11 @@ pub fn relay_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Opti
     if status.as_u16() < 400 {
         return Some(ResponseError::NotSealed(status.as_u16()).into());
     }
-    let (message, request_id) = match serde_json::from_slice::<ErrorBody<'_>>(body) {
-        Ok(body) => (printable(&body.error), Some(printable(&body.request_id)).filter(|id| !id.is_empty())),
-        Err(_) => (status.canonical_reason().unwrap_or("no reason given").to_owned(), None),
+    let (message, request_id) = match ErrorBody::parse(body) {
+        Some(body) => (printable(&body.error), Some(printable(&body.request_id)).filter(|id| !id.is_empty())),
+        None => (status.canonical_reason().unwrap_or("no reason given").to_owned(), None),
     };
-    Some(Error::Relay { status: status.as_u16(), message, request_id, note: None })
+    Some(Error::Relay { status: status.as_u16(), message, request_id })
 }
 
 /// Text of unknown origin without what a terminal would obey.

@@ -1,39 +1,44 @@
-//! The protocol without the network: pairing, sealing requests, opening responses.
+//! The client's role: pairing, sealing requests, opening responses.
 //!
-//! [`RelayClient`](crate::RelayClient) is these pieces around an HTTP client. They are public for load generators, which
-//! bring their own sockets, and for tests, which tamper with what passes.
+//! The crate `mte-client` is these pieces around an HTTP client. Load generators use them with their own sockets, and tests
+//! tamper with what passes in between.
 //!
 //! ```
 //! # fn relay(_: &[u8]) -> Vec<u8> { Vec::new() }
-//! use mte_client::{KemId, wire};
+//! use mte_codec::KemId;
+//! use mte_session::client;
 //!
-//! let offer = wire::Offer::new(1, KemId::MlKem768);
+//! let offer = client::Offer::new(1, KemId::MlKem768);
 //! let answer = relay(&offer.to_json()); // POST /api/mte-pair
 //! match offer.accept("client id of HEAD /api/mte-relay", &answer) {
 //!     Ok(pairs) => {
 //!         let request = http::Request::get("/orders/17").body(bytes::Bytes::new()).unwrap();
-//!         let sealed = wire::seal(&pairs[0], &wire::Options::default(), "relay.example", request)?;
+//!         let sealed = client::seal(&pairs[0], &client::Options::default(), "relay.example", request)?;
 //!         assert!(sealed.headers.contains_key("x-mte-relay-eh"));
 //!         // Send sealed.path, sealed.headers and sealed.body; then: sealed.opener.open(response)
 //!     }
 //!     Err(error) => println!("{error}"),
 //! }
-//! # Ok::<(), mte_client::Error>(())
+//! # Ok::<(), client::Error>(())
 //! ```
 
+mod body;
+mod error;
 mod headers;
 mod pair;
 mod request;
 mod response;
-mod response_body;
 
-use pair::Ticket;
-pub use pair::{Offer, Pair};
-pub use request::{
-    BodyPlan, EncodeHeaders, Options, ResponseHeaders, SealedHead, SealedRequest, seal, seal_head,
+pub use self::{
+    body::{BodyOpener, OpenedFrame},
+    error::{Error, PairingFailure, ResponseError},
+    pair::{Offer, Pair},
+    request::{
+        BodyPlan, EncodeHeaders, Options, ResponseHeaders, SealedHead, SealedRequest, seal, seal_head,
+    },
+    response::{OpenedHead, ResponseOpener, relay_error},
 };
-pub use response::{OpenedHead, ResponseOpener, relay_error};
-pub use response_body::{BodyOpener, OpenedFrame};
+use pair::Ticket;
 
 use mte_codec::{EncodeType, Place};
 

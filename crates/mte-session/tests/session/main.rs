@@ -1,0 +1,10 @@
+//! Both roles against each other in memory: no sockets, no clock, no runtime. The channel between them loses, reorders,
+//! duplicates, cuts and changes what passes ([`network`]).
+
+mod exchanges;
+mod harness;
+mod network;
+mod refusals;
+mod responses;
+mod state;
+mod windows;
