@@ -10,7 +10,7 @@ use mte_protocol::{
 
 use crate::{
     limits::BudgetFull,
-    pairs::{CreateError, PairError},
+    pairs::{CreateError, PairError, Unavailable},
 };
 
 /// A failure of the relay's own. Its display is for the log; [`Failure::client_text`] is for the client.
@@ -74,6 +74,9 @@ pub enum Failure {
     /// The pair store is full.
     #[error("the pair store is full")]
     StoreFull,
+    /// The pair store cannot be asked. The client's pairs are not lost by it: none of 559 to 569 may say so.
+    #[error(transparent)]
+    StoreUnavailable(#[from] Unavailable),
     /// The client's network has as many live pairs as it may.
     #[error("the client network has as many pairs as pairs.max_per_network allows")]
     NetworkFull,
@@ -180,6 +183,7 @@ impl Failure {
             Self::TooManyPairs { .. } => "pairing_rate",
             Self::TooManyRequests { .. } => "request_rate",
             Self::StoreFull => "store_full",
+            Self::StoreUnavailable(_) => "store_unavailable",
             Self::NetworkFull => "network_full",
             Self::Overloaded(overload) => overload.cause(),
             Self::Relay { cause, .. } => cause,
@@ -223,7 +227,7 @@ impl Failure {
             Self::TooLarge { .. } => 413,
             Self::TooManyPairs { .. } | Self::TooManyRequests { .. } | Self::NetworkFull => 429,
             Self::HeadersTooLarge { .. } | Self::TooManyHeaders { .. } => 431,
-            Self::StoreFull | Self::Overloaded(_) | Self::NoUpstream(_) => 503,
+            Self::StoreFull | Self::StoreUnavailable(_) | Self::Overloaded(_) | Self::NoUpstream(_) => 503,
             Self::Relay { status, .. } => status.code(),
             Self::BadGateway(_) => 502,
             Self::GatewayTimeout(_) => 504,
@@ -253,6 +257,7 @@ impl Failure {
             Self::TooManyPairs { .. } => "too many pairs in too short a time: wait".into(),
             Self::TooManyRequests { .. } => "too many requests in too short a time: wait".into(),
             Self::NoUpstream(_) => "no upstream is available now: try again later".into(),
+            Self::StoreUnavailable(_) => "pairs cannot be looked up now: keep yours and try again later".into(),
             Self::StoreFull => "no room for more pairs now: try again later".into(),
             Self::NetworkFull => "your network has too many pairs: try again later".into(),
             Self::Overloaded(_) => "the relay is busy: try again later".into(),
@@ -266,7 +271,7 @@ impl Failure {
     /// At which level it is logged: the operator's own matters are warnings and errors.
     pub fn level(&self) -> log::Level {
         match self {
-            Self::Internal(_) => log::Level::Error,
+            Self::Internal(_) | Self::StoreUnavailable(_) => log::Level::Error,
             Self::BadGateway(_)
             | Self::GatewayTimeout(_)
             | Self::NoUpstream(_)
@@ -280,7 +285,7 @@ impl Failure {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooManyPairs { retry_after } | Self::TooManyRequests { retry_after } => Some(*retry_after),
-            Self::NoUpstream(_) => Some(5),
+            Self::NoUpstream(_) | Self::StoreUnavailable(_) => Some(5),
             Self::StoreFull => Some(30),
             Self::NetworkFull => Some(60),
             Self::Overloaded(_) => Some(1),
@@ -377,6 +382,7 @@ impl From<PairError> for Failure {
             PairError::Expired => Status::PairExpired,
             PairError::Exhausted => Status::NumbersExhausted,
             PairError::Number(error) => return OpenError::Number(error).into(),
+            PairError::Unavailable(error) => return error.into(),
         };
         Self::relay(status, error.to_string())
     }
@@ -388,6 +394,7 @@ impl From<CreateError> for Failure {
             CreateError::Exists(index) => Self::PairExists(index),
             CreateError::Full => Self::StoreFull,
             CreateError::NetworkFull => Self::NetworkFull,
+            CreateError::Unavailable(error) => error.into(),
         }
     }
 }

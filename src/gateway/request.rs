@@ -32,7 +32,7 @@ use super::{
 use crate::{
     domains::{RequireSealedHeaders, Tenant},
     limits::BodyDeadline,
-    pairs::{Commit, Owner, PairStore, Snapshot},
+    pairs::{Commit, Owner, Snapshot, WatchedStore},
     telemetry::{Operation, TraceId},
 };
 
@@ -335,8 +335,8 @@ fn parse_length(value: &[u8]) -> Result<u64, Failure> {
 }
 
 /// Spends the request's numbers and reserves the response's.
-async fn commit<S: PairStore>(
-    store: &S,
+async fn commit(
+    store: &WatchedStore,
     owner: Owner,
     pair_id: &str,
     snapshot: &Snapshot,

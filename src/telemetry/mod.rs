@@ -21,7 +21,7 @@ pub use self::{
     access::{Access, Encrypted, access, access_is_logged},
     ids::{TraceId, request_id, trusted_request_id},
     metrics::{
-        Buckets, Finished, Metrics, NO_TENANT, Operation, Peer, PoolMetrics, RouteLabel, TenantMetrics,
+        Buckets, Finished, Metrics, NO_TENANT, Operation, PairStoreMetrics, Peer, PoolMetrics, RouteLabel, TenantMetrics,
         Totals,
     },
     output::flush,

@@ -20,7 +20,7 @@ use super::super::{
 use crate::{
     domains::Tenant,
     limits::{BodyDeadline, Gathered},
-    pairs::{NewPair, Owner, PairStore},
+    pairs::{NewPair, Owner},
 };
 
 /// Pairs up to this many are made on the worker; more would hold up other requests.
