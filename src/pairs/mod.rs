@@ -8,11 +8,12 @@
 //! | --- | --- |
 //! | `store` | what a store is, and how the relay holds one |
 //! | `rules` | what every store keeps: ages, shares |
-//! | `state` | a pair's state, and what a commit does to it |
+//! | `state`, `bytes` | a pair's state, what a commit does to it, and its stored form |
 //! | `memory` | the store in this process's memory |
 //! | `watched` | the relay's store: whether it is available |
 //! | `events` | what became of pairs, counted |
 
+mod bytes;
 mod events;
 mod memory;
 mod rules;
@@ -20,10 +21,11 @@ mod state;
 mod store;
 mod watched;
 
-use mte_codec::{DecoderSecrets, EpochSecret, Window, WindowError};
+use mte_codec::{DecoderSecrets, EpochSecret, KemId, Window, WindowError};
 use mte_protocol::client_id::ClientId;
 
 pub use self::{
+    bytes::StateError,
     events::Counts,
     memory::MemoryStore,
     rules::{Age, share},
@@ -44,15 +46,25 @@ pub struct Owner {
     pub client: ClientId,
 }
 
+/// Names the relay key that a pairing was authenticated with: the SHA-256 digest of its configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RelayKeyId(pub [u8; 32]);
+
 /// A pair about to be stored.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct NewPair {
     /// The id that the client gave it.
     pub pair_id: String,
     /// Root secret of the direction from client to server.
     pub decoder: EpochSecret,
+    /// The algorithm of that direction's key exchange.
+    pub decoder_kem: KemId,
     /// Root secret of the direction from server to client.
     pub encoder: EpochSecret,
+    /// The algorithm of that direction's key exchange.
+    pub encoder_kem: KemId,
+    /// The relay key that the pairing was authenticated with, if it was.
+    pub relay_key: Option<RelayKeyId>,
 }
 
 /// A pair as it was at one moment.
@@ -71,7 +83,7 @@ pub struct Snapshot {
 }
 
 /// What a request asks the store to make final.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Commit {
     /// The snapshot's generation.
     pub generation: u64,

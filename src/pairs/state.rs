@@ -1,35 +1,59 @@
-//! The mutable part of a pair, and the one place where it is written what a commit does. Without I/O, clocks and locks:
-//! every store keeps these states, and asks them.
+//! A pair's state on the relay's side, and what a commit does to it.
 
-use mte_codec::{DecoderState, EpochSecret, NUMBER_LIMIT};
+use mte_codec::{DecoderState, EpochSecret, KemId, NUMBER_LIMIT};
 
-use super::{Commit, NewPair, PairError, Snapshot};
+use super::{Commit, NewPair, PairError, RelayKeyId, Snapshot};
 
-/// A pair's state.
+/// What a relay keeps of a pair. Its clones share their secrets, which the last of them wipes.
 #[derive(Debug, Clone)]
 pub struct PairState {
-    /// Tells the pair from a later one under the same id.
-    pub generation: u64,
-    /// What requests are opened with, and the request numbers taken.
-    pub decoder: DecoderState,
-    /// What responses are sealed with: the secret of the epoch of `next_response`.
-    pub encoder: EpochSecret,
-    /// The next response number.
-    pub next_response: u64,
+    pub(super) generation: u64,
+    pub(super) created_at: u64,
+    pub(super) decoder: DecoderState,
+    pub(super) decoder_kem: KemId,
+    pub(super) encoder: EpochSecret,
+    pub(super) encoder_kem: KemId,
+    pub(super) next_response: u64,
+    pub(super) relay_key: Option<RelayKeyId>,
 }
 
 impl PairState {
-    /// A pair that was not used yet.
-    pub fn new(generation: u64, decoder: EpochSecret, encoder: EpochSecret) -> Self {
-        Self { generation, decoder: DecoderState::new(decoder), encoder, next_response: 0 }
+    /// The state of a pair that was not used yet. `generation` is one that no earlier pair of this name had;
+    /// `created_at` is in milliseconds since 1970.
+    pub fn new(pair: NewPair, generation: u64, created_at: u64) -> Self {
+        Self {
+            generation,
+            created_at,
+            decoder: DecoderState::new(pair.decoder),
+            decoder_kem: pair.decoder_kem,
+            encoder: pair.encoder,
+            encoder_kem: pair.encoder_kem,
+            next_response: 0,
+            relay_key: pair.relay_key,
+        }
     }
 
-    /// The state of a new pair, and the pair's id.
-    pub fn of(pair: NewPair, generation: u64) -> (String, Self) {
-        (pair.pair_id, Self::new(generation, pair.decoder, pair.encoder))
+    /// Tells the pair from a later one under the same id.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
-    /// The pair as it is now.
+    /// When it was made, in milliseconds since 1970.
+    pub fn created_at(&self) -> u64 {
+        self.created_at
+    }
+
+    /// The algorithms of its key exchanges: of the decoder's direction, and the encoder's.
+    pub fn kems(&self) -> (KemId, KemId) {
+        (self.decoder_kem, self.encoder_kem)
+    }
+
+    /// The relay key that its pairing was authenticated with, if it was.
+    pub fn relay_key(&self) -> Option<RelayKeyId> {
+        self.relay_key
+    }
+
+    /// What a request begins with.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             generation: self.generation,
@@ -40,36 +64,42 @@ impl PairState {
         }
     }
 
-    /// Takes a request's numbers and reserves its response's, all or none: the first response number. The secrets of epochs
-    /// that are left behind are wiped.
+    /// Takes a request's numbers and reserves its response's, all or none: the first response number. Epochs that are left
+    /// behind are wiped.
+    ///
+    /// The request brings the secrets of the epochs it reached, so that nothing is derived here, where a store may hold a
+    /// lock. But one that raced with others may have reached an epoch that none of them brought; only that is derived.
     ///
     /// # Errors
-    /// [`PairError::Replaced`], [`PairError::Exhausted`] or [`PairError::Number`]; nothing has changed then.
+    /// [`PairError::Replaced`], [`PairError::Exhausted`] and [`PairError::Number`]; nothing has changed then.
     pub fn commit(&mut self, commit: Commit) -> Result<u64, PairError> {
-        if self.generation != commit.generation {
+        if commit.generation != self.generation {
             return Err(PairError::Replaced);
         }
         let end = self.next_response.checked_add(commit.reserve).filter(|end| *end <= NUMBER_LIMIT);
         let end = end.ok_or(PairError::Exhausted)?;
         self.decoder.window.commit(commit.first, commit.count)?;
-        // Wipes the epochs left behind. The request brings the secrets of those it reached, so that nothing is derived under
-        // a lock; but one that raced with others may have reached an epoch that none of them brought.
         if let Some(secrets) = commit.decoder.filter(|new| new.newer_than(&self.decoder.secrets)) {
             self.decoder.secrets = secrets;
         }
         if let Some(secrets) = self.decoder.secrets.advanced(&self.decoder.window) {
             self.decoder.secrets = secrets;
         }
-        let reached = EpochSecret::index_of(end);
-        let newer = |new: &EpochSecret| new.index() > self.encoder.index() && u64::from(new.index()) <= reached;
-        if let Some(secret) = commit.encoder.filter(newer) {
+        self.advance_encoder(commit.encoder, EpochSecret::index_of(end));
+        Ok(std::mem::replace(&mut self.next_response, end))
+    }
+
+    /// Moves the encoder to an epoch: with the secret that the request brought, as far as it goes.
+    fn advance_encoder(&mut self, brought: Option<EpochSecret>, epoch: u64) {
+        let current = self.encoder.index();
+        let helps = |secret: &EpochSecret| secret.index() > current && u64::from(secret.index()) <= epoch;
+        if let Some(secret) = brought.filter(helps) {
             self.encoder = secret;
         }
-        if u64::from(self.encoder.index()) < reached
-            && let Some(secret) = self.encoder.at(reached)
+        if u64::from(self.encoder.index()) < epoch
+            && let Some(secret) = self.encoder.at(epoch)
         {
             self.encoder = secret;
         }
-        Ok(std::mem::replace(&mut self.next_response, end))
     }
 }

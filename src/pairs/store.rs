@@ -16,7 +16,7 @@ use std::{
     future::{Ready, ready},
     pin::Pin,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use futures_util::future::Either;
@@ -124,7 +124,7 @@ pub trait PairEvents: Send + Sync {
 /// What a store is handed from outside, so that tests decide over it.
 #[derive(Clone)]
 pub struct Outside {
-    /// The time since some moment before the store was made; it never goes back.
+    /// The time since 1970. It never goes back: a clock that is set while the relay runs does not change it.
     pub now: Arc<dyn Fn() -> Duration + Send + Sync>,
     /// Random numbers.
     pub random: Arc<dyn Fn() -> u64 + Send + Sync>,
@@ -135,7 +135,7 @@ pub struct Outside {
 impl Outside {
     /// The system's clock and randomness.
     pub fn system(events: Arc<dyn PairEvents>) -> Self {
-        let began = Instant::now();
-        Self { now: Arc::new(move || began.elapsed()), random: Arc::new(rand::random), events }
+        let (began, date) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+        Self { now: Arc::new(move || date + began.elapsed()), random: Arc::new(rand::random), events }
     }
 }

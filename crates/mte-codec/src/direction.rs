@@ -86,6 +86,29 @@ impl DecoderSecrets {
         Self { newest: root.clone(), oldest: root }
     }
 
+    /// Secrets from a store; `None` unless they are those that belong to `window`.
+    pub fn stored(oldest: EpochSecret, newest: EpochSecret, window: &Window) -> Option<Self> {
+        let secrets = Self { oldest, newest };
+        let indices = (secrets.oldest.index().into(), secrets.newest.index().into());
+        (indices == Self::indices(window)).then_some(secrets)
+    }
+
+    /// The epochs that belong to `window`: the oldest and the newest.
+    fn indices(window: &Window) -> (u64, u64) {
+        let newest = EpochSecret::index_of(window.highest().unwrap_or(0));
+        (EpochSecret::index_of(window.oldest()), newest)
+    }
+
+    /// The secret of the oldest epoch, for a store.
+    pub fn oldest(&self) -> &EpochSecret {
+        &self.oldest
+    }
+
+    /// The secret of the newest epoch, for a store.
+    pub fn newest(&self) -> &EpochSecret {
+        &self.newest
+    }
+
     /// The secret of the epoch of message `number`. The caller has checked the number against the window,
     /// or will: the way to the farthest number the window allows is 128 steps, and longer ways are refused.
     ///
@@ -115,8 +138,7 @@ impl DecoderSecrets {
 
     /// The secrets to keep once `window` is what it is; `None` if they are these.
     pub fn advanced(&self, window: &Window) -> Option<Self> {
-        let newest = EpochSecret::index_of(window.highest().unwrap_or(0));
-        let oldest = EpochSecret::index_of(window.oldest());
+        let (oldest, newest) = Self::indices(window);
         if newest == u64::from(self.newest.index()) && oldest == u64::from(self.oldest.index()) {
             return None;
         }

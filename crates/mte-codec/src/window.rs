@@ -44,6 +44,29 @@ impl Window {
         Self { end: 0, taken: [0; (BITS / 64) as usize] }
     }
 
+    /// Bytes of the stored form.
+    pub const STORED_LEN: usize = 8 + (BITS / 8) as usize;
+
+    /// The stored form: the end, then the bits, all big-endian.
+    pub fn to_bytes(&self) -> [u8; Self::STORED_LEN] {
+        let mut bytes = [0; Self::STORED_LEN];
+        let words = std::iter::once(&self.end).chain(&self.taken);
+        for (stored, word) in bytes.chunks_exact_mut(8).zip(words) {
+            stored.copy_from_slice(&word.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// Reads the stored form; `None` for bytes that no window has.
+    pub fn from_bytes(bytes: &[u8; Self::STORED_LEN]) -> Option<Self> {
+        let mut words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_be_bytes(*word));
+        let mut window = Self { end: words.next()?, ..Self::new() };
+        window.taken.iter_mut().zip(words).for_each(|(taken, word)| *taken = word);
+        let highest_taken = window.highest().is_none_or(|highest| window.is_set(highest));
+        let unused_clear = (window.end..BITS).all(|number| !window.is_set(number));
+        (window.end <= NUMBER_LIMIT && highest_taken && unused_clear).then_some(window)
+    }
+
     /// The highest number taken, if any.
     pub fn highest(&self) -> Option<u64> {
         self.end.checked_sub(1)
@@ -145,6 +168,25 @@ mod tests {
         assert_eq!(window.check(NUMBER_LIMIT), Err(WindowError::Exhausted));
         assert_eq!(window.check(u64::MAX), Err(WindowError::Exhausted));
         assert_eq!(window.commit(u64::MAX, 1), Err(WindowError::Exhausted));
+    }
+
+    #[test]
+    fn the_stored_form_is_read_back_and_impossible_ones_are_refused() {
+        let mut window = Window::new();
+        for first in [0, 5, 600, 4_000] {
+            assert_eq!(Window::from_bytes(&window.to_bytes()), Some(window.clone()));
+            window.commit(first, 2).unwrap();
+        }
+        assert_eq!(Window::from_bytes(&window.to_bytes()), Some(window));
+        let impossible = [
+            Window { end: 1, taken: [0; 8] },
+            Window { end: 1, taken: [3, 0, 0, 0, 0, 0, 0, 0] },
+            Window { end: NUMBER_LIMIT + 1, taken: [u64::MAX; 8] },
+            Window { end: 0, taken: [0, 0, 0, 0, 0, 0, 0, 1] },
+        ];
+        for window in impossible {
+            assert_eq!(Window::from_bytes(&window.to_bytes()), None, "{window:?}");
+        }
     }
 
     #[test]

@@ -127,10 +127,10 @@ fn make(
         let nonce = Nonce::from_random(rand::Rng::next_u64(rng));
         let root = root(&entropy, &RootInputs::new(&nonce.to_string(), personalization));
         let root = root.map_err(|_| refuse(Problem::NotOpaque))?;
-        Ok::<(Vec<u8>, Nonce, EpochSecret), PairingError>((ciphertext, nonce, root))
+        Ok::<(Vec<u8>, Nonce, EpochSecret, KemId), PairingError>((ciphertext, nonce, root, id))
     };
-    let (decoder_secret, decoder_nonce, decoder) = direction(c2s)?;
-    let (encoder_secret, encoder_nonce, encoder) = direction(s2c)?;
+    let (decoder_secret, decoder_nonce, decoder, decoder_kem) = direction(c2s)?;
+    let (encoder_secret, encoder_nonce, encoder, encoder_kem) = direction(s2c)?;
     let response = PairResponse {
         pair_id: request.pair_id.clone(),
         encoder_nonce,
@@ -138,5 +138,7 @@ fn make(
         decoder_nonce,
         decoder_secret,
     };
-    Ok((response, NewPair { pair_id: request.pair_id, decoder, encoder }))
+    let pair =
+        NewPair { pair_id: request.pair_id, decoder, decoder_kem, encoder, encoder_kem, relay_key: None };
+    Ok((response, pair))
 }

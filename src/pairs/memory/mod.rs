@@ -143,9 +143,10 @@ impl MemoryStore {
 
         self.outside.events.happened(owner.tenant, PairEvent::Created, pairs.len());
         let made = pairs.into_iter().map(|new| {
-            let (id, pair) = PairState::of(new, (self.outside.random)());
+            let id = new.pair_id.as_str().into();
+            let pair = PairState::new(new, (self.outside.random)(), now.as_millis() as u64);
             let state = Mutex::new(State { last_used: None, removed: false, pair });
-            Arc::new(Pair { id: id.into(), created: now, network, state })
+            Arc::new(Pair { id, created: now, network, state })
         });
         shard.insert(owner, made.collect());
         Ok(())
