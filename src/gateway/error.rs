@@ -257,7 +257,9 @@ impl Failure {
             Self::TooManyPairs { .. } => "too many pairs in too short a time: wait".into(),
             Self::TooManyRequests { .. } => "too many requests in too short a time: wait".into(),
             Self::NoUpstream(_) => "no upstream is available now: try again later".into(),
-            Self::StoreUnavailable(_) => "pairs cannot be looked up now: keep yours and try again later".into(),
+            Self::StoreUnavailable(_) => {
+                "pairs cannot be looked up now: keep yours and try again later".into()
+            }
             Self::StoreFull => "no room for more pairs now: try again later".into(),
             Self::NetworkFull => "your network has too many pairs: try again later".into(),
             Self::Overloaded(_) => "the relay is busy: try again later".into(),

@@ -134,7 +134,7 @@ pub enum CreateError {
     /// The client's network has as many pairs as it may.
     #[error("the client network has too many pairs")]
     NetworkFull,
-    /// The store cannot say whether they are stored. Nobody knows them: they go unused.
+    /// The store cannot say whether they are stored. The client is not told of them: if they are there, they go unused.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }

@@ -38,8 +38,8 @@ impl Age {
 /// A full store makes room by it:
 ///
 /// 1. A tenant below its share is never refused. The tenant furthest above its own share gives way: its pairs never used
-///    first, oldest first, then those not used for longest. What a tenant has within its share, nobody takes: neither another
-///    tenant, nor an attacker who pairs as another tenant's client.
+///    first, oldest first, then those not used for longest. What a tenant has within its share is not taken: neither by another
+///    tenant, nor by an attacker who pairs as another tenant's client.
 /// 2. A tenant that has its share or more makes room among its own pairs never used. If there are none, pairing is refused
 ///    (503): client ids cost nothing, so new clients would otherwise push out those that are at work.
 ///

@@ -135,7 +135,8 @@ pub struct Outside {
 impl Outside {
     /// The system's clock and randomness.
     pub fn system(events: Arc<dyn PairEvents>) -> Self {
-        let (began, date) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+        let (began, date) =
+            (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
         Self { now: Arc::new(move || date + began.elapsed()), random: Arc::new(rand::random), events }
     }
 }

@@ -21,8 +21,8 @@ pub use self::{
     access::{Access, Encrypted, access, access_is_logged},
     ids::{TraceId, request_id, trusted_request_id},
     metrics::{
-        Buckets, Finished, Metrics, NO_TENANT, Operation, PairStoreMetrics, Peer, PoolMetrics, RouteLabel, TenantMetrics,
-        Totals,
+        Buckets, Finished, Metrics, NO_TENANT, Operation, PairStoreMetrics, Peer, PoolMetrics, RouteLabel,
+        TenantMetrics, Totals,
     },
     output::flush,
 };

@@ -152,12 +152,7 @@ impl MemoryStore {
         Ok(())
     }
 
-    fn create(
-        &self,
-        owner: Owner,
-        network: Option<Network>,
-        pairs: Vec<NewPair>,
-    ) -> Result<(), CreateError> {
+    fn create(&self, owner: Owner, network: Option<Network>, pairs: Vec<NewPair>) -> Result<(), CreateError> {
         let limits = self.limits.load();
         let count = pairs.len();
         if network.is_some_and(|network| !self.networks.add(network, count, limits.max_per_network)) {

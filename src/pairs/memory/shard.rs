@@ -195,10 +195,7 @@ impl Shard {
         let tenants: Vec<_> = self.lanes.keys().copied().collect();
         for tenant in tenants {
             for (kind, limit) in [(Kind::Unused, limits.unused_timeout), (Kind::Used, limits.idle_timeout)] {
-                while self
-                    .oldest(tenant, kind)
-                    .is_some_and(|since| now.saturating_sub(since) > limit)
-                {
+                while self.oldest(tenant, kind).is_some_and(|since| now.saturating_sub(since) > limit) {
                     if let Some(pair) = self.take_oldest(tenant, kind) {
                         each(tenant, &pair);
                     }

@@ -23,9 +23,11 @@ struct Site {
 impl Site {
     async fn new() -> Self {
         let (upstream, admin) = (Upstream::standard().await, SocketAddr::from(([127, 0, 0, 1], free_port())));
-        let setup = Setup::default()
-            .top(&format!("admin: {{address: '{admin}'}}"))
-            .tenant(HOST, &upstream.url(), "pass_through_routes: [/plain]");
+        let setup = Setup::default().top(&format!("admin: {{address: '{admin}'}}")).tenant(
+            HOST,
+            &upstream.url(),
+            "pass_through_routes: [/plain]",
+        );
         let config = setup.config(free_port());
         let limits = config.pairs;
         let mut faulty = None;
@@ -136,7 +138,7 @@ fn readiness_and_metrics_follow_the_store() {
 }
 
 #[test]
-fn an_unavailable_store_is_an_error_in_the_log_with_its_reason_and_nobodys_fault() {
+fn an_unavailable_store_is_an_error_in_the_log_with_its_reason_and_no_client_is_charged() {
     let unavailable = Unavailable::because(REASON);
     for failure in [
         Failure::from(PairError::Unavailable(unavailable.clone())),
@@ -145,6 +147,6 @@ fn an_unavailable_store_is_an_error_in_the_log_with_its_reason_and_nobodys_fault
         assert_eq!((failure.status(), failure.cause()), (503, "store_unavailable"));
         assert_eq!(failure.level(), log::Level::Error);
         assert!(failure.to_string().contains(REASON) && !failure.client_text().contains(REASON));
-        assert!(!failure.is_suspicious() && !failure.is_codec(), "no client is charged for it");
+        assert!(!failure.is_suspicious() && !failure.is_codec());
     }
 }

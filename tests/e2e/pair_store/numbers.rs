@@ -53,7 +53,9 @@ pub async fn a_commit_that_is_refused_changes_nothing(make: Make) {
     bench.create(owner(1), &["a"]).await.unwrap();
     bench.spend(owner(1), "a").await;
     let before = bench.begin(owner(1), "a").await;
-    for (first, generation) in [(0, before.generation), (9_999, before.generation), (5, before.generation ^ 1)] {
+    for (first, generation) in
+        [(0, before.generation), (9_999, before.generation), (5, before.generation ^ 1)]
+    {
         let wrong = Commit { generation, ..commit(&before, first, 3) };
         assert!(bench.store.commit(owner(1), "a", wrong).await.is_err());
         assert_eq!(told(&bench.begin(owner(1), "a").await), told(&before));
@@ -76,7 +78,7 @@ pub async fn response_numbers_end_at_two_to_the_32(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let snapshot = bench.begin(owner(1), "a").await;
-    // Brings the secret of the last epoch: nobody derives a hundred million.
+    // Brings the secret of the last epoch: deriving a hundred million takes too long.
     let last = u32::try_from(EpochSecret::index_of(NUMBER_LIMIT)).unwrap();
     let most = Commit {
         encoder: Some(EpochSecret::from_bytes(last, &[3; 32])),

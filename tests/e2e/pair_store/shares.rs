@@ -25,7 +25,7 @@ pub async fn a_tenant_below_its_share_takes_room_from_the_one_above_least_recent
         let recent = [0, 1, 2, 6].contains(&client);
         assert_eq!(bench.lives(owner(client), "x").await, recent, "client {client}");
     }
-    // Both have their share, and everything is in use: whoever asks for more is refused, and nobody loses anything.
+    // Both have their share, and everything is in use: a request for more is refused, and no pair goes.
     for tenant in ["a", "b"] {
         assert_eq!(bench.create(of_tenant(tenant, 99), &["x"]).await, Err(CreateError::Full));
         assert_eq!(bench.count_of(tenant).await, 4);
@@ -49,7 +49,7 @@ pub async fn pairs_never_used_of_the_tenant_above_its_share_go_before_used_ones(
 
 pub async fn what_a_tenant_has_within_its_share_no_other_tenant_takes(make: Make) {
     let bench = full_of_one_tenant(make).await;
-    // However many another one makes: at its share it recycles its own pairs that were never used.
+    // However many another tenant makes: at its share it recycles its own pairs that were never used.
     for client in 0..60 {
         bench.create(of_tenant("b", client), &["x"]).await.unwrap();
     }

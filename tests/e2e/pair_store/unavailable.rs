@@ -5,9 +5,7 @@ use std::sync::Arc;
 use mte_codec::WindowError;
 use mte_relay::{
     domains::TenantId,
-    pairs::{
-        CreateError, MemoryStore, Outside, PairError, PairEvent, PairEvents, PairStore, Unavailable,
-    },
+    pairs::{CreateError, MemoryStore, Outside, PairError, PairEvent, PairEvents, PairStore, Unavailable},
 };
 
 use super::{
@@ -67,7 +65,7 @@ fn a_commit_whose_reply_is_lost_has_spent_its_numbers_and_they_are_not_spent_aga
         store.set(None);
         let again = store.commit(owner(1), "a", commit(&snapshot, 0, 2)).await;
         assert_eq!(again, Err(PairError::Number(WindowError::Replayed)));
-        // Nobody was told of the response numbers 0 and 1: they go unused.
+        // No response was sealed with the numbers 0 and 1: they go unused.
         assert_eq!(store.commit(owner(1), "a", commit(&snapshot, 2, 1)).await, Ok(2));
     });
 }

@@ -1,5 +1,4 @@
-//! A store that keeps nothing but bytes behind a mutex, as one on the network would: whoever asks reads them all, and writes
-//! them all. It shares no code with the memory store but the rules and the states that are there for every store.
+//! A store that keeps nothing but bytes behind a mutex: every operation reads all of them, and writes all of them. It shares no code with the memory store but the rules and the states that are there for every store.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -60,7 +59,12 @@ pub struct BytesStore {
 
 impl BytesStore {
     pub fn new(limits: config::Pairs, outside: Outside) -> Self {
-        Self { bytes: Mutex::new(b"[]".to_vec()), limits: RwLock::new(limits), outside, tenants: Mutex::default() }
+        Self {
+            bytes: Mutex::new(b"[]".to_vec()),
+            limits: RwLock::new(limits),
+            outside,
+            tenants: Mutex::default(),
+        }
     }
 
     /// Reads everything, lets `change` change it, and writes it back unless that fails.
@@ -84,12 +88,7 @@ impl BytesStore {
         (self.outside.now)()
     }
 
-    fn create(
-        &self,
-        owner: Owner,
-        network: Option<Network>,
-        pairs: Vec<NewPair>,
-    ) -> Result<(), CreateError> {
+    fn create(&self, owner: Owner, network: Option<Network>, pairs: Vec<NewPair>) -> Result<(), CreateError> {
         let (limits, now) = (*self.limits.read(), self.now());
         self.tenants.lock().insert(*owner.tenant.as_bytes(), owner.tenant);
         let network = network.map(Network::as_number);

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use mte_relay::{
     config,
     domains::TenantId,
-    pairs::{
-        Commit, CreateError, NewPair, Owner, PairError, PairStore, Reply, Snapshot, Unavailable, later,
-    },
+    pairs::{Commit, CreateError, NewPair, Owner, PairError, PairStore, Reply, Snapshot, Unavailable, later},
     rate::Network,
 };
 use parking_lot::Mutex;
