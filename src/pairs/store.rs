@@ -58,7 +58,7 @@ impl Unavailable {
 
 /// A store of pairs. `tests/e2e/pair_store` has the behaviour that every one must show.
 ///
-/// Operations on one pair take effect one after the other, whoever asks for them. Each ends within a time that the store
+/// Operations on one pair take effect one after the other, from whichever relay they come. Each ends within a time that the store
 /// knows, with [`Unavailable`] if need be. After that error an operation may have taken effect all the same; numbers are
 /// never spent twice because of it.
 pub trait PairStore: Send + Sync {
