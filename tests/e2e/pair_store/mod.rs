@@ -74,7 +74,8 @@ macro_rules! suite {
                     a_client_beyond_its_limit_loses_its_own_oldest_never_used_first
                     a_client_whose_pairs_are_all_used_loses_those_not_used_for_longest
                     a_network_has_a_limit_of_its_own
-                    a_full_store_drops_pairs_never_used_but_none_in_use;
+                    a_full_store_drops_pairs_never_used_but_none_in_use
+                    a_request_for_more_than_there_is_room_for_takes_no_pair_in_use;
                 shares:
                     a_tenant_below_its_share_takes_room_from_the_one_above_least_recently_used_first
                     pairs_never_used_of_the_tenant_above_its_share_go_before_used_ones

@@ -70,3 +70,14 @@ pub async fn a_full_store_drops_pairs_never_used_but_none_in_use(make: Make) {
     let heard = [PairEvent::Created, PairEvent::Evicted, PairEvent::Expired].map(|event| bench.heard(event));
     assert_eq!(heard, [9, 1, 0]);
 }
+
+pub async fn a_request_for_more_than_there_is_room_for_takes_no_pair_in_use(make: Make) {
+    let bench = Bench::new(make);
+    for client in 0..3 {
+        bench.create_used(owner(client), "x").await.unwrap();
+    }
+    let ids = ["a", "b", "c", "d", "e", "f"];
+    assert_eq!(bench.create(owner(9), &ids).await, Err(CreateError::Full));
+    assert_eq!((bench.count().await, bench.heard(PairEvent::Evicted)), (3, 0));
+    bench.create(owner(9), &ids[..5]).await.unwrap();
+}
