@@ -10,7 +10,7 @@ BEGIN = @mkdir -p target && rm -f $(SKIPS)
 END = @if [ -s $(SKIPS) ]; then echo "Not tested on this machine:"; sort -u $(SKIPS) | sed 's/^/  /'; else echo "Every test was done."; fi
 
 # What others may build upon, and would be published.
-LIBRARIES := -p mte-codec -p mte-protocol -p mte-client
+LIBRARIES := -p mte-codec -p mte-protocol -p mte-session -p mte-client
 
 # Colours are for terminals.
 JS_ENV = env $$([ -t 2 ] || echo NO_COLOR=1) MTE_RELAY_BIN=$(CURDIR)/target/debug/mte-relay MTE_DEMO_BIN=$(CURDIR)/target/debug/mte-demo CHROMIUM_BIN=$${CHROMIUM_BIN:-$$(command -v chromium)}

@@ -1,12 +1,9 @@
 //! The domain map: which tenant an inbound host belongs to. Built whole from a checked configuration and
 //! swapped whole on reload; never changed in place.
 
-use std::{
-    collections::HashMap,
-    str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, str::FromStr, sync::Arc};
 
+use aws_lc_rs::digest;
 use http::{HeaderName, HeaderValue, Method};
 use mte_codec::KemId;
 use mte_protocol::{
@@ -22,27 +19,34 @@ use crate::{
     upstream::Upstream,
 };
 
-/// A tenant's number within this relay; the same name keeps its number across reloads.
+/// Names a tenant in memory and in stores: the first 16 bytes of the SHA-256 of its key in the domain map.
+///
+/// It is the same in every relay and after every restart, so pairs in a store that several relays share are found by all of
+/// them. It is a digest rather than the name, or a shared pointer to the name, because it is copied for every request: this
+/// way nothing is allocated or counted (a reference count is a cache line that all workers write), and a store's keys have a
+/// fixed length whatever characters a host has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TenantId(u32);
+pub struct TenantId([u8; 16]);
 
-/// Gives tenants their numbers.
-#[derive(Debug, Default)]
-pub struct TenantIds(Mutex<HashMap<String, TenantId>>);
+impl TenantId {
+    /// The id of the tenant of this name; upper and lower case are the same.
+    pub fn of(name: &str) -> Self {
+        let digest = digest::digest(&digest::SHA256, name.to_ascii_lowercase().as_bytes());
+        let mut id = [0; 16];
+        id.copy_from_slice(&digest.as_ref()[..16]);
+        Self(id)
+    }
 
-impl TenantIds {
-    /// The number of the tenant of this name.
-    pub fn id(&self, name: &str) -> TenantId {
-        let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = TenantId(ids.len() as u32);
-        *ids.entry(name.to_ascii_lowercase()).or_insert(next)
+    /// The 16 bytes, for keys of stores.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
     }
 }
 
 /// One tenant, ready to serve.
 #[derive(Debug)]
 pub struct Tenant {
-    /// Its number.
+    /// What names it in stores.
     pub id: TenantId,
     /// Its key in the domain map.
     pub name: Arc<str>,
@@ -323,6 +327,14 @@ impl Cors {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tenants_id_follows_from_its_name_alone_and_never_changes() {
+        let bytes = [0xa3, 0x79, 0xa6, 0xf6, 0xee, 0xaf, 0xb9, 0xa5];
+        assert_eq!(TenantId::of("example.com").as_bytes()[..8], bytes);
+        assert_eq!(TenantId::of("EXAMPLE.com"), TenantId::of("example.com"));
+        assert_ne!(TenantId::of("*.example.com"), TenantId::of("example.com"));
+    }
 
     #[test]
     fn host_keys_are_exact_wildcard_or_default() {

@@ -124,6 +124,13 @@ impl PairingRate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network(NonZeroU64);
 
+impl Network {
+    /// As a number, for stores.
+    pub fn as_number(self) -> u64 {
+        self.0.get()
+    }
+}
+
 const IPV4: NonZeroU64 = NonZeroU64::new(1 << 62).unwrap();
 const IPV6: NonZeroU64 = NonZeroU64::new(1 << 63).unwrap();
 

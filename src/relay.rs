@@ -38,7 +38,7 @@ use crate::{
     lifecycle::{self, Lifecycle, Phase},
     limits::{GatherBudget, WorkQueue},
     listening::{self, CannotListen, Listening, Supervised},
-    pairs::MemoryStore,
+    pairs::{Outside, PairStore, SWEEP_INTERVAL, WatchedStore},
     pool::CodecPool,
     rate::{KeyedRate, PairingRate},
     reload::{self, Reloader, Reloads},
@@ -62,7 +62,7 @@ pub struct Shared {
     /// Where a successor takes them over: likewise.
     pub upgrade_socket: Option<PathBuf>,
     /// The pairs.
-    pub pairs: Arc<MemoryStore>,
+    pub pairs: Arc<WatchedStore>,
     /// The codec pool.
     pub pool: Arc<CodecPool>,
     /// Limits bodies held in memory.
@@ -140,6 +140,7 @@ impl Shared {
             config: self.config.clone(),
             listeners: self.listeners.clone(),
             listening: self.listening.clone(),
+            pairs: self.pairs.clone(),
             pool: self.pool.clone(),
             in_flight: self.in_flight.clone(),
             metrics: self.metrics.clone(),
@@ -163,11 +164,21 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Builds a relay; nothing listens yet.
+    /// Builds a relay with its pairs in memory; nothing listens yet.
     pub fn new(config: Config) -> Self {
+        let pairs = WatchedStore::in_memory(config.pairs, config.carried.metrics.pair_store.clone());
+        Self::over(config, pairs)
+    }
+
+    /// Builds a relay with its pairs in the store that `make` makes.
+    pub fn with_store(config: Config, make: impl FnOnce(Outside) -> Arc<dyn PairStore>) -> Self {
+        let pairs = WatchedStore::new(make, config.carried.metrics.pair_store.clone());
+        Self::over(config, pairs)
+    }
+
+    fn over(config: Config, pairs: WatchedStore) -> Self {
         let metrics = config.carried.metrics.clone();
         metrics.last_reload_success.set(crate::reload::seconds(std::time::SystemTime::now()));
-        let pairs = MemoryStore::new(config.pairs);
         pairs.set_tenants(&config.domains);
         metrics.set_certificates(config.domains.certificates());
         let shared = Shared {
@@ -364,10 +375,10 @@ impl BackgroundService for Upkeep {
 
 /// Drops pairs that are past their time.
 async fn sweep(shared: &Shared) {
-    let mut interval = tokio::time::interval(MemoryStore::SWEEP_INTERVAL);
+    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         interval.tick().await;
-        shared.pairs.sweep();
+        shared.pairs.sweep().await;
     }
 }
 

@@ -14,12 +14,15 @@ use arc_swap::ArcSwap;
 use futures_util::{FutureExt, StreamExt};
 use inotify::{EventStream, Inotify, WatchDescriptor, WatchMask};
 use parking_lot::Mutex;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::Handle,
+    signal::unix::{SignalKind, signal},
+};
 
 use crate::{
     config::{Config, Files, Problems, Source},
     lifecycle::notify_systemd,
-    pairs::MemoryStore,
+    pairs::WatchedStore,
     telemetry::{self, Metrics},
 };
 
@@ -44,7 +47,7 @@ pub struct Parts {
     /// The configuration in use.
     pub config: Arc<ArcSwap<Config>>,
     /// The pairs: their limits, and those of tenants that go.
-    pub pairs: Arc<MemoryStore>,
+    pub pairs: Arc<WatchedStore>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What came of reloads.
@@ -66,7 +69,8 @@ impl Reloader {
         Self { source, parts, files: Mutex::new(files) }
     }
 
-    /// Reads the configuration again and uses it, if nothing is wrong with it. Blocks on files.
+    /// Reads the configuration again and uses it, if nothing is wrong with it. Blocks on files and on the pair store: for a
+    /// thread of a runtime where that is allowed.
     ///
     /// # Errors
     /// Everything that is wrong; the relay goes on as it was.
@@ -146,7 +150,7 @@ impl Reloader {
     }
 }
 
-/// Puts a checked configuration to use.
+/// Puts a checked configuration to use. Blocks on the pair store if a tenant is gone.
 fn adopt(parts: &Parts, config: Config) {
     let old = parts.config.load_full();
     let restart = config.needs_restart(&old);
@@ -169,8 +173,12 @@ fn adopt(parts: &Parts, config: Config) {
     config.carried.retain(&config.domains);
     parts.metrics.set_certificates(config.domains.certificates());
     for gone in old.domains.tenants().filter(|tenant| !stays.contains(&tenant.id)) {
-        log::info!(tenant = &*gone.name; "tenant removed; its pairs go with it");
-        parts.pairs.remove_tenant(gone.id);
+        match Handle::current().block_on(parts.pairs.remove_tenant(gone.id)) {
+            Ok(()) => log::info!(tenant = &*gone.name; "tenant removed; its pairs go with it"),
+            Err(why) => {
+                log::warn!(tenant = &*gone.name; "tenant removed; its pairs stay until they expire: {why}");
+            }
+        }
     }
 }
 

@@ -51,6 +51,7 @@ use crate::{
     gateway::InFlightCounter,
     lifecycle::{Lifecycle, Phase},
     listening::Listening,
+    pairs::WatchedStore,
     pool::CodecPool,
     reload::{Reloader, Reloads},
     telemetry::Metrics,
@@ -83,6 +84,8 @@ pub struct Parts {
     pub listeners: Vec<Listener>,
     /// Whether it accepts connections there.
     pub listening: Arc<Listening>,
+    /// The pairs.
+    pub pairs: Arc<WatchedStore>,
     /// The codec pool.
     pub pool: Arc<CodecPool>,
     /// Requests in flight.

@@ -76,6 +76,7 @@ pub fn readiness(parts: &Parts) -> Readiness {
     if let Some(failure) = parts.lifecycle.failure() {
         why.push(failure.to_owned());
     }
+    why.extend(parts.pairs.unavailable().map(|unavailable| unavailable.to_string()));
     for tenant in parts.config.load().domains.tenants() {
         if tenant.upstream.ready && !tenant.upstream.is_available() {
             why.push(format!("tenant {}: no healthy upstream", tenant.name));

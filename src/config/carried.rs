@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
 use crate::{
-    domains::TenantIds,
     telemetry::Metrics,
     tls::TenantTls,
     upstream::{PeerState, Resolver, UpstreamUrl},
@@ -19,8 +18,6 @@ use crate::{
 /// What outlives a reload. A relay has one; configurations of different relays share nothing.
 #[derive(Default)]
 pub struct Carried {
-    /// The tenants' numbers.
-    pub ids: TenantIds,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// Who knows the addresses of upstreams.

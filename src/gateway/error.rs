@@ -389,6 +389,7 @@ impl From<CreateError> for Failure {
             CreateError::Exists(index) => Self::PairExists(index),
             CreateError::Full => Self::StoreFull,
             CreateError::NetworkFull => Self::NetworkFull,
+            CreateError::Unavailable(error) => error.into(),
         }
     }
 }

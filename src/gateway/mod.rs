@@ -44,7 +44,7 @@ use crate::{
     edge::Connections,
     lifecycle::Lifecycle,
     limits::{BodyDeadline, GatherBudget, WorkQueue},
-    pairs::{MemoryStore, Owner},
+    pairs::{Owner, WatchedStore},
     pool::CodecPool,
     rate::{KeyedRate, Network, PairingRate},
     telemetry::{Metrics, RouteLabel, TraceId},
@@ -82,7 +82,7 @@ pub struct Parts {
     /// The configuration; a request keeps the one it began with.
     pub config: Arc<ArcSwap<Config>>,
     /// The pairs.
-    pub pairs: Arc<MemoryStore>,
+    pub pairs: Arc<WatchedStore>,
     /// The codec pool.
     pub pool: Arc<CodecPool>,
     /// Limits how fast clients pair.

@@ -25,7 +25,7 @@ use crate::{
     config::Limits,
     domains::Tenant,
     limits::BodyDeadline,
-    pairs::{Owner, PairStore},
+    pairs::Owner,
     telemetry::{Operation, TraceId},
 };
 

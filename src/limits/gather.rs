@@ -120,7 +120,6 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::domains::TenantIds;
 
     const LIMIT: usize = 64 * BLOCK;
 
@@ -147,8 +146,8 @@ mod tests {
 
     #[test]
     fn a_tenant_of_several_does_not_use_up_what_another_needs() {
-        let (budget, ids) = (Arc::new(GatherBudget::default()), TenantIds::default());
-        let (a, b) = (Some(ids.id("a")), Some(ids.id("b")));
+        let budget = Arc::new(GatherBudget::default());
+        let (a, b) = (Some(TenantId::of("a")), Some(TenantId::of("b")));
         // From many networks, each with a little.
         let all: Vec<_> = (0..64)
             .map(|index| {

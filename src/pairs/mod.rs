@@ -2,19 +2,38 @@
 //!
 //! A request touches a pair in two short steps, [`PairStore::begin`] and [`PairStore::commit`], with the
 //! cryptography in between and outside of any lock. What `begin` gives is a snapshot; only `commit` decides
-//! whether its numbers are taken.
+//! whether its numbers are taken. These values, and what a commit does, are the session's (`mte_session::store`).
+//!
+//! | module | what it is about |
+//! | --- | --- |
+//! | `store` | what a store is, and how the relay holds one |
+//! | `rules` | what every store keeps: ages, shares |
+//! | `memory` | the store in this process's memory |
+//! | `watched` | the relay's store: whether it is available |
+//! | `events` | what became of pairs, counted |
 
+mod events;
 mod memory;
-
-use std::future::Future;
+mod rules;
+mod store;
+mod watched;
 
 use mte_protocol::client_id::ClientId;
 
-use crate::{domains::TenantId, rate::Network};
-pub use memory::{Counts, MemoryStore};
-pub use mte_session::store::{Commit, NewPair, PairError, PairState, Snapshot, Unavailable};
+pub use self::{
+    events::Counts,
+    memory::MemoryStore,
+    rules::{Age, share},
+    store::{Later, Outside, PairEvent, PairEvents, PairStore, Reply, SWEEP_INTERVAL, at_once, later},
+    watched::WatchedStore,
+};
+pub use mte_session::store::{
+    Commit, NewPair, PairError, PairState, RelayKeyId, Snapshot, StateError, Unavailable,
+};
 
-/// Whose pairs: one client of one tenant.
+use crate::domains::TenantId;
+
+/// Whose pairs: one client of one tenant. Every relay names an owner in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// The tenant.
@@ -23,7 +42,7 @@ pub struct Owner {
     pub client: ClientId,
 }
 
-/// Why pairs cannot be stored. None of them is, then.
+/// Why pairs cannot be stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CreateError {
     /// The client has a live pair of this id.
@@ -35,26 +54,7 @@ pub enum CreateError {
     /// The client's network has as many pairs as it may.
     #[error("the client network has too many pairs")]
     NetworkFull,
-}
-
-/// A store of pairs.
-pub trait PairStore: Send + Sync {
-    /// Stores pairs of one owner, all or none; they count for the network that asks for them.
-    fn create_all(
-        &self,
-        owner: Owner,
-        network: Option<Network>,
-        pairs: Vec<NewPair>,
-    ) -> impl Future<Output = Result<(), CreateError>> + Send;
-
-    /// The pair as it is now.
-    fn begin(&self, owner: Owner, pair_id: &str) -> impl Future<Output = Result<Snapshot, PairError>> + Send;
-
-    /// Takes a request's numbers and reserves its response's, all or none: the first response number.
-    fn commit(
-        &self,
-        owner: Owner,
-        pair_id: &str,
-        commit: Commit,
-    ) -> impl Future<Output = Result<u64, PairError>> + Send;
+    /// The store cannot say whether they are stored. The client is not told of them: if they are there, they go unused.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
 }

@@ -23,8 +23,8 @@ pub use self::{
     access::{Access, Encrypted, access, access_is_logged},
     ids::{RequestId, TraceId},
     metrics::{
-        Buckets, Finished, Metrics, NO_TENANT, Operation, Peer, PoolMetrics, RouteLabel, TenantMetrics,
-        Totals,
+        Buckets, Finished, Metrics, NO_TENANT, Operation, PairStoreMetrics, Peer, PoolMetrics, RouteLabel,
+        TenantMetrics, Totals,
     },
     output::flush,
 };

@@ -17,7 +17,7 @@ use super::{
     numbers,
 };
 use crate::{
-    domains::{Cors, Tenant},
+    domains::{Cors, Tenant, TenantId},
     host,
     upstream::{PeerState, PeerTimeouts, Upstream, UpstreamOptions, UpstreamUrl, UrlError},
 };
@@ -100,7 +100,7 @@ impl At<'_> {
             self.warn("outbound_token", "relay to relay is not in this version, it is ignored");
         }
         Some(Tenant {
-            id: self.carried.ids.id(self.host),
+            id: TenantId::of(self.host),
             name: self.host.into(),
             metrics: self.carried.metrics.tenant(self.host),
             upstream: Arc::new(upstream?),

@@ -13,7 +13,7 @@ use super::super::{
 use crate::{
     domains::Tenant,
     limits::{BodyDeadline, Gathered},
-    pairs::{Owner, PairStore},
+    pairs::Owner,
 };
 
 /// Pairs up to this many are made on the worker; more would hold up other requests.

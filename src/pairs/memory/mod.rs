@@ -2,64 +2,34 @@
 //!
 //! All pairs of one client live in one shard, so that pairing is all or nothing under one lock. A request locks the shard
 //! only to find its pair. Nothing here allocates per request.
-//!
-//! # Which pairs go when the store is full
-//!
-//! 1. A tenant below its share (see `shares`) is never refused. The tenant furthest above its own share gives way: its
-//!    pairs never used first, oldest first, then those not used for longest. What a tenant has within its share, nobody
-//!    takes: neither another tenant, nor an attacker who pairs as another tenant's client.
-//! 2. A tenant that has its share or more makes room among its own pairs never used. If there are none, pairing is refused
-//!    (503): client ids cost nothing, so new clients would otherwise push out those that are at work.
-//!
-//! A client beyond `max_per_client` loses its own oldest pairs, never used ones first, and a client network beyond
-//! `max_per_network` is refused more.
+//! Which pairs go when the store is full is told at [`share`](super::share).
 
 mod shard;
 mod shares;
 
 use std::{
-    collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant, SystemTime},
+    sync::Arc,
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 use self::{
-    shard::{Age, Kind, Pair, Shard, State},
+    shard::{Kind, Pair, Shard, State},
     shares::Shares,
 };
-use super::{Commit, CreateError, NewPair, Owner, PairError, PairState, PairStore, Snapshot};
-use crate::{
-    config,
-    domains::{Domains, TenantId},
-    limits::Tally,
-    rate::Network,
-    telemetry::TenantMetrics,
+use super::{
+    Age, Commit, CreateError, NewPair, Outside, Owner, PairError, PairEvent, PairState, PairStore, Reply,
+    Snapshot, Unavailable, at_once,
 };
+use crate::{config, domains::TenantId, limits::Tally, rate::Network};
 
 const SHARDS: usize = 64;
 
 /// Others may take the room that was made; after so many turns the store is as good as full.
 const MAX_TURNS: usize = 64;
-
-/// What happened to pairs so far.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
-    /// Pairs that live now.
-    pub live: usize,
-    /// Pairs made.
-    pub created: u64,
-    /// Pairs dropped because of their age.
-    pub expired: u64,
-    /// Pairs dropped to make room.
-    pub evicted: u64,
-}
 
 /// The store.
 pub struct MemoryStore {
@@ -69,73 +39,24 @@ pub struct MemoryStore {
     shares: Shares,
     /// Pairs by the network that made them.
     networks: Tally<Network>,
-    generation: AtomicU64,
-    expired: AtomicU64,
-    evicted: AtomicU64,
-    /// Where what happens to a tenant's pairs is counted.
-    tenants: RwLock<HashMap<TenantId, Arc<TenantMetrics>>>,
+    outside: Outside,
 }
 
 impl MemoryStore {
     /// An empty store.
-    pub fn new(limits: config::Pairs) -> Self {
+    pub fn new(limits: config::Pairs, outside: Outside) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             limits: ArcSwap::from_pointee(limits),
             shares: Shares::default(),
             networks: Tally::default(),
-            generation: AtomicU64::new(0),
-            expired: AtomicU64::new(0),
-            evicted: AtomicU64::new(0),
-            tenants: RwLock::default(),
+            outside,
         }
     }
 
-    /// New limits; they hold from now on, for pairs that are there as well.
-    pub fn set_limits(&self, limits: config::Pairs) {
-        self.limits.store(Arc::new(limits));
-    }
-
-    /// Counts what happens to these tenants' pairs in their metrics as well, from now on.
-    pub fn set_tenants(&self, domains: &Domains) {
-        let tenants = domains.tenants().map(|tenant| (tenant.id, tenant.metrics.clone()));
-        *self.tenants.write() = tenants.collect();
-    }
-
-    fn count(&self, tenant: TenantId, count: impl FnOnce(&TenantMetrics)) {
-        if let Some(metrics) = self.tenants.read().get(&tenant) {
-            count(metrics);
-        }
-    }
-
-    /// What there is and what happened.
-    pub fn counts(&self) -> Counts {
-        Counts {
-            live: self.shares.live(),
-            created: self.generation.load(Ordering::Relaxed),
-            expired: self.expired.load(Ordering::Relaxed),
-            evicted: self.evicted.load(Ordering::Relaxed),
-        }
-    }
-
-    /// Drops the pairs of a tenant that is no more.
-    pub fn remove_tenant(&self, tenant: TenantId) {
-        for shard in &self.shards {
-            shard.lock().take_tenant(tenant, |pair| self.gone(tenant, pair, |_| {}));
-        }
-    }
-
-    /// Drops what is past its time; one shard is locked at a time.
-    pub fn sweep(&self) {
-        let limits = self.limits.load();
-        let now = Instant::now();
-        for shard in &self.shards {
-            shard.lock().take_expired(&limits, now, |tenant, pair| {
-                self.expired.fetch_add(1, Ordering::Relaxed);
-                self.gone(tenant, pair, |metrics| metrics.pairs_expired.inc());
-            });
-        }
+    fn now(&self) -> Duration {
+        (self.outside.now)()
     }
 
     fn shard(&self, owner: &Owner) -> &Mutex<Shard> {
@@ -143,20 +64,12 @@ impl MemoryStore {
     }
 
     /// Counts a pair that is no more.
-    fn gone(&self, tenant: TenantId, pair: &Pair, count: impl FnOnce(&TenantMetrics)) {
+    fn gone(&self, tenant: TenantId, pair: &Pair, event: PairEvent) {
         self.shares.release(tenant, 1);
         if let Some(network) = pair.network {
             self.networks.subtract(network, 1);
         }
-        self.count(tenant, |metrics| {
-            metrics.pairs.dec();
-            count(metrics);
-        });
-    }
-
-    fn evicted(&self, tenant: TenantId, pair: &Pair) {
-        self.evicted.fetch_add(1, Ordering::Relaxed);
-        self.gone(tenant, pair, |metrics| metrics.pairs_evicted.inc());
+        self.outside.events.happened(tenant, event, 1);
     }
 
     /// Reserves room for `count` pairs of a tenant; if need be, others go.
@@ -187,7 +100,7 @@ impl MemoryStore {
                 let Some((_, shard)) = shards.min_by_key(|(since, _)| *since) else { break };
                 // Another thread may have been faster: then it made room, too.
                 if let Some(pair) = shard.lock().take_oldest(tenant, *kind) {
-                    self.evicted(tenant, &pair);
+                    self.gone(tenant, &pair, PairEvent::Evicted);
                 }
                 evicted += 1;
             }
@@ -206,7 +119,7 @@ impl MemoryStore {
         pairs: Vec<NewPair>,
         limits: &config::Pairs,
     ) -> Result<(), CreateError> {
-        let now = Instant::now();
+        let now = self.now();
         let mut shard = self.shard(&owner).lock();
         let alive = |pair: &Pair| pair.age(pair.last_used(), limits, now) == Age::Live;
 
@@ -224,19 +137,14 @@ impl MemoryStore {
         }
         for pair in going {
             if shard.remove(&owner, &pair) {
-                self.evicted(owner.tenant, &pair);
+                self.gone(owner.tenant, &pair, PairEvent::Evicted);
             }
         }
 
-        self.count(owner.tenant, |metrics| {
-            metrics.pairs.add(pairs.len() as i64);
-            metrics.pairs_created.inc_by(pairs.len() as u64);
-        });
-        let created_at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis() as u64;
-        let made = pairs.into_iter().map(|mut new| {
-            let generation = self.generation.fetch_add(1, Ordering::Relaxed);
-            let id = std::mem::take(&mut new.pair_id).into();
-            let pair = PairState::new(new, generation, created_at);
+        self.outside.events.happened(owner.tenant, PairEvent::Created, pairs.len());
+        let made = pairs.into_iter().map(|new| {
+            let id = new.pair_id.as_str().into();
+            let pair = PairState::new(new, (self.outside.random)(), now.as_millis() as u64);
             let state = Mutex::new(State { last_used: None, removed: false, pair });
             Arc::new(Pair { id, created: now, network, state })
         });
@@ -244,17 +152,7 @@ impl MemoryStore {
         Ok(())
     }
 
-    /// How often [`MemoryStore::sweep`] should run.
-    pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-}
-
-impl PairStore for MemoryStore {
-    async fn create_all(
-        &self,
-        owner: Owner,
-        network: Option<Network>,
-        pairs: Vec<NewPair>,
-    ) -> Result<(), CreateError> {
+    fn create(&self, owner: Owner, network: Option<Network>, pairs: Vec<NewPair>) -> Result<(), CreateError> {
         let limits = self.limits.load();
         let count = pairs.len();
         if network.is_some_and(|network| !self.networks.add(network, count, limits.max_per_network)) {
@@ -271,26 +169,25 @@ impl PairStore for MemoryStore {
         })
     }
 
-    async fn begin(&self, owner: Owner, pair_id: &str) -> Result<Snapshot, PairError> {
+    fn snapshot(&self, owner: Owner, pair_id: &str) -> Result<Snapshot, PairError> {
         let pair = self.find(&owner, pair_id).ok_or(PairError::NotFound)?;
         let limits = self.limits.load();
         let state = pair.state.lock();
-        match pair.age(state.last_used, &limits, Instant::now()) {
-            Age::Live => {}
-            Age::Old => return Err(PairError::Expired),
-            Age::Gone => return Err(PairError::NotFound),
+        match pair.age(state.last_used, &limits, self.now()) {
+            Age::Live => Ok(state.pair.snapshot()),
+            Age::Old => Err(PairError::Expired),
+            Age::Gone => Err(PairError::NotFound),
         }
-        Ok(state.pair.snapshot())
     }
 
-    async fn commit(&self, owner: Owner, pair_id: &str, commit: Commit) -> Result<u64, PairError> {
+    fn spend(&self, owner: Owner, pair_id: &str, commit: Commit) -> Result<u64, PairError> {
         let pair = self.find(&owner, pair_id).ok_or(PairError::NotFound)?;
         let mut state = pair.state.lock();
         if state.removed {
             return Err(PairError::NotFound);
         }
         let first = state.pair.commit(commit)?;
-        let now = Instant::now();
+        let now = self.now();
         let first_use = state.last_used.replace(now).is_none();
         drop(state);
         if first_use {
@@ -298,6 +195,74 @@ impl PairStore for MemoryStore {
             self.shard(&owner).lock().first_used(&owner, &pair, now);
         }
         Ok(first)
+    }
+
+    fn take(&self, owner: Owner, pair_id: &str) -> bool {
+        let mut shard = self.shard(&owner).lock();
+        let Some(pair) = shard.of(&owner).iter().find(|pair| &*pair.id == pair_id).cloned() else {
+            return false;
+        };
+        shard.remove(&owner, &pair);
+        self.gone(owner.tenant, &pair, PairEvent::Removed);
+        true
+    }
+
+    fn take_expired(&self) {
+        let limits = self.limits.load();
+        let now = self.now();
+        // One shard is locked at a time.
+        for shard in &self.shards {
+            let expired = |tenant, pair: &Pair| self.gone(tenant, pair, PairEvent::Expired);
+            shard.lock().take_expired(&limits, now, expired);
+        }
+    }
+}
+
+impl PairStore for MemoryStore {
+    fn create_all(
+        &self,
+        owner: Owner,
+        network: Option<Network>,
+        pairs: Vec<NewPair>,
+    ) -> Reply<'_, Result<(), CreateError>> {
+        at_once(self.create(owner, network, pairs))
+    }
+
+    fn begin<'a>(&'a self, owner: Owner, pair_id: &'a str) -> Reply<'a, Result<Snapshot, PairError>> {
+        at_once(self.snapshot(owner, pair_id))
+    }
+
+    fn commit<'a>(
+        &'a self,
+        owner: Owner,
+        pair_id: &'a str,
+        commit: Commit,
+    ) -> Reply<'a, Result<u64, PairError>> {
+        at_once(self.spend(owner, pair_id, commit))
+    }
+
+    fn remove<'a>(&'a self, owner: Owner, pair_id: &'a str) -> Reply<'a, Result<bool, Unavailable>> {
+        at_once(Ok(self.take(owner, pair_id)))
+    }
+
+    fn remove_tenant(&self, tenant: TenantId) -> Reply<'_, Result<(), Unavailable>> {
+        for shard in &self.shards {
+            shard.lock().take_tenant(tenant, |pair| self.gone(tenant, pair, PairEvent::Removed));
+        }
+        at_once(Ok(()))
+    }
+
+    fn sweep(&self) -> Reply<'_, Result<(), Unavailable>> {
+        self.take_expired();
+        at_once(Ok(()))
+    }
+
+    fn count(&self, tenant: Option<TenantId>) -> Reply<'_, Result<usize, Unavailable>> {
+        at_once(Ok(tenant.map_or_else(|| self.shares.live(), |tenant| self.shares.of(tenant))))
+    }
+
+    fn set_limits(&self, limits: config::Pairs) {
+        self.limits.store(Arc::new(limits));
     }
 }
 

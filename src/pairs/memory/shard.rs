@@ -8,13 +8,13 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Weak},
-    time::Instant,
+    time::Duration,
 };
 
 use mte_protocol::client_id::ClientId;
 use parking_lot::Mutex;
 
-use super::super::{Owner, PairState};
+use super::super::{Age, Owner, PairState};
 use crate::{config, domains::TenantId, rate::Network};
 
 /// Pairs that go to the end again for one answer, so that a lock is not held for long. Beyond it the answer may be a pair
@@ -26,44 +26,25 @@ const FEW: usize = 32;
 
 pub(super) struct Pair {
     pub(super) id: Box<str>,
-    pub(super) created: Instant,
+    pub(super) created: Duration,
     /// The network that it was made from.
     pub(super) network: Option<Network>,
     pub(super) state: Mutex<State>,
 }
 
 pub(super) struct State {
-    pub(super) last_used: Option<Instant>,
+    pub(super) last_used: Option<Duration>,
     pub(super) removed: bool,
     pub(super) pair: PairState,
 }
 
-/// How a pair stands in time.
-#[derive(PartialEq)]
-pub(super) enum Age {
-    Live,
-    /// Older than `max_age`, but its client is still about and shall learn of it (559).
-    Old,
-    Gone,
-}
-
 impl Pair {
-    pub(super) fn last_used(&self) -> Option<Instant> {
+    pub(super) fn last_used(&self) -> Option<Duration> {
         self.state.lock().last_used
     }
 
-    pub(super) fn age(&self, last_used: Option<Instant>, limits: &config::Pairs, now: Instant) -> Age {
-        let (since, limit) = match last_used {
-            Some(used) => (used, limits.idle_timeout),
-            None => (self.created, limits.unused_timeout),
-        };
-        if now.saturating_duration_since(since) > limit {
-            Age::Gone
-        } else if now.saturating_duration_since(self.created) > limits.max_age {
-            Age::Old
-        } else {
-            Age::Live
-        }
+    pub(super) fn age(&self, last_used: Option<Duration>, limits: &config::Pairs, now: Duration) -> Age {
+        Age::of(self.created, last_used, limits, now)
     }
 }
 
@@ -77,7 +58,7 @@ pub(super) enum Kind {
 struct Entry {
     client: ClientId,
     /// When it was made, or last used.
-    since: Instant,
+    since: Duration,
     pair: Weak<Pair>,
 }
 
@@ -103,7 +84,7 @@ impl Lane {
     }
 
     /// Brings the pair to the front that goes next, and says since when it was not used.
-    fn front(&mut self, kind: Kind) -> Option<Instant> {
+    fn front(&mut self, kind: Kind) -> Option<Duration> {
         let mut second_chances = 0;
         loop {
             let entry = self.queue(kind).front()?;
@@ -163,7 +144,7 @@ impl Shard {
     }
 
     /// A pair was used for the first time.
-    pub(super) fn first_used(&mut self, owner: &Owner, pair: &Arc<Pair>, now: Instant) {
+    pub(super) fn first_used(&mut self, owner: &Owner, pair: &Arc<Pair>, now: Duration) {
         if self.of(owner).iter().any(|own| Arc::ptr_eq(own, pair)) {
             let lane = self.lanes.entry(owner.tenant).or_default();
             lane.used.push_back(Entry { client: owner.client, since: now, pair: Arc::downgrade(pair) });
@@ -191,7 +172,7 @@ impl Shard {
     }
 
     /// Since when the tenant's pair of this kind that would go next was not used.
-    pub(super) fn oldest(&mut self, tenant: TenantId, kind: Kind) -> Option<Instant> {
+    pub(super) fn oldest(&mut self, tenant: TenantId, kind: Kind) -> Option<Duration> {
         self.lanes.get_mut(&tenant)?.front(kind)
     }
 
@@ -208,16 +189,13 @@ impl Shard {
     pub(super) fn take_expired(
         &mut self,
         limits: &config::Pairs,
-        now: Instant,
+        now: Duration,
         mut each: impl FnMut(TenantId, &Pair),
     ) {
         let tenants: Vec<_> = self.lanes.keys().copied().collect();
         for tenant in tenants {
             for (kind, limit) in [(Kind::Unused, limits.unused_timeout), (Kind::Used, limits.idle_timeout)] {
-                while self
-                    .oldest(tenant, kind)
-                    .is_some_and(|since| now.saturating_duration_since(since) > limit)
-                {
+                while self.oldest(tenant, kind).is_some_and(|since| now.saturating_sub(since) > limit) {
                     if let Some(pair) = self.take_oldest(tenant, kind) {
                         each(tenant, &pair);
                     }

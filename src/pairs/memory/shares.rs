@@ -1,8 +1,7 @@
 //! Who has how much of the store, and who has to give way when it is full.
 //!
-//! A tenant's share is the store divided by the tenants that have pairs, the asking one included, and never more than
-//! `pairs.tenant_share` of it. While there is room, a tenant may have more than its share. When there is none, a tenant below its share
-//! takes room from the tenant that is furthest above its own.
+//! While there is room, a tenant may have more than its [`share`]. When there is none, a tenant below its share takes room
+//! from the tenant that is furthest above its own.
 
 use std::{
     collections::HashMap,
@@ -14,6 +13,7 @@ use std::{
 
 use parking_lot::RwLock;
 
+use super::super::share;
 use crate::{config, domains::TenantId};
 
 #[derive(Debug, Default)]
@@ -29,6 +29,11 @@ impl Shares {
     /// Pairs of all tenants.
     pub(super) fn live(&self) -> usize {
         self.live.load(Ordering::Relaxed)
+    }
+
+    /// Pairs of one tenant.
+    pub(super) fn of(&self, tenant: TenantId) -> usize {
+        self.held.read().get(&tenant).map_or(0, |held| held.load(Ordering::Relaxed))
     }
 
     fn held(&self, tenant: TenantId) -> Arc<AtomicUsize> {
@@ -76,10 +81,4 @@ impl Shares {
             .max_by_key(|(_, held)| *held)?;
         (debtor != asking && most > share).then(|| (debtor, most - share))
     }
-}
-
-fn share(limits: &config::Pairs, holders: usize) -> usize {
-    let equal = limits.max_total / holders.max(1);
-    let most = (limits.max_total as f64 * limits.tenant_share) as usize;
-    equal.min(most).max(1)
 }

@@ -56,6 +56,8 @@ pub struct Metrics {
     log_lines_dropped: IntCounter,
     /// Codec instances from the pool, and transient ones.
     pub pool: PoolMetrics,
+    /// Whether the pair store is available.
+    pub pair_store: PairStoreMetrics,
 }
 
 /// The pool's.
@@ -69,6 +71,15 @@ pub struct PoolMetrics {
     pub ready: IntGauge,
     /// Kept at most.
     pub size: IntGauge,
+}
+
+/// The pair store's.
+#[derive(Debug, Clone)]
+pub struct PairStoreMetrics {
+    /// Whether it was available when it was last swept.
+    pub available: IntGauge,
+    /// Operations that failed because it was not.
+    pub failures: IntCounter,
 }
 
 fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
@@ -101,6 +112,10 @@ impl Default for Metrics {
                 misses: counter(r, "pool_misses_total", "Transient instances made because the pool was empty."),
                 ready: gauge(r, "pool_ready", "Codec instances ready in the pool."),
                 size: gauge(r, "pool_size", "Codec instances that the pool keeps."),
+            },
+            pair_store: PairStoreMetrics {
+                available: gauge(r, "pair_store_available", "Whether the pair store is available (1) or not (0)."),
+                failures: counter(r, "pair_store_failures_total", "Operations that the pair store was not available for."),
             },
             untenanted: Arc::new(TenantMetrics::new(families.clone(), NO_TENANT)),
             families,

@@ -64,12 +64,16 @@ impl Setup {
 
     /// Starts a relay.
     pub async fn start(&self) -> Relay {
-        let port = free_port();
+        Relay::start(self.config(free_port())).await
+    }
+
+    /// The configuration of a relay on `port`.
+    pub fn config(&self, port: u16) -> Config {
         let environment = BTreeMap::<&str, &str>::new();
         let text = self.text(port);
         let config =
             Config::parse(&text, "test", Path::new("."), &environment, &Arc::new(Carried::default()));
-        Relay::start(config.unwrap_or_else(|problems| panic!("{problems}"))).await
+        config.unwrap_or_else(|problems| panic!("{problems}"))
     }
 }
 
@@ -90,10 +94,13 @@ impl Relay {
     }
 
     pub async fn start(config: Config) -> Self {
-        let address = config.listeners[0].address;
-        let tls = config.listeners.iter().find(|listener| listener.tls).map(|listener| listener.address);
-        let relay = mte_relay::relay::Relay::new(config);
+        Self::run(mte_relay::relay::Relay::new(config)).await
+    }
+
+    pub async fn run(relay: mte_relay::relay::Relay) -> Self {
         let shared = relay.shared();
+        let address = shared.listeners[0].address;
+        let tls = shared.listeners.iter().find(|listener| listener.tls).map(|listener| listener.address);
         let (stop, until) = Until::stopped();
         let thread = std::thread::spawn(move || relay.run(until));
         let relay = Self { address, tls, shared, stop, thread: Some(thread) };

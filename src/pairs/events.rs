@@ -1,0 +1,73 @@
+//! What became of pairs, counted: in all, and in the metrics of each tenant.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::RwLock;
+
+use super::store::{PairEvent, PairEvents};
+use crate::{
+    domains::{Domains, TenantId},
+    telemetry::TenantMetrics,
+};
+
+/// What became of the pairs that this relay had to do with.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Pairs that live now.
+    pub live: usize,
+    /// Pairs made.
+    pub created: u64,
+    /// Pairs dropped because of their age.
+    pub expired: u64,
+    /// Pairs dropped to make room.
+    pub evicted: u64,
+}
+
+/// Counts what happens.
+#[derive(Default)]
+pub(super) struct Counters {
+    /// By event.
+    totals: [AtomicU64; 4],
+    tenants: RwLock<HashMap<TenantId, Arc<TenantMetrics>>>,
+}
+
+impl Counters {
+    /// Counts what happens to these tenants' pairs in their metrics as well, from now on.
+    pub(super) fn set_tenants(&self, domains: &Domains) {
+        let tenants = domains.tenants().map(|tenant| (tenant.id, tenant.metrics.clone()));
+        *self.tenants.write() = tenants.collect();
+    }
+
+    fn total(&self, event: PairEvent) -> u64 {
+        self.totals[event as usize].load(Ordering::Relaxed)
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let [created, expired, evicted] =
+            [PairEvent::Created, PairEvent::Expired, PairEvent::Evicted].map(|event| self.total(event));
+        let gone = expired + evicted + self.total(PairEvent::Removed);
+        Counts { live: created.saturating_sub(gone) as usize, created, expired, evicted }
+    }
+}
+
+impl PairEvents for Counters {
+    fn happened(&self, tenant: TenantId, event: PairEvent, count: usize) {
+        self.totals[event as usize].fetch_add(count as u64, Ordering::Relaxed);
+        let tenants = self.tenants.read();
+        let Some(metrics) = tenants.get(&tenant) else { return };
+        let change = count as i64;
+        metrics.pairs.add(if event == PairEvent::Created { change } else { -change });
+        match event {
+            PairEvent::Created => metrics.pairs_created.inc_by(count as u64),
+            PairEvent::Expired => metrics.pairs_expired.inc_by(count as u64),
+            PairEvent::Evicted => metrics.pairs_evicted.inc_by(count as u64),
+            PairEvent::Removed => {}
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The store that a relay works with, whichever it is, and what the relay knows of it: whether it is available, and what
+//! became of pairs.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::{
+    Commit, CreateError, MemoryStore, NewPair, Owner, PairError, Snapshot, Unavailable,
+    events::{Counters, Counts},
+    store::{Outside, PairStore},
+};
+use crate::{
+    config,
+    domains::{Domains, TenantId},
+    rate::Network,
+    telemetry::PairStoreMetrics,
+};
+
+/// A relay's pair store.
+pub struct WatchedStore {
+    store: Arc<dyn PairStore>,
+    counters: Arc<Counters>,
+    metrics: PairStoreMetrics,
+    /// Why it was unavailable when it was last looked at.
+    unavailable: Mutex<Option<Unavailable>>,
+}
+
+/// An error that may say that the store is unavailable.
+trait StoreError {
+    fn unavailable(&self) -> Option<&Unavailable>;
+}
+
+impl StoreError for Unavailable {
+    fn unavailable(&self) -> Option<&Unavailable> {
+        Some(self)
+    }
+}
+
+impl StoreError for PairError {
+    fn unavailable(&self) -> Option<&Unavailable> {
+        if let Self::Unavailable(why) = self { Some(why) } else { None }
+    }
+}
+
+impl StoreError for CreateError {
+    fn unavailable(&self) -> Option<&Unavailable> {
+        if let Self::Unavailable(why) = self { Some(why) } else { None }
+    }
+}
+
+impl WatchedStore {
+    /// The store that `make` makes.
+    pub fn new(make: impl FnOnce(Outside) -> Arc<dyn PairStore>, metrics: PairStoreMetrics) -> Self {
+        let counters = Arc::<Counters>::default();
+        metrics.available.set(1);
+        let store = make(Outside::system(counters.clone()));
+        Self { store, counters, metrics, unavailable: Mutex::default() }
+    }
+
+    /// Pairs in this process's memory.
+    pub fn in_memory(limits: config::Pairs, metrics: PairStoreMetrics) -> Self {
+        Self::new(|outside| Arc::new(MemoryStore::new(limits, outside)), metrics)
+    }
+
+    /// As [`PairStore::create_all`].
+    pub async fn create_all(
+        &self,
+        owner: Owner,
+        network: Option<Network>,
+        pairs: Vec<NewPair>,
+    ) -> Result<(), CreateError> {
+        self.counted(self.store.create_all(owner, network, pairs).await)
+    }
+
+    /// As [`PairStore::begin`].
+    pub async fn begin(&self, owner: Owner, pair_id: &str) -> Result<Snapshot, PairError> {
+        self.counted(self.store.begin(owner, pair_id).await)
+    }
+
+    /// As [`PairStore::commit`].
+    pub async fn commit(&self, owner: Owner, pair_id: &str, commit: Commit) -> Result<u64, PairError> {
+        self.counted(self.store.commit(owner, pair_id, commit).await)
+    }
+
+    /// As [`PairStore::remove_tenant`]. If the store is unavailable they stay until they are past their time.
+    pub async fn remove_tenant(&self, tenant: TenantId) -> Result<(), Unavailable> {
+        self.counted(self.store.remove_tenant(tenant).await)
+    }
+
+    /// Drops what is past its time, and takes note of whether the store is available. Nothing else does: one request that
+    /// runs into an error does not take the relay off its load balancer.
+    pub async fn sweep(&self) {
+        let outcome = self.counted(self.store.sweep().await);
+        let before = std::mem::replace(&mut *self.unavailable.lock(), outcome.clone().err());
+        self.metrics.available.set(outcome.is_ok().into());
+        match (before, outcome) {
+            (None, Err(why)) => log::error!("{why}; requests that need a pair are answered with 503"),
+            (Some(_), Ok(())) => log::info!("the pair store is available again"),
+            _ => {}
+        }
+    }
+
+    /// Why the store was unavailable when it was last swept, if it was.
+    pub fn unavailable(&self) -> Option<Unavailable> {
+        self.unavailable.lock().clone()
+    }
+
+    /// New limits on pairs.
+    pub fn set_limits(&self, limits: config::Pairs) {
+        self.store.set_limits(limits);
+    }
+
+    /// The tenants whose pairs are counted in their metrics, from now on.
+    pub fn set_tenants(&self, domains: &Domains) {
+        self.counters.set_tenants(domains);
+    }
+
+    /// What became of pairs so far.
+    pub fn counts(&self) -> Counts {
+        self.counters.counts()
+    }
+
+    /// Counts an outcome that says that the store is unavailable.
+    fn counted<T, E: StoreError>(&self, outcome: Result<T, E>) -> Result<T, E> {
+        if outcome.as_ref().err().and_then(E::unavailable).is_some() {
+            self.metrics.failures.inc();
+        }
+        outcome
+    }
+}

@@ -1,0 +1,83 @@
+//! Limits, and which pairs go when there is no room.
+
+use mte_relay::{
+    config,
+    pairs::{CreateError, PairEvent},
+};
+
+use super::bench::{Bench, Make, limits, network, owner};
+
+pub async fn a_client_beyond_its_limit_loses_its_own_oldest_never_used_first(make: Make) {
+    let bench = Bench::new(make);
+    bench.create_used(owner(1), "used").await.unwrap();
+    for id in ["a", "b", "c"] {
+        bench.create(owner(1), &[id]).await.unwrap();
+    }
+    bench.create(owner(2), &["a"]).await.unwrap();
+    bench.create(owner(1), &["d", "e"]).await.unwrap();
+    for (id, lives) in [("used", true), ("a", false), ("b", false), ("c", true), ("d", true), ("e", true)] {
+        assert_eq!(bench.lives(owner(1), id).await, lives, "{id}");
+    }
+    assert!(bench.lives(owner(2), "a").await, "another client loses nothing");
+    assert_eq!((bench.count().await, bench.heard(PairEvent::Evicted)), (5, 2));
+}
+
+pub async fn a_client_whose_pairs_are_all_used_loses_those_not_used_for_longest(make: Make) {
+    let bench = Bench::new(make);
+    for id in ["a", "b", "c", "d"] {
+        bench.create_used(owner(1), id).await.unwrap();
+    }
+    bench.spend(owner(1), "a").await;
+    bench.create(owner(1), &["e"]).await.unwrap();
+    for (id, lives) in [("a", true), ("b", false), ("c", true), ("d", true), ("e", true)] {
+        assert_eq!(bench.lives(owner(1), id).await, lives, "{id}");
+    }
+}
+
+pub async fn a_network_has_a_limit_of_its_own(make: Make) {
+    let bench = Bench::with(make, config::Pairs { max_per_network: 3, max_total: 100, ..limits() });
+    bench.create_from(network(2), owner(1), &["a", "b"]).await.unwrap();
+    let more = bench.create_from(network(2), owner(2), &["a", "b"]).await;
+    assert_eq!(more, Err(CreateError::NetworkFull));
+    bench.create_from(network(2), owner(2), &["a"]).await.unwrap();
+    bench.create_from(network(3), owner(3), &["a", "b"]).await.expect("another network has its own");
+    bench.create(owner(4), &["a", "b", "c", "d"]).await.expect("without a network there is no such limit");
+    // What is refused for another reason counts for nothing, and what is gone neither.
+    let again = bench.create_from(network(3), owner(3), &["a"]).await;
+    assert_eq!(again, Err(CreateError::Exists(0)));
+    bench.create_from(network(3), owner(3), &["c"]).await.unwrap();
+    bench.store.remove(owner(2), "a").await.unwrap();
+    bench.create_from(network(2), owner(2), &["b"]).await.unwrap();
+    bench.store.remove_tenant(owner(1).tenant).await.unwrap();
+    bench.create_from(network(2), owner(1), &["a", "b", "c"]).await.unwrap();
+}
+
+pub async fn a_full_store_drops_pairs_never_used_but_none_in_use(make: Make) {
+    let bench = Bench::new(make);
+    for client in 0..2 {
+        for id in ["a", "b", "c", "d"] {
+            bench.create(owner(client), &[id]).await.unwrap();
+            if (client, id) != (1, "b") {
+                bench.spend(owner(client), id).await;
+            }
+        }
+    }
+    bench.create_used(owner(9), "x").await.unwrap();
+    assert!(!bench.lives(owner(1), "b").await, "the one never used made room");
+    assert_eq!(bench.create(owner(8), &["y"]).await, Err(CreateError::Full));
+    assert!(!bench.lives(owner(8), "y").await);
+    assert_eq!(bench.count().await, 8);
+    let heard = [PairEvent::Created, PairEvent::Evicted, PairEvent::Expired].map(|event| bench.heard(event));
+    assert_eq!(heard, [9, 1, 0]);
+}
+
+pub async fn a_request_for_more_than_there_is_room_for_takes_no_pair_in_use(make: Make) {
+    let bench = Bench::new(make);
+    for client in 0..3 {
+        bench.create_used(owner(client), "x").await.unwrap();
+    }
+    let ids = ["a", "b", "c", "d", "e", "f"];
+    assert_eq!(bench.create(owner(9), &ids).await, Err(CreateError::Full));
+    assert_eq!((bench.count().await, bench.heard(PairEvent::Evicted)), (3, 0));
+    bench.create(owner(9), &ids[..5]).await.unwrap();
+}

@@ -1,0 +1,110 @@
+//! A store in front of another one. Every reply has to be waited for, and fails when a test says so.
+
+use std::sync::Arc;
+
+use mte_relay::{
+    config,
+    domains::TenantId,
+    pairs::{Commit, CreateError, NewPair, Owner, PairError, PairStore, Reply, Snapshot, Unavailable, later},
+    rate::Network,
+};
+use parking_lot::Mutex;
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The store is not reached.
+    Unreachable,
+    /// The store does what it is asked to, but its reply does not arrive.
+    RepliesLost,
+    /// The store can be read but not written.
+    ReadOnly,
+}
+
+pub struct FaultyStore {
+    inner: Arc<dyn PairStore>,
+    fault: Mutex<Option<Fault>>,
+}
+
+/// The reason that operators are given.
+pub const REASON: &str = "a test has cut the connection to 192.0.2.7";
+
+impl FaultyStore {
+    pub fn over(inner: Arc<dyn PairStore>) -> Self {
+        Self { inner, fault: Mutex::default() }
+    }
+
+    /// From now on this is wrong, or nothing.
+    pub fn set(&self, fault: Option<Fault>) {
+        *self.fault.lock() = fault;
+    }
+
+    /// The inner store's reply to an operation, if nothing is wrong.
+    fn reply<'a, T, E>(
+        &'a self,
+        writes: bool,
+        operation: impl FnOnce() -> Reply<'a, Result<T, E>> + Send + 'a,
+    ) -> Reply<'a, Result<T, E>>
+    where
+        T: Send + 'a,
+        E: From<Unavailable> + Send + 'a,
+    {
+        later(async move {
+            tokio::task::yield_now().await;
+            let fault = *self.fault.lock();
+            let unavailable = || Err(Unavailable::because(REASON).into());
+            match fault {
+                Some(Fault::Unreachable) => unavailable(),
+                Some(Fault::ReadOnly) if writes => unavailable(),
+                _ => {
+                    let outcome = operation().await;
+                    if fault == Some(Fault::RepliesLost) { unavailable() } else { outcome }
+                }
+            }
+        })
+    }
+}
+
+impl PairStore for FaultyStore {
+    fn create_all(
+        &self,
+        owner: Owner,
+        network: Option<Network>,
+        pairs: Vec<NewPair>,
+    ) -> Reply<'_, Result<(), CreateError>> {
+        self.reply(true, move || self.inner.create_all(owner, network, pairs))
+    }
+
+    fn begin<'a>(&'a self, owner: Owner, pair_id: &'a str) -> Reply<'a, Result<Snapshot, PairError>> {
+        self.reply(false, move || self.inner.begin(owner, pair_id))
+    }
+
+    fn commit<'a>(
+        &'a self,
+        owner: Owner,
+        pair_id: &'a str,
+        commit: Commit,
+    ) -> Reply<'a, Result<u64, PairError>> {
+        self.reply(true, move || self.inner.commit(owner, pair_id, commit))
+    }
+
+    fn remove<'a>(&'a self, owner: Owner, pair_id: &'a str) -> Reply<'a, Result<bool, Unavailable>> {
+        self.reply(true, move || self.inner.remove(owner, pair_id))
+    }
+
+    fn remove_tenant(&self, tenant: TenantId) -> Reply<'_, Result<(), Unavailable>> {
+        self.reply(true, move || self.inner.remove_tenant(tenant))
+    }
+
+    fn sweep(&self) -> Reply<'_, Result<(), Unavailable>> {
+        self.reply(true, move || self.inner.sweep())
+    }
+
+    fn count(&self, tenant: Option<TenantId>) -> Reply<'_, Result<usize, Unavailable>> {
+        self.reply(false, move || self.inner.count(tenant))
+    }
+
+    fn set_limits(&self, limits: config::Pairs) {
+        self.inner.set_limits(limits);
+    }
+}

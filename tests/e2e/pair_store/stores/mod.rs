@@ -1,0 +1,9 @@
+//! Stores that are there for these tests.
+
+mod bytes;
+mod faulty;
+
+pub use self::{
+    bytes::BytesStore,
+    faulty::{Fault, FaultyStore, REASON},
+};
