@@ -9,7 +9,7 @@ use pingora_core::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
-use super::{RequestContext, cors, error::Failure, forward, request, response};
+use super::{RequestContext, cors, encrypted, error::Failure, forward, response};
 use crate::telemetry::RouteLabel;
 
 /// What is left of an unwanted request body is read for this long before the connection is closed.
@@ -26,7 +26,7 @@ pub(super) async fn fail(session: &mut Session, ctx: &mut RequestContext, failur
         failure.level(),
         request_id = ctx.request_id.as_str(),
         trace_id = ctx.trace.as_ref().map(crate::telemetry::TraceId::as_str),
-        tenant = ctx.tenant.as_ref().map(|tenant| &*tenant.name),
+        tenant = ctx.tenant().map(|tenant| &*tenant.name),
         status = sent.map_or(failure.status(), |sent| sent.as_u16()),
         cause = failure.cause();
         "{what}: {failure}"
@@ -37,7 +37,7 @@ pub(super) async fn fail(session: &mut Session, ctx: &mut RequestContext, failur
             log::debug!(request_id = ctx.request_id.as_str(); "the client did not take the answer: {error}");
         }
     }
-    if let Some(tenant) = ctx.tenant.as_ref().filter(|_| failure.is_codec()) {
+    if let Some(tenant) = ctx.tenant().filter(|_| failure.is_codec()) {
         tenant.metrics.codec_failed(failure.cause());
     }
     ctx.failure = Some(failure);
@@ -74,8 +74,8 @@ fn relay_header<'a>(session: &Session, ctx: &'a RequestContext) -> Option<Cow<'a
         return alone.map(Cow::Borrowed);
     }
     let named = || {
-        let tenant = ctx.tenant.as_ref()?;
-        let value = request::single(session.as_downstream().req_header(), X_MTE_RELAY).ok()??;
+        let tenant = ctx.tenant()?;
+        let value = encrypted::single(session.as_downstream().req_header(), X_MTE_RELAY).ok()??;
         let relay = RelayHeader::parse(value).ok()?;
         // Whoever fails before the client is looked at is a client all the same.
         let signed = match alone {
@@ -103,7 +103,7 @@ pub(super) async fn drain(session: &mut Session) {
 /// A header that Pingora does not take; checked values do not cause one.
 pub fn finish_response(session: &Session, ctx: &RequestContext, response: &mut ResponseHeader) -> Result<()> {
     response.insert_header(&forward::X_REQUEST_ID, ctx.request_id.to_header())?;
-    if let Some(tenant) = &ctx.tenant {
+    if let Some(tenant) = ctx.tenant() {
         cors::decorate(&tenant.cors, session.as_downstream().req_header(), response)?;
         response::decorate(tenant, response);
     }

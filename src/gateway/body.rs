@@ -9,7 +9,7 @@
 //! left unread, which over HTTP/1.1 always comes as a read of its own. The bytes themselves are taken from
 //! here, not from the buffer; `replayed` counts what the buffer will bring again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::header;
@@ -17,7 +17,7 @@ use mte_codec::{HEADER_LEN, OpenError, WipingBuffer};
 use mte_session::server::{AdmittedBody, BodyError, BodyOpener};
 use pingora_proxy::Session;
 
-use super::error::Failure;
+use super::{context::Timing, error::Failure, reading::read_body_part, stage::Forwarded};
 use crate::{
     config::Limits,
     limits::{BodyDeadline, Gathered},
@@ -28,6 +28,35 @@ use crate::{
 const RETRY_BUFFER: u64 = 64 << 10;
 /// The most that one read returns over HTTP/2 (its default frame size).
 const H2_READ: u64 = 16 << 10;
+
+/// What becomes of a part of a request's body on its way to the upstream, on every route.
+///
+/// # Errors
+/// More than `max` bytes, a part that comes after the response has ended, and one that does not verify.
+pub(super) fn filter(
+    session: &mut Session,
+    forwarded: &mut Forwarded,
+    (max, timing): (Option<u64>, &mut Timing),
+    part: &mut Option<Bytes>,
+    end: bool,
+) -> Result<(), Failure> {
+    let upgraded = session.was_upgraded();
+    forwarded.body_received = session.as_downstream().body_bytes_read() as u64;
+    if let Some(limit) = max.filter(|max| forwarded.body_received > *max && !upgraded) {
+        return Err(Failure::TooLarge { what: "the request body", limit });
+    }
+    let began = Instant::now();
+    forwarded.body_at = Some(began);
+    if forwarded.response_ended && !upgraded {
+        return Err(Failure::AnsweredEarly);
+    }
+    if let Some(exchange) = forwarded.exchange_mut() {
+        let opened = exchange.body.filter(part, end);
+        timing.decode += began.elapsed();
+        opened.map_err(Failure::LateBody)?;
+    }
+    Ok(())
+}
 
 /// The body of an encrypted request.
 pub enum RequestBody {
@@ -144,7 +173,7 @@ impl FirstPart {
                 downstream.enable_retry_buffering();
                 self.buffered = Some(0);
             }
-            let bytes = super::read_body_part(session, &mut self.deadline).await?;
+            let bytes = read_body_part(session, &mut self.deadline).await?;
             let len = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
             self.read += len;
             if let Some(buffered) = &mut self.buffered {

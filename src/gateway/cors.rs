@@ -5,7 +5,8 @@ use mte_protocol::names::{X_MTE_RELAY, X_MTE_RELAY_EH};
 use pingora_core::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
 
-use crate::domains::Cors;
+use super::forward;
+use crate::{domains::Cors, telemetry::RequestId};
 
 /// How long a browser may remember a preflight, in seconds: the most that the common ones take.
 const MAX_AGE: &str = "7200";
@@ -54,8 +55,9 @@ pub fn is_preflight(request: &RequestHeader) -> bool {
 }
 
 /// The answer to a preflight. An origin that is not allowed gets no CORS headers.
-pub fn preflight(cors: &Cors, request: &RequestHeader) -> Result<ResponseHeader> {
+pub fn preflight(cors: &Cors, request: &RequestHeader, id: &RequestId) -> Result<ResponseHeader> {
     let mut response = ResponseHeader::build_no_case(204, Some(8))?;
+    response.insert_header(&forward::X_REQUEST_ID, id.to_header())?;
     response.append_header(header::VARY, "origin, access-control-request-headers")?;
     if let Some(origin) = allowed(cors, request) {
         allow(cors, origin, &mut response)?;

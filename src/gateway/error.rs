@@ -314,6 +314,12 @@ impl Failure {
     }
 }
 
+impl From<Failure> for Box<pingora_core::Error> {
+    fn from(failure: Failure) -> Self {
+        failure.into_pingora()
+    }
+}
+
 /// A status's label, where nothing says more.
 fn cause(status: Status) -> &'static str {
     match status {

@@ -3,7 +3,7 @@
 use pingora_core::{Error, ErrorSource};
 use pingora_proxy::Session;
 
-use super::{RequestContext, error::Failure};
+use super::{RequestContext, error::Failure, stage::Forwarded};
 use crate::telemetry::{self, Access, Encrypted, Finished, Metrics, NO_TENANT, TraceId};
 
 /// Counts a finished request and writes its line.
@@ -12,7 +12,7 @@ pub(super) fn finished(metrics: &Metrics, session: &Session, error: Option<&Erro
     let status = downstream.response_written().map_or(0, |response| response.status.as_u16());
     let (received, sent) = (downstream.body_bytes_read() as u64, downstream.body_bytes_sent() as u64);
     let [mut request, mut response] = [ctx.request_size, ctx.response_size];
-    match &ctx.exchange {
+    match ctx.exchange() {
         Some(exchange) => {
             request[0] += exchange.body.opened().unwrap_or(received);
             request[1] += received;
@@ -29,7 +29,7 @@ pub(super) fn finished(metrics: &Metrics, session: &Session, error: Option<&Erro
         request,
         response,
     };
-    match &ctx.tenant {
+    match ctx.tenant() {
         Some(tenant) => tenant.metrics.finished(&finished),
         None => metrics.untenanted().finished(&finished),
     }
@@ -44,24 +44,24 @@ fn access<'a>(
     ctx: &'a RequestContext,
     status: u16,
 ) -> Access<'a> {
-    let downstream = session.as_downstream();
+    let (downstream, forwarded) = (session.as_downstream(), ctx.stage.on_its_way());
     Access {
         request_id: ctx.request_id.as_str(),
         trace_id: ctx.trace.as_ref().map(TraceId::as_str),
-        tenant: ctx.tenant.as_ref().map_or(NO_TENANT, |tenant| &*tenant.name),
-        client_id: ctx.client.as_ref().map(|(client, _)| client.to_string()),
+        tenant: ctx.tenant().map_or(NO_TENANT, |tenant| &*tenant.name),
+        client_id: ctx.client().map(|client| client.id.to_string()),
         client_address: ctx.from.address_text(),
         method: downstream.req_header().method.as_str(),
         http2: downstream.is_http2(),
-        encrypted: ctx.exchange.as_ref().map(|exchange| Encrypted {
+        encrypted: ctx.exchange().map(|exchange| Encrypted {
             encode_type: exchange.encode_type.name(),
             decode: ctx.timing.decode,
             encode: ctx.timing.encode,
         }),
-        peer: ctx.upstream_peer().map(|peer| peer.origin.as_str()),
-        peer_address: ctx.peer_address(),
-        reused: ctx.peer.as_ref().and_then(|peer| peer.connected).map(|(_, reused)| reused),
-        attempts: ctx.attempts,
+        peer: forwarded.and_then(|forwarded| Some(forwarded.upstream_peer()?.origin.as_str())),
+        peer_address: forwarded.and_then(Forwarded::peer_address),
+        reused: forwarded.and_then(|forwarded| Some(forwarded.peer.as_ref()?.connected?.1)),
+        attempts: forwarded.map_or(0, |forwarded| forwarded.attempts),
         cors_refused: ctx.refused_origin.as_deref(),
         closed: closed(error, ctx, status),
     }

@@ -11,7 +11,12 @@ use pingora_core::{ErrorType, OrErr, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
-use super::{body::RequestBody, context::RequestContext};
+use super::{
+    body::RequestBody,
+    context::RequestContext,
+    error::Failure,
+    stage::{Content, Forwarded},
+};
 use crate::{domains::Tenant, upstream::Peer};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -24,17 +29,17 @@ pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 ///
 /// # Errors
 /// A header that Pingora does not take; checked values do not cause one.
-pub fn prepare(
-    session: &mut Session,
-    request: &mut RequestHeader,
-    ctx: &RequestContext,
-    tenant: &Tenant,
-    peer: &Peer,
-) -> Result<()> {
-    let rules = Rules::new(session, request, ctx, tenant);
+pub fn prepare(session: &mut Session, request: &mut RequestHeader, ctx: &RequestContext) -> Result<()> {
+    let forwarded = ctx.stage.on_its_way();
+    let Some((forwarded, peer)) =
+        forwarded.and_then(|forwarded| Some((forwarded, forwarded.upstream_peer()?)))
+    else {
+        return Err(Failure::Internal("a request without a peer".into()).into());
+    };
+    let rules = Rules::new(session, request, ctx, forwarded);
     remove(request, |name, value| !rules.forward_clear(name, value));
-    match &ctx.exchange {
-        Some(exchange) => {
+    match &forwarded.content {
+        Content::Encrypted(exchange) => {
             let target =
                 exchange.target.parse().or_err(ErrorType::InternalError, "the checked target is no URI")?;
             request.set_uri(target);
@@ -42,7 +47,7 @@ pub fn prepare(
             add_sealed(request, &exchange.headers, &rules)?;
             frame(request, exchange.body.length(), matches!(exchange.body, RequestBody::None))?;
         }
-        None => {
+        Content::PassThrough => {
             // In absolute form so far.
             if !request.raw_path().starts_with(b"/") {
                 let target = request.uri.path_and_query().cloned();
@@ -58,7 +63,7 @@ pub fn prepare(
     if request.version != Version::HTTP_2 {
         join_cookies(request)?;
     }
-    describe_client(request, ctx, tenant, peer)
+    describe_client(request, ctx, &forwarded.admitted.tenant, peer)
 }
 
 /// A part of a body for Pingora. An empty part at the end would be written to an HTTP/1.1 upstream as a second last chunk,
@@ -86,8 +91,13 @@ struct Rules<'a> {
 }
 
 impl<'a> Rules<'a> {
-    fn new(session: &Session, request: &RequestHeader, ctx: &'a RequestContext, tenant: &'a Tenant) -> Self {
-        let exchange = ctx.exchange.as_deref();
+    fn new(
+        session: &Session,
+        request: &RequestHeader,
+        ctx: &RequestContext,
+        forwarded: &'a Forwarded,
+    ) -> Self {
+        let exchange = forwarded.exchange();
         Self {
             sealed: exchange.filter(|exchange| exchange.headers_sealed).map(|exchange| &exchange.headers),
             encrypted: exchange.is_some(),
@@ -96,7 +106,7 @@ impl<'a> Rules<'a> {
             upgrade: exchange.is_none() && request.headers.contains_key(header::UPGRADE),
             http10: session.as_downstream().req_header().version == Version::HTTP_10,
             to_http2: request.version == Version::HTTP_2,
-            tenant,
+            tenant: &forwarded.admitted.tenant,
         }
     }
 

@@ -3,79 +3,51 @@
 //! It knows no cryptography and keeps no state of its own beside the request's [`RequestContext`]; pairs are
 //! the store's, buffers the pool's, tenants the configuration's.
 
+mod admission;
 mod answer;
+mod attempts;
 mod body;
+mod classify;
 mod client;
 mod context;
 mod control;
 mod cors;
+mod encrypted;
 pub mod error;
 mod finished;
 mod forward;
-mod request;
+mod host;
+mod in_flight;
+mod reading;
 mod response;
 mod route;
+mod stage;
 mod strict;
-mod upstream;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use pingora_core::{Error, ErrorSource, ErrorType, Result, protocols::Digest, upstreams::peer::HttpPeer};
+use pingora_core::{Error, ErrorSource, Result, protocols::Digest, upstreams::peer::HttpPeer};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
-pub use self::context::RequestContext;
-use self::{
-    client::Client,
-    error::{Failure, Overload},
-    route::Route,
+use self::{client::Client, error::Failure};
+pub use self::{
+    context::RequestContext,
+    in_flight::{InFlight, InFlightCounter},
 };
 use crate::{
     config::Config,
     edge::Connections,
     lifecycle::Lifecycle,
-    limits::{BodyDeadline, GatherBudget, WorkQueue},
+    limits::{GatherBudget, WorkQueue},
     pairs::{Owner, WatchedStore},
     pool::CodecPool,
     rate::{KeyedRate, Network, PairingRate},
-    telemetry::{Metrics, RouteLabel, TraceId},
+    telemetry::{Metrics, TraceId},
 };
-
-/// Requests in flight.
-#[derive(Debug, Default, Clone)]
-pub struct InFlightCounter(Arc<AtomicUsize>);
-
-impl InFlightCounter {
-    /// Counts one more until the guard is dropped.
-    fn enter(&self) -> InFlight {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        InFlight(self.0.clone())
-    }
-
-    /// How many there are.
-    pub fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// One request in flight.
-#[derive(Debug)]
-pub struct InFlight(Arc<AtomicUsize>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// What the gateway works with.
 pub struct Parts {
@@ -112,193 +84,6 @@ impl Gateway {
     /// A gateway over these parts.
     pub fn new(parts: Parts) -> Self {
         Self(parts)
-    }
-
-    /// Charges a request that does not decode to the address it came from: its client id is on the wire for all to copy,
-    /// and nobody shall be locked out by who copies it.
-    fn charge(&self, ctx: &RequestContext, failure: Failure) -> Failure {
-        let Some(address) = ctx.from.address.filter(|_| failure.is_suspicious()) else { return failure };
-        let rate = ctx.config.limits.requests_per_second;
-        match self.0.failure_rate.check(&address.into(), 1, rate) {
-            Ok(()) => failure,
-            Err(retry_after) => Failure::TooManyRequests { retry_after },
-        }
-    }
-
-    /// Everything up to the upstream; `Ok(true)` if the request was answered here. Each way is boxed: a future is
-    /// as large as its largest way, and Pingora moves it for every request.
-    async fn receive(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool, Failure> {
-        // A lock of the client network's shard for HTTP/2; over HTTP/1.1 the connection is counted already.
-        let shares = session.as_downstream().is_http2();
-        let network = crate::edge::connection(session).and_then(|connection| connection.network);
-        let in_flight = self.0.in_flight.get();
-        let counted = self.0.connections.request(network.filter(|_| shares), in_flight, &ctx.config.limits);
-        ctx.stream = counted.map_err(|_| Failure::Overloaded(Overload::Requests))?;
-        strict::check(session)?;
-        let request = session.as_downstream().req_header();
-        let host = host(request)?;
-        // Known first, so that whatever is answered carries the tenant's CORS headers.
-        ctx.tenant = host.and_then(|host| ctx.config.domains.find(host)).cloned();
-        ctx.host = host.unwrap_or_default().to_owned();
-        check_header_size(request, &ctx.config.limits)?;
-        let path = strict::path(session, request)?;
-
-        let tenant = ctx.tenant.clone();
-        ctx.refused_origin = tenant.as_ref().and_then(|tenant| notice_origin(request, ctx, tenant));
-        if let Some(tenant) = tenant.as_ref().filter(|_| cors::is_preflight(request)) {
-            ctx.route = RouteLabel::Control;
-            let answer = cors::preflight(&tenant.cors, request).and_then(|mut answer| {
-                answer.insert_header(&forward::X_REQUEST_ID, ctx.request_id.to_header())?;
-                Ok(answer)
-            });
-            return Box::pin(answer::send(session, answer, Bytes::new())).await;
-        }
-        let control = Route::control(&request.method, path)?;
-        if let Some(route @ (Route::Echo | Route::Errors)) = control {
-            ctx.route = RouteLabel::Control;
-            // Health checks come for any host.
-            Box::pin(control::answer_without_tenant(session, ctx, route)).await?;
-            return Ok(true);
-        }
-        if host.is_none() {
-            return Err(Failure::BadRequest("the request has no Host".into()));
-        }
-        let tenant = tenant.ok_or_else(|| Failure::UnknownHost(ctx.host.clone()))?;
-        check_connection(session, &tenant, &ctx.host)?;
-        let route = control.unwrap_or_else(|| Route::of_tenant(&tenant, path));
-        ctx.route = route.label();
-        if control.is_none() && !tenant.cors.allows_method(&request.method) {
-            let allowed = tenant.cors.methods.to_str().unwrap_or_default();
-            return Err(Failure::MethodNotAllowed(allowed.to_owned().into()));
-        }
-        match route {
-            Route::PassThrough => {
-                strict::settle_upgrade(session, true);
-                Ok(false)
-            }
-            Route::Encrypted => {
-                strict::settle_upgrade(session, false);
-                let opened = Box::pin(request::open(session, ctx, &tenant, &self.0)).await;
-                let exchange = opened.map_err(|failure| self.charge(ctx, failure))?;
-                ctx.exchange = Some(Box::new(exchange));
-                Ok(false)
-            }
-            route => {
-                let answered = Box::pin(control::answer(session, ctx, &tenant, route, &self.0)).await;
-                if let (Route::Pair, Err(failure)) = (route, &answered) {
-                    tenant.metrics.pairing_refused(failure.cause());
-                }
-                answered.map(|()| true)
-            }
-        }
-    }
-}
-
-/// The inbound host. HTTP/1.0 knows none, which will do for a health check.
-fn host(request: &RequestHeader) -> Result<Option<&str>, Failure> {
-    let host = match request.uri.authority() {
-        Some(authority) => authority.as_str(),
-        None => match request::single(request, "host")? {
-            Some(host) => host,
-            None if request.version == http::Version::HTTP_10 => return Ok(None),
-            None => return Err(Failure::BadRequest("the request has no Host".into())),
-        },
-    };
-    if !crate::domains::is_host(host) {
-        return Err(Failure::BadRequest("the Host is no host name with or without a port".into()));
-    }
-    Ok(Some(host))
-}
-
-/// Takes note of an origin that may not call: its page will not get to see the answer, and its developer will ask why.
-fn notice_origin(
-    request: &RequestHeader,
-    ctx: &RequestContext,
-    tenant: &crate::domains::Tenant,
-) -> Option<String> {
-    let origin = cors::refused(&tenant.cors, request, (ctx.from.scheme(), &ctx.host))?;
-    tenant.metrics.cors_refused();
-    log::info!(
-        request_id = ctx.request_id.as_str(), tenant = &*tenant.name, origin = origin.as_str();
-        "CORS: this origin is not among the tenant's cors_origins: its pages do not get to see the answer"
-    );
-    Some(origin)
-}
-
-/// A connection serves the tenant that its handshake was made for, and a tenant that asks for client
-/// certificates is served over no other.
-fn check_connection(session: &Session, tenant: &crate::domains::Tenant, host: &str) -> Result<(), Failure> {
-    let strict = tenant.tls.as_ref().is_some_and(|tls| tls.client_certificates);
-    let fits = match crate::edge::connection(session).and_then(|connection| connection.made_for) {
-        Some(made_for) => made_for.tenant == tenant.id && (made_for.certified || !strict),
-        None => !strict,
-    };
-    if fits { Ok(()) } else { Err(Failure::Misdirected(host.to_owned())) }
-}
-
-fn check_header_size(request: &RequestHeader, limits: &crate::config::Limits) -> Result<(), Failure> {
-    if request.headers.keys_len() > limits.header_names {
-        return Err(Failure::TooManyHeaders { limit: limits.header_names });
-    }
-    let max = limits.max_header_bytes;
-    let fields: usize =
-        request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    let size = fields + request.raw_path().len();
-    if size > max { Err(Failure::HeadersTooLarge { size, limit: max }) } else { Ok(()) }
-}
-
-/// The next part of a body that is held in memory. Pingora's own time limit does not hold for HTTP/2, and starts over with
-/// every byte.
-///
-/// # Errors
-/// 408 once the client has taken too long, 400 for what cannot be read.
-pub async fn read_body_part(
-    session: &mut Session,
-    deadline: &mut BodyDeadline,
-) -> Result<Option<Bytes>, Failure> {
-    let (began, limit) = (Instant::now(), deadline.remaining());
-    let part = tokio::time::timeout(limit, session.as_downstream_mut().read_request_body()).await;
-    let len = part.as_ref().ok().and_then(|part| part.as_ref().ok()?.as_ref()).map_or(0, Bytes::len);
-    deadline.waited(began.elapsed(), len);
-    match part {
-        Ok(Ok(part)) => Ok(part),
-        Ok(Err(error)) => Err(unreadable(session, &error)),
-        Err(_) => {
-            session.as_downstream_mut().set_keepalive(None);
-            Err(Failure::RequestTimeout)
-        }
-    }
-}
-
-/// Why a request body cannot be read. Where its framing is lost, nothing that follows on the connection can be
-/// told apart from it: the connection is closed.
-fn unreadable(session: &mut Session, error: &Error) -> Failure {
-    session.as_downstream_mut().set_keepalive(None);
-    match error.etype() {
-        ErrorType::ReadTimedout => Failure::RequestTimeout,
-        other => Failure::BadRequest(format!("the request body cannot be read: {}", other.as_str()).into()),
-    }
-}
-
-/// What Pingora's error means to the client.
-fn classify(error: &Error) -> Failure {
-    if let Some(failure) = error.root_cause().downcast_ref::<Failure>() {
-        return failure.clone();
-    }
-    let text = crate::upstream::describe(error);
-    match (error.esource(), error.etype()) {
-        (_, ErrorType::HTTPStatus(status)) if *status < 500 => {
-            Failure::BadRequest("the request cannot be served".into())
-        }
-        (
-            ErrorSource::Upstream,
-            ErrorType::ReadTimedout | ErrorType::ConnectTimedout | ErrorType::WriteTimedout,
-        ) => Failure::GatewayTimeout(text),
-        (ErrorSource::Upstream, _) => Failure::BadGateway(text),
-        (ErrorSource::Downstream, ErrorType::ReadTimedout) => Failure::RequestTimeout,
-        (ErrorSource::Downstream, ErrorType::WriteTimedout) => Failure::ClientTimeout(text),
-        (ErrorSource::Downstream, _) => Failure::ClientClosed(text),
-        _ => Failure::Internal(text),
     }
 }
 
@@ -338,7 +123,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<bool> {
-        match self.receive(session, ctx).await {
+        match admission::admit(session, ctx, &self.0).await {
             Ok(answered) => {
                 if !answered {
                     response::refuse_interim(session, ctx);
@@ -353,7 +138,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {
-        upstream::choose(session, ctx).await.map_err(Failure::into_pingora)
+        attempts::choose(session, ctx).await.map_err(Failure::into_pingora)
     }
 
     async fn connected_to_upstream(
@@ -365,7 +150,7 @@ impl ProxyHttp for Gateway {
         _: Option<&Digest>,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        upstream::connected(ctx, reused);
+        attempts::connected(ctx.stage.forwarded()?, reused);
         Ok(())
     }
 
@@ -375,12 +160,10 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        if let Some(exchange) = &mut ctx.exchange {
+        if let Some(exchange) = ctx.stage.forwarded()?.exchange_mut() {
             exchange.body.restart();
         }
-        let tenant = tenant(ctx)?;
-        let peer = ctx.upstream_peer().ok_or_else(|| Failure::Internal("no peer".into()).into_pingora())?;
-        forward::prepare(session, request, ctx, &tenant, peer)
+        forward::prepare(session, request, ctx)
     }
 
     async fn request_body_filter(
@@ -390,21 +173,8 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        ctx.body_received = session.as_downstream().body_bytes_read() as u64;
-        if ctx.config.limits.max_body.is_some_and(|max| ctx.body_received > max && !session.was_upgraded()) {
-            let limit = ctx.config.limits.max_body.unwrap_or_default();
-            return Err(Failure::TooLarge { what: "the request body", limit }.into_pingora());
-        }
-        let began = Instant::now();
-        ctx.body_at = Some(began);
-        if ctx.response_ended && !session.was_upgraded() {
-            return Err(Failure::AnsweredEarly.into_pingora());
-        }
-        if let Some(exchange) = &mut ctx.exchange {
-            let opened = exchange.body.filter(body, end);
-            ctx.timing.decode += began.elapsed();
-            opened.map_err(|reason| Failure::LateBody(reason).into_pingora())?;
-        }
+        let limit = ctx.config.limits.max_body;
+        body::filter(session, ctx.stage.forwarded()?, (limit, &mut ctx.timing), body, end)?;
         forward::settle_part(body, end);
         Ok(())
     }
@@ -418,12 +188,13 @@ impl ProxyHttp for Gateway {
         if response.status.is_informational() {
             return Ok(());
         }
-        let tenant = tenant(ctx)?;
-        ctx.response_ended = response::ends_with_head(&session.as_downstream().req_header().method, response);
-        upstream::answered(ctx);
+        let forwarded = ctx.stage.forwarded()?;
+        let method = &session.as_downstream().req_header().method;
+        forwarded.response_ended = response::ends_with_head(method, response);
+        attempts::answered(forwarded, &mut ctx.timing);
         let held = ctx.response_gathered(&self.0);
-        response::prepare(session, ctx, &tenant, response, held)?;
-        upstream::head_is_ready(ctx);
+        response::prepare(session, ctx, response, held)?;
+        attempts::head_is_ready(ctx);
         Ok(())
     }
 
@@ -434,7 +205,7 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut Self::CTX,
     ) -> Result<Option<Duration>> {
-        ctx.response_ended |= end;
+        ctx.stage.forwarded()?.response_ended |= end;
         Ok(None)
     }
 
@@ -444,7 +215,7 @@ impl ProxyHttp for Gateway {
         _: &mut http::HeaderMap,
         ctx: &mut Self::CTX,
     ) -> Result<Option<Bytes>> {
-        ctx.response_ended = true;
+        ctx.stage.forwarded()?.response_ended = true;
         Ok(None)
     }
 
@@ -457,7 +228,7 @@ impl ProxyHttp for Gateway {
         reused: bool,
     ) -> Box<Error> {
         let error = error.more_context(format!("peer {}", peer._address));
-        let error = upstream::failed_while_proxying(session, ctx, error, reused);
+        let error = attempts::failed_while_proxying(session, ctx, error, reused);
         // With an HTTP/2 upstream a plain error would only be logged, and the client left waiting.
         if *error.esource() == ErrorSource::Unset { error.into_down() } else { error }
     }
@@ -470,13 +241,13 @@ impl ProxyHttp for Gateway {
         error: Box<Error>,
     ) -> Box<Error> {
         let mut error = error.more_context(format!("peer {}", peer._address));
-        let retry = upstream::failed_to_connect(ctx, &error);
+        let retry = attempts::failed_to_connect(ctx, &error);
         error.set_retry(retry);
         error
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Self::CTX) -> FailToProxy {
-        let failure = classify(error);
+        let failure = classify::classify(error);
         let error_code = failure.status();
         session.as_downstream_mut().set_keepalive(None);
         if failure == Failure::AnsweredEarly {
@@ -500,9 +271,4 @@ impl ProxyHttp for Gateway {
             connection.head.awaited();
         }
     }
-}
-
-/// The request's tenant, which every hook after `request_filter` has.
-fn tenant(ctx: &RequestContext) -> Result<Arc<crate::domains::Tenant>> {
-    ctx.tenant.clone().ok_or_else(|| Failure::Internal("a request without a tenant".into()).into_pingora())
 }

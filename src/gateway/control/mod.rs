@@ -21,9 +21,10 @@ use super::{
     Parts,
     answer::{finish_response, send},
     context::RequestContext,
+    encrypted::single,
     error::Failure,
-    request::single,
     route::Route,
+    stage::Identity,
 };
 use crate::domains::Tenant;
 
@@ -59,26 +60,27 @@ pub async fn answer(
     route: Route,
     parts: &Parts,
 ) -> Result<(), Failure> {
-    identify(session, ctx, tenant)?;
+    let client = identify(session, ctx, tenant)?;
     let body = match route {
-        Route::Pair => pair::pair(session, ctx, tenant, parts).await?,
+        Route::Pair => pair::pair(session, ctx, (tenant, client), parts).await?,
         _ => Vec::new(),
     };
     respond(session, ctx, body).await
 }
 
 /// The client of a control request: the one it names, or a new one.
-fn identify(session: &Session, ctx: &mut RequestContext, tenant: &Tenant) -> Result<(), Failure> {
+fn identify(session: &Session, ctx: &mut RequestContext, tenant: &Tenant) -> Result<ClientId, Failure> {
     let value = single(session.as_downstream().req_header(), X_MTE_RELAY)?;
     let identified = match value.and_then(control_client_id) {
         None => {
-            let client = ClientId::from_random(rand::random());
-            (client, tenant.secrets.current.sign(client))
+            let id = ClientId::from_random(rand::random());
+            Identity { id, signed: tenant.secrets.current.sign(id) }
         }
-        Some(signed) => super::request::identify(tenant, signed)?,
+        Some(signed) => super::encrypted::identify(tenant, signed)?,
     };
-    ctx.client = Some(identified);
-    Ok(())
+    let id = identified.id;
+    ctx.stage.identify(identified);
+    Ok(id)
 }
 
 async fn respond(session: &mut Session, ctx: &RequestContext, body: Vec<u8>) -> Result<(), Failure> {

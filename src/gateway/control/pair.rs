@@ -1,6 +1,7 @@
 //! The route of a pairing (docs/protocol.md, section 2): what it may cost, where the session's work is done, and the store. The
 //! answer leaves only after the state is stored.
 
+use mte_protocol::client_id::ClientId;
 use mte_session::pairing::PairingRequest;
 use pingora_proxy::Session;
 
@@ -8,7 +9,7 @@ use super::super::{
     Parts,
     context::RequestContext,
     error::{Failure, Overload},
-    read_body_part,
+    reading::read_body_part,
 };
 use crate::{
     domains::Tenant,
@@ -27,7 +28,7 @@ const BODY_PER_PAIR: usize = 8 << 10;
 pub(super) async fn pair(
     session: &mut Session,
     ctx: &RequestContext,
-    tenant: &Tenant,
+    (tenant, client): (&Tenant, ClientId),
     parts: &Parts,
 ) -> Result<Vec<u8>, Failure> {
     check_rate(ctx, parts, 1)?;
@@ -53,9 +54,7 @@ pub(super) async fn pair(
     .map_err(Failure::BadPairing)?;
     drop((core, held));
 
-    let (client, _) =
-        ctx.client.as_ref().ok_or_else(|| Failure::Internal("pairing without a client".into()))?;
-    let owner = Owner { tenant: tenant.id, client: *client };
+    let owner = Owner { tenant: tenant.id, client };
     parts.pairs.create_all(owner, ctx.network(), made.pairs).await?;
     Ok(made.answer.to_json())
 }
@@ -75,7 +74,7 @@ async fn read_body(
     limit: usize,
     held: &mut Gathered,
 ) -> Result<Vec<u8>, Failure> {
-    super::super::request::expect_continue(session).await?;
+    super::super::encrypted::expect_continue(session).await?;
     let mut deadline = BodyDeadline::gathered(&ctx.config.timeouts);
     let mut body = Vec::new();
     loop {

@@ -22,7 +22,11 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 pub use self::seal::{Sealing, Sizes};
-use super::{RequestContext, error::Failure};
+use super::{
+    RequestContext,
+    error::Failure,
+    stage::{Content, Forwarded},
+};
 use crate::{domains::Tenant, limits::Gathered, telemetry::Operation, upstream::Upstream};
 
 /// Statuses that say something about a pair: clients repeat the request on them (docs/protocol.md, section 5).
@@ -53,7 +57,7 @@ impl ClientVersion {
 /// Says before the upstream is contacted which interim responses the client is sent: none over HTTP/1.0, and none to an
 /// encrypted request, since they cannot be sealed. Over HTTP/2 Pingora sends none at all.
 pub fn refuse_interim(session: &mut Session, ctx: &RequestContext) {
-    if ctx.exchange.is_some() || ClientVersion::of(session) == ClientVersion::Http10 {
+    if ctx.exchange().is_some() || ClientVersion::of(session) == ClientVersion::Http10 {
         session.as_downstream_mut().set_ignore_info_resp(true);
     }
 }
@@ -80,21 +84,20 @@ fn states_empty(response: &ResponseHeader) -> bool {
 pub fn prepare(
     session: &mut Session,
     ctx: &mut RequestContext,
-    tenant: &Tenant,
     response: &mut ResponseHeader,
     held: Option<Gathered>,
 ) -> Result<()> {
     let client = ClientVersion::of(session);
     let trailers = response.version == Version::HTTP_2 && client == ClientVersion::Http2;
-    headers::remove_hop_by_hop(response, trailers && ctx.exchange.is_none());
+    headers::remove_hop_by_hop(response, trailers && ctx.exchange().is_none());
     if response.headers.contains_key(header::LOCATION) {
         let origin = format!("{}://{}", ctx.from.scheme(), ctx.host);
-        rewrite_location(&tenant.upstream, &origin, response);
+        rewrite_location(&ctx.stage.forwarded()?.admitted.tenant.upstream, &origin, response);
     }
-    let bound = ctx.exchange.as_ref().is_some_and(|exchange| exchange.bound);
+    let bound = ctx.exchange().is_some_and(|exchange| exchange.bound);
     if RELAY_STATUSES.contains(&response.status.as_u16()) && !bound {
         log::info!(
-            request_id = ctx.request_id.as_str(), tenant = &*tenant.name,
+            request_id = ctx.request_id.as_str(), tenant = ctx.tenant().map(|tenant| &*tenant.name),
             status = response.status.as_u16();
             "the upstream's status means something else to relay clients: answered with 502"
         );
@@ -105,9 +108,10 @@ pub fn prepare(
         return Ok(());
     }
     let head = session.as_downstream().req_header().method == Method::HEAD;
-    let client_id = &ctx.client;
-    let sealing = ctx.exchange.as_mut().and_then(|exchange| {
-        let signed = client_id.as_ref().map(|(_, signed)| signed.clone()).unwrap_or_default();
+    let Forwarded { admitted, content, .. } = ctx.stage.forwarded()?;
+    let exchange = if let Content::Encrypted(exchange) = content { Some(exchange) } else { None };
+    let sealing = exchange.and_then(|exchange| {
+        let signed = admitted.client.as_ref().map(|client| client.signed.clone()).unwrap_or_default();
         let (request, max) = (std::mem::take(&mut exchange.headers), ctx.config.limits.max_mte_body);
         let sealer = exchange.response.take()?.sealer(request, signed, max);
         Some(Box::new(Sealing::new(sealer, head, max, held)))
@@ -133,7 +137,7 @@ pub fn settle(session: &Session, ctx: &mut RequestContext) {
     if let Some(overhead) = &mut ctx.timing.overhead {
         *overhead += sealing.head_took;
     }
-    if let Some(tenant) = ctx.tenant.as_ref().filter(|_| sealing.messages > 0) {
+    if let Some(tenant) = ctx.tenant().filter(|_| sealing.messages > 0) {
         tenant.metrics.codec(Operation::Seal, sealing.messages);
     }
 }

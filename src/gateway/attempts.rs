@@ -7,7 +7,7 @@
 use std::{
     hash::{Hash, Hasher},
     net::IpAddr,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures_util::FutureExt;
@@ -17,12 +17,16 @@ use pingora_core::{BError, Error, ErrorSource, ErrorType, upstreams::peer::HttpP
 use pingora_proxy::Session;
 
 use super::{
-    context::{AtPeer, RequestContext},
+    context::{RequestContext, Timing},
     error::Failure,
+    stage::{AtPeer, Forwarded},
 };
-use crate::upstream::{
-    Choice, Failed, ResolveError, Upstream,
-    fault::{Fault, Progress, RESOLVE, Sent, how_connecting_failed, label},
+use crate::{
+    telemetry::RequestId,
+    upstream::{
+        Choice, Failed, ResolveError, Upstream,
+        fault::{Fault, Progress, RESOLVE, Sent, how_connecting_failed, label},
+    },
 };
 
 /// Chooses the peer of a request's next attempt, and the address there.
@@ -30,25 +34,28 @@ use crate::upstream::{
 /// # Errors
 /// 503 if no peer is healthy, 502 if none of their names resolves.
 pub(super) async fn choose(session: &Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>, Failure> {
-    let tenant = ctx.tenant.clone().ok_or_else(|| Failure::Internal("a request without a tenant".into()))?;
+    let RequestContext { stage, timing, from, request_id, .. } = ctx;
+    let forwarded = stage.forwarded()?;
+    let tenant = forwarded.admitted.tenant.clone();
     let upstream = &tenant.upstream;
-    ctx.timing.upstream_began.get_or_insert_with(Instant::now);
-    let upgrades =
-        ctx.exchange.is_none() && session.as_downstream().req_header().headers.contains_key(header::UPGRADE);
+    timing.upstream_began.get_or_insert_with(Instant::now);
+    let upgrades = forwarded.exchange().is_none()
+        && session.as_downstream().req_header().headers.contains_key(header::UPGRADE);
     loop {
-        ctx.attempts += 1;
-        if ctx.attempts > 1 {
+        forwarded.attempts += 1;
+        if forwarded.attempts > 1 {
             tenant.metrics.retried();
         }
-        let (choice, resolved) = next(upstream, ctx).await.ok_or_else(|| no_upstream(upstream))?;
+        let next = next(upstream, forwarded, from.address).await;
+        let (choice, resolved) = next.ok_or_else(|| no_upstream(upstream))?;
         let connection = upstream.connection(choice.peer, &choice.endpoint, upgrades);
-        ctx.peer = Some(AtPeer { choice, connected: None });
+        forwarded.peer = Some(AtPeer { choice, connected: None });
         let Err(error) = resolved else {
             return connection.ok_or_else(|| Failure::Internal("an address that is none".into()));
         };
         let why = error.to_string();
-        failed(ctx, Failed::Connecting, Some((RESOLVE, &why)));
-        if ctx.attempts > tenant.retries {
+        failed(forwarded, request_id, Failed::Connecting, Some((RESOLVE, &why)));
+        if forwarded.attempts > tenant.retries {
             return Err(Failure::BadGateway(why));
         }
     }
@@ -71,13 +78,17 @@ impl Hash for Key {
 }
 
 /// Where the request goes next; `None`: no peer is healthy.
-async fn next(upstream: &Upstream, ctx: &RequestContext) -> Option<(Choice, Result<(), ResolveError>)> {
-    let key = match &ctx.client {
-        Some((client, _)) => Key::Client(*client),
-        None => Key::Address(ctx.from.address),
+async fn next(
+    upstream: &Upstream,
+    forwarded: &Forwarded,
+    address: Option<IpAddr>,
+) -> Option<(Choice, Result<(), ResolveError>)> {
+    let key = match &forwarded.admitted.client {
+        Some(client) => Key::Client(client.id),
+        None => Key::Address(address),
     };
-    let mut choice = upstream.choose(&key, &ctx.tried)?;
-    let resolved = upstream.resolve(&mut choice, &key, &ctx.tried).await;
+    let mut choice = upstream.choose(&key, &forwarded.tried)?;
+    let resolved = upstream.resolve(&mut choice, &key, &forwarded.tried).await;
     Some((choice, resolved))
 }
 
@@ -87,19 +98,17 @@ fn no_upstream(upstream: &Upstream) -> Failure {
 }
 
 /// There is a connection to the peer.
-pub(super) fn connected(ctx: &mut RequestContext, reused: bool) {
-    if let Some(peer) = &mut ctx.peer {
+pub(super) fn connected(forwarded: &mut Forwarded, reused: bool) {
+    if let Some(peer) = &mut forwarded.peer {
         peer.connected = Some((Instant::now(), reused));
     }
-    if let Some(tenant) = &ctx.tenant {
-        tenant.metrics.connected(reused);
-    }
+    forwarded.admitted.tenant.metrics.connected(reused);
 }
 
 /// The head of the upstream's response is there.
-pub(super) fn answered(ctx: &mut RequestContext) {
-    ctx.timing.upstream = ctx.timing.upstream_began.map(|began| began.elapsed());
-    if let Some(peer) = &ctx.peer {
+pub(super) fn answered(forwarded: &Forwarded, timing: &mut Timing) {
+    timing.upstream = timing.upstream_began.map(|began| began.elapsed());
+    if let Some(peer) = &forwarded.peer {
         peer.choice.endpoint.succeeded();
     }
 }
@@ -112,11 +121,12 @@ pub(super) fn head_is_ready(ctx: &mut RequestContext) {
 
 /// Takes note of a connection that could not be made; whether to try again.
 pub(super) fn failed_to_connect(ctx: &mut RequestContext, error: &Error) -> bool {
-    let address = ctx.peer.as_ref().and_then(|peer| peer.choice.endpoint.address);
+    let Ok(forwarded) = ctx.stage.forwarded() else { return false };
+    let address = forwarded.peer.as_ref().and_then(|peer| peer.choice.endpoint.address);
     let fault = Fault::of_connecting(error, address);
     let why = (label(error.etype()), error.etype().as_str());
-    failed(ctx, how_connecting_failed(error), (fault == Fault::Peer).then_some(why));
-    ctx.attempts <= ctx.tenant.as_ref().map_or(0, |tenant| tenant.retries)
+    failed(forwarded, &ctx.request_id, how_connecting_failed(error), (fault == Fault::Peer).then_some(why));
+    forwarded.attempts <= forwarded.admitted.tenant.retries
 }
 
 /// Takes note of a connection that failed with the request under way. The error that comes back says what to answer, and
@@ -127,21 +137,37 @@ pub(super) fn failed_while_proxying(
     mut error: BError,
     reused: bool,
 ) -> BError {
-    let fault = Fault::of_serving(&error, &progress(session, ctx, &error, reused));
+    let Ok(forwarded) = ctx.stage.forwarded() else { return error };
+    let read = ctx.config.timeouts.read;
+    let progress = Progress {
+        sent: sent(session, forwarded, read, &error),
+        answered: ctx.timing.upstream.is_some(),
+        tunnel: session.was_upgraded(),
+        reused,
+        connected: forwarded
+            .peer
+            .as_ref()
+            .and_then(|peer| peer.connected)
+            .map(|(at, _)| at.elapsed())
+            .unwrap_or_default(),
+    };
+    let fault = Fault::of_serving(&error, &progress);
     if *error.esource() == ErrorSource::Upstream {
         let why = (label(error.etype()), error.etype().as_str());
         // After the end of an idle connection the same address is as good as any.
         if fault == Fault::Peer || !reused {
-            failed(ctx, Failed::Serving, (fault == Fault::Peer).then_some(why));
+            failed(forwarded, &ctx.request_id, Failed::Serving, (fault == Fault::Peer).then_some(why));
         }
         if fault == Fault::Client {
             // The peer has waited as long as the relay for what did not come.
             return Failure::RequestTimeout.into_pingora();
         }
     }
-    let whole = ctx.exchange.as_ref().is_none_or(|exchange| exchange.body.is_whole());
     let downstream = session.as_downstream();
-    if downstream.req_header().method.is_idempotent() && whole && !downstream.retry_buffer_truncated() {
+    if downstream.req_header().method.is_idempotent()
+        && forwarded.is_whole()
+        && !downstream.retry_buffer_truncated()
+    {
         error.retry.decide_reuse(reused);
     } else {
         error.set_retry(false);
@@ -149,27 +175,15 @@ pub(super) fn failed_while_proxying(
     error
 }
 
-/// How far the request has come.
-fn progress(session: &mut Session, ctx: &RequestContext, error: &Error, reused: bool) -> Progress {
-    let connected = ctx.peer.as_ref().and_then(|peer| peer.connected);
-    Progress {
-        sent: sent(session, ctx, error),
-        answered: ctx.timing.upstream.is_some(),
-        tunnel: session.was_upgraded(),
-        reused,
-        connected: connected.map(|(at, _)| at.elapsed()).unwrap_or_default(),
-    }
-}
-
 /// How much of the request has come from the client.
-fn sent(session: &mut Session, ctx: &RequestContext, error: &Error) -> Sent {
+fn sent(session: &mut Session, forwarded: &Forwarded, timeout: Duration, error: &Error) -> Sent {
     let downstream = session.as_downstream_mut();
     if downstream.is_body_done() {
         return Sent::Whole;
     }
     // Over HTTP/2 the wait for the peer's answer ends even while a part of the body waits to be taken by it. What the client has
     // sent lies there meanwhile, and can be read at once. The request is over: nothing is lost by it.
-    let quiet = ctx.body_at.is_none_or(|at| at.elapsed() >= ctx.config.timeouts.read / 2);
+    let quiet = forwarded.body_at.is_none_or(|at| at.elapsed() >= timeout / 2);
     let timed_out = *error.etype() == ErrorType::ReadTimedout && *error.esource() == ErrorSource::Upstream;
     if timed_out && quiet {
         let more = tokio::task::unconstrained(downstream.read_request_body()).now_or_never();
@@ -181,9 +195,14 @@ fn sent(session: &mut Session, ctx: &RequestContext, error: &Error) -> Sent {
 }
 
 /// Takes note of a failed attempt; `blamed` is why, as a label and in words, if it is the peer's fault.
-fn failed(ctx: &mut RequestContext, how: Failed, blamed: Option<(&'static str, &str)>) {
-    let (Some(tenant), Some(AtPeer { choice, .. })) = (&ctx.tenant, &ctx.peer) else { return };
-    ctx.tried.add(choice.peer, choice.endpoint.address, how);
+fn failed(
+    forwarded: &mut Forwarded,
+    request_id: &RequestId,
+    how: Failed,
+    blamed: Option<(&'static str, &str)>,
+) {
+    let (tenant, Some(AtPeer { choice, .. })) = (&forwarded.admitted.tenant, &forwarded.peer) else { return };
+    forwarded.tried.add(choice.peer, choice.endpoint.address, how);
     let Some((cause, why)) = blamed else { return };
     let ejected = tenant.upstream.failed(&choice.endpoint, why);
     tenant.metrics.upstream_failed(cause, ejected);
@@ -191,7 +210,7 @@ fn failed(ctx: &mut RequestContext, how: Failed, blamed: Option<(&'static str, &
         let origin = tenant.upstream.peers[choice.peer].origin.as_str();
         let address = choice.endpoint.address.map(|address| address.to_string());
         log::warn!(
-            request_id = ctx.request_id.as_str(), tenant = &*tenant.name, peer = origin, address = address.as_deref();
+            request_id = request_id.as_str(), tenant = &*tenant.name, peer = origin, address = address.as_deref();
             "upstream is ejected for a while: {why}"
         );
     }

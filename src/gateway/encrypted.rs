@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use http::{Version, header};
 use mte_codec::EncodeType;
-use mte_protocol::client_id::{self, ClientId};
+use mte_protocol::client_id;
 use mte_session::server::{
     self, OpenedHead, OpenedRequest, Outer, PlainRequest, Policy, RequestError, RequestOpener,
 };
@@ -18,8 +18,9 @@ use pingora_proxy::Session;
 use super::{
     Parts,
     body::{FirstPart, RequestBody},
-    context::{Exchange, RequestContext},
+    context::RequestContext,
     error::Failure,
+    stage::{Exchange, Identity},
 };
 use crate::{
     config::Limits,
@@ -55,8 +56,8 @@ pub async fn open(
     let request = session.as_downstream().req_header();
     let relay = server::relay_header(&request.headers)?;
     let identified = identify(tenant, relay.client_id)?;
-    let owner = Owner { tenant: tenant.id, client: identified.0 };
-    ctx.client = Some(identified);
+    let owner = Owner { tenant: tenant.id, client: identified.id };
+    ctx.stage.identify(identified);
 
     let opener = RequestOpener::new(&relay, target(request), &request.headers, &policy)?;
     let snapshot = parts.pairs.begin(owner, opener.pair_id()).await.map_err(RequestError::from)?;
@@ -157,8 +158,9 @@ fn exchange(request: PlainRequest, body: RequestBody) -> Exchange {
 ///
 /// # Errors
 /// 566; the log says why, and repeats as much of the id as is no signature.
-pub fn identify(tenant: &Tenant, signed: &str) -> Result<(ClientId, String), Failure> {
-    tenant.secrets.verify(signed).ok_or_else(|| {
+pub fn identify(tenant: &Tenant, signed: &str) -> Result<Identity, Failure> {
+    let verified = tenant.secrets.verify(signed).map(|(id, signed)| Identity { id, signed });
+    verified.ok_or_else(|| {
         let id = client_id::without_signature(signed);
         let shown: String = id.chars().take(MAX_LOGGED_ID).collect();
         let why = match signed {

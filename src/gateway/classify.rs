@@ -1,0 +1,27 @@
+//! What Pingora's errors mean to clients.
+
+use pingora_core::{Error, ErrorSource, ErrorType};
+
+use super::error::Failure;
+
+/// The failure to answer an error of Pingora's with.
+pub(super) fn classify(error: &Error) -> Failure {
+    if let Some(failure) = error.root_cause().downcast_ref::<Failure>() {
+        return failure.clone();
+    }
+    let text = crate::upstream::describe(error);
+    match (error.esource(), error.etype()) {
+        (_, ErrorType::HTTPStatus(status)) if *status < 500 => {
+            Failure::BadRequest("the request cannot be served".into())
+        }
+        (
+            ErrorSource::Upstream,
+            ErrorType::ReadTimedout | ErrorType::ConnectTimedout | ErrorType::WriteTimedout,
+        ) => Failure::GatewayTimeout(text),
+        (ErrorSource::Upstream, _) => Failure::BadGateway(text),
+        (ErrorSource::Downstream, ErrorType::ReadTimedout) => Failure::RequestTimeout,
+        (ErrorSource::Downstream, ErrorType::WriteTimedout) => Failure::ClientTimeout(text),
+        (ErrorSource::Downstream, _) => Failure::ClientClosed(text),
+        _ => Failure::Internal(text),
+    }
+}
