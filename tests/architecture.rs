@@ -1,5 +1,5 @@
-//! Imports run one way: the modules of `src/` and the crates of the workspace form no cycle. Read from the sources
-//! themselves: every path that begins with `crate::`, `mte_relay::` or `super::` outside of comments, and the
+//! What docs/architecture.md says of the code's shape. Imports run one way: those of `src/` from upper layers to lower ones, and
+//! the crates of the workspace form no cycle. Read from the sources themselves: every path that begins with `crate::`, `mte_relay::` or `super::` outside of comments, and the
 //! `[dependencies]` of the manifests. Test code counts as well.
 //!
 //! `make graph` prints the graph.
@@ -10,8 +10,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Cycles that are still there: each the modules that reach each other, in alphabetical order. The list only shrinks.
-const KNOWN_CYCLES: &[&[&str]] = &[];
+/// The modules of `src/`, from what runs the relay to what knows nothing of it. Imports go to lower layers only, so they
+/// form no cycle, and modules of one layer do not know each other.
+const LAYERS: &[&[&str]] = &[
+    &["cli"],
+    &["relay", "check", "keygen", "request"],
+    &["admin", "shutdown", "configured"],
+    &["gateway", "handover", "reload"],
+    &["edge", "pairs", "listening"],
+    &["limits"],
+    &["config"],
+    &["domains"],
+    &["tls", "upstream", "pool"],
+    &[
+        "certificate",
+        "descriptors",
+        "exit",
+        "host",
+        "lifecycle",
+        "private_socket",
+        "process",
+        "rate",
+        "telemetry",
+        "trusted",
+    ],
+];
 
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
@@ -169,14 +192,111 @@ fn the_graph_of_modules_and_crates_can_be_printed() {
     print("Crates:", &crates());
 }
 
+/// The layer of a module.
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
 #[test]
-fn modules_import_each_other_in_one_direction_except_for_the_cycles_that_are_listed() {
+fn modules_import_from_lower_layers_only() {
     let graph = modules();
-    let (found, known) = (cycles(&graph), KNOWN_CYCLES.iter().map(|cycle| cycle.to_vec()).collect());
-    let new: Vec<_> = found.difference(&known).collect();
-    let gone: Vec<_> = known.difference(&found).collect();
-    assert!(new.is_empty(), "new cycles: {new:?}; `make graph` shows who imports whom");
-    assert!(gone.is_empty(), "these cycles are gone, remove them from KNOWN_CYCLES: {gone:?}");
+    assert_eq!(cycles(&graph), BTreeSet::new(), "`make graph` shows who imports whom");
+    let listed: BTreeSet<_> = LAYERS.concat().into_iter().collect();
+    let there: BTreeSet<_> = graph.keys().map(String::as_str).collect();
+    assert_eq!(listed, there, "LAYERS has every module once");
+    let up = |module: &str, imported: &str| layer(module) >= layer(imported);
+    let wrong: Vec<_> = graph
+        .iter()
+        .flat_map(|(module, imports)| imports.iter().map(move |imported| (module, imported)))
+        .filter(|(module, imported)| up(module, imported))
+        .collect();
+    assert!(wrong.is_empty(), "these imports go up, or to a neighbour: {wrong:?}");
+}
+
+#[test]
+fn the_session_depends_on_nothing_that_opens_a_socket() {
+    let manifest = fs::read_to_string(root().join("crates/mte-session/Cargo.toml")).unwrap();
+    let (_, rest) = manifest.split_once("[dependencies]").expect("dependencies");
+    let dependencies: BTreeSet<_> = rest
+        .lines()
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| line.split(['.', ' ', '=']).next().filter(|name| !name.is_empty()))
+        .collect();
+    let expected =
+        ["bytes", "http", "mte-codec", "mte-protocol", "rand", "thiserror", "zeroize"].into_iter().collect();
+    assert_eq!(dependencies, expected);
+}
+
+#[test]
+fn the_gateway_names_no_cryptography() {
+    let mut files = Vec::new();
+    sources(&root().join("src/gateway"), &mut files);
+    assert!(files.len() > 20, "{files:?}");
+    for file in files {
+        let code = code(&fs::read_to_string(&file).unwrap());
+        let code = code.split("\nmod tests {").next().unwrap_or_default();
+        for word in [
+            "aws_lc_rs",
+            "ml_kem",
+            "mte_codec::kem",
+            "mte_codec::seal",
+            "mte_codec::open",
+            "EpochSecret",
+            "kem::",
+            "seal::message(",
+            "open::message(",
+        ] {
+            assert!(!code.contains(word), "{}: {word}", file.display());
+        }
+    }
+}
+
+/// The rows `| what | `file`: `function` |` below a heading of docs/architecture.md.
+fn places(heading: &str) -> Vec<(String, String)> {
+    let document = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let (_, rest) = document.split_once(heading).expect("the heading");
+    let section = rest.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
+    rows.map(|row| {
+        let place = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let mut names = place.split('`').skip(1).step_by(2);
+        (names.next().unwrap().to_owned(), names.next().expect("a function").to_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn what_the_document_says_of_places_is_true() {
+    let (decided, steps) = (places("## Where is it decided?\n"), places("## One request\n"));
+    assert!(decided.len() >= 18, "{decided:?}");
+    assert!(steps.len() <= 25, "{} functions", steps.len());
+    let distinct: BTreeSet<_> = steps.iter().collect();
+    assert_eq!(distinct.len(), steps.len(), "each once");
+    for (file, function) in decided.iter().chain(&steps) {
+        let code = code(&fs::read_to_string(root().join(file)).unwrap_or_else(|_| panic!("{file}")));
+        let found =
+            [format!("fn {function}("), format!("fn {function}<")].iter().any(|head| code.contains(head));
+        assert!(found, "{file}: {function}");
+    }
+}
+
+#[test]
+fn every_path_that_the_map_names_is_there() {
+    let document = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let (_, map) = document.split_once("## The map\n").expect("the map");
+    let mut seen = 0;
+    for row in map.split("\n## ").next().unwrap().lines().filter(|line| line.starts_with("| `")) {
+        let cell = row.trim_start_matches("| ").split(" | ").next().unwrap();
+        let mut folder = PathBuf::new();
+        for name in cell.split('`').skip(1).step_by(2) {
+            // `src/gateway/a.rs`, `b.rs`: the second lies beside the first.
+            let path = if name.contains('/') { PathBuf::from(name) } else { folder.join(name) };
+            assert!(root().join(&path).exists(), "{}", path.display());
+            folder = path.parent().unwrap_or(Path::new("")).to_owned();
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "{seen}");
 }
 
 #[test]

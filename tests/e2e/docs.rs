@@ -180,10 +180,8 @@ fn the_alert_rules_parse_and_use_metrics_that_exist() {
 fn every_field_of_the_access_line_is_documented() {
     let source = include_str!("../../src/telemetry/access.rs");
     let (_, line) = source.split_once("fn write(").expect("what writes the access line");
-    let fields: BTreeSet<_> = line
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("fields.")?.split('"').nth(1))
-        .collect();
+    let fields: BTreeSet<_> =
+        line.lines().filter_map(|line| line.trim().strip_prefix("fields.")?.split('"').nth(1)).collect();
     assert!(fields.len() > 20, "{fields:?}");
     let rows: BTreeSet<_> = section("### The access line")
         .lines()
