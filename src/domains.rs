@@ -113,31 +113,25 @@ pub enum HostPattern {
 }
 
 /// Why a key of the domain map is no host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// What the host, or what follows the star, suffers from.
+    #[error("{}{}", .0, remedy(*.0))]
     Host(HostError),
     /// A star in another place, or more than one.
+    #[error("is not a host: a star stands alone, or for the whole first label; {REMEDY}")]
     Star,
     /// A wildcard, or `*`, with a port.
+    #[error("has a star and a port, but a star holds for every port: leave the port out")]
     WildcardPort,
 }
 
-impl std::fmt::Display for PatternError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const REMEDY: &str = "write api.example.com, *.example.com (one label) or * (any other host)";
-        match self {
-            Self::Host(HostError::Port) => {
-                write!(f, "{}: leave the port out to take the host on every port", HostError::Port)
-            }
-            Self::Host(error) => write!(f, "{error}: {REMEDY}"),
-            Self::Star => {
-                write!(f, "is not a host: a star stands alone, or for the whole first label; {REMEDY}")
-            }
-            Self::WildcardPort => {
-                f.write_str("has a star and a port, but a star holds for every port: leave the port out")
-            }
-        }
+const REMEDY: &str = "write api.example.com, *.example.com (one label) or * (any other host)";
+
+fn remedy(error: HostError) -> String {
+    match error {
+        HostError::Port => ": leave the port out to take the host on every port".to_owned(),
+        _ => format!(": {REMEDY}"),
     }
 }
 
@@ -180,6 +174,11 @@ impl Domains {
             HostPattern::Wildcard(suffix) => drop(self.wildcard.insert(suffix, tenant)),
             HostPattern::Default => self.default = Some(tenant),
         }
+    }
+
+    /// The tenant of connections that name no host.
+    pub fn default_tenant(&self) -> Option<&Arc<Tenant>> {
+        self.default.as_ref()
     }
 
     /// The tenant of an inbound host (as in `Host` or `:authority`, with or without a port): the exact key
@@ -245,6 +244,38 @@ pub struct Cors {
     listed: Vec<Method>,
 }
 
+/// Why origins cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CorsError {
+    /// Every origin, and credentials beside it.
+    #[error(
+        "\"*\" allows every origin, which browsers refuse together with credentials: \
+         list the origins, or set cors_credentials: false"
+    )]
+    AnyWithCredentials,
+    /// There is no scheme.
+    #[error("{0:?} is not an origin: write https://app.example.com")]
+    NotAnOrigin(String),
+    /// There is a path, or the like.
+    #[error("{0:?} is more than an origin: write scheme, host and port only")]
+    MoreThanAnOrigin(String),
+    /// Its port cannot be one.
+    #[error("{origin:?} {error}")]
+    Port {
+        /// The origin.
+        origin: String,
+        /// Why.
+        #[source]
+        error: HostError,
+    },
+    /// A star elsewhere than in front.
+    #[error("{0:?}: a star may only stand for the first label")]
+    Star(String),
+    /// The methods cannot stand in a header.
+    #[error("the methods cannot stand in a header")]
+    Methods,
+}
+
 impl Default for Cors {
     fn default() -> Self {
         Self {
@@ -262,34 +293,34 @@ impl Cors {
     /// Checks origins and joins methods. `credentials` absent means yes, unless every origin is allowed.
     ///
     /// # Errors
-    /// What is wrong with an origin.
-    pub fn new(origins: &[String], methods: Vec<Method>, credentials: Option<bool>) -> Result<Self, String> {
+    /// [`CorsError`]: what is wrong with an origin.
+    pub fn new(
+        origins: &[String],
+        methods: Vec<Method>,
+        credentials: Option<bool>,
+    ) -> Result<Self, CorsError> {
         let any = origins.iter().any(|origin| origin == "*");
         if any && credentials == Some(true) {
-            return Err("\"*\" allows every origin, which browsers refuse together with credentials: \
-                        list the origins, or set cors_credentials: false"
-                .into());
+            return Err(CorsError::AnyWithCredentials);
         }
         let mut cors = Self { any, credentials: credentials.unwrap_or(!any), ..Self::default() };
         for origin in origins.iter().filter(|origin| *origin != "*") {
             let origin = origin.trim_end_matches('/').to_ascii_lowercase();
             let Some((scheme, host)) = origin.split_once("://") else {
-                return Err(format!("{origin:?} is not an origin: write https://app.example.com"));
+                return Err(CorsError::NotAnOrigin(origin));
             };
             match host.strip_prefix("*.") {
                 _ if host.is_empty() || host.contains(['/', '?', '#', ' ', '@']) => {
-                    return Err(format!(
-                        "{origin:?} is more than an origin: write scheme, host and port only"
-                    ));
+                    return Err(CorsError::MoreThanAnOrigin(origin));
                 }
                 rest if host::parse(rest.unwrap_or(host)) == Err(HostError::Port) => {
-                    return Err(format!("{origin:?} {}", HostError::Port));
+                    return Err(CorsError::Port { origin, error: HostError::Port });
                 }
                 Some(rest) if !rest.contains('*') => {
                     cors.wildcard.push((format!("{scheme}://"), format!(".{rest}")));
                 }
                 None if !host.contains('*') => cors.exact.push(origin),
-                _ => return Err(format!("{origin:?}: a star may only stand for the first label")),
+                _ => return Err(CorsError::Star(origin)),
             }
         }
         let mut all = methods;
@@ -301,7 +332,7 @@ impl Cors {
             }
         }
         let joined = all.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-        cors.methods = HeaderValue::from_str(&joined).map_err(|error| error.to_string())?;
+        cors.methods = HeaderValue::from_str(&joined).map_err(|_| CorsError::Methods)?;
         cors.listed = all;
         Ok(cors)
     }
@@ -378,7 +409,8 @@ mod tests {
     #[test]
     fn every_origin_with_credentials_is_refused() {
         let star = ["*".to_owned()];
-        assert!(Cors::new(&star, vec![], Some(true)).unwrap_err().contains("cors_credentials"));
+        let error = Cors::new(&star, vec![], Some(true)).unwrap_err();
+        assert!(error.to_string().contains("cors_credentials"), "{error}");
         assert!(!Cors::new(&star, vec![], None).unwrap().credentials);
     }
 }
