@@ -177,7 +177,7 @@ impl Failure {
     /// The JSON body.
     pub fn to_json(&self, request_id: &str) -> Vec<u8> {
         match self {
-            Self::BadPairing(error) => error.to_json(request_id),
+            Self::BadPairing(error) => error.to_json(Some(request_id)),
             _ => {
                 let (error, request_id) = (self.client_text(), Some(request_id.into()));
                 ErrorBody { error, status: self.status(), request_id }.to_json()

@@ -6,6 +6,8 @@ use std::{
     format_args as text,
 };
 
+use mte_protocol::PairingError;
+
 use super::{Failure, Overload};
 
 /// What is answered, counted and logged of a failure.
@@ -90,7 +92,7 @@ impl Failure {
                 text!("this connection was not made for this host: open another one"),
                 text!("host {host:?} over a connection that was not made for its tenant"))),
             Self::BadRequest(why) => read(open_row(400, "bad_request", Info, text!("{why}"))),
-            Self::BadPairing(why) => read(row(400, "bad_pairing", Info,
+            Self::BadPairing(why) => read(row(PairingError::STATUS, "bad_pairing", Info,
                 text!("{why}"),
                 text!("pairing request refused: {why}"))),
             Self::NotFound => read(open_row(404, "no_route", Info, text!("no such route"))),
