@@ -82,7 +82,7 @@ pub enum Failure {
     /// No peer of the upstream is healthy.
     NoUpstream(String),
     /// The body failed to verify after the upstream was contacted.
-    LateBody(&'static str),
+    LateBody(BodyError),
     /// The response was whole before the request was. Nobody asked for the rest, and the upstream's connection, on which it
     /// would stand between two requests, is given up.
     AnsweredEarly,
@@ -207,14 +207,7 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::StoreUnavailable(error) => error.source(),
-            _ => None,
-        }
-    }
-}
+impl std::error::Error for Failure {}
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {

@@ -140,7 +140,7 @@ impl Failure {
                 text!("no healthy upstream: {why}")).retry_after(5)),
             Self::LateBody(why) => read(row(400, "late_body", Info,
                 text!("the request body did not verify"),
-                text!("body failed to verify after its first frame: {why}")).codec()),
+                text!("body failed to verify after its first frame: {}", why.reason())).codec()),
             Self::AnsweredEarly => read(row(400, "answered_early", Info,
                 text!("the response is whole"),
                 text!("the upstream answered before the request was whole; the rest of the request is not sent"))),

@@ -24,11 +24,12 @@ fn kinds() -> Vec<Failure> {
         Failure::TooManyPairs { retry_after: 1 },
         Failure::TooManyRequests { retry_after: 1 },
         Failure::StoreFull,
+        Failure::StoreUnavailable(Unavailable { reason: "x".into() }),
         Failure::NetworkFull,
         Failure::Overloaded(Overload::Gathered),
         Failure::decode("its reason"),
         Failure::NoUpstream(text()),
-        Failure::LateBody("its reason"),
+        Failure::LateBody(OpenError::Truncated.into()),
         Failure::AnsweredEarly,
         Failure::BadGateway(text()),
         Failure::GatewayTimeout(text()),
@@ -71,11 +72,15 @@ fn rows(text: &'static str) -> impl Iterator<Item = (&'static str, &'static str)
     rows.filter_map(|(first, rest)| Some((first, rest.split(" | ").next()?)))
 }
 
+/// Names in backticks.
+fn causes(text: &'static str) -> impl Iterator<Item = &'static str> {
+    text.split('`').skip(1).step_by(2)
+}
+
 /// The causes of docs/operations.md with the cell of their status.
 fn documented() -> BTreeMap<&'static str, &'static str> {
     let (_, section) = OPERATIONS.split_once("\n## Why a request was refused\n").unwrap();
     let (section, _) = section.split_once("\nBefore there is a request").unwrap();
-    let causes = |cell: &'static str| cell.split('`').skip(1).step_by(2);
     rows(section).flat_map(|(cell, status)| causes(cell).map(move |cause| (cause, status))).collect()
 }
 
@@ -96,6 +101,19 @@ fn every_failure_is_documented_with_its_status_and_nothing_else_is() {
 }
 
 #[test]
+fn the_level_of_each_failure_is_the_documented_one() {
+    let (_, text) = OPERATIONS.split_once("Its level is `warning` for").unwrap();
+    let (warnings, text) = text.split_once("`error` for").unwrap();
+    let (errors, _) = text.split_once("`info` for").unwrap();
+    let at = |level: log::Level| {
+        let failures = all().into_iter().filter(move |failure| failure.level() == level);
+        failures.map(|failure| failure.cause()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(at(log::Level::Warn), causes(warnings).collect());
+    assert_eq!(at(log::Level::Error), causes(errors).collect());
+}
+
+#[test]
 fn the_statuses_of_http_that_the_protocol_names_are_those_of_the_table() {
     let own = |failure: &Failure| matches!(failure, Failure::Relay { .. });
     let used: BTreeSet<_> = all().iter().filter(|failure| !own(failure)).map(Failure::status).collect();
@@ -107,7 +125,7 @@ fn the_statuses_of_http_that_the_protocol_names_are_those_of_the_table() {
 fn no_client_is_told_why_a_decode_failed() {
     let reason = |failure: &Failure| match failure {
         Failure::Relay { reason, .. } => Some(reason.to_string()),
-        Failure::LateBody(reason) => Some((*reason).to_owned()),
+        Failure::LateBody(error) => Some(error.reason().to_owned()),
         _ => None,
     };
     for failure in all() {
