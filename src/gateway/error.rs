@@ -2,8 +2,6 @@
 //! counted and logged of each is one line in `table`.
 
 mod table;
-#[cfg(test)]
-mod tests;
 
 use std::{borrow::Cow, fmt};
 
@@ -273,3 +271,6 @@ impl From<CreateError> for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
