@@ -1,6 +1,6 @@
 //! `mte-relay check`: a configuration, checked as a relay would check it, and shown as it would take effect.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Args;
 use mte_relay::{
@@ -74,34 +74,40 @@ fn connect(config: &Config) -> bool {
     })
 }
 
+/// Why a peer cannot be reached.
+#[derive(Debug, thiserror::Error)]
+enum Unreached {
+    #[error("no answer in time")]
+    Late,
+    #[error(transparent)]
+    Check(#[from] health::CheckError),
+}
+
 /// Whether a peer can be reached, at one of its addresses at least; tells about each that cannot.
 async fn reach(connector: &Connector, tenant: &Tenant, index: usize, limit: Duration) -> bool {
     let upstream = &tenant.upstream;
     let peer = &upstream.peers[index];
     let path = upstream.health.as_ref().and_then(|health| health.path.as_deref());
-    let attempt = async |endpoint: &Endpoint| {
+    let attempt = async |endpoint: &Endpoint| -> Result<(), Unreached> {
         let attempt = health::attempt(connector, upstream, index, endpoint, path);
-        match tokio::time::timeout(limit, attempt).await {
-            Ok(outcome) => outcome.map_err(|error| error.to_string()),
-            Err(_) => Err("no answer in time".to_owned()),
-        }
+        Ok(tokio::time::timeout(limit, attempt).await.map_err(|_| Unreached::Late)??)
     };
-    let cannot = |at: &str, why: &str| {
+    let cannot = |at: Option<SocketAddr>, why: Unreached| {
+        let at = at.map(|address| format!(" at {address}")).unwrap_or_default();
         eprintln!("domain_map.{}: {}{at} cannot be reached: {why}", tenant.name, peer.origin);
     };
     // Of a name that is not resolved yet, the first attempt is to resolve it.
     if peer.state.is_name()
         && let Err(why) = attempt(&peer.state.endpoints()[0]).await
     {
-        cannot("", &why);
+        cannot(None, why);
         return false;
     }
     let mut reached = false;
     for endpoint in peer.state.endpoints() {
-        let at = endpoint.address.filter(|_| peer.state.is_name()).map(|address| format!(" at {address}"));
         match attempt(&endpoint).await {
             Ok(()) => reached = true,
-            Err(why) => cannot(&at.unwrap_or_default(), &why),
+            Err(why) => cannot(endpoint.address.filter(|_| peer.state.is_name()), why),
         }
     }
     if reached {

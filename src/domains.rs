@@ -1,10 +1,12 @@
 //! The domain map: which tenant an inbound host belongs to. Built whole from a checked configuration and
 //! swapped whole on reload; never changed in place.
 
+mod cors;
+
 use std::{collections::HashMap, str::FromStr, sync::Arc};
 
 use aws_lc_rs::digest;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue};
 use mte_codec::KemId;
 use mte_protocol::{
     client_id::{ClientId, ClientIdSecret},
@@ -12,6 +14,7 @@ use mte_protocol::{
 };
 pub use mte_session::server::RequireSealedHeaders;
 
+pub use self::cors::{Cors, CorsError};
 use crate::{
     host::{self, HostError},
     telemetry::TenantMetrics,
@@ -113,31 +116,25 @@ pub enum HostPattern {
 }
 
 /// Why a key of the domain map is no host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// What the host, or what follows the star, suffers from.
+    #[error("{}{}", .0, remedy(*.0))]
     Host(HostError),
     /// A star in another place, or more than one.
+    #[error("is not a host: a star stands alone, or for the whole first label; {REMEDY}")]
     Star,
     /// A wildcard, or `*`, with a port.
+    #[error("has a star and a port, but a star holds for every port: leave the port out")]
     WildcardPort,
 }
 
-impl std::fmt::Display for PatternError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const REMEDY: &str = "write api.example.com, *.example.com (one label) or * (any other host)";
-        match self {
-            Self::Host(HostError::Port) => {
-                write!(f, "{}: leave the port out to take the host on every port", HostError::Port)
-            }
-            Self::Host(error) => write!(f, "{error}: {REMEDY}"),
-            Self::Star => {
-                write!(f, "is not a host: a star stands alone, or for the whole first label; {REMEDY}")
-            }
-            Self::WildcardPort => {
-                f.write_str("has a star and a port, but a star holds for every port: leave the port out")
-            }
-        }
+const REMEDY: &str = "write api.example.com, *.example.com (one label) or * (any other host)";
+
+fn remedy(error: HostError) -> String {
+    match error {
+        HostError::Port => ": leave the port out to take the host on every port".to_owned(),
+        _ => format!(": {REMEDY}"),
     }
 }
 
@@ -180,6 +177,11 @@ impl Domains {
             HostPattern::Wildcard(suffix) => drop(self.wildcard.insert(suffix, tenant)),
             HostPattern::Default => self.default = Some(tenant),
         }
+    }
+
+    /// The tenant of connections that name no host.
+    pub fn default_tenant(&self) -> Option<&Arc<Tenant>> {
+        self.default.as_ref()
     }
 
     /// The tenant of an inbound host (as in `Host` or `:authority`, with or without a port): the exact key
@@ -231,99 +233,6 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// Who may call from a browser (docs/protocol.md, section 6).
-#[derive(Debug)]
-pub struct Cors {
-    any: bool,
-    exact: Vec<String>,
-    /// Scheme with `://`, and what follows the star.
-    wildcard: Vec<(String, String)>,
-    /// Whether credentials may be sent.
-    pub credentials: bool,
-    /// The value of `access-control-allow-methods`, and of `allow`.
-    pub methods: HeaderValue,
-    listed: Vec<Method>,
-}
-
-impl Default for Cors {
-    fn default() -> Self {
-        Self {
-            any: false,
-            exact: Vec::new(),
-            wildcard: Vec::new(),
-            credentials: false,
-            methods: HeaderValue::from_static("OPTIONS, HEAD"),
-            listed: vec![Method::OPTIONS, Method::HEAD],
-        }
-    }
-}
-
-impl Cors {
-    /// Checks origins and joins methods. `credentials` absent means yes, unless every origin is allowed.
-    ///
-    /// # Errors
-    /// What is wrong with an origin.
-    pub fn new(origins: &[String], methods: Vec<Method>, credentials: Option<bool>) -> Result<Self, String> {
-        let any = origins.iter().any(|origin| origin == "*");
-        if any && credentials == Some(true) {
-            return Err("\"*\" allows every origin, which browsers refuse together with credentials: \
-                        list the origins, or set cors_credentials: false"
-                .into());
-        }
-        let mut cors = Self { any, credentials: credentials.unwrap_or(!any), ..Self::default() };
-        for origin in origins.iter().filter(|origin| *origin != "*") {
-            let origin = origin.trim_end_matches('/').to_ascii_lowercase();
-            let Some((scheme, host)) = origin.split_once("://") else {
-                return Err(format!("{origin:?} is not an origin: write https://app.example.com"));
-            };
-            match host.strip_prefix("*.") {
-                _ if host.is_empty() || host.contains(['/', '?', '#', ' ', '@']) => {
-                    return Err(format!(
-                        "{origin:?} is more than an origin: write scheme, host and port only"
-                    ));
-                }
-                rest if host::parse(rest.unwrap_or(host)) == Err(HostError::Port) => {
-                    return Err(format!("{origin:?} {}", HostError::Port));
-                }
-                Some(rest) if !rest.contains('*') => {
-                    cors.wildcard.push((format!("{scheme}://"), format!(".{rest}")));
-                }
-                None if !host.contains('*') => cors.exact.push(origin),
-                _ => return Err(format!("{origin:?}: a star may only stand for the first label")),
-            }
-        }
-        let mut all = methods;
-        // What these ask for is the relay's own business (a tunnel, an echo of what hops added), never an upstream's.
-        all.retain(|method| !matches!(*method, Method::CONNECT | Method::TRACE));
-        for method in [Method::OPTIONS, Method::HEAD] {
-            if !all.contains(&method) {
-                all.push(method);
-            }
-        }
-        let joined = all.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-        cors.methods = HeaderValue::from_str(&joined).map_err(|error| error.to_string())?;
-        cors.listed = all;
-        Ok(cors)
-    }
-
-    /// Whether this method may be called, from a browser or not.
-    pub fn allows_method(&self, method: &Method) -> bool {
-        self.listed.contains(method)
-    }
-
-    /// Whether this origin may call.
-    pub fn allows(&self, origin: &str) -> bool {
-        let under = |(scheme, suffix): &(String, String)| {
-            let host =
-                origin.strip_prefix(scheme.as_str()).and_then(|rest| rest.strip_suffix(suffix.as_str()));
-            host.is_some_and(|label| !label.is_empty() && !label.contains(['/', '@', ':']))
-        };
-        self.any
-            || self.exact.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
-            || self.wildcard.iter().any(under)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,30 +264,5 @@ mod tests {
         assert_eq!(without_port("a.test:8080"), "a.test");
         assert_eq!(without_port("[::1]:8080"), "[::1]");
         assert_eq!(without_port("[::1]"), "[::1]");
-    }
-
-    #[test]
-    fn origins_are_exact_or_under_a_star_and_nothing_else() {
-        let origins = ["https://app.example.com".to_owned(), "https://*.example.org".to_owned()];
-        let cors = Cors::new(&origins, vec![Method::GET], None).unwrap();
-        assert!(cors.allows("https://app.example.com") && cors.credentials);
-        assert!(cors.allows("https://a.example.org") && cors.allows("https://a.b.example.org"));
-        for wrong in [
-            "http://app.example.com",
-            "https://app.example.com.evil",
-            "https://example.org",
-            "https://e@x.example.org",
-            "null",
-        ] {
-            assert!(!cors.allows(wrong), "{wrong}");
-        }
-        assert_eq!(cors.methods, "GET, OPTIONS, HEAD");
-    }
-
-    #[test]
-    fn every_origin_with_credentials_is_refused() {
-        let star = ["*".to_owned()];
-        assert!(Cors::new(&star, vec![], Some(true)).unwrap_err().contains("cors_credentials"));
-        assert!(!Cors::new(&star, vec![], None).unwrap().credentials);
     }
 }

@@ -27,7 +27,10 @@ use tokio::{
     net::{UnixListener, UnixStream},
 };
 
-use crate::{listening::local_address, private_socket};
+use crate::{
+    listening::local_address,
+    private_socket::{self, Untrusted},
+};
 
 /// A successor waits this long for its predecessor.
 const WAIT: Duration = Duration::from_millis(5_800);
@@ -50,7 +53,8 @@ pub enum Error {
         /// Where it listens.
         path: PathBuf,
         /// Why.
-        why: String,
+        #[source]
+        why: Untrusted,
     },
     /// This process has no listeners: it is not serving yet, or no longer.
     #[error("there are no listeners to hand over")]
@@ -72,6 +76,21 @@ pub enum Error {
         /// Why.
         error: io::Error,
     },
+}
+
+/// Why nothing is taken over from a process.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
+    #[error(transparent)]
+    System(#[from] io::Error),
+    #[error("it said nothing")]
+    Silent,
+    #[error("it did not send a socket for each address")]
+    Incomplete,
+    #[error("a socket has another address than was said")]
+    OtherAddress,
 }
 
 impl Error {
@@ -157,7 +176,7 @@ pub async fn receive(path: &Path) -> Result<Vec<TcpListener>, Error> {
 }
 
 /// Takes what one process sends.
-async fn take(predecessor: &UnixStream) -> Result<Vec<TcpListener>, String> {
+async fn take(predecessor: &UnixStream) -> Result<Vec<TcpListener>, Refused> {
     private_socket::check_peer(predecessor)?;
     let received = in_time(async {
         loop {
@@ -168,7 +187,7 @@ async fn take(predecessor: &UnixStream) -> Result<Vec<TcpListener>, String> {
             }
         }
     });
-    received.await.map_err(|error| error.to_string())?.checked()
+    received.await?.checked()
 }
 
 fn accept(predecessor: &UnixStream) -> io::Result<Received> {
@@ -183,31 +202,31 @@ fn accept(predecessor: &UnixStream) -> io::Result<Received> {
             sockets.extend(some.map(TcpListener::from));
         }
     }
-    names.truncate(if message.flags.contains(ReturnFlags::CTRUNC) { 0 } else { message.bytes });
-    Ok(Received { names: String::from_utf8(names).unwrap_or_default(), sockets })
+    names.truncate(message.bytes);
+    let whole = !message.flags.contains(ReturnFlags::CTRUNC);
+    Ok(Received { names: String::from_utf8(names).ok().filter(|_| whole), sockets })
 }
 
 /// What a predecessor sent.
 #[derive(Debug)]
 struct Received {
-    /// The sockets' addresses, separated by spaces.
-    names: String,
+    /// The sockets' addresses, separated by spaces; `None` if they are no text, or not all sockets fit.
+    names: Option<String>,
     sockets: Vec<TcpListener>,
 }
 
 impl Received {
     /// The sockets, if each has the address that it is said to have.
-    fn checked(self) -> Result<Vec<TcpListener>, String> {
+    fn checked(self) -> Result<Vec<TcpListener>, Refused> {
         let is_right =
             |(name, socket): (&str, _)| name.parse().is_ok_and(|name| local_address(socket) == Some(name));
-        let names = self.names.split_ascii_whitespace();
-        let wrong = match (names.clone().count(), self.sockets.len()) {
-            (0, 0) => "it said nothing",
-            (names, sockets) if names != sockets => "it did not send a socket for each address",
-            _ if !names.zip(&self.sockets).all(is_right) => "a socket has another address than was said",
-            _ => return Ok(self.sockets),
-        };
-        Err(wrong.into())
+        let names = self.names.as_deref().ok_or(Refused::Incomplete)?.split_ascii_whitespace();
+        match (names.clone().count(), self.sockets.len()) {
+            (0, 0) => Err(Refused::Silent),
+            (names, sockets) if names != sockets => Err(Refused::Incomplete),
+            _ if !names.zip(&self.sockets).all(is_right) => Err(Refused::OtherAddress),
+            _ => Ok(self.sockets),
+        }
     }
 }
 
@@ -242,12 +261,18 @@ mod tests {
     fn a_socket_with_another_address_than_was_said_is_refused() {
         let socket = listener();
         let address = socket.local_addr().unwrap().to_string();
-        let received = |names: &str| {
-            Received { names: names.into(), sockets: vec![socket.try_clone().unwrap()] }.checked()
+        let received = |names: Option<&str>| {
+            let sockets = vec![socket.try_clone().unwrap()];
+            Received { names: names.map(str::to_owned), sockets }.checked()
         };
-        assert!(received(&address).is_ok());
-        for wrong in ["", "127.0.0.1:1", "not an address", &format!("{address} {address}")] {
-            assert!(received(wrong).is_err(), "{wrong}");
+        assert!(received(Some(&address)).is_ok());
+        for wrong in ["127.0.0.1:1", "not-an-address"] {
+            assert!(matches!(received(Some(wrong)), Err(Refused::OtherAddress)), "{wrong}");
         }
+        for wrong in [None, Some(""), Some(&*format!("{address} {address}"))] {
+            assert!(matches!(received(wrong), Err(Refused::Incomplete)), "{wrong:?}");
+        }
+        let nothing = Received { names: Some(String::new()), sockets: Vec::new() };
+        assert!(matches!(nothing.checked(), Err(Refused::Silent)));
     }
 }

@@ -8,30 +8,23 @@ const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 
 /// Why a text is not a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
     /// Nothing, or a character that no host has.
+    #[error("is not a host")]
     NotHost,
     /// A label that is empty, or too long a label or name.
+    #[error("is not a host: each part has 1 to 63 characters, all of it at most 253")]
     Length,
     /// A port that is not from 1 to 65535.
+    #[error("has a port that is not from 1 to 65535")]
     Port,
     /// IPv6 without its brackets, or brackets around something else.
+    #[error("is not a host: an IPv6 address stands in brackets, as in [::1]")]
     Brackets,
     /// Digits and dots that are no IPv4 address.
+    #[error("is not a host: it looks like an IPv4 address, which has four numbers up to 255")]
     Ipv4,
-}
-
-impl std::fmt::Display for HostError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::NotHost => "is not a host",
-            Self::Length => "is not a host: each part has 1 to 63 characters, all of it at most 253",
-            Self::Port => "has a port that is not from 1 to 65535",
-            Self::Brackets => "is not a host: an IPv6 address stands in brackets, as in [::1]",
-            Self::Ipv4 => "is not a host: it looks like an IPv4 address, which has four numbers up to 255",
-        })
-    }
 }
 
 /// A host and its port, if it has one. The host is in lower case, without the dot at its end, international names in

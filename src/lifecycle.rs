@@ -1,6 +1,7 @@
 //! Where a relay is in its life: its phase, and why it cannot go on. What moves it on is in `shutdown`.
 
 use std::{
+    error::Error,
     sync::{
         OnceLock,
         atomic::{AtomicU8, Ordering},
@@ -28,12 +29,15 @@ pub enum Phase {
     HandingOver,
 }
 
+/// Why a relay cannot go on: an error of the part that says so.
+type Defect = Box<dyn Error + Send + Sync>;
+
 /// A relay's phase, for all of its parts.
 #[derive(Debug)]
 pub struct Lifecycle {
     phase: AtomicU8,
     /// Why it cannot go on, if that is so.
-    failure: OnceLock<String>,
+    failure: OnceLock<Defect>,
     changed: watch::Sender<()>,
 }
 
@@ -70,15 +74,15 @@ impl Lifecycle {
     }
 
     /// Ends the relay, which lacks what it needs: better no process than one that serves half of what it should.
-    pub fn fail(&self, why: String) {
-        if !self.is_leaving() && self.failure.set(why).is_ok() {
+    pub fn fail(&self, why: impl Error + Send + Sync + 'static) {
+        if !self.is_leaving() && self.failure.set(Box::new(why)).is_ok() {
             self.changed.send_replace(());
         }
     }
 
     /// Why the relay had to end.
-    pub fn failure(&self) -> Option<&str> {
-        self.failure.get().map(String::as_str)
+    pub fn failure(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+        self.failure.get().map(AsRef::as_ref)
     }
 
     /// Waits until the relay has to end.
@@ -89,7 +93,9 @@ impl Lifecycle {
                 return std::future::pending().await;
             }
         }
-        log::error!("{}; the relay ends", self.failure().unwrap_or_default());
+        if let Some(why) = self.failure() {
+            log::error!("{why}; the relay ends");
+        }
     }
 
     /// Waits until it is about to go.

@@ -57,6 +57,22 @@ pub enum Error {
     },
 }
 
+/// Why the process at the other end is not trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum Untrusted {
+    /// The kernel does not say whose it is.
+    #[error("its user is not known: {0}")]
+    Unknown(#[from] io::Error),
+    /// It is another user's.
+    #[error("it belongs to user {peer}, and this process to user {own}")]
+    Other {
+        /// Whose it is.
+        peer: u32,
+        /// Whose this one is.
+        own: u32,
+    },
+}
+
 /// A socket that listens at `path`, with mode 0600 from the first moment on. It does not block. A socket that an earlier
 /// process left behind is replaced; nothing else is.
 ///
@@ -127,13 +143,10 @@ fn own_uid() -> u32 {
 /// Whether the process at the other end may be trusted with what this one has: it is of the same user, or root's.
 ///
 /// # Errors
-/// Whose it is, or that this cannot be found out.
-pub fn check_peer(stream: &tokio::net::UnixStream) -> Result<(), String> {
-    let peer = stream.peer_cred().map_err(|error| format!("its user is not known: {error}"))?;
-    if is_trusted(peer.uid(), own_uid()) {
-        return Ok(());
-    }
-    Err(format!("it belongs to user {}, and this process to user {}", peer.uid(), own_uid()))
+/// [`Untrusted`]: whose it is, or that this cannot be found out.
+pub fn check_peer(stream: &tokio::net::UnixStream) -> Result<(), Untrusted> {
+    let (peer, own) = (stream.peer_cred()?.uid(), own_uid());
+    if is_trusted(peer, own) { Ok(()) } else { Err(Untrusted::Other { peer, own }) }
 }
 
 fn is_trusted(peer: u32, own: u32) -> bool {

@@ -240,7 +240,7 @@ impl Relay {
         let lifecycle = self.shared.lifecycle.clone();
         if let Err(error) = self.serve(until) {
             log::error!("{error}; the relay ends");
-            lifecycle.fail(error.to_string());
+            lifecycle.fail(error);
         }
     }
 
@@ -342,6 +342,11 @@ struct Upkeep {
     signals: bool,
 }
 
+/// What a relay does beside its requests is done no more.
+#[derive(Debug, thiserror::Error)]
+#[error("health checks and reloads ended with a panic")]
+struct UpkeepPanicked;
+
 #[async_trait]
 impl BackgroundService for Upkeep {
     async fn start(&self, mut shutdown: ShutdownWatch) {
@@ -368,7 +373,7 @@ impl BackgroundService for Upkeep {
             }
         };
         if AssertUnwindSafe(upkeep).catch_unwind().await.is_err() {
-            shared.lifecycle.fail("health checks and reloads ended with a panic".to_owned());
+            shared.lifecycle.fail(UpkeepPanicked);
         }
     }
 }

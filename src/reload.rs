@@ -35,7 +35,7 @@ const POLL: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Default)]
 pub struct Reloads {
     /// The last one: when, and what was wrong if it failed.
-    pub last: Option<(SystemTime, Result<(), String>)>,
+    pub last: Option<(SystemTime, Result<(), Problems>)>,
     /// How many succeeded.
     pub succeeded: u64,
     /// How many failed.
@@ -109,7 +109,7 @@ impl Reloader {
                 }
             }
         }
-        reloads.last = Some((now, outcome.as_ref().map(|_| ()).map_err(ToString::to_string)));
+        reloads.last = Some((now, outcome.clone()));
     }
 
     /// Reloads on SIGHUP (if `signals`), and when a file changes (if the configuration says so), until dropped.

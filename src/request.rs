@@ -23,7 +23,7 @@ use http::{
 use mte_client::{
     Body, Builder, CertificateDer, EncodeHeaders, EncodeType, KemId, RelayClient, Resend, ResponseHeaders,
 };
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -126,18 +126,27 @@ pub struct RequestArgs {
 /// Why there is nothing to show for a request.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// The command line asks for something impossible.
-    #[error("{0}")]
-    Usage(String),
+    /// The URL does not say where the relay is.
+    #[error("{0}: give the whole URL, with https:// or http://")]
+    RelativeUrl(Uri),
     /// The address to connect to cannot be found.
     #[error("cannot resolve {0}: {1}")]
-    Resolve(String, String),
-    /// Data or certificates cannot be read.
+    Resolve(String, #[source] std::io::Error),
+    /// The name to connect to has no address.
+    #[error("cannot resolve {0}: no address")]
+    NoAddress(String),
+    /// Data cannot be read.
     #[error("cannot read {0}: {1}")]
-    Input(String, String),
+    Input(String, #[source] std::io::Error),
+    /// Certificates cannot be read.
+    #[error("cannot read {}: {}", .0.display(), .1)]
+    Certificates(PathBuf, #[source] pem::Error),
+    /// There are no certificates.
+    #[error("cannot read {}: it has no certificate in PEM form", .0.display())]
+    NoCertificate(PathBuf),
     /// The response cannot be written.
     #[error("cannot write {0}: {1}")]
-    Output(String, std::io::Error),
+    Output(String, #[source] std::io::Error),
     /// With `--fail`, a status of 400 or above.
     #[error("the response has status {0}")]
     Status(u16),
@@ -156,9 +165,9 @@ impl RequestError {
         use mte_client::Error;
         match self {
             Self::Status(_) => 22,
-            Self::Usage(_) => 64,
-            Self::Resolve(..) => 7,
-            Self::Input(..) => 66,
+            Self::RelativeUrl(_) => 64,
+            Self::Resolve(..) | Self::NoAddress(_) => 7,
+            Self::Input(..) | Self::Certificates(..) | Self::NoCertificate(_) => 66,
             Self::Output(..) => 74,
             Self::Client(error) => match error {
                 Error::Connect { .. } => 7,
@@ -190,10 +199,7 @@ pub async fn run(args: RequestArgs) -> Result<ExitCode, RequestError> {
 
 async fn client(args: &RequestArgs) -> Result<RelayClient, RequestError> {
     let (Some(scheme), Some(authority)) = (args.url.scheme_str(), args.url.authority()) else {
-        return Err(RequestError::Usage(format!(
-            "{}: give the whole URL, with https:// or http://",
-            args.url
-        )));
+        return Err(RequestError::RelativeUrl(args.url.clone()));
     };
     let mut builder: Builder = RelayClient::builder(format!("{scheme}://{authority}"))
         .encode_type(if args.mte { EncodeType::Mte } else { EncodeType::Mke })
@@ -209,10 +215,10 @@ async fn client(args: &RequestArgs) -> Result<RelayClient, RequestError> {
         builder = builder.host(String::from_utf8_lossy(host.as_bytes()));
     }
     if let Some(address) = &args.connect_to {
-        let unresolved = |reason: String| RequestError::Resolve(address.clone(), reason);
-        let mut found =
-            tokio::net::lookup_host(address).await.map_err(|error| unresolved(error.to_string()))?;
-        builder = builder.connect_to(found.next().ok_or_else(|| unresolved("no address".into()))?);
+        let found = tokio::net::lookup_host(address).await;
+        let mut found = found.map_err(|error| RequestError::Resolve(address.clone(), error))?;
+        let found = found.next().ok_or_else(|| RequestError::NoAddress(address.clone()))?;
+        builder = builder.connect_to(found);
     }
     if let Some(path) = &args.cacert {
         builder = builder.root_certificates(certificates(path)?);
@@ -224,14 +230,10 @@ async fn client(args: &RequestArgs) -> Result<RelayClient, RequestError> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, RequestError> {
-    let unreadable = |reason: String| RequestError::Input(path.display().to_string(), reason);
     let found: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
-        .map_err(|error| unreadable(error.to_string()))?;
-    if found.is_empty() {
-        return Err(unreadable("it has no certificate in PEM form".into()));
-    }
-    Ok(found)
+        .map_err(|error| RequestError::Certificates(path.to_owned(), error))?;
+    if found.is_empty() { Err(RequestError::NoCertificate(path.to_owned())) } else { Ok(found) }
 }
 
 async fn request(args: &RequestArgs) -> Result<Request<Body>, RequestError> {
@@ -292,7 +294,7 @@ fn read_all(reader: &mut dyn std::io::Read, name: &str) -> Result<Vec<u8>, Reque
 }
 
 fn unreadable(name: &str, error: std::io::Error) -> RequestError {
-    RequestError::Input(name.to_owned(), error.to_string())
+    RequestError::Input(name.to_owned(), error)
 }
 
 /// Writes the response as it arrives.
@@ -334,14 +336,26 @@ fn header_lines(headers: &HeaderMap) -> Vec<u8> {
     lines
 }
 
-fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("write it as 'name: value'")?;
-    let name = name.trim().parse().map_err(|_| format!("{name:?} is not a header name"))?;
-    let value = HeaderValue::from_str(value.trim()).map_err(|_| "its value has a control character")?;
-    Ok((name, value))
+/// Why an option's value cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum ValueError {
+    #[error("write it as 'name: value'")]
+    NoColon,
+    #[error("{0:?} is not a header name")]
+    HeaderName(String),
+    #[error("its value has a control character")]
+    HeaderValue,
+    #[error("choose idempotent, always or never")]
+    Resend,
 }
 
-fn parse_encode_headers(text: &str) -> Result<EncodeHeaders, String> {
+fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), ValueError> {
+    let (name, value) = text.split_once(':').ok_or(ValueError::NoColon)?;
+    let value = HeaderValue::from_str(value.trim());
+    Ok((parse_name(name)?, value.map_err(|_| ValueError::HeaderValue)?))
+}
+
+fn parse_encode_headers(text: &str) -> Result<EncodeHeaders, ValueError> {
     match text {
         "all" => Ok(EncodeHeaders::All),
         "none" => Ok(EncodeHeaders::None),
@@ -349,24 +363,27 @@ fn parse_encode_headers(text: &str) -> Result<EncodeHeaders, String> {
     }
 }
 
-fn parse_response_headers(text: &str) -> Result<ResponseHeaders, String> {
+fn parse_response_headers(text: &str) -> Result<ResponseHeaders, ValueError> {
     match text {
         "all" => Ok(ResponseHeaders::All),
         names => parse_names(names).map(ResponseHeaders::Only),
     }
 }
 
-fn parse_names(text: &str) -> Result<Vec<HeaderName>, String> {
-    let name = |name: &str| name.trim().parse().map_err(|_| format!("{name:?} is not a header name"));
-    text.split(',').map(name).collect()
+fn parse_names(text: &str) -> Result<Vec<HeaderName>, ValueError> {
+    text.split(',').map(parse_name).collect()
 }
 
-fn parse_resend(text: &str) -> Result<Resend, String> {
+fn parse_name(name: &str) -> Result<HeaderName, ValueError> {
+    name.trim().parse().map_err(|_| ValueError::HeaderName(name.to_owned()))
+}
+
+fn parse_resend(text: &str) -> Result<Resend, ValueError> {
     match text {
         "idempotent" => Ok(Resend::Idempotent),
         "always" => Ok(Resend::Always),
         "never" => Ok(Resend::Never),
-        _ => Err("choose idempotent, always or never".to_owned()),
+        _ => Err(ValueError::Resend),
     }
 }
 
@@ -422,7 +439,8 @@ mod tests {
     fn headers_are_read_as_curl_writes_them() {
         let (name, value) = parse_header("X-Name:  a: b ").unwrap();
         assert_eq!((name.as_str(), value.as_bytes()), ("x-name", &b"a: b"[..]));
-        assert!(parse_header("no colon").is_err() && parse_header("a b: c").is_err());
+        assert_eq!(parse_header("no colon"), Err(ValueError::NoColon));
+        assert_eq!(parse_header("a b: c"), Err(ValueError::HeaderName("a b".into())));
         assert_eq!(parse_encode_headers("none"), Ok(EncodeHeaders::None));
         assert!(
             matches!(parse_encode_headers("accept, Cookie"), Ok(EncodeHeaders::Only(names)) if names.len() == 2)

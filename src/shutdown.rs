@@ -149,12 +149,20 @@ async fn by_signal(parts: &Arc<Parts>, mut signals: Signals) -> ShutdownSignal {
     }
 }
 
-async fn hand_over(parts: &Arc<Parts>) -> Result<(), String> {
-    let Some(socket) = parts.upgrade_socket.clone() else {
-        return Err("there is no `upgrade_socket` in the configuration".into());
-    };
+/// Why this process keeps its listeners.
+#[derive(Debug, thiserror::Error)]
+enum NotHandedOver {
+    #[error("there is no `upgrade_socket` in the configuration")]
+    NoSocket,
+    #[error(transparent)]
+    Failed(#[from] handover::Error),
+}
+
+async fn hand_over(parts: &Arc<Parts>) -> Result<(), NotHandedOver> {
+    let socket = parts.upgrade_socket.as_deref().ok_or(NotHandedOver::NoSocket)?;
     // Both as at the start: a reload changes neither.
-    handover::send(&socket, &parts.listening.sockets()).await.map_err(|error| error.to_string())
+    handover::send(socket, &parts.listening.sockets()).await?;
+    Ok(())
 }
 
 /// Ends the process once nothing is in flight any more, `least` from now or later: Pingora itself would sleep out its

@@ -31,15 +31,23 @@ pub fn install_provider() {
 }
 
 /// Why PEM files cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
     /// A file holds no certificate that can be read.
+    #[error("holds no certificate in PEM form (-----BEGIN CERTIFICATE-----) that can be read")]
     NoCertificate(TlsFile),
     /// `key_file` holds no private key that can be read.
+    #[error("holds no private key in PEM form (-----BEGIN PRIVATE KEY-----) that can be read")]
     NoKey,
     /// The key is another certificate's.
+    #[error(
+        "is not the key of this certificate: certificate_file must begin with the tenant's own certificate"
+    )]
     OtherKey,
     /// The certificate or key is of a kind that TLS here does not use.
+    #[error(
+        "this certificate or its key cannot be used for TLS: RSA of 2048 bits or more, ECDSA and Ed25519 can"
+    )]
     Unusable,
 }
 
@@ -60,23 +68,6 @@ impl TlsError {
             Self::NoCertificate(TlsFile::Certificate) | Self::Unusable => "certificate_file",
             Self::NoKey | Self::OtherKey => "key_file",
         }
-    }
-}
-
-impl std::fmt::Display for TlsError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::NoCertificate(_) => {
-                "holds no certificate in PEM form (-----BEGIN CERTIFICATE-----) that can be read"
-            }
-            Self::NoKey => "holds no private key in PEM form (-----BEGIN PRIVATE KEY-----) that can be read",
-            Self::OtherKey => {
-                "is not the key of this certificate: certificate_file must begin with the tenant's own certificate"
-            }
-            Self::Unusable => {
-                "this certificate or its key cannot be used for TLS: RSA of 2048 bits or more, ECDSA and Ed25519 can"
-            }
-        })
     }
 }
 

@@ -3,6 +3,8 @@
 //! `[dependencies]` of the manifests. Test code counts as well.
 //!
 //! `make graph` prints the graph.
+//!
+//! Errors are kinds: no `Result` has text for its error.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -184,6 +186,91 @@ fn print(title: &str, graph: &Graph) {
         println!("  {node:<16} -> {}", graph[node].iter().map(String::as_str).collect::<Vec<_>>().join(" "));
     }
     println!("  cycles: {:?}", cycles(graph));
+}
+
+/// Errors that are text: the last argument of a `Result`, and `Err` of `FromStr` and the like.
+fn text_errors(code: &str) -> Vec<&str> {
+    let is_text = |kind: &str| {
+        let kind = kind.trim().trim_end_matches(',');
+        kind == "String" || kind.starts_with('&') && kind.ends_with("str") || kind == "Cow<'static, str>"
+    };
+    let results = code.match_indices("Result<").filter_map(|(at, start)| {
+        let (end, comma) = arguments(&code[at + start.len()..]);
+        let arguments = &code[at + start.len()..][..end];
+        is_text(&arguments[comma? + 1..]).then_some(&code[at..=at + start.len() + end])
+    });
+    let errors = ["Err = ", "Error = "].into_iter().flat_map(|name| code.match_indices(name));
+    let associated = errors.filter_map(|(at, name)| {
+        let rest = &code[at + name.len()..];
+        let end = rest.find(['>', ';', '\n']).unwrap_or(rest.len());
+        is_text(&rest[..end]).then_some(&code[at..at + name.len() + end])
+    });
+    results.chain(associated).collect()
+}
+
+/// Where the arguments of a type end, and the last comma between them.
+fn arguments(rest: &str) -> (usize, Option<usize>) {
+    let (mut depth, mut comma) = (0, None);
+    for (at, c) in rest.char_indices() {
+        let arrow = rest[..at].ends_with('-');
+        match c {
+            '>' if depth == 0 && !arrow => {
+                let trailing = comma.filter(|comma| rest[comma + 1..at].trim().is_empty());
+                return match trailing {
+                    Some(end) => (end, arguments(&format!("{}>", &rest[..end])).1),
+                    None => (at, comma),
+                };
+            }
+            '<' | '(' | '[' => depth += 1,
+            '>' | ')' | ']' if !arrow => depth -= 1,
+            ',' if depth == 0 => comma = Some(at),
+            _ => {}
+        }
+    }
+    (rest.len(), None)
+}
+
+#[test]
+fn no_result_has_text_for_its_error() {
+    let mut files = Vec::new();
+    for folder in ["src", "crates", "benches"] {
+        sources(&root().join(folder), &mut files);
+    }
+    let mut found = BTreeMap::new();
+    for file in files {
+        let code = code(&fs::read_to_string(&file).unwrap());
+        let texts: Vec<_> = text_errors(&code).into_iter().map(str::to_owned).collect();
+        if !texts.is_empty() {
+            found.insert(file, texts);
+        }
+    }
+    assert!(found.is_empty(), "make each of these errors an enum whose variants are kinds: {found:#?}");
+}
+
+#[test]
+fn text_for_an_error_is_found_wherever_it_stands() {
+    for text in [
+        "fn f() -> Result<(), String> {",
+        "Result<Vec<(u8, Option<String>)>, String>",
+        "outcome: Result<\n    T,\n    String,\n>",
+        "Result<(), &'static str>",
+        "impl Fn(&str) -> Result<T, String>,",
+        "Option<(Time, Result<(), String>)>",
+        "type Err = String;",
+        "FromStr<Err = String>",
+    ] {
+        assert_eq!(text_errors(text).len(), 1, "{text}");
+    }
+    for kind in [
+        "Result<String>",
+        "Result<String, Error>",
+        "Result<(String, String), E>",
+        "Result<Box<dyn Fn(u8, String) -> String>, E>",
+        "Result::<_, Error>",
+        "Err = Error;",
+    ] {
+        assert_eq!(text_errors(kind), [""; 0], "{kind}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::ParseFloatError, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
 
@@ -48,8 +48,8 @@ pub(crate) struct Options {
     #[arg(long)]
     quick: bool,
     /// Only scenarios whose id contains this, each with plain Pingora beside it
-    #[arg(long, value_name = "PATTERN", default_value = "", hide_default_value = true)]
-    pub(crate) only: String,
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) only: Option<String>,
     /// Print the ids of all scenarios
     #[arg(long)]
     pub(crate) list: bool,
@@ -86,12 +86,21 @@ impl Options {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+/// Why a text is not the length of a slice.
+#[derive(Debug, thiserror::Error)]
+enum SecondsError {
+    #[error("not a number of seconds")]
+    NotNumber(#[from] ParseFloatError),
+    #[error("not from 0.05 to 86400")]
+    OutOfRange,
+}
+
+fn seconds(text: &str) -> Result<Duration, SecondsError> {
+    let seconds: f64 = text.parse()?;
     if (0.05..=86_400.0).contains(&seconds) {
         Ok(Duration::from_secs_f64(seconds))
     } else {
-        Err("not from 0.05 to 86400".into())
+        Err(SecondsError::OutOfRange)
     }
 }
 

@@ -87,12 +87,17 @@ fn main() -> ExitCode {
 
 /// Runs what is asked for, until it is done or interrupted. Whatever ends it, `fleet` stops every process.
 fn bench(options: &Options) -> Result<()> {
-    let scenarios = match &options.hold {
-        Some(id) => vec![Scenario::find(id).ok_or_else(|| format!("no scenario {id:?}; --list shows them"))?],
-        None => Scenario::matching(&options.only),
+    let scenarios = match (&options.hold, &options.only) {
+        (Some(id), _) => {
+            vec![Scenario::find(id).ok_or_else(|| format!("no scenario {id:?}; --list shows them"))?]
+        }
+        (None, Some(pattern)) => Scenario::matching(pattern),
+        (None, None) => Scenario::all(),
     };
-    if scenarios.is_empty() {
-        return Err(format!("no scenario's id contains {:?}; --list shows them", options.only).into());
+    if let Some(pattern) = &options.only
+        && scenarios.is_empty()
+    {
+        return Err(format!("no scenario's id contains {pattern:?}; --list shows them").into());
     }
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let mut fleet = Fleet::new(!options.no_pin)?;

@@ -78,22 +78,27 @@ pub(super) async fn over_tcp(address: SocketAddr, required: bool, admin: &Arc<Ad
     serve(listener, admin).await;
 }
 
+/// There is no admin socket.
+#[derive(Debug, thiserror::Error)]
+enum NoAdminSocket {
+    #[error("the admin socket cannot be made: {0}")]
+    Make(#[from] private_socket::Error),
+    #[error("the admin socket cannot be made: {0}")]
+    Use(#[from] io::Error),
+}
+
 pub(super) async fn over_socket(path: &Path, admin: &Arc<Admin>) {
     let listener = loop {
         match private_socket::listen(path) {
             Ok(listener) => break listener,
             // A predecessor may still be there.
             Err(private_socket::Error::InUse(_)) => sleep(RETRY).await,
-            Err(error) => {
-                return admin.parts.lifecycle.fail(format!("the admin socket cannot be made: {error}"));
-            }
+            Err(error) => return admin.parts.lifecycle.fail(NoAdminSocket::from(error)),
         }
     };
     let listener = match UnixListener::from_std(listener) {
         Ok(listener) => Listener::Socket(listener),
-        Err(error) => {
-            return admin.parts.lifecycle.fail(format!("the admin socket cannot be made: {error}"));
-        }
+        Err(error) => return admin.parts.lifecycle.fail(NoAdminSocket::from(error)),
     };
     log::info!("the admin socket is {}", path.display());
     serve(listener, admin).await;

@@ -44,7 +44,7 @@ impl LastReload {
         Some(Self {
             at: seconds(*at),
             ok: outcome.is_ok(),
-            error: outcome.as_ref().err().cloned(),
+            error: outcome.as_ref().err().map(ToString::to_string),
             succeeded: reloads.succeeded,
             failed: reloads.failed,
         })
@@ -74,7 +74,7 @@ pub fn readiness(parts: &Parts) -> Readiness {
         Phase::HandingOver => why.push("draining: a successor has taken over".to_owned()),
     }
     if let Some(failure) = parts.lifecycle.failure() {
-        why.push(failure.to_owned());
+        why.push(failure.to_string());
     }
     why.extend(parts.pairs.unavailable().map(|unavailable| unavailable.to_string()));
     for tenant in parts.config.load().domains.tenants() {

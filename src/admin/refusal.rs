@@ -1,6 +1,7 @@
 //! Who is not answered, and why: one place for status, text and label.
 
 use std::{
+    borrow::Cow,
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -31,43 +32,53 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    pub(super) fn status(&self) -> StatusCode {
+    /// The table: status, label in metrics, text.
+    fn row(&self) -> (StatusCode, &'static str, Cow<'static, str>) {
         match self {
-            Self::NoHost => StatusCode::BAD_REQUEST,
-            Self::Host(_) => StatusCode::MISDIRECTED_REQUEST,
-            Self::Origin | Self::NoTokenHere => StatusCode::FORBIDDEN,
-            Self::NoToken | Self::WrongToken => StatusCode::UNAUTHORIZED,
-            Self::TooManyGuesses(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoHost => (StatusCode::BAD_REQUEST, "host", "send one Host header".into()),
+            Self::Host(host) => {
+                let text = format!(
+                    "this listener is not {host}: use localhost or the address that it listens on, or add the name to admin.hosts"
+                );
+                (StatusCode::MISDIRECTED_REQUEST, "host", text.into())
+            }
+            Self::Origin => (
+                StatusCode::FORBIDDEN,
+                "origin",
+                "a page of another origin cannot change anything here".into(),
+            ),
+            Self::NoTokenHere => (
+                StatusCode::FORBIDDEN,
+                "no_token",
+                "nothing can be changed here: set admin.token_file, or use admin.socket".into(),
+            ),
+            Self::NoToken => (
+                StatusCode::UNAUTHORIZED,
+                "no_token",
+                "this needs the admin token: authorization: Bearer <token>".into(),
+            ),
+            Self::WrongToken => {
+                (StatusCode::UNAUTHORIZED, "wrong_token", "this is not the admin token".into())
+            }
+            Self::TooManyGuesses(_) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_guesses",
+                "too many wrong tokens: wait, use another address, or use admin.socket".into(),
+            ),
         }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.row().0
     }
 
     /// Its label in metrics.
     pub(super) fn cause(&self) -> &'static str {
-        match self {
-            Self::NoHost | Self::Host(_) => "host",
-            Self::Origin => "origin",
-            Self::NoTokenHere | Self::NoToken => "no_token",
-            Self::WrongToken => "wrong_token",
-            Self::TooManyGuesses(_) => "too_many_guesses",
-        }
+        self.row().1
     }
 
-    pub(super) fn text(&self) -> String {
-        match self {
-            Self::NoHost => "send one Host header".into(),
-            Self::Host(host) => format!(
-                "this listener is not {host}: use localhost or the address that it listens on, or add the name to admin.hosts"
-            ),
-            Self::Origin => "a page of another origin cannot change anything here".into(),
-            Self::NoTokenHere => {
-                "nothing can be changed here: set admin.token_file, or use admin.socket".into()
-            }
-            Self::NoToken => "this needs the admin token: authorization: Bearer <token>".into(),
-            Self::WrongToken => "this is not the admin token".into(),
-            Self::TooManyGuesses(_) => {
-                "too many wrong tokens: wait, use another address, or use admin.socket".into()
-            }
-        }
+    pub(super) fn text(&self) -> Cow<'static, str> {
+        self.row().2
     }
 
     /// Whole seconds to wait.

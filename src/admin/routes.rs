@@ -175,7 +175,7 @@ async fn set_level(request: Request<Incoming>) -> Answer {
             telemetry::set_level(level);
             ok(TEXT, format!("{name}\n"))
         }
-        Err(error) => problem(StatusCode::BAD_REQUEST, &error),
+        Err(error) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 

@@ -92,7 +92,7 @@ impl Overlay<'_> {
     /// A variable cannot be used.
     fn problem(&mut self, variable: &str, what: impl Into<String>) {
         let place = Place { source: variable.into(), at: None };
-        self.problems.add_unread("", place, what);
+        self.problems.add_at(place, what);
     }
 
     /// A variable's value, which is `setting` from now on.

@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use mte_codec::KemId;
+use mte_codec::{KemId, kem::UnknownKem};
 
 pub use carried::{Carried, Files};
 pub use env::{Environment, ProcessEnvironment};
@@ -181,14 +181,14 @@ impl Source {
     pub fn load(&self, carried: &Arc<Carried>) -> Result<Config, Problems> {
         let mut problems = Findings::default();
         let Some(path) = &self.file else {
-            return Config::check("", "", Path::new(""), &*self.environment, carried, problems);
+            return Config::check(None, Path::new(""), &*self.environment, carried, problems);
         };
         let name = path.display().to_string();
         match problems.files.read(path).map(|bytes| String::from_utf8(bytes.to_vec())) {
             Ok(Ok(text)) => {
                 let text = zeroize::Zeroizing::new(text);
                 let base = path.parent().map(PathBuf::from).unwrap_or_default();
-                return Config::check(&text, &name, &base, &*self.environment, carried, problems);
+                return Config::check(Some((&text, &name)), &base, &*self.environment, carried, problems);
             }
             Ok(Err(_)) => problems.file(&name, "is not UTF-8 text: save it as UTF-8"),
             Err(error) => problems.file(&name, format!("cannot be read: {}", problems::reason(&error))),
@@ -209,18 +209,19 @@ impl Config {
         env: &dyn Environment,
         carried: &Arc<Carried>,
     ) -> Result<Self, Problems> {
-        Self::check(text, name, base, env, carried, Findings::default())
+        Self::check(Some((text, name)), base, env, carried, Findings::default())
     }
 
+    /// Checks a text, which has a name, and the environment over it.
     fn check(
-        text: &str,
-        name: &str,
+        written: Option<(&str, &str)>,
         base: &Path,
         env: &dyn Environment,
         carried: &Arc<Carried>,
         mut problems: Findings,
     ) -> Result<Self, Problems> {
-        let mut settings = Settings::of_yaml(text, name, env, &mut problems).unwrap_or_default();
+        let written = written.and_then(|(text, name)| Settings::of_yaml(text, name, env, &mut problems));
+        let mut settings = written.unwrap_or_default();
         env::apply(&mut settings, env, &mut problems);
         let mut config = checks::check(settings, base, carried, &mut problems);
         if !problems.is_empty() {
@@ -250,11 +251,16 @@ impl Config {
     }
 }
 
+/// A log level that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is none of trace, debug, info, warning, error, panic, off")]
+pub struct UnknownLevel(String);
+
 /// A log level by its name in v4.5.
 ///
 /// # Errors
-/// What is known instead.
-pub fn parse_level(name: &str) -> Result<log::LevelFilter, String> {
+/// [`UnknownLevel`], which says what is known instead.
+pub fn parse_level(name: &str) -> Result<log::LevelFilter, UnknownLevel> {
     Ok(match name.to_ascii_lowercase().as_str() {
         "trace" => log::LevelFilter::Trace,
         "debug" => log::LevelFilter::Debug,
@@ -262,9 +268,7 @@ pub fn parse_level(name: &str) -> Result<log::LevelFilter, String> {
         "warn" | "warning" => log::LevelFilter::Warn,
         "error" | "panic" => log::LevelFilter::Error,
         "off" => log::LevelFilter::Off,
-        other => {
-            return Err(format!("{other:?} is none of trace, debug, info, warning, error, panic, off"));
-        }
+        other => return Err(UnknownLevel(other.to_owned())),
     })
 }
 
@@ -272,9 +276,7 @@ impl Settings {
     /// Reads settings as they are written; values that make no sense together are not looked for. `None` if the text is not
     /// YAML.
     fn of_yaml(text: &str, name: &str, env: &dyn Environment, problems: &mut Findings) -> Option<Self> {
-        if !name.is_empty() {
-            problems.places.set_file(name.into());
-        }
+        problems.places.set_file(name.into());
         match tree::yaml(text) {
             Ok(node) => Self::from_node(&node, &mut Reader::new(name, "", Some(env), problems)),
             Err(tree::Malformed { at, what }) => {
@@ -297,8 +299,8 @@ impl Settings {
 
 /// A least KEM, by name.
 fn parse_kem(name: &str, place: &str, problems: &mut Findings) -> KemId {
-    name.parse().unwrap_or_else(|error: String| {
-        problems.add(place, error);
+    name.parse().unwrap_or_else(|error: UnknownKem| {
+        problems.add(place, error.to_string());
         KemId::MlKem512
     })
 }

@@ -103,8 +103,8 @@ fn is_below(path: &str, parent: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Problem {
     place: Option<Place>,
-    /// The setting's full name; empty for the text as a whole.
-    path: String,
+    /// The setting's full name, if it is about one.
+    setting: Option<String>,
     what: String,
 }
 
@@ -113,8 +113,8 @@ impl fmt::Display for Problem {
         if let Some(place) = &self.place {
             write!(f, "{place}: ")?;
         }
-        if !self.path.is_empty() {
-            write!(f, "{}: ", self.path)?;
+        if let Some(setting) = &self.setting {
+            write!(f, "{setting}: ")?;
         }
         f.write_str(&self.what)
     }
@@ -147,7 +147,7 @@ impl Findings {
         if self.is_unread(&path) {
             return;
         }
-        self.found.push(Problem { place: self.places.find(&path), path, what: what.into() });
+        self.found.push(Problem { place: self.places.find(&path), setting: Some(path), what: what.into() });
     }
 
     /// A key of a map cannot be used, whatever is below it.
@@ -155,7 +155,7 @@ impl Findings {
         if !self.all_unread && !self.unread.contains(path) {
             self.found.push(Problem {
                 place: self.places.find(path),
-                path: path.to_owned(),
+                setting: Some(path.to_owned()),
                 what: what.into(),
             });
         }
@@ -163,16 +163,19 @@ impl Findings {
 
     /// A setting cannot be read at all: nothing more is said about it, whatever stands in for it.
     pub(super) fn add_unread(&mut self, path: &str, place: Place, what: impl Into<String>) {
-        if !path.is_empty() {
-            self.unread.insert(path.to_owned());
-        }
-        self.found.push(Problem { place: Some(place), path: path.to_owned(), what: what.into() });
+        self.unread.insert(path.to_owned());
+        self.found.push(Problem { place: Some(place), setting: Some(path.to_owned()), what: what.into() });
+    }
+
+    /// Something is wrong at a place that is no setting.
+    pub(super) fn add_at(&mut self, place: Place, what: impl Into<String>) {
+        self.found.push(Problem { place: Some(place), setting: None, what: what.into() });
     }
 
     /// The text cannot be read at all: nothing is said about any setting.
     pub(super) fn add_all_unread(&mut self, place: Place, what: impl Into<String>) {
         self.all_unread = true;
-        self.found.push(Problem { place: Some(place), path: String::new(), what: what.into() });
+        self.add_at(place, what);
     }
 
     /// The file cannot be read.
@@ -189,14 +192,14 @@ impl Findings {
     pub(super) fn warn(&mut self, path: impl Into<String>, what: impl Into<String>) {
         let path = path.into();
         if !self.is_unread(&path) {
-            let warning = Problem { place: self.places.find(&path), path, what: what.into() };
+            let warning = Problem { place: self.places.find(&path), setting: Some(path), what: what.into() };
             self.warnings.push(warning.to_string());
         }
     }
 
     /// Something about a place that is no setting.
     pub(super) fn warn_of(&mut self, place: Place, what: impl Into<String>) {
-        let warning = Problem { place: Some(place), path: String::new(), what: what.into() };
+        let warning = Problem { place: Some(place), setting: None, what: what.into() };
         self.warnings.push(warning.to_string());
     }
 
@@ -238,7 +241,7 @@ impl Findings {
             let Some(end) = above.rfind(['.', '[']) else { break };
             above = &above[..end];
         }
-        !path.is_empty() && self.unread.iter().any(|unread| is_below(unread, path))
+        self.unread.iter().any(|unread| is_below(unread, path))
     }
 }
 

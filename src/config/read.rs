@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     path::PathBuf,
     sync::Arc,
 };
@@ -20,6 +21,21 @@ use super::{
 
 /// Names less alike than this are not suggested.
 const ALIKE: f64 = 0.75;
+
+/// Why a text is not the value that a setting wants.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ValueError {
+    #[error("{0:?} is neither true nor false")]
+    NotBool(String),
+    #[error("{0:?} is not a whole number")]
+    NotWhole(String),
+    #[error("{text} is too large: the most is {max}")]
+    TooLarge { text: String, max: u64 },
+    #[error("{0:?} is not a number, as in 0.5")]
+    NotNumber(String),
+    #[error("{text:?} is none of {known}")]
+    NoneOf { text: String, known: String },
+}
 
 /// A setting, or a group of them.
 pub(super) trait FromNode: Sized {
@@ -54,7 +70,11 @@ impl<'a> Reader<'a> {
 
     /// The setting that is being read cannot be.
     pub(super) fn problem<T>(&mut self, what: impl Into<String>) -> Option<T> {
-        self.problems.add_unread(&self.path, self.at.clone(), what);
+        match self.path.as_str() {
+            // The top of the text is no setting.
+            "" => self.problems.add_at(self.at.clone(), what),
+            path => self.problems.add_unread(path, self.at.clone(), what),
+        }
         None
     }
 
@@ -113,11 +133,11 @@ impl<'a> Reader<'a> {
     }
 
     /// A value that is parsed from a word without quotes: a number, a truth value.
-    pub(super) fn word<T>(
+    pub(super) fn word<T, E: fmt::Display>(
         &mut self,
         node: &Node,
         wanted: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<T> {
         let (text, written, style) = self.scalar(node, wanted)?;
         if style == Style::Quoted && parse(&text).is_ok() {
@@ -127,30 +147,30 @@ impl<'a> Reader<'a> {
     }
 
     /// A value that is parsed from text, in quotes or not.
-    pub(super) fn measure<T>(
+    pub(super) fn measure<T, E: fmt::Display>(
         &mut self,
         node: &Node,
         wanted: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<T> {
         let (text, written, _) = self.scalar(node, wanted)?;
         self.parsed(&text, written, wanted, parse)
     }
 
     /// Problems show what was written, never a variable's value.
-    fn parsed<T>(
+    fn parsed<T, E: fmt::Display>(
         &mut self,
         text: &str,
         written: &str,
         wanted: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<T> {
         match parse(text) {
             Ok(value) => Some(value),
             Err(_) if written != text => {
                 self.problem(format!("must be {wanted}, and the value of {written} is not"))
             }
-            Err(why) => self.problem(why),
+            Err(why) => self.problem(why.to_string()),
         }
     }
 
@@ -292,7 +312,7 @@ impl FromNode for bool {
         reader.word(node, "true or false", |text| match text {
             "true" | "True" | "TRUE" => Ok(true),
             "false" | "False" | "FALSE" => Ok(false),
-            _ => Err(format!("{text:?} is neither true nor false")),
+            _ => Err(ValueError::NotBool(text.to_owned())),
         })
     }
 }
@@ -306,8 +326,10 @@ macro_rules! whole_numbers {
                     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
                     match text.parse() {
                         Ok(number) if digits => Ok(number),
-                        _ if digits => Err(format!("{text} is too large: the most is {}", <$type>::MAX)),
-                        _ => Err(format!("{text:?} is not a whole number")),
+                        _ if digits => {
+                            Err(ValueError::TooLarge { text: text.to_owned(), max: <$type>::MAX as u64 })
+                        }
+                        _ => Err(ValueError::NotWhole(text.to_owned())),
                     }
                 })
             }
@@ -321,7 +343,7 @@ impl FromNode for f64 {
     fn from_node(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         reader.word(node, "a number", |text| match text.parse() {
             Ok(number) if Self::is_finite(number) => Ok(number),
-            _ => Err(format!("{text:?} is not a number, as in 0.5")),
+            _ => Err(ValueError::NotNumber(text.to_owned())),
         })
     }
 }
@@ -363,7 +385,10 @@ macro_rules! words {
                 let known = [$($word),*].join(", ");
                 reader.measure(node, &format!("one of {known}"), |text| match text {
                     $($word => Ok($value),)*
-                    other => Err(format!("{other:?} is none of {known}")),
+                    other => Err($crate::config::read::ValueError::NoneOf {
+                        text: other.to_owned(),
+                        known: known.clone(),
+                    }),
                 })
             }
         }

@@ -17,69 +17,94 @@ pub struct Span(pub Duration);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub u64);
 
-fn split(text: &str) -> Result<(u64, &str), String> {
+/// Why a text is no duration or no size.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnitError {
+    /// There is no number in front.
+    #[error("{0:?} does not begin with a whole number")]
+    NoNumber(String),
+    /// The number itself is too large.
+    #[error("{0:?} is too large")]
+    Number(String),
+    /// A duration with a unit that is none.
+    #[error("unknown unit {unit:?} in {text:?}: write 500ms, 30s, 10m or 24h")]
+    TimeUnit {
+        /// The unit.
+        unit: String,
+        /// The duration.
+        text: String,
+    },
+    /// A size with a unit that is none.
+    #[error("unknown unit {unit:?} in {text:?}: write 4096, 64KiB, 1MiB or 2GiB")]
+    SizeUnit {
+        /// The unit.
+        unit: String,
+        /// The size.
+        text: String,
+    },
+    /// The duration does not fit.
+    #[error("{0:?} is too long a time")]
+    TooLong(String),
+    /// The size does not fit.
+    #[error("{0:?} is too large a size")]
+    TooLarge(String),
+}
+
+fn split(text: &str) -> Result<(u64, &str), UnitError> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     if digits == 0 {
-        return Err(format!("{text:?} does not begin with a whole number"));
+        return Err(UnitError::NoNumber(text.to_owned()));
     }
-    let number = text[..digits].parse().map_err(|_| format!("{text:?} is too large"))?;
+    let number = text[..digits].parse().map_err(|_| UnitError::Number(text.to_owned()))?;
     Ok((number, text[digits..].trim()))
 }
 
 impl std::str::FromStr for Span {
-    type Err = String;
+    type Err = UnitError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, UnitError> {
         let (number, unit) = split(text)?;
         let millis = match unit {
             "ms" => Some(number),
             "" | "s" => number.checked_mul(1_000),
             "m" => number.checked_mul(60_000),
             "h" => number.checked_mul(3_600_000),
-            _ => return Err(format!("unknown unit {unit:?} in {text:?}: write 500ms, 30s, 10m or 24h")),
+            _ => return Err(UnitError::TimeUnit { unit: unit.to_owned(), text: text.to_owned() }),
         };
         millis
             .map(|millis| Self(Duration::from_millis(millis)))
-            .ok_or_else(|| format!("{text:?} is too long a time"))
+            .ok_or_else(|| UnitError::TooLong(text.to_owned()))
     }
 }
 
 impl std::str::FromStr for Size {
-    type Err = String;
+    type Err = UnitError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, UnitError> {
         let (number, unit) = split(text)?;
         let shift = match unit {
             "" | "B" => 0,
             "K" | "KiB" => 10,
             "M" | "MiB" => 20,
             "G" | "GiB" => 30,
-            _ => return Err(format!("unknown unit {unit:?} in {text:?}: write 4096, 64KiB, 1MiB or 2GiB")),
+            _ => return Err(UnitError::SizeUnit { unit: unit.to_owned(), text: text.to_owned() }),
         };
-        number.checked_mul(1 << shift).map(Self).ok_or_else(|| format!("{text:?} is too large a size"))
+        number.checked_mul(1 << shift).map(Self).ok_or_else(|| UnitError::TooLarge(text.to_owned()))
     }
 }
 
 impl FromNode for Span {
     fn from_node(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
-        from_text(node, reader, "a duration, as in 500ms, 30s, 10m or 24h")
+        // With a unit it is text, which may stand in quotes.
+        reader.measure(node, "a duration, as in 500ms, 30s, 10m or 24h", str::parse)
     }
 }
 
 impl FromNode for Size {
     fn from_node(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
-        from_text(node, reader, "a size, as in 4096, 64KiB, 1MiB or 2GiB")
+        reader.measure(node, "a size, as in 4096, 64KiB, 1MiB or 2GiB", str::parse)
     }
-}
-
-/// With a unit it is text, which may stand in quotes.
-fn from_text<T: std::str::FromStr<Err = String>>(
-    node: &Node,
-    reader: &mut Reader<'_>,
-    wanted: &str,
-) -> Option<T> {
-    reader.measure(node, wanted, str::parse)
 }
 
 /// In the largest unit that leaves no remainder.
@@ -140,9 +165,10 @@ mod tests {
 
     #[test]
     fn a_wrong_unit_is_refused_with_the_right_ones() {
-        let error = "5 fortnights".parse::<Span>().unwrap_err();
+        let error = "5 fortnights".parse::<Span>().unwrap_err().to_string();
         assert!(error.contains("fortnights") && error.contains("10m"), "{error}");
-        assert!("64kB".parse::<Size>().unwrap_err().contains("64KiB"));
-        assert!("99999999999GiB".parse::<Size>().is_err());
+        assert!("64kB".parse::<Size>().unwrap_err().to_string().contains("64KiB"));
+        let large = "99999999999GiB";
+        assert_eq!(large.parse::<Size>(), Err(UnitError::TooLarge(large.into())));
     }
 }

@@ -19,10 +19,32 @@ use crate::{
     rate::Network,
 };
 
-/// Beyond `limits.connections`, as a label.
-pub(super) const ALL: &str = "connection_limit";
-/// Beyond `limits.connections_per_network`, as a label.
-pub(super) const NETWORK: &str = "network_limit";
+/// What there are as many of as may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// Connections of all.
+    All,
+    /// Connections of one client network.
+    Network,
+}
+
+impl Full {
+    /// The label.
+    pub(super) fn cause(self) -> &'static str {
+        match self {
+            Self::All => "connection_limit",
+            Self::Network => "network_limit",
+        }
+    }
+
+    /// The setting that says how many there may be.
+    pub(super) fn setting(self) -> &'static str {
+        match self {
+            Self::All => "limits.connections",
+            Self::Network => "limits.connections_per_network",
+        }
+    }
+}
 
 /// As many requests as may be are in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -81,6 +81,11 @@ impl Frames {
     }
 }
 
+/// What a client sends does not begin as HTTP/2 does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("another protocol than HTTP/2, which was agreed")]
+pub(super) struct NoPreface;
+
 /// Looks for heads in what a client sends.
 #[derive(Debug)]
 pub(super) struct Heads {
@@ -106,12 +111,12 @@ impl Heads {
     ///
     /// # Errors
     /// It does not begin with the preface.
-    pub(super) fn read(&mut self, part: &[u8]) -> Result<(), &'static str> {
+    pub(super) fn read(&mut self, part: &[u8]) -> Result<(), NoPreface> {
         let (preface, part) = part.split_at(self.preface.len().min(part.len()));
         let (expected, rest) = self.preface.split_at(preface.len());
         self.preface = rest;
         if preface != expected {
-            return Err("another protocol than HTTP/2, which was agreed");
+            return Err(NoPreface);
         }
         let Self { frames, open, ending, ended, .. } = self;
         frames.read(

@@ -3,23 +3,25 @@
 use pingora_core::protocols::l4::stream::Stream as TcpStream;
 use rustls::server::Acceptor as ClientHelloReader;
 
+use super::refused::TlsError;
+
 /// A client's first message is never larger in earnest.
 const MOST_HELLO: usize = 16 << 10;
 
 /// The name; `None` if the client asks for none.
 ///
 /// # Errors
-/// Why this is no client hello, in words.
-pub(super) async fn server_name(stream: &mut TcpStream) -> Result<Option<String>, String> {
+/// Why this is no client hello.
+pub(super) async fn server_name(stream: &mut TcpStream) -> Result<Option<String>, TlsError> {
     let mut seen = Vec::new();
     let mut reader = ClientHelloReader::default();
     loop {
         let mut part = [0; 2_048];
-        let read = super::more(stream, &mut part, &seen, "the client went away before it said hello").await?;
+        let read = super::more(stream, &mut part, &seen, "it said hello").await?;
         seen.extend_from_slice(&part[..read]);
         let mut rest = &part[..read];
         while !rest.is_empty() {
-            reader.read_tls(&mut rest).map_err(|error| error.to_string())?;
+            reader.read_tls(&mut rest).map_err(TlsError::Buffer)?;
             match reader.accept() {
                 Ok(Some(hello)) => {
                     let name = hello.client_hello().server_name().map(str::to_owned);
@@ -27,11 +29,11 @@ pub(super) async fn server_name(stream: &mut TcpStream) -> Result<Option<String>
                     return Ok(name);
                 }
                 Ok(None) => {}
-                Err((error, _)) => return Err(format!("not a TLS client hello: {error}")),
+                Err((error, _)) => return Err(TlsError::NotHello(error)),
             }
         }
         if seen.len() > MOST_HELLO {
-            return Err("the client's hello is too large".into());
+            return Err(TlsError::TooLarge);
         }
     }
 }

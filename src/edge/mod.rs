@@ -10,12 +10,14 @@
 //! | `hello` | the name that a TLS client asks for |
 //! | `request_line` | blanks that Pingora would mend |
 //! | `connections` | how many there may be |
+//! | `refused` | why a connection does not come to its first request |
 //! | `watch`, `frames` | deadlines for request heads, and what Pingora refuses by itself |
 
 mod connections;
 mod frames;
 mod hello;
 mod proxy_protocol;
+mod refused;
 mod request_line;
 mod watch;
 
@@ -41,7 +43,8 @@ use tokio::io::AsyncReadExt;
 
 pub use self::connections::{Connections, TooManyRequests};
 use self::{
-    connections::Slot,
+    connections::{Full, Slot},
+    refused::{Part, ProxyHeaderError, ReadError, Refused, TlsError},
     watch::{Head, Limits, Report, Watched},
 };
 use crate::{
@@ -80,34 +83,19 @@ pub fn connection(session: &Session) -> Option<&Connection> {
     digest.user_data.as_ref()?.downcast_ref()
 }
 
-/// A client that connects and goes away without a word.
-const SILENT: &str = "";
-
-/// Reads on; `seen` is what has come before, `cut` what to say of an end here.
+/// Reads on; `seen` is what has come before, `awaited` what an end here comes before.
 async fn more(
     stream: &mut TcpStream,
     part: &mut [u8],
     seen: &[u8],
-    cut: &'static str,
-) -> Result<usize, String> {
+    awaited: &'static str,
+) -> Result<usize, ReadError> {
     match stream.read(part).await {
         // Some who look whether a port is open close their connection with a reset.
-        Ok(0) | Err(_) if seen.is_empty() => Err(SILENT.into()),
-        Ok(0) => Err(cut.into()),
+        Ok(0) | Err(_) if seen.is_empty() => Err(ReadError::Silent),
+        Ok(0) => Err(ReadError::Cut(awaited)),
         Ok(read) => Ok(read),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// Why a connection did not come to its first request.
-struct Refused {
-    cause: &'static str,
-    why: String,
-}
-
-impl Refused {
-    fn new(cause: &'static str) -> impl FnOnce(String) -> Self {
-        move |why| Self { cause, why }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -159,38 +147,37 @@ impl<G> Edge<G> {
         let mut client = digest.as_ref().and_then(|digest| inet(digest.peer_addr()));
         let listener = self.listener(local)?;
         let Some(mut slot) = self.parts.connections.open(&config.limits) else {
-            self.refuse(connections::ALL, client);
+            self.refuse(Full::All, client);
             return None;
         };
         if !listener.proxy_protocol && !enter(&mut slot, client, &config) {
-            self.refuse(connections::NETWORK, client);
+            self.refuse(Full::Network, client);
             return None;
         }
         let limit = config.timeouts.headers;
         let mut socket_digest = None;
         let mut made_for = None;
-        let mut late = if listener.proxy_protocol { "proxy_header" } else { "tls" };
+        let mut part = if listener.proxy_protocol { Part::ProxyHeader } else { Part::Tls };
 
         let before_http = async {
             if listener.proxy_protocol {
-                let named =
-                    believed(&mut tcp, client, &config).await.map_err(Refused::new("proxy_header"))?;
+                let named = believed(&mut tcp, client, &config).await?;
                 if let Some((source, destination)) = named {
                     client = Some(source);
                     socket_digest = Some(Arc::new(named_digest(&tcp, source, destination)));
                 }
                 if !enter(&mut slot, client, &config) {
-                    return Err(Refused { cause: connections::NETWORK, why: String::new() });
+                    return Err(Refused::NetworkFull);
                 }
             }
-            late = "tls";
+            part = Part::Tls;
             let stream: Stream = if listener.tls {
-                let made = self.handshake(tcp, &config).await;
+                let made = self.handshake(tcp, &config).await.map_err(Refused::from);
                 let result = if made.is_ok() { "ok" } else { "failed" };
-                if !matches!(&made, Err(why) if why == SILENT) {
+                if !made.as_ref().is_err_and(Refused::is_silent) {
                     self.parts.metrics.handshakes.with_label_values(&[result]).inc();
                 }
-                let (stream, what) = made.map_err(Refused::new("tls"))?;
+                let (stream, what) = made?;
                 made_for = Some(what);
                 stream
             } else {
@@ -200,20 +187,15 @@ impl<G> Edge<G> {
         };
         let outcome = tokio::time::timeout(limit, before_http).await;
         let report = Report { metrics: self.parts.metrics.clone(), client };
-        let stream = match outcome {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(Refused { cause: connections::NETWORK, .. })) => {
-                self.refuse(connections::NETWORK, client);
+        let stream = match outcome.unwrap_or(Err(Refused::Late { part, limit })) {
+            Ok(stream) => stream,
+            Err(Refused::NetworkFull) => {
+                self.refuse(Full::Network, client);
                 return None;
             }
-            // Load balancers look whether a port is open: that is nothing to report.
-            Ok(Err(Refused { why, .. })) if why == SILENT => return None,
-            Ok(Err(Refused { cause, why })) => {
-                report.refused(cause, &why);
-                return None;
-            }
-            Err(_) => {
-                report.refused(late, &format!("nothing whole within {limit:?}"));
+            Err(why) if why.is_silent() => return None,
+            Err(why) => {
+                report.refused(why.cause(), &why.to_string());
                 return None;
             }
         };
@@ -232,24 +214,27 @@ impl<G> Edge<G> {
     }
 
     /// Counts a connection that is one too many, and says so now and then.
-    fn refuse(&self, cause: &'static str, client: Option<SocketAddr>) {
-        self.parts.metrics.malformed.with_label_values(&[cause]).inc();
+    fn refuse(&self, full: Full, client: Option<SocketAddr>) {
+        self.parts.metrics.malformed.with_label_values(&[full.cause()]).inc();
         let Some(more) = self.parts.connections.log_refusal() else { return };
         let client = client.map(|client| client.to_string());
-        let setting = if cause == connections::ALL { "connections" } else { "connections_per_network" };
         log::warn!(
-            client = client.as_deref(), cause = cause;
-            "connection refused: there are as many as limits.{setting} allows; {more} more were refused since the last such line"
+            client = client.as_deref(), cause = full.cause();
+            "connection refused: there are as many as {} allows; {more} more were refused since the last such line",
+            full.setting()
         );
     }
 
-    async fn handshake(&self, mut tcp: TcpStream, config: &Config) -> Result<(Stream, MadeFor), String> {
+    async fn handshake(&self, mut tcp: TcpStream, config: &Config) -> Result<(Stream, MadeFor), TlsError> {
         let name = hello::server_name(&mut tcp).await?;
-        let tenant = config.domains.find(name.as_deref().unwrap_or_default());
+        let tenant = match &name {
+            Some(name) => config.domains.find(name),
+            None => config.domains.default_tenant(),
+        };
         let (tenant, tls) = tenant
             .and_then(|tenant: &Arc<Tenant>| Some((tenant, tenant.tls.as_ref()?)))
-            .ok_or_else(|| format!("no certificate for {name:?}"))?;
-        let stream = tls.acceptor.tls_handshake(tcp).await.map_err(|error| error.to_string())?;
+            .ok_or(TlsError::NoCertificate(name))?;
+        let stream = tls.acceptor.tls_handshake(tcp).await?;
         Ok((Box::new(stream), MadeFor { tenant: tenant.id, certified: tls.client_certificates }))
     }
 }
@@ -271,11 +256,11 @@ async fn believed(
     tcp: &mut TcpStream,
     other_end: Option<SocketAddr>,
     config: &Config,
-) -> Result<proxy_protocol::Addresses, String> {
+) -> Result<proxy_protocol::Addresses, ProxyHeaderError> {
     // Read first: a load balancer that only checks whether the port is open is not refused anything.
     let named = proxy_protocol::read(tcp).await?;
     if !other_end.is_some_and(|address| config.trusted_proxies.trusts(address.ip())) {
-        return Err("a PROXY header is believed from trusted_proxies only".into());
+        return Err(ProxyHeaderError::Untrusted);
     }
     Ok(named)
 }

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use pingora_core::protocols::l4::stream::Stream as TcpStream;
 use ppp::{HeaderResult, PartialResult, v1, v2};
 
+use super::refused::{Malformed, ProxyHeaderError};
+
 /// Version 1 has at most so many bytes.
 const MOST_LINE: usize = 107;
 /// Of version 2 this is more than any balancer sends, extensions included.
@@ -16,13 +18,12 @@ pub(super) type Addresses = Option<(SocketAddr, SocketAddr)>;
 /// Reads the header; what follows it stays unread.
 ///
 /// # Errors
-/// Why this is no PROXY header, in words.
-pub(super) async fn read(stream: &mut TcpStream) -> Result<Addresses, String> {
+/// Why this is no PROXY header.
+pub(super) async fn read(stream: &mut TcpStream) -> Result<Addresses, ProxyHeaderError> {
     let mut seen = Vec::new();
     loop {
         let mut part = [0; 512];
-        let cut = "the client went away before its PROXY header was whole";
-        let read = super::more(stream, &mut part, &seen, cut).await?;
+        let read = super::more(stream, &mut part, &seen, "its PROXY header was whole").await?;
         seen.extend_from_slice(&part[..read]);
         match parse(&seen)? {
             Some((len, addresses)) => {
@@ -31,7 +32,7 @@ pub(super) async fn read(stream: &mut TcpStream) -> Result<Addresses, String> {
                 }
                 return Ok(addresses);
             }
-            None if seen.len() >= MOST_HEADER => return Err("the PROXY header is too large".into()),
+            None if seen.len() >= MOST_HEADER => return Err(ProxyHeaderError::TooLarge),
             None => {}
         }
     }
@@ -44,29 +45,24 @@ fn is_start(seen: &[u8], prefix: &[u8]) -> bool {
 }
 
 /// The header's length and addresses, once it is whole.
-fn parse(seen: &[u8]) -> Result<Option<(usize, Addresses)>, String> {
+fn parse(seen: &[u8]) -> Result<Option<(usize, Addresses)>, Malformed> {
     // Version 1 is one line; what follows need not be text.
     let mut header = seen;
     if is_start(seen, b"PROXY ") {
         match seen.iter().position(|b| *b == b'\n') {
             Some(end) => header = &seen[..=end],
             None if seen.len() < MOST_LINE => return Ok(None),
-            None => return Err("not a PROXY header: its line has no end".into()),
+            None => return Err(Malformed::NoEnd),
         }
     }
     let whole_line = header.starts_with(b"PROXY ") && header.ends_with(b"\n");
     let header = HeaderResult::parse(header);
     if header.is_incomplete() {
-        return if whole_line {
-            Err("not a PROXY header: a part of its line is missing".into())
-        } else {
-            Ok(None)
-        };
+        return if whole_line { Err(Malformed::PartMissing) } else { Ok(None) };
     }
-    let wrong = |error: &dyn std::fmt::Display| format!("not a PROXY header: {error}");
     Ok(Some(match header {
         HeaderResult::V1(header) => {
-            let header = header.map_err(|error| wrong(&error))?;
+            let header = header?;
             let addresses = match header.addresses {
                 v1::Addresses::Tcp4(ip) => Some((
                     (ip.source_address, ip.source_port).into(),
@@ -81,7 +77,7 @@ fn parse(seen: &[u8]) -> Result<Option<(usize, Addresses)>, String> {
             (header.header.len(), addresses)
         }
         HeaderResult::V2(header) => {
-            let header = header.map_err(|error| wrong(&error))?;
+            let header = header?;
             let addresses = match header.addresses {
                 _ if header.command == v2::Command::Local => None,
                 v2::Addresses::IPv4(ip) => Some((

@@ -268,7 +268,7 @@ impl AsyncRead for Watched {
         this.silent &= read.is_empty();
         if let Some((heads, _)) = &mut this.http2 {
             if let Err(what) = heads.read(read) {
-                this.report.refused("http2", what);
+                this.report.refused("http2", &what.to_string());
             }
         } else if this.head.is_awaited() {
             if this.head.seen.fetch_add(read.len() as u64, Ordering::Relaxed) == 0 {

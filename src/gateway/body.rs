@@ -376,19 +376,18 @@ impl RequestBody {
     ///
     /// # Errors
     /// Why it does not verify.
-    pub fn filter(&mut self, body: &mut Option<Bytes>, end: bool) -> Result<(), &'static str> {
+    pub fn filter(&mut self, body: &mut Option<Bytes>, end: bool) -> Result<(), BodyError> {
         match self {
             Self::None | Self::Plain => {}
             Self::Whole { data, replayed, brought } => {
                 *brought += body.as_ref().map_or(0, Bytes::len);
                 if *brought > *replayed {
-                    return Err(OpenError::Trailing.reason());
+                    return Err(OpenError::Trailing.into());
                 }
                 *body = Some(if end { data.clone() } else { Bytes::new() });
             }
             Self::Stream(stream) => {
-                let opened = stream.filter(body.as_deref().unwrap_or_default(), end);
-                *body = Some(opened.map_err(|error| error.reason())?);
+                *body = Some(stream.filter(body.as_deref().unwrap_or_default(), end)?);
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use pingora_core::{Error, ErrorSource};
 use pingora_proxy::Session;
 
-use super::{RequestContext, error::Failure, stage::Forwarded};
+use super::{RequestContext, stage::Forwarded};
 use crate::telemetry::{self, Access, Encrypted, Finished, Metrics, NO_TENANT, TraceId};
 
 /// Counts a finished request and writes its line.
@@ -70,10 +70,7 @@ fn access<'a>(
 /// Why a request ended.
 fn closed(error: Option<&Error>, ctx: &RequestContext, status: u16) -> &'static str {
     match (&ctx.failure, error.map(Error::esource)) {
-        // The head of the response was out.
-        (Some(failure @ Failure::BadGateway(_)), _) if status != failure.status() => "upstream_closed",
-        (Some(failure @ Failure::GatewayTimeout(_)), _) if status != failure.status() => "upstream_timeout",
-        (Some(failure), _) => failure.cause(),
+        (Some(failure), _) => failure.cause_of_end(status),
         (None, None) => "complete",
         (None, Some(ErrorSource::Downstream)) => "client_closed",
         (None, Some(ErrorSource::Upstream)) => "upstream_closed",

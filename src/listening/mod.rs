@@ -56,6 +56,19 @@ impl CannotListen {
     }
 }
 
+/// Why nobody can connect any more.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("{0} has stopped listening")]
+    Socket(SocketAddr),
+    #[error("a listener has stopped listening")]
+    Unnamed,
+    #[error("the listeners cannot be served: their thread ended with a panic")]
+    Panicked,
+    #[error("the listeners have stopped accepting connections")]
+    Stopped,
+}
+
 /// The sockets of one relay's listeners, while it has them, and whether they are served.
 #[derive(Debug, Default)]
 pub struct Listening {
@@ -97,9 +110,7 @@ impl Listening {
             if let Some(socket) = deaf
                 && self.served.load(Ordering::Relaxed)
             {
-                let address = local_address(&socket);
-                let address = address.map_or_else(|| "a listener".to_owned(), |address| address.to_string());
-                lifecycle.fail(format!("{address} has stopped listening"));
+                lifecycle.fail(local_address(&socket).map_or(Lost::Unnamed, Lost::Socket));
             }
         }
     }

@@ -12,7 +12,7 @@ use pingora_core::{
     services::Service as PingoraService,
 };
 
-use super::{CannotListen, Listening, listen};
+use super::{CannotListen, Listening, Lost, listen};
 use crate::{config::Listener, lifecycle::Lifecycle};
 
 /// The service, with its sockets.
@@ -67,7 +67,7 @@ impl<S: PingoraService> PingoraService for Supervised<S> {
         if let Some(table) = &table
             && let Err(why) = self.fill(table)
         {
-            return self.lifecycle.fail(why.to_string());
+            return self.lifecycle.fail(why);
         }
         let Self { service, listening, lifecycle, ready, .. } = self;
         let _held = Held(listening);
@@ -96,9 +96,9 @@ impl<S: PingoraService> PingoraService for Supervised<S> {
             () = closing => return,
         };
         if served.is_err() {
-            lifecycle.fail("the listeners cannot be served: their thread ended with a panic".to_owned());
+            lifecycle.fail(Lost::Panicked);
         } else if !*shutdown.borrow() && !lifecycle.is_leaving() {
-            lifecycle.fail("the listeners have stopped accepting connections".to_owned());
+            lifecycle.fail(Lost::Stopped);
         }
     }
 

@@ -199,11 +199,12 @@ mod tests {
     use super::*;
     use crate::upstream::{
         Ejection,
+        health::CheckError,
         tests::{endpoint, health_checks, named, peers},
     };
 
     fn unhealthy(peer: &Peer) {
-        endpoint(peer).checked(0, &health_checks(), Err("down".into()));
+        endpoint(peer).checked(0, &health_checks(), Err(&CheckError::Status(503)));
     }
 
     fn eject(endpoint: &Endpoint) {
@@ -376,7 +377,7 @@ mod tests {
         let both: Vec<_> = (0..2).map(|_| chosen().address).collect();
         assert_ne!(both[0], both[1], "all of them again");
         for endpoint in &endpoints {
-            endpoint.checked(0, &health_checks(), Err("down".into()));
+            endpoint.checked(0, &health_checks(), Err(&CheckError::Status(503)));
         }
         assert!(balancer.choose(&peers, &"", &Tried::default()).is_none());
     }

@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{Ejection, HealthChecks};
+use super::{Ejection, HealthChecks, health::CheckError};
 
 /// An ejection lasts at most so many times the configured time.
 const LONGEST_EJECTION: u32 = 10;
@@ -154,40 +154,40 @@ impl Endpoint {
         self.checking.store(false, Ordering::Relaxed);
     }
 
-    /// Takes a check's outcome; the new verdict if it changed.
+    /// Takes a check's outcome; whether it changed the verdict.
     pub fn checked(
         &self,
         generation: u64,
         settings: &HealthChecks,
-        outcome: Result<(), String>,
-    ) -> Option<bool> {
+        outcome: Result<(), &CheckError>,
+    ) -> bool {
         self.checking.store(false, Ordering::Relaxed);
         let mut inner = self.inner.lock();
         if inner.generation != generation {
-            return None;
+            return false;
         }
         let success = outcome.is_ok();
         match outcome {
-            Err(why) => inner.why = Some(why.into()),
+            Err(why) => inner.why = Some(why.to_string().into()),
             Ok(()) if inner.ejected_until.is_none() => inner.why = None,
             Ok(()) => {}
         }
         if inner.healthy == Some(success) {
             inner.streak = 0;
-            return None;
+            return false;
         }
         inner.streak += 1;
         let enough = if success { settings.healthy_after } else { settings.unhealthy_after };
         // The first check decides at once: nobody knows better.
         if inner.healthy.is_some() && inner.streak < enough {
-            return None;
+            return false;
         }
         inner.streak = 0;
         inner.healthy = Some(success);
         if success {
             (inner.failures, inner.ejected_until, inner.ejections) = (0, None, 0);
         }
-        Some(success)
+        true
     }
 
     /// Health checks were taken out of the configuration: their verdict goes with them, and that of one under way.
@@ -228,13 +228,15 @@ mod tests {
     #[test]
     fn the_first_check_decides_and_later_ones_must_agree_in_a_row() {
         let (state, settings) = (state(), health_checks());
-        assert_eq!(state.checked(0, &settings, Ok(())), Some(true));
-        assert_eq!(state.checked(0, &settings, Err("refused".into())), None);
-        assert_eq!(state.checked(0, &settings, Ok(())), None);
-        assert_eq!(state.checked(0, &settings, Err("refused".into())), None);
-        assert_eq!(state.checked(0, &settings, Err("refused".into())), Some(false));
+        let refused = CheckError::Broken("refused".into());
+        assert!(state.checked(0, &settings, Ok(())));
+        assert!(!state.checked(0, &settings, Err(&refused)));
+        assert!(!state.checked(0, &settings, Ok(())));
+        assert!(!state.checked(0, &settings, Err(&refused)));
+        assert_eq!(state.health(), Health::Healthy);
+        assert!(state.checked(0, &settings, Err(&refused)));
         assert_eq!((state.health(), state.why().as_deref()), (Health::Unhealthy, Some("refused")));
-        assert_eq!(state.checked(0, &settings, Ok(())), Some(true));
+        assert!(state.checked(0, &settings, Ok(())));
         assert_eq!((state.health(), state.why()), (Health::Healthy, None));
     }
 
@@ -275,9 +277,11 @@ mod tests {
         let settings = health_checks();
         let generation = state.take_check(Duration::ZERO).unwrap();
         state.forget_checks();
-        assert_eq!(state.checked(generation, &settings, Err("no answer".into())), None);
+        let late = CheckError::Late(Duration::ZERO);
+        assert!(!state.checked(generation, &settings, Err(&late)));
         assert_eq!(state.health(), Health::Unchecked);
         let generation = state.take_check(Duration::ZERO).expect("the next check is not held up");
-        assert_eq!(state.checked(generation, &settings, Err("no answer".into())), Some(false));
+        assert!(state.checked(generation, &settings, Err(&late)));
+        assert_eq!(state.health(), Health::Unhealthy);
     }
 }

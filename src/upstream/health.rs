@@ -1,12 +1,12 @@
 //! Active health checks: one loop for all upstreams, which follows the configuration as it is now. Every address of every
 //! peer is checked by itself.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use pingora_core::{BError, connectors::http::v2::Connector, protocols::http::client::HttpSession};
 use pingora_http::RequestHeader;
 
-use super::{Endpoint, Upstream, describe, fault::Fault};
+use super::{Endpoint, ResolveError, Upstream, describe, fault::Fault};
 
 /// How often the loop looks for checks that are due.
 const TICK: Duration = Duration::from_millis(100);
@@ -18,19 +18,23 @@ pub trait Upstreams {
 }
 
 /// Why a check did not succeed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum CheckError {
-    /// The endpoint is not well.
-    Failed(String),
-    /// The relay could not make the check: that says nothing of the endpoint.
+    /// Its name does not resolve.
+    #[error(transparent)]
+    Unresolved(#[from] ResolveError),
+    /// No connection, or it broke: Pingora's words.
+    #[error("{0}")]
+    Broken(String),
+    /// There was no answer in time.
+    #[error("no answer to the health check within {0:?}")]
+    Late(Duration),
+    /// The answer is none of 200 to 399.
+    #[error("the health check got status {0}")]
+    Status(u16),
+    /// The relay could not make the check, which says nothing of the endpoint: Pingora's words.
+    #[error("{0}")]
     Unmade(String),
-}
-
-impl fmt::Display for CheckError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Failed(why) | Self::Unmade(why)) = self;
-        f.write_str(why)
-    }
 }
 
 /// Checks every endpoint that is to be checked, until the future is dropped.
@@ -65,23 +69,18 @@ async fn check(
     let Some(settings) = &upstream.health else { return };
     let attempt = attempt(&connector, &upstream, index, &endpoint, settings.path.as_deref());
     let outcome = tokio::time::timeout(settings.timeout, attempt).await;
-    let outcome = outcome.unwrap_or_else(|_| {
-        Err(CheckError::Failed(format!("no answer to the health check within {:?}", settings.timeout)))
-    });
-    let why = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
-    let verdict = match outcome {
-        Ok(()) => endpoint.checked(generation, settings, Ok(())),
-        Err(CheckError::Failed(why)) => endpoint.checked(generation, settings, Err(why)),
-        Err(CheckError::Unmade(_)) => return endpoint.unchecked(),
-    };
+    let outcome = outcome.unwrap_or(Err(CheckError::Late(settings.timeout)));
+    if matches!(outcome, Err(CheckError::Unmade(_))) {
+        return endpoint.unchecked();
+    }
+    if !endpoint.checked(generation, settings, outcome.as_ref().copied()) {
+        return;
+    }
     let (tenant, peer) = (upstream.tenant.as_str(), upstream.peers[index].origin.as_str());
     let address = endpoint.address.map(|address| address.to_string());
-    match verdict {
-        Some(true) => log::info!(tenant, peer, address = address.as_deref(); "upstream is healthy"),
-        Some(false) => {
-            log::warn!(tenant, peer, address = address.as_deref(); "upstream is unhealthy: {why}");
-        }
-        None => {}
+    match outcome {
+        Ok(()) => log::info!(tenant, peer, address = address.as_deref(); "upstream is healthy"),
+        Err(why) => log::warn!(tenant, peer, address = address.as_deref(); "upstream is unhealthy: {why}"),
     }
 }
 
@@ -99,7 +98,7 @@ pub async fn attempt(
     let peer = &upstream.peers[index];
     let Some(mut connection) = upstream.connection(index, endpoint, false) else {
         let resolved = peer.state.resolve(upstream.connect_limit()).await;
-        return resolved.map_err(|error| CheckError::Failed(error.to_string()));
+        return resolved.map_err(CheckError::from);
     };
     // A connection of its own, with HTTP/2 as well: one that is kept says nothing of whether others can be made.
     connection.options.max_h2_streams = 1;
@@ -107,17 +106,13 @@ pub async fn attempt(
     let mut session: HttpSession =
         connected.map_err(|error| match Fault::of_connecting(&error, endpoint.address) {
             Fault::Relay => CheckError::Unmade(describe(&error)),
-            _ => CheckError::Failed(describe(&error)),
+            _ => CheckError::Broken(describe(&error)),
         })?;
     let Some(path) = path else { return Ok(()) };
-    let failed = |error: BError| CheckError::Failed(describe(&error));
+    let failed = |error: BError| CheckError::Broken(describe(&error));
     let status = ask(&mut session, &peer.host, path).await.map_err(failed)?;
     session.shutdown().await;
-    if (200..400).contains(&status) {
-        Ok(())
-    } else {
-        Err(CheckError::Failed(format!("the health check got status {status}")))
-    }
+    if (200..400).contains(&status) { Ok(()) } else { Err(CheckError::Status(status)) }
 }
 
 async fn ask(session: &mut HttpSession, host: &http::HeaderValue, path: &str) -> pingora_core::Result<u16> {

@@ -44,7 +44,7 @@ pub use self::{
     balance::{Failed, Tried},
     describe::describe,
     endpoint::{Endpoint, Health, InUse},
-    options::{Balance, Ejection, HealthChecks, Http2, PeerTimeouts, UpstreamOptions},
+    options::{Balance, Ejection, HealthChecks, Http2, OptionsError, PeerTimeouts, UpstreamOptions},
     peer::PeerState,
     resolve::{Lookup, ResolveError, Resolver},
     url::{UpstreamUrl, UrlError},
@@ -101,11 +101,11 @@ impl Upstream {
     /// An upstream of peers with their weights and lasting states; nothing is resolved or connected yet.
     ///
     /// # Errors
-    /// A certificate authority that is no PEM certificate, or a host that cannot stand in `Host`.
+    /// [`OptionsError`]: a certificate authority that is no PEM certificate, or a host that cannot stand in `Host`.
     pub fn new(
         peers: Vec<(UpstreamUrl, u32, Arc<PeerState>)>,
         options: UpstreamOptions,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, OptionsError> {
         let weights: Vec<_> = peers.iter().map(|(_, weight, _)| *weight).collect();
         let peers = peers.into_iter().map(|peer| Peer::new(peer, &options)).collect::<Result<_, _>>()?;
         Ok(Self {
@@ -189,8 +189,8 @@ impl Peer {
     fn new(
         (url, weight, state): (UpstreamUrl, u32, Arc<PeerState>),
         options: &UpstreamOptions,
-    ) -> Result<Self, String> {
-        let host = HeaderValue::from_str(&url.authority()).map_err(|error| error.to_string())?;
+    ) -> Result<Self, OptionsError> {
+        let host = HeaderValue::from_str(&url.authority())?;
         let sni = options.sni.clone().unwrap_or_else(|| url.host.clone());
         // Pingora's pool tells peers apart by address, name and this key, but not by authority or tenant.
         let mut hasher = DefaultHasher::new();

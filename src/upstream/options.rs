@@ -2,12 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::header::InvalidHeaderValue;
 use pingora_core::{
     protocols::ALPN,
     upstreams::peer::PeerOptions,
     utils::tls::{WrappedX509, parse_x509},
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::pki_types::{
+    CertificateDer,
+    pem::{self, PemObject},
+};
 use serde::{Deserialize, Serialize};
 
 /// Requests over one HTTP/2 connection to an upstream at a time.
@@ -103,11 +107,25 @@ pub struct Ejection {
     pub time: Duration,
 }
 
+/// Why there is no upstream of these options.
+#[derive(Debug, thiserror::Error)]
+pub enum OptionsError {
+    /// The authorities are no PEM.
+    #[error("ca_file is not PEM: {0}")]
+    NotPem(#[source] pem::Error),
+    /// There is no authority among them.
+    #[error("ca_file holds no certificate")]
+    NoCertificate,
+    /// A peer's host cannot stand in `Host`.
+    #[error(transparent)]
+    Host(#[from] InvalidHeaderValue),
+}
+
 /// The options of every connection, as Pingora has them.
 ///
 /// # Errors
 /// A certificate authority that is no PEM certificate.
-pub(super) fn connection_options(options: &UpstreamOptions) -> Result<PeerOptions, String> {
+pub(super) fn connection_options(options: &UpstreamOptions) -> Result<PeerOptions, OptionsError> {
     let mut peer = PeerOptions::new();
     peer.alpn = match options.http2 {
         Http2::Auto => ALPN::H2H1,
@@ -126,9 +144,9 @@ pub(super) fn connection_options(options: &UpstreamOptions) -> Result<PeerOption
         let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
             .map(|der| der.map(|der| WrappedX509::new(der.to_vec(), parse_x509)))
             .collect::<Result<_, _>>()
-            .map_err(|error| format!("ca_file is not PEM: {error}"))?;
+            .map_err(OptionsError::NotPem)?;
         if certificates.is_empty() {
-            return Err("ca_file holds no certificate".into());
+            return Err(OptionsError::NoCertificate);
         }
         peer.ca = Some(Arc::from(certificates));
     }

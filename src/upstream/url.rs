@@ -16,37 +16,28 @@ pub struct UpstreamUrl {
 }
 
 /// Why a text is no upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// No scheme, or one that is not spoken.
+    #[error("does not begin with http:// or https://: write https://backend:8443")]
     Scheme,
     /// A user name, perhaps with a password.
+    #[error(
+        "has a user name, and credentials do not go here: an upstream is scheme, host and port, as in https://backend:8443"
+    )]
     User,
     /// More than `/` behind the host.
+    #[error("has a path: an upstream is an origin, paths come from the requests")]
     Path,
     /// A `?`.
+    #[error("has a query (?): an upstream is an origin, as in https://backend:8443")]
     Query,
     /// A `#`.
+    #[error("has a fragment (#): an upstream is an origin, as in https://backend:8443")]
     Fragment,
     /// The host or port.
-    Host(HostError),
-}
-
-impl fmt::Display for UrlError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Scheme => f.write_str("does not begin with http:// or https://: write https://backend:8443"),
-            Self::User => f.write_str(
-                "has a user name, and credentials do not go here: an upstream is scheme, host and port, as in https://backend:8443",
-            ),
-            Self::Path => f.write_str("has a path: an upstream is an origin, paths come from the requests"),
-            Self::Query => f.write_str("has a query (?): an upstream is an origin, as in https://backend:8443"),
-            Self::Fragment => {
-                f.write_str("has a fragment (#): an upstream is an origin, as in https://backend:8443")
-            }
-            Self::Host(error) => write!(f, "{error}: write https://backend:8443"),
-        }
-    }
+    #[error("{0}: write https://backend:8443")]
+    Host(#[source] HostError),
 }
 
 impl FromStr for UpstreamUrl {

@@ -6,11 +6,13 @@ use std::{
     net::SocketAddr,
 };
 
+use mte_protocol::Status;
 use mte_relay::config::Settings;
 use serde_json::Value;
 
 use crate::harness::{Authority, HOST, Setup, Upstream, Wire, eventually, free_port, run};
 
+const PROTOCOL: &str = include_str!("../../docs/protocol.md");
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 const FULL: &str = include_str!("../../conf/full.yaml");
 
@@ -205,9 +207,11 @@ fn fields_of_other_lines_are_documented() {
 fn every_cause_is_documented() {
     let known = documented(OPERATIONS);
     for (file, source, at_least) in [
-        ("gateway/error.rs", include_str!("../../src/gateway/error.rs"), 25),
+        ("gateway/error/mod.rs", include_str!("../../src/gateway/error/mod.rs"), 6),
+        ("gateway/error/table.rs", include_str!("../../src/gateway/error/table.rs"), 25),
         ("upstream/fault.rs", include_str!("../../src/upstream/fault.rs"), 10),
-        ("edge/mod.rs", include_str!("../../src/edge/mod.rs"), 2),
+        ("edge/refused.rs", include_str!("../../src/edge/refused.rs"), 2),
+        ("edge/connections.rs", include_str!("../../src/edge/connections.rs"), 2),
         ("edge/watch.rs", include_str!("../../src/edge/watch.rs"), 4),
         ("gateway/finished.rs", include_str!("../../src/gateway/finished.rs"), 4),
         ("telemetry/metrics/tenant.rs", include_str!("../../src/telemetry/metrics/tenant.rs"), 10),
@@ -219,6 +223,26 @@ fn every_cause_is_documented() {
             assert!(known.contains(label), "{label} of {file} is not in docs/operations.md");
         }
     }
+}
+
+#[test]
+fn the_statuses_of_the_protocol_are_the_same_in_its_document_and_in_the_typescript_client() {
+    let statuses: Vec<_> =
+        Status::all().iter().map(|status| (status.code().to_string(), status.text().to_owned())).collect();
+    let rows = PROTOCOL.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        Some((cells.next()?.to_owned(), cells.next()?.to_owned()))
+    });
+    let code = |text: &str| text.len() == 3 && text.starts_with('5') && text != "500";
+    assert_eq!(rows.filter(|(status, _)| code(status)).collect::<Vec<_>>(), statuses, "docs/protocol.md");
+    let names = include_str!("../../clients/js/packages/core/src/names.ts");
+    let (_, list) = names.split_once("RELAY_STATUS_TEXT").expect("the list");
+    let entry = |line: &str| {
+        let (status, text) = line.trim().split_once(": \"")?;
+        Some((status.to_owned(), text.strip_suffix("\",")?.to_owned()))
+    };
+    let listed: Vec<_> = list.lines().filter_map(entry).collect();
+    assert_eq!(listed, statuses, "names.ts");
 }
 
 #[test]

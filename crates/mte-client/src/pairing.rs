@@ -9,7 +9,7 @@ use http::{
 };
 use http_body_util::{BodyExt, Limited};
 use mte_protocol::{
-    control_client_id,
+    Status, control_client_id,
     names::{ROUTE_HELLO, ROUTE_PAIR, X_MTE_RELAY},
     valid_opaque,
 };
@@ -46,7 +46,7 @@ impl Inner {
         if let Some(id) = known {
             match self.pair_under(id, reason).await {
                 // The relay does not take the id: its secret has changed. Go on as a new client.
-                Err(error) if error.relay_status() == Some(566) => {}
+                Err(error) if error.relay_status() == Some(Status::ClientIdInvalid.code()) => {}
                 outcome => return outcome,
             }
         }

@@ -4,6 +4,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use mte_protocol::Status;
+
 use crate::{Error, wire::Pair};
 
 /// More pairs than this are not kept, even if all of them wait for slow responses.
@@ -92,8 +94,8 @@ impl Pool {
     /// lost its memory, all that came with it or before; on 566 the client id with all its pairs.
     pub(crate) fn drop_pair(&self, pair: &Arc<Pair>, status: u16) {
         let mut state = self.state();
-        match status {
-            560 => {
+        match Status::from_code(status) {
+            Some(Status::PairNotFound) => {
                 let generation = state
                     .pairs
                     .iter()
@@ -104,7 +106,7 @@ impl Pool {
                     state.pairs.retain(|(generation, _)| *generation > lost);
                 }
             }
-            566 => {
+            Some(Status::ClientIdInvalid) => {
                 let refused = pair.client_id();
                 if state.client_id.as_deref() == Some(&refused) {
                     state.client_id = None;

@@ -89,13 +89,16 @@ impl std::fmt::Display for KemId {
     }
 }
 
-impl std::str::FromStr for KemId {
-    type Err = String;
+/// A name that no algorithm has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown KEM {0:?}: expected ml-kem-512, ml-kem-768, ml-kem-1024 or x-wing")]
+pub struct UnknownKem(String);
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|id| id.name() == text).ok_or_else(|| {
-            format!("unknown KEM {text:?}: expected ml-kem-512, ml-kem-768, ml-kem-1024 or x-wing")
-        })
+impl std::str::FromStr for KemId {
+    type Err = UnknownKem;
+
+    fn from_str(text: &str) -> Result<Self, UnknownKem> {
+        Self::ALL.into_iter().find(|id| id.name() == text).ok_or_else(|| UnknownKem(text.to_owned()))
     }
 }
 

@@ -49,36 +49,35 @@ impl Status {
         ]
     }
 
-    /// The HTTP status code, 559 to 569.
-    pub fn code(self) -> u16 {
+    /// The table: code, label, text.
+    const fn row(self) -> (u16, &'static str, &'static str) {
         match self {
-            Self::PairExpired => 559,
-            Self::PairNotFound => 560,
-            Self::EncodeFailed => 561,
-            Self::DecodeFailed => 562,
-            Self::StateNotRead => 563,
-            Self::NumbersExhausted => 564,
-            Self::ClientIdInvalid => 566,
-            Self::DecoderNotSaved => 567,
-            Self::EncoderNotSaved => 568,
-            Self::RelayHeaderMissing => 569,
+            Self::PairExpired => (559, "pair_expired", "pair must be renewed"),
+            Self::PairNotFound => (560, "pair_not_found", "no such pair"),
+            Self::EncodeFailed => (561, "encode", "encode failed"),
+            Self::DecodeFailed => (562, "malformed", "decode failed"),
+            Self::StateNotRead => (563, "state_not_read", "pair state could not be read"),
+            Self::NumbersExhausted => (564, "numbers_exhausted", "pair is used up"),
+            Self::ClientIdInvalid => (566, "client_id", "client id does not verify"),
+            Self::DecoderNotSaved => (567, "state_not_saved", "decoder state could not be saved"),
+            Self::EncoderNotSaved => (568, "state_not_saved", "encoder state could not be saved"),
+            Self::RelayHeaderMissing => (569, "relay_header", "x-mte-relay, client id or pair id is missing"),
         }
     }
 
+    /// The HTTP status code, 559 to 569.
+    pub const fn code(self) -> u16 {
+        self.row().0
+    }
+
+    /// Its name in a relay's metrics and logs, where nothing says more about the cause.
+    pub const fn label(self) -> &'static str {
+        self.row().1
+    }
+
     /// The text that a client gets.
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::PairExpired => "pair must be renewed",
-            Self::PairNotFound => "no such pair",
-            Self::EncodeFailed => "encode failed",
-            Self::DecodeFailed => "decode failed",
-            Self::StateNotRead => "pair state could not be read",
-            Self::NumbersExhausted => "pair is used up",
-            Self::ClientIdInvalid => "client id does not verify",
-            Self::DecoderNotSaved => "decoder state could not be saved",
-            Self::EncoderNotSaved => "encoder state could not be saved",
-            Self::RelayHeaderMissing => "x-mte-relay, client id or pair id is missing",
-        }
+    pub const fn text(self) -> &'static str {
+        self.row().2
     }
 
     /// The status of a code, if this relay knows one.
@@ -122,15 +121,15 @@ pub struct ErrorBody<'a> {
     pub error: Cow<'a, str>,
     /// The HTTP status code, once more.
     pub status: u16,
-    /// Finds the request in the relay's log.
-    #[serde(default, skip_serializing_if = "str::is_empty")]
-    pub request_id: Cow<'a, str>,
+    /// Finds the request in the relay's log, if it has an id there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<Cow<'a, str>>,
 }
 
 impl<'a> ErrorBody<'a> {
     /// The body for one of the relay's own statuses.
     pub fn new(status: Status, request_id: &'a str) -> Self {
-        Self { error: status.text().into(), status: status.code(), request_id: request_id.into() }
+        Self { error: status.text().into(), status: status.code(), request_id: Some(request_id.into()) }
     }
 
     /// Reads the body of an answer; `None` if it is none of a relay's.
@@ -191,6 +190,6 @@ mod tests {
         assert_eq!(ErrorBody::parse(&json), Some(body));
         assert_eq!(ErrorBody::parse(b"<html>"), None);
         let other: ErrorBody<'_> = serde_json::from_str(r#"{"error":"x","status":400,"more":1}"#).unwrap();
-        assert_eq!(other.request_id, "");
+        assert_eq!(other.request_id, None);
     }
 }

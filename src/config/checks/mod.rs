@@ -144,7 +144,7 @@ fn limit(written: usize) -> usize {
 
 fn log(written: &LogSettings, problems: &mut Findings) -> Log {
     let level = super::parse_level(&written.level).unwrap_or_else(|error| {
-        problems.add("log.level", error);
+        problems.add("log.level", error.to_string());
         log::LevelFilter::Info
     });
     let json = match written.format.as_str() {

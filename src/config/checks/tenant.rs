@@ -45,7 +45,7 @@ impl At<'_> {
 
     /// The host itself cannot be used.
     pub(super) fn key_problem(&mut self, what: String) {
-        let place = self.place("");
+        let place = self.key();
         self.problems.add_key(&place, what);
     }
 
@@ -54,9 +54,13 @@ impl At<'_> {
         self.problems.warn(place, what);
     }
 
+    /// The tenant's full name.
+    fn key(&self) -> String {
+        format!("domain_map.{}", self.host)
+    }
+
     pub(super) fn place(&self, key: &str) -> String {
-        let dot = if key.is_empty() { "" } else { "." };
-        format!("domain_map.{}{dot}{key}", self.host)
+        format!("{}.{key}", self.key())
     }
 
     /// The tenant; `None` if a problem leaves nothing to go on with.
@@ -174,7 +178,7 @@ impl At<'_> {
         match Upstream::new(peers, options) {
             Ok(upstream) => Some(upstream),
             Err(error) => {
-                self.problem("upstream_tls.ca_file", error);
+                self.problem("upstream_tls.ca_file", error.to_string());
                 None
             }
         }
@@ -260,7 +264,7 @@ impl At<'_> {
             }
         }
         Cors::new(&written.cors_origins, methods, written.cors_credentials).unwrap_or_else(|error| {
-            self.problem("cors_origins", error);
+            self.problem("cors_origins", error.to_string());
             Cors::default()
         })
     }

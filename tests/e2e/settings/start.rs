@@ -117,7 +117,7 @@ fn a_relay_in_this_process_ends_with_a_reason_when_it_cannot_listen() {
     let shared = relay.shared();
     let (_stop, until) = Until::stopped();
     std::thread::spawn(move || relay.run(until)).join().unwrap();
-    let failure = shared.lifecycle.failure().expect("a reason");
+    let failure = shared.lifecycle.failure().expect("a reason").to_string();
     assert!(failure.contains(&format!("cannot listen on {}", taken.local_addr().unwrap())), "{failure}");
     assert!(!readiness(&shared.for_admin()).ready);
 }

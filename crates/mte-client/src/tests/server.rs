@@ -276,7 +276,7 @@ fn whole(body: Bytes) -> UnsyncBoxBody<Bytes, std::io::Error> {
 }
 
 fn error(status: u16) -> Answer {
-    let body = ErrorBody { error: "refused\u{1b}[1m".into(), status, request_id: "r-17".into() };
+    let body = ErrorBody { error: "refused\u{1b}[1m".into(), status, request_id: Some("r-17".into()) };
     let mut answer = Response::new(whole(body.to_json().into()));
     *answer.status_mut() = status.try_into().unwrap();
     answer

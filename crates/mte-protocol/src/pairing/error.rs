@@ -167,7 +167,7 @@ impl PairingError {
 
     /// The JSON to answer with: `error`, `status`, `index`, `field`, `request_id`, each of the last three
     /// only where there is one (docs/protocol.md, sections 2 and 5).
-    pub fn to_json(&self, request_id: &str) -> Vec<u8> {
+    pub fn to_json(&self, request_id: Option<&str>) -> Vec<u8> {
         #[derive(Serialize)]
         struct Body<'a> {
             error: String,
@@ -176,8 +176,8 @@ impl PairingError {
             index: Option<usize>,
             #[serde(skip_serializing_if = "Option::is_none")]
             field: Option<&'static str>,
-            #[serde(skip_serializing_if = "str::is_empty")]
-            request_id: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            request_id: Option<&'a str>,
         }
         let body = Body {
             error: self.to_string(),
@@ -212,14 +212,14 @@ mod tests {
     fn the_json_names_the_field_and_the_index() {
         let error = PairingError::field(3, Field::DecoderPublicKey, Problem::NotBase64);
         assert_eq!(
-            String::from_utf8(error.to_json("r-9")).unwrap(),
+            String::from_utf8(error.to_json(Some("r-9"))).unwrap(),
             r#"{"error":"pair 3, decoderPublicKey: the value is not standard padded base64","status":400,"#
                 .to_owned()
                 + r#""index":3,"field":"decoderPublicKey","request_id":"r-9"}"#
         );
         let error = PairingError::body(Problem::Empty);
         assert_eq!(
-            String::from_utf8(error.to_json("")).unwrap(),
+            String::from_utf8(error.to_json(None)).unwrap(),
             r#"{"error":"the array is empty; ask for at least one pair","status":400}"#
         );
     }

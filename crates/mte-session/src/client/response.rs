@@ -59,7 +59,10 @@ pub fn relay_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Opti
         return Some(ResponseError::NotSealed(status.as_u16()).into());
     }
     let (message, request_id) = match ErrorBody::parse(body) {
-        Some(body) => (printable(&body.error), Some(printable(&body.request_id)).filter(|id| !id.is_empty())),
+        Some(body) => {
+            let request_id = body.request_id.filter(|id| !id.is_empty());
+            (printable(&body.error), request_id.map(|id| printable(&id)))
+        }
         None => (status.canonical_reason().unwrap_or("no reason given").to_owned(), None),
     };
     Some(Error::Relay { status: status.as_u16(), message, request_id })

@@ -1,0 +1,276 @@
+//! What the relay answers when it cannot do what was asked: the kinds of failure, and what becomes one. What is answered,
+//! counted and logged of each is one line in `table`.
+
+mod table;
+
+use std::{borrow::Cow, fmt};
+
+use mte_codec::{OpenError, WindowError};
+use mte_protocol::{ErrorBody, PairingError, SealedHeadersError, Status, TargetError};
+use mte_session::server::{BodyError, RequestError, ResponseError};
+
+use crate::{
+    limits::BudgetFull,
+    pairs::{CreateError, PairError, Unavailable},
+};
+
+/// A failure of the relay's own: the kinds. What is answered and logged of each is in `table`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// No tenant has this host.
+    UnknownHost(String),
+    /// The connection was made for another tenant, or without what the tenant asks of connections.
+    Misdirected(String),
+    /// A header that may come once came twice, or is malformed.
+    BadRequest(Cow<'static, str>),
+    /// A pairing request that does not fit; the JSON to answer.
+    BadPairing(PairingError),
+    /// No such route.
+    NotFound,
+    /// The route does not have this method.
+    MethodNotAllowed(Cow<'static, str>),
+    /// A live pair has this id.
+    PairExists(usize),
+    /// A body is too large.
+    TooLarge {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+    },
+    /// The header fields are too large.
+    HeadersTooLarge {
+        /// Their size, request target included.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Too many names of header fields, in the clear or sealed.
+    TooManyHeaders {
+        /// The limit.
+        limit: usize,
+    },
+    /// Too many pairs in too short a time.
+    TooManyPairs {
+        /// Seconds to wait.
+        retry_after: u64,
+    },
+    /// Too many requests in too short a time.
+    TooManyRequests {
+        /// Seconds to wait.
+        retry_after: u64,
+    },
+    /// The pair store is full.
+    StoreFull,
+    /// The pair store cannot be asked. The client's pairs are not lost by it: none of 559 to 569 may say so.
+    StoreUnavailable(Unavailable),
+    /// The client's network has as many live pairs as it may.
+    NetworkFull,
+    /// The relay has no more of something that requests share.
+    Overloaded(Overload),
+    /// One of 559 to 569, with the reason for the log.
+    Relay {
+        /// The status.
+        status: Status,
+        /// Why, as a label.
+        cause: &'static str,
+        /// Why, in words.
+        reason: Cow<'static, str>,
+    },
+    /// No peer of the upstream is healthy.
+    NoUpstream(String),
+    /// The body failed to verify after the upstream was contacted.
+    LateBody(BodyError),
+    /// The response was whole before the request was. Nobody asked for the rest, and the upstream's connection, on which it
+    /// would stand between two requests, is given up.
+    AnsweredEarly,
+    /// The upstream cannot be reached, or what it says is no HTTP.
+    BadGateway(String),
+    /// The upstream took too long.
+    GatewayTimeout(String),
+    /// The client's connection failed while it was served.
+    ClientClosed(String),
+    /// The client did not take its response in time.
+    ClientTimeout(String),
+    /// The client took too long to send its request.
+    RequestTimeout,
+    /// A fault of the relay itself.
+    Internal(String),
+}
+
+/// What the relay has no more of, for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overload {
+    /// Memory for bodies.
+    Gathered,
+    /// Cores for pairing.
+    KeyExchanges,
+    /// Room for requests.
+    Requests,
+}
+
+impl From<Unavailable> for Failure {
+    fn from(error: Unavailable) -> Self {
+        Self::StoreUnavailable(error)
+    }
+}
+
+impl From<BudgetFull> for Failure {
+    fn from(_: BudgetFull) -> Self {
+        Self::Overloaded(Overload::Gathered)
+    }
+}
+
+impl Failure {
+    /// One of the relay's own statuses.
+    pub fn relay(status: Status, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Relay { status, cause: status.label(), reason: reason.into() }
+    }
+
+    /// The request did not decode.
+    pub fn decode(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::relay(Status::DecodeFailed, reason)
+    }
+
+    /// Why, as a label of metrics and logs.
+    pub fn cause(&self) -> &'static str {
+        self.row(|row| row.cause)
+    }
+
+    /// The same where the client got a response of `status`, which may have begun before.
+    pub fn cause_of_end(&self, status: u16) -> &'static str {
+        self.row(|row| if row.status == status { row.cause } else { row.cause_once_begun })
+    }
+
+    /// Whether it counts against the address that the request came from.
+    pub fn is_suspicious(&self) -> bool {
+        self.row(|row| row.suspicious)
+    }
+
+    /// Whether it is the codec's: the request did not open, or its pair could not be used.
+    pub fn is_codec(&self) -> bool {
+        self.row(|row| row.codec)
+    }
+
+    /// The status code to answer.
+    pub fn status(&self) -> u16 {
+        self.row(|row| row.status)
+    }
+
+    /// What the client is told.
+    pub fn client_text(&self) -> Cow<'static, str> {
+        self.row(|row| row.client.as_str().map_or_else(|| row.client.to_string().into(), Cow::Borrowed))
+    }
+
+    /// At which level it is logged.
+    pub fn level(&self) -> log::Level {
+        self.row(|row| row.level)
+    }
+
+    /// Seconds for `retry-after`, where waiting helps.
+    pub fn retry_after(&self) -> Option<u64> {
+        self.row(|row| row.retry_after)
+    }
+
+    /// The JSON body.
+    pub fn to_json(&self, request_id: &str) -> Vec<u8> {
+        match self {
+            Self::BadPairing(error) => error.to_json(Some(request_id)),
+            _ => {
+                let (error, request_id) = (self.client_text(), Some(request_id.into()));
+                ErrorBody { error, status: self.status(), request_id }.to_json()
+            }
+        }
+    }
+
+    /// As an error that makes Pingora abandon the request; `fail_to_proxy` reads it back.
+    pub fn into_pingora(self) -> Box<pingora_core::Error> {
+        let status = pingora_core::ErrorType::HTTPStatus(self.status());
+        let mut error = pingora_core::Error::because(status, "refused by the relay", self);
+        error.as_down();
+        error
+    }
+}
+
+impl From<Failure> for Box<pingora_core::Error> {
+    fn from(failure: Failure) -> Self {
+        failure.into_pingora()
+    }
+}
+
+/// For the log.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.row(|row| f.write_fmt(row.operator))
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let cause = match error {
+            OpenError::Number(WindowError::Replayed) => "replayed",
+            // A number beyond the last one is never verified, so it says nothing of the pair: forged, most likely.
+            OpenError::Number(WindowError::OutOfWindow | WindowError::Exhausted) | OpenError::NoSecret => {
+                "out_of_window"
+            }
+            OpenError::NotAuthentic => "not_authentic",
+            OpenError::OutOfPlace | OpenError::NotConsecutive => "out_of_place",
+            OpenError::Truncated => "truncated",
+            OpenError::Malformed(_) | OpenError::Trailing => "malformed",
+        };
+        Self::Relay { status: Status::DecodeFailed, cause, reason: error.reason().into() }
+    }
+}
+
+impl From<TargetError> for Failure {
+    fn from(error: TargetError) -> Self {
+        Self::BadRequest(error.to_string().into())
+    }
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        match (error.relay_status(), error) {
+            (_, RequestError::Open(error)) => error.into(),
+            (Some(status), error) => Self::relay(status, error.to_string()),
+            (None, RequestError::Body(BodyError::TooLarge { limit })) => {
+                Self::TooLarge { what: "the request body of type MTE", limit: limit as u64 }
+            }
+            (None, RequestError::SealedHeaders(SealedHeadersError::TooMany(limit))) => {
+                Self::TooManyHeaders { limit }
+            }
+            (None, RequestError::Pair(PairError::Unavailable(error))) => error.into(),
+            (None, error @ RequestError::Keys(_)) => Self::Internal(error.to_string()),
+            (None, error) => Self::BadRequest(error.to_string().into()),
+        }
+    }
+}
+
+impl From<BodyError> for Failure {
+    fn from(error: BodyError) -> Self {
+        RequestError::from(error).into()
+    }
+}
+
+/// Not one of 559 to 569: the upstream has been contacted (docs/protocol.md, section 5).
+impl From<ResponseError> for Failure {
+    fn from(error: ResponseError) -> Self {
+        Self::BadGateway(error.to_string())
+    }
+}
+
+impl From<CreateError> for Failure {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::Exists(index) => Self::PairExists(index),
+            CreateError::Full => Self::StoreFull,
+            CreateError::NetworkFull => Self::NetworkFull,
+            CreateError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
