@@ -17,7 +17,7 @@ use crate::{
 
 /// Options of `check`.
 #[derive(Args)]
-pub struct CheckArgs {
+pub(crate) struct CheckArgs {
     /// The configuration file (YAML). The environment's settings win over it.
     #[arg(long, short, value_name = "FILE", env = "MTE_RELAY_CONFIG")]
     config: Option<PathBuf>,
@@ -31,7 +31,7 @@ pub struct CheckArgs {
 
 /// Checks. Exit codes: 0 all is well; 66 the file is not there; 69 an upstream cannot be reached; 78 the
 /// configuration cannot be used.
-pub fn run(args: CheckArgs) -> ExitCode {
+pub(crate) fn run(args: CheckArgs) -> ExitCode {
     let source = source(args.config);
     let config = match source.load(&Arc::new(Carried::default())) {
         Ok(config) => config,

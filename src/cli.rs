@@ -20,7 +20,7 @@ use crate::{
 /// An edge gateway that opens end-to-end encrypted HTTP requests and proxies them to your upstreams.
 #[derive(Parser)]
 #[command(version, max_term_width = 100, arg_required_else_help = false)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -49,7 +49,7 @@ struct RunArgs {
 }
 
 /// Does what the command line asks for.
-pub fn run(cli: Cli) -> ExitCode {
+pub(crate) fn run(cli: Cli) -> ExitCode {
     match cli.command {
         None => serve(std::env::var_os("MTE_RELAY_CONFIG").map(PathBuf::from), false),
         Some(Command::Run(args)) => serve(args.config, args.upgrade),

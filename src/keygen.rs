@@ -20,7 +20,7 @@ use crate::exit;
 
 /// Options of `keygen`.
 #[derive(Args)]
-pub struct KeygenArgs {
+pub(crate) struct KeygenArgs {
     /// The folder to write to; it is made if it is not there.
     #[arg(long, short, value_name = "FOLDER", default_value = "keys")]
     out: PathBuf,
@@ -45,7 +45,7 @@ impl From<rcgen::Error> for Failure {
 }
 
 /// Makes keys and says how to use them.
-pub fn run(args: KeygenArgs) -> ExitCode {
+pub(crate) fn run(args: KeygenArgs) -> ExitCode {
     match make(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Certificate(error)) => {

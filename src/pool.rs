@@ -47,9 +47,9 @@ impl CodecPool {
         let ready = self.ready.lock().pop();
         let pooled = ready.is_some();
         if pooled {
-            self.metrics.hits.inc()
+            self.metrics.hits.inc();
         } else {
-            self.metrics.misses.inc()
+            self.metrics.misses.inc();
         }
         Codec { buffers: Some(ready.unwrap_or_else(Buffers::new)), used: 0, pooled, pool: self.clone() }
     }

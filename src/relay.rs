@@ -178,7 +178,7 @@ impl Relay {
 
     fn over(config: Config, pairs: WatchedStore) -> Self {
         let metrics = config.carried.metrics.clone();
-        metrics.last_reload_success.set(crate::reload::seconds(std::time::SystemTime::now()));
+        metrics.last_reload_success.set(reload::seconds(std::time::SystemTime::now()));
         pairs.set_tenants(&config.domains);
         metrics.set_certificates(config.domains.certificates());
         let shared = Shared {

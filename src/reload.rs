@@ -206,7 +206,7 @@ impl Watch {
     fn new() -> Self {
         let events = Inotify::init().and_then(|inotify| inotify.into_event_stream([0; 4_096]));
         let events = events.inspect_err(|error| {
-            log::warn!("files cannot be watched: {error}; changes are seen every {POLL:?}")
+            log::warn!("files cannot be watched: {error}; changes are seen every {POLL:?}");
         });
         Self { events: events.ok(), folders: HashMap::new() }
     }

@@ -41,7 +41,7 @@ Exit codes:
 /// Send one request through a relay, sealed, and print the opened response.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
-pub struct RequestArgs {
+pub(crate) struct RequestArgs {
     /// URL of the relay, with the path and query to request.
     pub url: Uri,
 
@@ -125,7 +125,7 @@ pub struct RequestArgs {
 
 /// Why there is nothing to show for a request.
 #[derive(Debug, thiserror::Error)]
-pub enum RequestError {
+pub(crate) enum RequestError {
     /// The URL does not say where the relay is.
     #[error("{0}: give the whole URL, with https:// or http://")]
     RelativeUrl(Uri),
@@ -157,7 +157,7 @@ pub enum RequestError {
 
 impl RequestError {
     /// The exit code that the help lists.
-    pub fn exit_code(&self) -> ExitCode {
+    pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code())
     }
 
@@ -186,7 +186,7 @@ impl RequestError {
 ///
 /// # Errors
 /// [`RequestError`], to print and to exit with.
-pub async fn run(args: RequestArgs) -> Result<ExitCode, RequestError> {
+pub(crate) async fn run(args: RequestArgs) -> Result<ExitCode, RequestError> {
     let client = client(&args).await?;
     let response = client.send(request(&args).await?).await?;
     let status = response.status().as_u16();

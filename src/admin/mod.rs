@@ -158,6 +158,6 @@ impl BackgroundService for Service {
 async fn handed_over(lifecycle: &Lifecycle) {
     lifecycle.leaving().await;
     if lifecycle.phase() != Phase::HandingOver {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -16,6 +16,8 @@ use crate::upstream::Http2;
 macro_rules! settings {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
         $(#[$meta])*
+        // Some are used outside of the crate, others are parts of those.
+        #[allow(unreachable_pub)]
         #[derive(Debug, Clone, serde::Serialize)]
         pub struct $name { $($(#[$doc])* pub $field: $type,)* }
 

@@ -101,7 +101,11 @@ pub(super) async fn drain(session: &mut Session) {
 ///
 /// # Errors
 /// A header that Pingora does not take; checked values do not cause one.
-pub fn finish_response(session: &Session, ctx: &RequestContext, response: &mut ResponseHeader) -> Result<()> {
+pub(crate) fn finish_response(
+    session: &Session,
+    ctx: &RequestContext,
+    response: &mut ResponseHeader,
+) -> Result<()> {
     response.insert_header(&forward::X_REQUEST_ID, ctx.request_id.to_header())?;
     if let Some(tenant) = ctx.tenant() {
         cors::decorate(&tenant.cors, session.as_downstream().req_header(), response)?;
@@ -114,7 +118,7 @@ pub fn finish_response(session: &Session, ctx: &RequestContext, response: &mut R
 ///
 /// # Errors
 /// A response that cannot be built.
-pub async fn send(
+pub(crate) async fn send(
     session: &mut Session,
     response: Result<ResponseHeader>,
     body: Bytes,

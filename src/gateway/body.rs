@@ -96,7 +96,7 @@ impl Drop for Stream {
 }
 
 /// Reads a body up to what must be known of it before the upstream is contacted.
-pub struct FirstPart {
+pub(crate) struct FirstPart {
     /// The body's length, if the request states it.
     length: Option<u64>,
     http2: bool,
@@ -116,7 +116,11 @@ impl FirstPart {
     ///
     /// # Errors
     /// [`Failure::TooLarge`] for a body whose stated length is above the limit.
-    pub fn new(session: &mut Session, limits: &Limits, deadline: BodyDeadline) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        session: &mut Session,
+        limits: &Limits,
+        deadline: BodyDeadline,
+    ) -> Result<Self, Failure> {
         let request = session.as_downstream().req_header();
         // Pingora drops a content-length that stands beside transfer-encoding.
         let length = request.headers.get(header::CONTENT_LENGTH);
@@ -133,7 +137,7 @@ impl FirstPart {
     }
 
     /// How long the client was waited for.
-    pub fn waited(&self) -> Duration {
+    pub(crate) fn waited(&self) -> Duration {
         self.deadline.waited_in_all()
     }
 
@@ -141,7 +145,7 @@ impl FirstPart {
     ///
     /// # Errors
     /// As reading.
-    pub async fn is_present(&mut self, session: &mut Session) -> Result<bool, Failure> {
+    pub(crate) async fn is_present(&mut self, session: &mut Session) -> Result<bool, Failure> {
         if let Some(length) = self.length.filter(|_| !self.done) {
             return Ok(length > 0);
         }
@@ -208,7 +212,7 @@ impl FirstPart {
     ///
     /// # Errors
     /// As reading, and 562 for a body that ends before.
-    pub async fn start(&mut self, session: &mut Session) -> Result<[u8; HEADER_LEN], Failure> {
+    pub(crate) async fn start(&mut self, session: &mut Session) -> Result<[u8; HEADER_LEN], Failure> {
         let mut start = [0; HEADER_LEN];
         let (mut filled, mut index) = (0, 0);
         loop {
@@ -232,7 +236,7 @@ impl FirstPart {
     ///
     /// # Errors
     /// As reading and opening.
-    pub async fn open_streamed(
+    pub(crate) async fn open_streamed(
         &mut self,
         session: &mut Session,
         body: AdmittedBody,
@@ -264,7 +268,7 @@ impl FirstPart {
     ///
     /// # Errors
     /// As reading and opening, [`Failure::TooLarge`], and [`Failure::Overloaded`] if `held` gets no room for it.
-    pub async fn open_gathered(
+    pub(crate) async fn open_gathered(
         &mut self,
         session: &mut Session,
         body: AdmittedBody,

@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn an_entry_that_is_no_text_hides_nobody_beside_it() {
         let mut headers = HeaderMap::new();
-        headers.insert(X_FORWARDED_FOR.clone(), http::HeaderValue::from_bytes(b"\xff, 203.0.113.7").unwrap());
+        headers.insert(X_FORWARDED_FOR.clone(), HeaderValue::from_bytes(b"\xff, 203.0.113.7").unwrap());
         let trusted = ["10.0.0.0/8".parse().unwrap()].into_iter().collect();
         let client = Client::seen(Some(&other_end_of("10.0.0.1")), false, &headers, &trusted);
         assert_eq!(client.address, "203.0.113.7".parse().ok());

@@ -22,7 +22,7 @@ fn allowed<'a>(cors: &Cors, request: &'a RequestHeader) -> Option<&'a HeaderValu
 
 /// An origin that the policy refuses, escaped and cut for a log. `own` is the relay's own, as the client sees it: a page
 /// of the same origin needs no leave, and neither does a WebSocket, which CORS does not cover.
-pub fn refused(cors: &Cors, request: &RequestHeader, own: (&str, &str)) -> Option<String> {
+pub(crate) fn refused(cors: &Cors, request: &RequestHeader, own: (&str, &str)) -> Option<String> {
     let origin = request.headers.get(header::ORIGIN)?;
     let same = |origin: &str| {
         origin
@@ -48,14 +48,14 @@ pub fn refused(cors: &Cors, request: &RequestHeader, own: (&str, &str)) -> Optio
 }
 
 /// Whether this is a browser's question before the real request.
-pub fn is_preflight(request: &RequestHeader) -> bool {
+pub(crate) fn is_preflight(request: &RequestHeader) -> bool {
     request.method == http::Method::OPTIONS
         && request.headers.contains_key(header::ORIGIN)
         && request.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The answer to a preflight. An origin that is not allowed gets no CORS headers.
-pub fn preflight(cors: &Cors, request: &RequestHeader, id: &RequestId) -> Result<ResponseHeader> {
+pub(crate) fn preflight(cors: &Cors, request: &RequestHeader, id: &RequestId) -> Result<ResponseHeader> {
     let mut response = ResponseHeader::build_no_case(204, Some(8))?;
     response.insert_header(&forward::X_REQUEST_ID, id.to_header())?;
     response.append_header(header::VARY, "origin, access-control-request-headers")?;
@@ -79,7 +79,7 @@ fn allow(cors: &Cors, origin: &HeaderValue, response: &mut ResponseHeader) -> Re
 }
 
 /// Puts the tenant's CORS headers in place of the upstream's; what the upstream exposes stays exposed.
-pub fn decorate(cors: &Cors, request: &RequestHeader, response: &mut ResponseHeader) -> Result<()> {
+pub(crate) fn decorate(cors: &Cors, request: &RequestHeader, response: &mut ResponseHeader) -> Result<()> {
     let upstream_exposed: Vec<_> =
         response.headers.get_all(header::ACCESS_CONTROL_EXPOSE_HEADERS).iter().cloned().collect();
     // Few upstreams have any of them.

@@ -37,7 +37,7 @@ const MAX_LOGGED_ID: usize = 64;
 ///
 /// # Errors
 /// 400 if it came more than once, or is not visible ASCII.
-pub fn single<'a>(request: &'a RequestHeader, name: &'static str) -> Result<Option<&'a str>, Failure> {
+pub(crate) fn single<'a>(request: &'a RequestHeader, name: &'static str) -> Result<Option<&'a str>, Failure> {
     Ok(server::single(&request.headers, name)?)
 }
 
@@ -45,7 +45,7 @@ pub fn single<'a>(request: &'a RequestHeader, name: &'static str) -> Result<Opti
 ///
 /// # Errors
 /// What to answer instead of proxying.
-pub async fn open(
+pub(crate) async fn open(
     session: &mut Session,
     ctx: &mut RequestContext,
     tenant: &Tenant,
@@ -158,7 +158,7 @@ fn exchange(request: PlainRequest, body: RequestBody) -> Exchange {
 ///
 /// # Errors
 /// 566; the log says why, and repeats as much of the id as is no signature.
-pub fn identify(tenant: &Tenant, signed: &str) -> Result<Identity, Failure> {
+pub(crate) fn identify(tenant: &Tenant, signed: &str) -> Result<Identity, Failure> {
     let verified = tenant.secrets.verify(signed).map(|(id, signed)| Identity { id, signed });
     verified.ok_or_else(|| {
         let id = client_id::without_signature(signed);
@@ -181,7 +181,7 @@ fn target(request: &RequestHeader) -> &str {
 ///
 /// # Errors
 /// 400 if the client is gone.
-pub async fn expect_continue(session: &mut Session) -> Result<(), Failure> {
+pub(crate) async fn expect_continue(session: &mut Session) -> Result<(), Failure> {
     let request = session.as_downstream().req_header();
     let expect = request.headers.get(header::EXPECT).filter(|_| request.version != Version::HTTP_10);
     if !expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {

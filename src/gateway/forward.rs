@@ -23,13 +23,17 @@ static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// The request's id, sent upstream and back.
-pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Turns the client's request into the upstream's. `request` has the upstream's version already.
 ///
 /// # Errors
 /// A header that Pingora does not take; checked values do not cause one.
-pub fn prepare(session: &mut Session, request: &mut RequestHeader, ctx: &RequestContext) -> Result<()> {
+pub(crate) fn prepare(
+    session: &mut Session,
+    request: &mut RequestHeader,
+    ctx: &RequestContext,
+) -> Result<()> {
     let forwarded = ctx.stage.on_its_way();
     let Some((forwarded, peer)) =
         forwarded.and_then(|forwarded| Some((forwarded, forwarded.upstream_peer()?)))
@@ -68,7 +72,7 @@ pub fn prepare(session: &mut Session, request: &mut RequestHeader, ctx: &Request
 
 /// A part of a body for Pingora. An empty part at the end would be written to an HTTP/1.1 upstream as a second last chunk,
 /// which begins the connection's next request: it is no part.
-pub fn settle_part(part: &mut Option<Bytes>, end: bool) {
+pub(crate) fn settle_part(part: &mut Option<Bytes>, end: bool) {
     if end && part.as_ref().is_some_and(Bytes::is_empty) {
         *part = None;
     }

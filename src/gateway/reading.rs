@@ -14,7 +14,7 @@ use crate::limits::BodyDeadline;
 ///
 /// # Errors
 /// 408 once the client has taken too long, 400 for what cannot be read.
-pub async fn read_body_part(
+pub(crate) async fn read_body_part(
     session: &mut Session,
     deadline: &mut BodyDeadline,
 ) -> Result<Option<Bytes>, Failure> {

@@ -8,7 +8,7 @@ use crate::{domains::Tenant, telemetry::RouteLabel};
 
 /// The ways through the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Route {
+pub(crate) enum Route {
     /// The client asks for its id.
     Hello,
     /// The client pairs.
@@ -28,7 +28,7 @@ impl Route {
     ///
     /// # Errors
     /// [`Failure::MethodNotAllowed`].
-    pub fn control(method: &Method, path: &str) -> Result<Option<Self>, Failure> {
+    pub(crate) fn control(method: &Method, path: &str) -> Result<Option<Self>, Failure> {
         let get = *method == Method::GET || *method == Method::HEAD;
         let (route, allowed, methods) = match path {
             ROUTE_HELLO => (Self::Hello, get, "HEAD, GET"),
@@ -46,7 +46,7 @@ impl Route {
     }
 
     /// Its label in logs and metrics.
-    pub fn label(self) -> RouteLabel {
+    pub(crate) fn label(self) -> RouteLabel {
         match self {
             Self::Hello | Self::Echo | Self::Errors => RouteLabel::Control,
             Self::Pair => RouteLabel::Pairing,
@@ -57,7 +57,7 @@ impl Route {
 
     /// The route of a path that is no control route. Whether an encrypted route is one of the tenant's can
     /// only be told once its URL is opened.
-    pub fn of_tenant(tenant: &Tenant, path: &str) -> Self {
+    pub(crate) fn of_tenant(tenant: &Tenant, path: &str) -> Self {
         if tenant.pass_through.matches(path) { Self::PassThrough } else { Self::Encrypted }
     }
 }

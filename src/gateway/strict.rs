@@ -15,7 +15,7 @@ use super::error::Failure;
 ///
 /// # Errors
 /// 400, or 405 for CONNECT and TRACE; the connection is closed after it.
-pub fn check(session: &mut Session) -> Result<(), Failure> {
+pub(crate) fn check(session: &mut Session) -> Result<(), Failure> {
     let downstream = session.as_downstream();
     let request = downstream.req_header();
     let raw = downstream.as_http1().map(|http1| http1.get_headers_raw_bytes());
@@ -90,7 +90,7 @@ fn connection_fault(headers: &HeaderMap) -> Option<&'static str> {
 ///
 /// # Errors
 /// 400 for a target that two readers could take for different ones.
-pub fn path<'a>(session: &Session, request: &'a RequestHeader) -> Result<&'a str, Failure> {
+pub(crate) fn path<'a>(session: &Session, request: &'a RequestHeader) -> Result<&'a str, Failure> {
     if crate::edge::connection(session).is_some_and(|connection| connection.head.had_stray_blank()) {
         return Err(Failure::BadRequest("the request line has a space too many: percent-encode it".into()));
     }
@@ -105,7 +105,7 @@ pub fn path<'a>(session: &Session, request: &'a RequestHeader) -> Result<&'a str
 
 /// Takes an upgrade out of a request that may not have one: only a WebSocket handshake on a pass-through route may. Pingora
 /// takes every request with `Upgrade` for a handshake, asked for in `Connection` or not.
-pub fn settle_upgrade(session: &mut Session, pass_through: bool) {
+pub(crate) fn settle_upgrade(session: &mut Session, pass_through: bool) {
     let no_body = session.as_downstream_mut().is_body_empty();
     let request = session.as_downstream().req_header();
     let Some(upgrade) = request.headers.get(header::UPGRADE) else { return };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::config::Timeouts;
 
 /// Bytes per second that a client must send once its grace is used up.
-pub const MIN_RATE: u32 = 1_024;
+pub(crate) const MIN_RATE: u32 = 1_024;
 
 /// A client that sends nothing, or less than [`MIN_RATE`], is waited for this long in all.
 const GRACE: Duration = Duration::from_secs(10);

@@ -292,7 +292,7 @@ mod tests {
         let mut through_log = Vec::new();
         let absent: Option<&str> = None;
         let values = [
-            ("plain", log::kv::Value::from("caf\u{e9}")),
+            ("plain", Value::from("caf\u{e9}")),
             ("escaped", "a\"b\\c\n\u{1}".into()),
             ("absent", log::kv::ToValue::to_value(&absent)),
             ("number", 17.into()),

@@ -67,7 +67,7 @@ impl Tried {
 
 /// Chooses peers by one of the ways.
 #[derive(Debug)]
-pub struct Balancer {
+pub(crate) struct Balancer {
     balance: Balance,
     /// Peers by index, each as often as its weight says, spread out.
     turns: Vec<usize>,
@@ -76,20 +76,25 @@ pub struct Balancer {
 
 impl Balancer {
     /// Weights are taken in lowest terms.
-    pub fn new(balance: Balance, weights: &[u32]) -> Self {
+    pub(crate) fn new(balance: Balance, weights: &[u32]) -> Self {
         Self { balance, turns: spread(weights), next: AtomicUsize::new(0) }
     }
 
     /// The peer for a request of `key`, a client, by its index, and the endpoint there. Unhealthy endpoints are never chosen,
     /// and ejected ones only if there is nothing else. `None`: none is healthy.
-    pub fn choose(&self, peers: &[Peer], key: &impl Hash, tried: &Tried) -> Option<(usize, Arc<Endpoint>)> {
+    pub(crate) fn choose(
+        &self,
+        peers: &[Peer],
+        key: &impl Hash,
+        tried: &Tried,
+    ) -> Option<(usize, Arc<Endpoint>)> {
         let index = if peers.len() == 1 { 0 } else { self.choose_peer(peers, key, tried)? };
         let endpoint = self.choose_endpoint(&peers[index], index, key, tried)?;
         Some((index, endpoint))
     }
 
     /// The endpoint for a request that goes to the peer at `index`.
-    pub fn choose_endpoint(
+    pub(crate) fn choose_endpoint(
         &self,
         peer: &Peer,
         index: usize,

@@ -13,12 +13,12 @@ fn parse(text: &str, environment: &dyn Environment) -> Result<Config, Problems> 
 }
 
 fn accepted(text: &str, variables: &[(&str, &str)]) -> Config {
-    let environment: Variables = variables.iter().copied().collect();
+    let environment: Variables<'_> = variables.iter().copied().collect();
     parse(text, &environment).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 fn refused(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
-    let environment: Variables = variables.iter().copied().collect();
+    let environment: Variables<'_> = variables.iter().copied().collect();
     let problems = parse(text, &environment).expect_err("a configuration that is wrong");
     problems.to_string().lines().map(str::to_owned).collect()
 }

@@ -156,7 +156,7 @@ impl Load {
     }
 
     fn cpu_time(&self) -> Result<Option<Duration>> {
-        self.target.cpu.as_ref().map(|cpu| cpu.time()).transpose()
+        self.target.cpu.as_ref().map(super::processes::Cpu::time).transpose()
     }
 }
 

@@ -293,8 +293,7 @@ impl Inner {
             }
         }
         wire::relay_error(status, headers, &text)
-            .map(Error::from)
-            .unwrap_or_else(|| Error::Pairing("an answer to a control request is sealed".into()))
+            .map_or_else(|| Error::Pairing("an answer to a control request is sealed".into()), Error::from)
     }
 
     pub(crate) fn wire_request(&self, method: &Method, path: &str) -> Result<Request<WireBody>, Error> {

@@ -212,10 +212,10 @@ fn a_message_is_whole_at_its_last_byte_and_not_before() {
     for vector in vectors().refused {
         match vector.class {
             Class::Truncated => {
-                assert!(!open::EndFinder::default().is_whole(&vector.message), "{}", vector.reason)
+                assert!(!open::EndFinder::default().is_whole(&vector.message), "{}", vector.reason);
             }
             Class::Trailing => {
-                assert!(open::EndFinder::default().is_whole(&vector.message), "{}", vector.reason)
+                assert!(open::EndFinder::default().is_whole(&vector.message), "{}", vector.reason);
             }
             _ => {}
         }

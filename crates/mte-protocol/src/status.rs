@@ -34,7 +34,7 @@ pub enum Status {
 
 impl Status {
     /// Every status, in order of its code.
-    pub fn all() -> &'static [Status] {
+    pub fn all() -> &'static [Self] {
         &[
             Self::PairExpired,
             Self::PairNotFound,
@@ -81,7 +81,7 @@ impl Status {
     }
 
     /// The status of a code, if this relay knows one.
-    pub fn from_code(code: u16) -> Option<Status> {
+    pub fn from_code(code: u16) -> Option<Self> {
         Self::all().iter().copied().find(|status| status.code() == code)
     }
 

@@ -119,7 +119,7 @@ fn push(target: &mut String, byte: u8) -> Result<(), TargetError> {
         0..=b' ' | 0x7f => return Err(TargetError::Control),
         b'#' => return Err(TargetError::Fragment),
         b'"' | b'<' | b'>' | b'`' | b'\\' | 0x80.. => {
-            target.push_str(percent_encoding::percent_encode_byte(byte))
+            target.push_str(percent_encoding::percent_encode_byte(byte));
         }
         _ => target.push(char::from(byte)),
     }

@@ -32,7 +32,7 @@ use crate::domains::Tenant;
 ///
 /// # Errors
 /// What to answer instead.
-pub async fn answer_without_tenant(
+pub(crate) async fn answer_without_tenant(
     session: &mut Session,
     ctx: &RequestContext,
     route: Route,
@@ -53,7 +53,7 @@ pub async fn answer_without_tenant(
 ///
 /// # Errors
 /// What to answer instead.
-pub async fn answer(
+pub(crate) async fn answer(
     session: &mut Session,
     ctx: &mut RequestContext,
     tenant: &Tenant,

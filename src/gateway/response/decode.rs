@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use zstd::stream::raw::{self, InBuffer, Operation, OutBuffer};
 
 /// The largest plaintext that one part of a compressed body (64 KiB at most, as Pingora reads it) may become.
-pub const MAX_DECODED_PART: usize = 16 << 20;
+pub(crate) const MAX_DECODED_PART: usize = 16 << 20;
 /// The largest window of a zstd body: what RFC 9659 lets a `Content-Encoding` use.
 const ZSTD_WINDOW_LOG: u32 = 23;
 /// One step of the decoders that are run by hand.
@@ -22,7 +22,7 @@ const BROTLI_BUFFER: usize = 4 << 10;
 
 /// A content coding that the relay can decode (RFC 9110 section 8.4.1; `br`: RFC 7932; `zstd`: RFC 8878).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Coding {
+pub(crate) enum Coding {
     /// `gzip`, also `x-gzip`.
     Gzip,
     /// `deflate`: zlib's format, or raw deflate as some servers send it.
@@ -35,7 +35,7 @@ pub enum Coding {
 
 impl Coding {
     /// The coding of this name, in any case.
-    pub fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         match name {
             _ if is("gzip") || is("x-gzip") => Some(Self::Gzip),
@@ -58,7 +58,7 @@ impl Coding {
 
 /// Why a compressed body cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum DecodeError {
+pub(crate) enum DecodeError {
     /// The bytes are not of this coding.
     #[error("the body is not valid {0}")]
     Malformed(&'static str),
@@ -71,7 +71,7 @@ pub enum DecodeError {
 }
 
 /// Decodes one body as it arrives.
-pub struct Decoder {
+pub(crate) struct Decoder {
     coding: Coding,
     state: State,
     /// Whether a byte has arrived. A body without any is empty in every coding, as clients see it.
@@ -121,7 +121,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`DecodeError::Malformed`] if the decoder's state cannot be made.
-    pub fn new(coding: Coding) -> Result<Self, DecodeError> {
+    pub(crate) fn new(coding: Coding) -> Result<Self, DecodeError> {
         let decoded = Decoded::default();
         let state = match coding {
             Coding::Gzip => State::Gzip(MultiGzDecoder::new(decoded)),
@@ -141,7 +141,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`DecodeError`]: the rest of the body is of no use then.
-    pub fn push(&mut self, part: &[u8], end: bool) -> Result<WipingBuffer, DecodeError> {
+    pub(crate) fn push(&mut self, part: &[u8], end: bool) -> Result<WipingBuffer, DecodeError> {
         let name = self.coding.name();
         self.begun |= !part.is_empty();
         let result = self.write(part).map_err(|_| DecodeError::Malformed(name));

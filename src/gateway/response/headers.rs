@@ -10,7 +10,7 @@ const ENCODED_DIGESTS: [&str; 4] = ["content-digest", "content-md5", "digest", "
 
 /// Takes out what belongs to the upstream's connection (RFC 9110 section 7.6.1): hop-by-hop fields, and what
 /// `Connection` names. `trailers` tells whether trailers can follow.
-pub fn remove_hop_by_hop(response: &mut ResponseHeader, trailers: bool) {
+pub(crate) fn remove_hop_by_hop(response: &mut ResponseHeader, trailers: bool) {
     if response.status == StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
@@ -37,7 +37,7 @@ pub fn remove_hop_by_hop(response: &mut ResponseHeader, trailers: bool) {
 }
 
 /// Takes out what is no longer true once the body is decoded.
-pub fn remove_encoding(response: &mut ResponseHeader) {
+pub(crate) fn remove_encoding(response: &mut ResponseHeader) {
     response.remove_header(&header::CONTENT_ENCODING);
     response.remove_header(&header::CONTENT_LENGTH);
     for name in ENCODED_DIGESTS {

@@ -21,7 +21,7 @@ use pingora_core::{
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
-pub use self::seal::{Sealing, Sizes};
+pub(crate) use self::seal::{Sealing, Sizes};
 use super::{
     RequestContext,
     error::Failure,
@@ -56,14 +56,14 @@ impl ClientVersion {
 
 /// Says before the upstream is contacted which interim responses the client is sent: none over HTTP/1.0, and none to an
 /// encrypted request, since they cannot be sealed. Over HTTP/2 Pingora sends none at all.
-pub fn refuse_interim(session: &mut Session, ctx: &RequestContext) {
+pub(crate) fn refuse_interim(session: &mut Session, ctx: &RequestContext) {
     if ctx.exchange().is_some() || ClientVersion::of(session) == ClientVersion::Http10 {
         session.as_downstream_mut().set_ignore_info_resp(true);
     }
 }
 
 /// Whether nothing follows a response's head, as far as the head itself tells.
-pub fn ends_with_head(method: &Method, response: &ResponseHeader) -> bool {
+pub(crate) fn ends_with_head(method: &Method, response: &ResponseHeader) -> bool {
     is_bodiless(*method == Method::HEAD, response.status) || states_empty(response)
 }
 
@@ -81,7 +81,7 @@ fn states_empty(response: &ResponseHeader) -> bool {
 ///
 /// # Errors
 /// A header that Pingora does not take; checked values do not cause one.
-pub fn prepare(
+pub(crate) fn prepare(
     session: &mut Session,
     ctx: &mut RequestContext,
     response: &mut ResponseHeader,
@@ -128,7 +128,7 @@ pub fn prepare(
 }
 
 /// Notes in the request's context, at its end, what the response took.
-pub fn settle(session: &Session, ctx: &mut RequestContext) {
+pub(crate) fn settle(session: &Session, ctx: &mut RequestContext) {
     let module = session.downstream_modules_ctx.get::<ResponseModule>();
     let Some(sealing) = module.and_then(|module| module.delivery.as_ref()?.sealing.as_ref()) else { return };
     let Sizes { map, map_encoded, body } = sealing.sizes;
@@ -159,7 +159,7 @@ fn rewrite_location(upstream: &Upstream, relay_origin: &str, response: &mut Resp
 }
 
 /// Adds the tenant's own headers.
-pub fn decorate(tenant: &Tenant, response: &mut ResponseHeader) {
+pub(crate) fn decorate(tenant: &Tenant, response: &mut ResponseHeader) {
     for (name, value) in &tenant.headers {
         let _ = response.insert_header(name.clone(), value.clone());
     }
@@ -167,7 +167,7 @@ pub fn decorate(tenant: &Tenant, response: &mut ResponseHeader) {
 
 /// Pingora's module that frames and seals the responses of upstreams. It does nothing until [`prepare`] arms it.
 #[derive(Default)]
-pub struct ResponseModule {
+pub(crate) struct ResponseModule {
     delivery: Option<Delivery>,
 }
 
@@ -259,7 +259,7 @@ impl ResponseModule {
 }
 
 /// Makes a [`ResponseModule`] for each request.
-pub struct ResponseModuleBuilder;
+pub(crate) struct ResponseModuleBuilder;
 
 impl HttpModuleBuilder for ResponseModuleBuilder {
     fn init(&self) -> Module {

@@ -19,7 +19,7 @@ static RELAY: HeaderName = HeaderName::from_static(X_MTE_RELAY);
 static RELAY_HEADERS: HeaderName = HeaderName::from_static(X_MTE_RELAY_EH);
 
 /// One response on its way to the client.
-pub struct Sealing {
+pub(crate) struct Sealing {
     /// Until the head is sealed.
     sealer: Option<ResponseSealer>,
     /// From then on, if there is a body.
@@ -44,7 +44,7 @@ pub struct Sealing {
 
 /// What was sealed, in bytes.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Sizes {
+pub(crate) struct Sizes {
     /// The header map.
     pub map: u64,
     /// Its message.
@@ -55,7 +55,12 @@ pub struct Sizes {
 
 impl Sealing {
     /// A response that has not begun. `held` is the room for a body of type MTE.
-    pub fn new(sealer: ResponseSealer, to_head: bool, max_mte_body: usize, held: Option<Gathered>) -> Self {
+    pub(crate) fn new(
+        sealer: ResponseSealer,
+        to_head: bool,
+        max_mte_body: usize,
+        held: Option<Gathered>,
+    ) -> Self {
         Self {
             sealer: Some(sealer),
             body: None,
@@ -74,7 +79,7 @@ impl Sealing {
     ///
     /// # Errors
     /// 502 if sealing fails, and for a body of type MTE that is known to be too large.
-    pub fn head(&mut self, response: &mut ResponseHeader, follows: bool) -> Result<(), Failure> {
+    pub(crate) fn head(&mut self, response: &mut ResponseHeader, follows: bool) -> Result<(), Failure> {
         let sealer = self.sealer.take().ok_or(ResponseError::Seal(SealError::Finished))?;
         self.decode(&sealer, response, follows)?;
         let length = content_length(response).filter(|_| follows);
@@ -124,7 +129,7 @@ impl Sealing {
     /// # Errors
     /// A body that cannot be decoded, one of type MTE that outgrows its limit, or a fault in sealing: the response is
     /// cut then.
-    pub fn body(&mut self, body: &mut Option<Bytes>, end: bool) -> Result<(), Failure> {
+    pub(crate) fn body(&mut self, body: &mut Option<Bytes>, end: bool) -> Result<(), Failure> {
         let began = Instant::now();
         if let Some(decoder) = &mut self.decoder {
             let decoded = decoder.push(body.as_deref().unwrap_or_default(), end).map_err(undecodable)?;
@@ -155,7 +160,7 @@ impl Sealing {
     }
 
     /// Whether the final frame is still owed.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.body.as_ref().is_some_and(|body| !body.is_finished())
     }
 }

@@ -69,7 +69,7 @@ async fn what_is_left_of_dead_pairs_does_not_grow() {
 #[test]
 fn a_pair_weighs_no_more_than_the_documented_kibibyte() {
     // With its two counts, its id and name, its place in the owner's list and in both queues, and the owner's entry.
-    let (owner, entry) = (size_of::<(Owner, Vec<Arc<shard::Pair>>)>() * 2, shard::ENTRY * 2);
-    let all = size_of::<shard::Pair>() + 16 + 64 + 4 * size_of::<Arc<shard::Pair>>() + 2 * entry + owner;
+    let (owner, entry) = (size_of::<(Owner, Vec<Arc<Pair>>)>() * 2, shard::ENTRY * 2);
+    let all = size_of::<Pair>() + 16 + 64 + 4 * size_of::<Arc<Pair>>() + 2 * entry + owner;
     assert!(all < 1_024, "{all} bytes");
 }

@@ -8,14 +8,14 @@ use tokio::net::TcpListener;
 use crate::harness::{Message, Wire};
 
 /// A proxy for HTTP/1.1 on a free port.
-pub struct Middle {
+pub(super) struct Middle {
     pub address: SocketAddr,
     passed: Arc<Mutex<Vec<Message>>>,
 }
 
 impl Middle {
     /// Changes every answer to an encrypted request.
-    pub async fn new<F>(relay: SocketAddr, change: F) -> Self
+    pub(super) async fn new<F>(relay: SocketAddr, change: F) -> Self
     where
         F: Fn(&mut Message) + Send + Sync + 'static,
     {
@@ -36,7 +36,7 @@ impl Middle {
     }
 
     /// The answers to encrypted requests, as the relay sent them.
-    pub fn passed(&self) -> Vec<Message> {
+    pub(super) fn passed(&self) -> Vec<Message> {
         self.passed.lock().clone()
     }
 }

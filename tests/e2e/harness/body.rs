@@ -28,7 +28,7 @@ static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
 
 /// A body of which every piece is another one.
 #[derive(Debug, Clone)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     left: u64,
     index: u64,
     known: bool,
@@ -36,12 +36,12 @@ pub struct Pattern {
 
 impl Pattern {
     /// A body that tells its length.
-    pub fn known(len: u64) -> Self {
+    pub(crate) fn known(len: u64) -> Self {
         Self { left: len, index: 0, known: true }
     }
 
     /// A body that does not.
-    pub fn unknown(len: u64) -> Self {
+    pub(crate) fn unknown(len: u64) -> Self {
         Self { known: false, ..Self::known(len) }
     }
 
@@ -60,7 +60,7 @@ impl Pattern {
     }
 
     /// All of it in memory.
-    pub fn bytes(len: u64) -> Bytes {
+    pub(crate) fn bytes(len: u64) -> Bytes {
         let mut pattern = Self::known(len);
         let mut all = BytesMut::new();
         while let Some(piece) = pattern.piece() {
@@ -70,7 +70,7 @@ impl Pattern {
     }
 
     /// The digest of a body of this length.
-    pub fn digest(len: u64) -> Digest {
+    pub(crate) fn digest(len: u64) -> Digest {
         let mut pattern = Self::known(len);
         let mut digest = Digesting::default();
         while let Some(piece) = pattern.piece() {
@@ -101,7 +101,7 @@ impl Body for Pattern {
 }
 
 /// A body that says what it is told.
-pub fn channel()
+pub(crate) fn channel()
 -> (mpsc::Sender<Result<Bytes, BoxError>>, impl Body<Data = Bytes, Error = BoxError> + Send + 'static) {
     let (sender, receiver) = mpsc::channel::<Result<Bytes, BoxError>>(1);
     let stream = futures_util::stream::unfold(receiver, |mut receiver| async {
@@ -112,13 +112,13 @@ pub fn channel()
 
 /// Length and SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Digest {
+pub(crate) struct Digest {
     pub len: u64,
     pub sha256: Vec<u8>,
 }
 
 impl Digest {
-    pub fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         let mut digest = Digesting::default();
         digest.add(bytes);
         digest.finish()
@@ -145,7 +145,7 @@ impl Digesting {
 }
 
 /// Reads a body to its end.
-pub async fn digest<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Digest, B::Error> {
+pub(crate) async fn digest<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Digest, B::Error> {
     let mut digest = Digesting::default();
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {

@@ -19,7 +19,7 @@ use mte_protocol::{
 use super::{HOST, Wire};
 
 /// A pair and everything it was made from.
-pub struct KnownPair {
+pub(crate) struct KnownPair {
     client_id: String,
     id: String,
     encoder: EncoderState,
@@ -33,7 +33,7 @@ pub struct KnownPair {
 
 impl KnownPair {
     /// Pairs `count` times in one request with the tenant [`HOST`] at `relay`.
-    pub async fn make(relay: SocketAddr, count: usize, kem: KemId) -> Vec<Self> {
+    pub(crate) async fn make(relay: SocketAddr, count: usize, kem: KemId) -> Vec<Self> {
         let mut wire = Wire::connect(relay).await;
         wire.send(format!("HEAD /api/mte-relay HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
         let hello = wire.response(true).await.unwrap();
@@ -75,7 +75,7 @@ impl KnownPair {
     }
 
     /// A request's head, sealed, and with `body` what seals it.
-    pub fn request(&mut self, method: &Method, target: &str, body: bool) -> (String, Option<Sealer>) {
+    pub(crate) fn request(&mut self, method: &Method, target: &str, body: bool) -> (String, Option<Sealer>) {
         let count = 2 + u8::from(body);
         let numbers = self.encoder.reserve(count.into()).unwrap();
         let mut headers = SealedHeadersWriter::new();
@@ -122,14 +122,14 @@ impl KnownPair {
     }
 
     /// Sends a GET over `wire` and expects an answer of 200.
-    pub async fn get(&mut self, wire: &mut Wire, target: &str) {
+    pub(crate) async fn get(&mut self, wire: &mut Wire, target: &str) {
         wire.send(self.request(&Method::GET, target, false).0).await;
         let answer = wire.response(false).await.unwrap();
         assert_eq!(answer.status(), 200, "{answer:?}");
     }
 
     /// The epoch of its next message.
-    pub fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         EpochSecret::index_of(self.encoder.next())
     }
 }

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-pub use self::{
+pub(crate) use self::{
     body::{Digest, Pattern, channel, digest},
     known::KnownPair,
     process::{BINARY, Process, output},
@@ -36,12 +36,12 @@ const LIMIT: Duration = Duration::from_secs(120);
 const SOON: Duration = Duration::from_secs(30);
 
 /// Runs a test on a runtime of its own.
-pub fn run(test: impl Future<Output = ()>) {
+pub(crate) fn run(test: impl Future<Output = ()>) {
     run_within(LIMIT, test);
 }
 
 /// Runs a test that may take longer.
-pub fn run_within(limit: Duration, test: impl Future<Output = ()>) {
+pub(crate) fn run_within(limit: Duration, test: impl Future<Output = ()>) {
     mte_relay::tls::install_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let outcome = runtime.block_on(async { tokio::time::timeout(limit, test).await });
@@ -50,7 +50,7 @@ pub fn run_within(limit: Duration, test: impl Future<Output = ()>) {
 }
 
 /// Waits until something holds.
-pub async fn eventually(what: &str, holds: impl Fn() -> bool) {
+pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
     let end = tokio::time::Instant::now() + SOON;
     while !holds() {
         assert!(tokio::time::Instant::now() < end, "{what}: not within {SOON:?}");
@@ -60,7 +60,7 @@ pub async fn eventually(what: &str, holds: impl Fn() -> bool) {
 
 /// A port of the loopback interface that nothing listens on. It is none of those that the system gives to
 /// outgoing connections, so that no other test can take it by accident.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = 10_000 + (std::process::id() % 20) as u16 * 1_000;
     for _ in 0..1_000 {
@@ -73,7 +73,7 @@ pub fn free_port() -> u16 {
 }
 
 /// Open connections whose end on this machine has `port`, as the kernel counts them: neither listening nor done with.
-pub fn connections(port: u16) -> usize {
+pub(crate) fn connections(port: u16) -> usize {
     const TIME_WAIT: &str = "06";
     const LISTEN: &str = "0A";
     let suffix = format!(":{port:04X}");

@@ -12,7 +12,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-pub const BINARY: &str = env!("CARGO_BIN_EXE_mte-relay");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_mte-relay");
 
 /// The binary, without any of this process's environment.
 fn command(binary: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
@@ -23,7 +23,7 @@ fn command(binary: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> C
 }
 
 /// Runs the binary to its end: the exit code, what it wrote to stdout and to stderr.
-pub async fn output(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
+pub(crate) async fn output(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
     let mut command = command(BINARY.as_ref(), arguments, environment);
     let Output { status, stdout, stderr } =
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
@@ -32,7 +32,7 @@ pub async fn output(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, S
 }
 
 /// A relay as a process of its own. What it writes is read all the time, so that it never waits for its reader.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     output: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
@@ -40,24 +40,24 @@ pub struct Process {
 
 impl Process {
     /// Starts it and waits until it listens on `port`.
-    pub fn start(arguments: &[&str], environment: &[(&str, &str)], port: u16) -> Self {
+    pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)], port: u16) -> Self {
         Self::spawn(arguments, environment).listening(port)
     }
 
     /// The same with another binary, without an environment.
-    pub fn start_binary(binary: &Path, arguments: &[&str], port: u16) -> Self {
+    pub(crate) fn start_binary(binary: &Path, arguments: &[&str], port: u16) -> Self {
         Self::of(&mut command(binary, arguments, &[])).listening(port)
     }
 
     /// Starts it with a stdout that is somebody else's to read, and waits until it listens on `port`.
-    pub fn start_writing_to(stdout: impl Into<Stdio>, arguments: &[&str], port: u16) -> Self {
+    pub(crate) fn start_writing_to(stdout: impl Into<Stdio>, arguments: &[&str], port: u16) -> Self {
         let mut command = command(BINARY.as_ref(), arguments, &[]);
         command.stdout(stdout);
         Self::of(&mut command).listening(port)
     }
 
     /// Starts it after a shell's line, as in `ulimit -n 100`, and waits until it listens on `port`.
-    pub fn start_after(line: &str, arguments: &[&str], port: u16) -> Self {
+    pub(crate) fn start_after(line: &str, arguments: &[&str], port: u16) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{line}; exec \"$0\" \"$@\""), BINARY]).args(arguments).env_clear();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -66,7 +66,7 @@ impl Process {
 
     /// Starts it as systemd starts a service with sockets: they are its descriptors from 3 on, named "first" and "second". A
     /// shell moves them there from the streams, so there are two at most.
-    pub fn activated(sockets: Vec<OwnedFd>, arguments: &[&str]) -> Self {
+    pub(crate) fn activated(sockets: Vec<OwnedFd>, arguments: &[&str]) -> Self {
         let lines = [
             "",
             "exec 3<&0 0</dev/null; export LISTEN_FDNAMES=first",
@@ -95,12 +95,12 @@ impl Process {
     }
 
     /// Starts it.
-    pub fn spawn(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn spawn(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         Self::of(&mut command(BINARY.as_ref(), arguments, environment))
     }
 
     /// Starts a command that becomes it.
-    pub fn of(command: &mut Command) -> Self {
+    pub(crate) fn of(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
         let stdout = child.stdout.take().map(|stdout| Box::new(stdout) as Box<dyn Read + Send>);
@@ -118,29 +118,29 @@ impl Process {
         Self { child, readers: readers.collect(), output }
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
         assert!(status.unwrap().success());
     }
 
     /// What it has written so far.
-    pub fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         self.output.lock().clone()
     }
 
     /// Memory that it has in use now, in bytes.
-    pub fn resident(&self) -> usize {
+    pub(crate) fn resident(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
     }
 
     /// Its log so far, if it writes JSON.
-    pub fn log(&self) -> Vec<serde_json::Value> {
+    pub(crate) fn log(&self) -> Vec<serde_json::Value> {
         let output = self.output();
         output
             .lines()
@@ -150,12 +150,12 @@ impl Process {
     }
 
     /// Whether it still runs.
-    pub fn runs(&mut self) -> bool {
+    pub(crate) fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
     /// Waits for its end: the exit code, and what it wrote.
-    pub fn finish(&mut self) -> (Option<i32>, String) {
+    pub(crate) fn finish(&mut self) -> (Option<i32>, String) {
         let end = Instant::now() + Duration::from_secs(20);
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {

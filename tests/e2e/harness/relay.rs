@@ -14,7 +14,7 @@ use super::{HOST, Upstream, Wire, connections, eventually, free_port};
 
 /// A configuration to start a relay with.
 #[derive(Default)]
-pub struct Setup {
+pub(crate) struct Setup {
     top: String,
     tenants: String,
     listeners: String,
@@ -22,20 +22,20 @@ pub struct Setup {
 
 impl Setup {
     /// Adds lines at the top level.
-    pub fn top(mut self, lines: &str) -> Self {
+    pub(crate) fn top(mut self, lines: &str) -> Self {
         self.top.push_str(lines);
         self.top.push('\n');
         self
     }
 
     /// Adds settings of every listener: `key: value`, with a comma between them.
-    pub fn listeners(mut self, settings: &str) -> Self {
+    pub(crate) fn listeners(mut self, settings: &str) -> Self {
         self.listeners = format!(", {settings}");
         self
     }
 
     /// Adds a tenant.
-    pub fn tenant(mut self, host: &str, upstream: &str, lines: &str) -> Self {
+    pub(crate) fn tenant(mut self, host: &str, upstream: &str, lines: &str) -> Self {
         self.tenants.push_str(&format!(
             "  {host:?}:\n    upstream: {upstream}\n    client_id_secret: a secret of tests, as long as it ought to be\n"
         ));
@@ -46,7 +46,7 @@ impl Setup {
     }
 
     /// The file that a relay on `port` would have, with a TLS listener beside it where a tenant has a certificate.
-    pub fn text(&self, port: u16) -> String {
+    pub(crate) fn text(&self, port: u16) -> String {
         let more = &self.listeners;
         let mut text = format!("listeners:\n  - {{address: \"127.0.0.1:{port}\"{more}}}\n");
         if self.tenants.contains("tls: {certificate") {
@@ -63,12 +63,12 @@ impl Setup {
     }
 
     /// Starts a relay.
-    pub async fn start(&self) -> Relay {
+    pub(crate) async fn start(&self) -> Relay {
         Relay::start(self.config(free_port())).await
     }
 
     /// The configuration of a relay on `port`.
-    pub fn config(&self, port: u16) -> Config {
+    pub(crate) fn config(&self, port: u16) -> Config {
         let environment = BTreeMap::<&str, &str>::new();
         let text = self.text(port);
         let config =
@@ -78,7 +78,7 @@ impl Setup {
 }
 
 /// A relay that runs until it is dropped.
-pub struct Relay {
+pub(crate) struct Relay {
     pub address: SocketAddr,
     /// The TLS listener's address, where there is one.
     pub tls: Option<SocketAddr>,
@@ -89,15 +89,15 @@ pub struct Relay {
 
 impl Relay {
     /// A relay with the one tenant [`HOST`].
-    pub async fn of(upstream: &Upstream) -> Self {
+    pub(crate) async fn of(upstream: &Upstream) -> Self {
         Setup::default().tenant(HOST, &upstream.url(), "").start().await
     }
 
-    pub async fn start(config: Config) -> Self {
+    pub(crate) async fn start(config: Config) -> Self {
         Self::run(mte_relay::relay::Relay::new(config)).await
     }
 
-    pub async fn run(relay: mte_relay::relay::Relay) -> Self {
+    pub(crate) async fn run(relay: mte_relay::relay::Relay) -> Self {
         let shared = relay.shared();
         let address = shared.listeners[0].address;
         let tls = shared.listeners.iter().find(|listener| listener.tls).map(|listener| listener.address);
@@ -110,7 +110,7 @@ impl Relay {
     }
 
     /// Settings of a client of the tenant `host`, with one pair.
-    pub fn builder(&self, host: &str) -> Builder {
+    pub(crate) fn builder(&self, host: &str) -> Builder {
         RelayClient::builder(format!("http://{}", self.address))
             .host(host)
             .pairs(1)
@@ -118,17 +118,17 @@ impl Relay {
     }
 
     /// A client of the tenant [`HOST`].
-    pub fn client(&self) -> RelayClient {
+    pub(crate) fn client(&self) -> RelayClient {
         self.builder(HOST).build().unwrap()
     }
 
     /// A connection to speak HTTP/1.1 on.
-    pub async fn wire(&self) -> Wire {
+    pub(crate) async fn wire(&self) -> Wire {
         Wire::connect(self.address).await
     }
 
     /// Sends one plain request on a connection of its own and reads the answer.
-    pub async fn ask(&self, request: &str) -> super::Message {
+    pub(crate) async fn ask(&self, request: &str) -> super::Message {
         let mut wire = self.wire().await;
         wire.send(request).await;
         let bodiless = request.starts_with("HEAD");
@@ -136,21 +136,21 @@ impl Relay {
     }
 
     /// Waits until no request is in flight and every instance is back in the pool.
-    pub async fn settled(&self) {
+    pub(crate) async fn settled(&self) {
         let Shared { in_flight, pool, .. } = &*self.shared;
         eventually("no request is in flight", || in_flight.get() == 0).await;
         eventually("every pooled instance is back", || pool.ready() == pool.size()).await;
     }
 
     /// Waits until no client has a connection.
-    pub async fn deserted(&self) {
+    pub(crate) async fn deserted(&self) {
         self.settled().await;
         let port = self.address.port();
         eventually("no client is connected", || connections(port) == 0).await;
     }
 
     /// Tells it to stop and waits until it has.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.stop();
         let thread = self.thread.take().unwrap();
         tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();

@@ -8,7 +8,7 @@ use std::{
 
 /// The binary: that of `MTE_RELAY_RELEASE_BIN`, else the one that `cargo build --release` makes of these sources. `make test` has
 /// built it before; a test that is run alone waits some minutes for it, the first time.
-pub fn release_binary() -> &'static Path {
+pub(crate) fn release_binary() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         if let Some(given) = std::env::var_os("MTE_RELAY_RELEASE_BIN") {

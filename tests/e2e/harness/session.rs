@@ -12,10 +12,10 @@ use mte_client::{
 use super::{Message, Relay};
 
 /// The host of most tests' only tenant.
-pub const HOST: &str = "tenant.test";
+pub(crate) const HOST: &str = "tenant.test";
 
 /// A client id with one pair.
-pub struct Session {
+pub(crate) struct Session {
     pub client_id: String,
     pub pair: Arc<Pair>,
     pub host: String,
@@ -24,12 +24,12 @@ pub struct Session {
 
 impl Session {
     /// Pairs with the tenant [`HOST`].
-    pub async fn new(relay: &Relay) -> Self {
+    pub(crate) async fn new(relay: &Relay) -> Self {
         Self::with(relay, HOST).await
     }
 
     /// Pairs with the tenant `host`.
-    pub async fn with(relay: &Relay, host: &str) -> Self {
+    pub(crate) async fn with(relay: &Relay, host: &str) -> Self {
         let hello = relay.ask(&format!("HEAD /api/mte-relay HTTP/1.1\r\nhost: {host}\r\n\r\n")).await;
         let client_id = hello.header("x-mte-relay").expect("a client id").to_owned();
         let offer = Offer::new(1, KemId::MlKem512);
@@ -40,17 +40,17 @@ impl Session {
     }
 
     /// Seals a whole request.
-    pub fn seal(&self, request: Request<Bytes>) -> SealedRequest {
+    pub(crate) fn seal(&self, request: Request<Bytes>) -> SealedRequest {
         seal(&self.pair, &self.options, &self.host, request).unwrap()
     }
 
     /// Seals all but the body.
-    pub fn seal_head(&self, request: Request<()>, plan: BodyPlan) -> SealedHead {
+    pub(crate) fn seal_head(&self, request: Request<()>, plan: BodyPlan) -> SealedHead {
         seal_head(&self.pair, &self.options, &self.host, &request.into_parts().0, plan).unwrap()
     }
 
     /// A sealed request as it goes over the wire.
-    pub fn bytes(&self, sealed: &SealedRequest) -> Vec<u8> {
+    pub(crate) fn bytes(&self, sealed: &SealedRequest) -> Vec<u8> {
         let framing = match sealed.body.len() {
             0 => String::new(),
             len => format!("content-length: {len}\r\n"),
@@ -61,7 +61,7 @@ impl Session {
     }
 
     /// A request's head as it goes over the wire; `more` are header lines.
-    pub fn head(&self, method: &str, path: &str, headers: &http::HeaderMap, more: &str) -> Vec<u8> {
+    pub(crate) fn head(&self, method: &str, path: &str, headers: &http::HeaderMap, more: &str) -> Vec<u8> {
         let mut bytes = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n{more}", self.host).into_bytes();
         for (name, value) in headers {
             bytes.extend_from_slice(format!("{name}: ").as_bytes());
@@ -74,7 +74,7 @@ impl Session {
 }
 
 /// A pairing request as it goes over the wire.
-pub fn pairing(host: &str, client_id: &str, offer: &Offer) -> String {
+pub(crate) fn pairing(host: &str, client_id: &str, offer: &Offer) -> String {
     let body = String::from_utf8(offer.to_json()).unwrap();
     let len = body.len();
     format!(
@@ -84,7 +84,7 @@ pub fn pairing(host: &str, client_id: &str, offer: &Offer) -> String {
 
 impl Message {
     /// A response as the `http` crate has it.
-    pub fn into_response(self) -> http::Response<Bytes> {
+    pub(crate) fn into_response(self) -> http::Response<Bytes> {
         let mut response = http::Response::builder().status(self.status());
         for (name, value) in &self.headers {
             response = response.header(name, value);

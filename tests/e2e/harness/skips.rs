@@ -3,7 +3,7 @@
 use std::io::Write;
 
 /// Says that a test is not done, and why: in the file that `MTE_RELAY_SKIPS` names, else on stderr.
-pub fn skip(reason: &str) {
+pub(crate) fn skip(reason: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     match std::env::var_os("MTE_RELAY_SKIPS") {
         Some(file) => {

@@ -11,27 +11,27 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
 /// A certificate authority nobody else knows.
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
     /// Its certificate, as `ca_file` wants it.
-    pub fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
     /// Its certificate, as a client trusts it.
-    pub fn root(&self) -> CertificateDer<'static> {
+    pub(crate) fn root(&self) -> CertificateDer<'static> {
         self.0.der().clone()
     }
 
     /// A certificate for `name`, and its key.
-    pub fn issue(&self, name: &str) -> (Certificate, KeyPair) {
+    pub(crate) fn issue(&self, name: &str) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         // Not the authority's own: OpenSSL takes a certificate whose subject is its issuer for a self-signed one.
@@ -40,7 +40,7 @@ impl Authority {
     }
 
     /// Accepts connections with a certificate for `name`, and chooses the first of these protocols that is offered.
-    pub fn acceptor(&self, name: &str, protocols: &[&str]) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self, name: &str, protocols: &[&str]) -> TlsAcceptor {
         let (certificate, key) = self.issue(name);
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let mut config =
@@ -55,7 +55,7 @@ impl Authority {
     }
 
     /// Issues a certificate for `name` into a folder; the tenant's line that names the files. `more` are settings beside.
-    pub fn settings(&self, folder: &Path, name: &str, more: &str) -> String {
+    pub(crate) fn settings(&self, folder: &Path, name: &str, more: &str) -> String {
         let (certificate, key) = self.issue(name);
         let [crt, pem] = ["crt", "key"].map(|ending| folder.join(format!("{name}.{ending}")));
         std::fs::write(&crt, certificate.pem()).unwrap();
@@ -65,7 +65,7 @@ impl Authority {
 
     /// Makes a client's handshake over a connection: asks for `name`, speaks HTTP/2 or HTTP/1.1, and shows a certificate
     /// of this authority or none.
-    pub async fn handshake(
+    pub(crate) async fn handshake(
         &self,
         stream: TcpStream,
         name: &str,
@@ -88,7 +88,7 @@ impl Authority {
     }
 
     /// A connection to `address` with a handshake for `name`, to speak HTTP/1.1 on.
-    pub async fn connect(&self, address: SocketAddr, name: &str) -> TlsStream<TcpStream> {
+    pub(crate) async fn connect(&self, address: SocketAddr, name: &str) -> TlsStream<TcpStream> {
         let stream = TcpStream::connect(address).await.unwrap();
         self.handshake(stream, name, false, false).await.unwrap()
     }

@@ -31,10 +31,10 @@ use tokio_rustls::TlsAcceptor;
 use super::{Authority, Digest, Pattern, Wire, digest, free_port};
 
 /// What an upstream answers.
-pub type Reply = Response<UnsyncBoxBody<Bytes, BoxError>>;
+pub(crate) type Reply = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
 /// A 200 with this body.
-pub fn reply<B>(body: B) -> Reply
+pub(crate) fn reply<B>(body: B) -> Reply
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -44,7 +44,7 @@ where
 
 /// How an upstream can be reached.
 #[derive(Clone)]
-pub enum Transport {
+pub(crate) enum Transport {
     /// Cleartext: HTTP/1.1, or HTTP/2 if the first bytes say so.
     Plain,
     /// TLS, with what ALPN chose.
@@ -53,7 +53,7 @@ pub enum Transport {
 
 /// A request that arrived whole.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// The number of the connection it came on.
     pub connection: usize,
     pub version: http::Version,
@@ -64,7 +64,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 }
@@ -78,7 +78,7 @@ struct State {
 }
 
 /// An upstream on a free port.
-pub struct Upstream {
+pub(crate) struct Upstream {
     pub address: SocketAddr,
     scheme: &'static str,
     state: Arc<State>,
@@ -88,7 +88,7 @@ pub struct Upstream {
 
 impl Upstream {
     /// Gives every connection to `script`, with the number of connections before it.
-    pub async fn raw<F, R>(script: F) -> Self
+    pub(crate) async fn raw<F, R>(script: F) -> Self
     where
         F: Fn(Wire, usize) -> R + Send + 'static,
         R: Future<Output = ()> + Send + 'static,
@@ -97,7 +97,7 @@ impl Upstream {
     }
 
     /// Answers every request by `handler`; an error closes the connection.
-    pub async fn serve<F, R>(handler: F) -> Self
+    pub(crate) async fn serve<F, R>(handler: F) -> Self
     where
         F: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Reply, BoxError>> + Send + 'static,
@@ -106,7 +106,7 @@ impl Upstream {
     }
 
     /// The same over any transport; over HTTP/2 an error resets the stream.
-    pub async fn serve_over<F, R>(transport: Transport, handler: F) -> Self
+    pub(crate) async fn serve_over<F, R>(transport: Transport, handler: F) -> Self
     where
         F: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Reply, BoxError>> + Send + 'static,
@@ -116,17 +116,17 @@ impl Upstream {
 
     /// Answers by the path: `/bytes/N` and `/stream/N` with N bytes, of known and of unknown length; `/status/N`
     /// with that status; anything else with the method, the target and the body's length.
-    pub async fn standard() -> Self {
+    pub(crate) async fn standard() -> Self {
         Self::standard_over(Transport::Plain).await
     }
 
     /// The same over any transport.
-    pub async fn standard_over(transport: Transport) -> Self {
+    pub(crate) async fn standard_over(transport: Transport) -> Self {
         Self::http(transport, standard).await
     }
 
     /// The same over TLS, without HTTP/2.
-    pub async fn tls(authority: &Authority, name: &str) -> Self {
+    pub(crate) async fn tls(authority: &Authority, name: &str) -> Self {
         Self::standard_over(Transport::Tls(authority.acceptor(name, &["http/1.1"]))).await
     }
 
@@ -190,38 +190,38 @@ impl Upstream {
     }
 
     /// Stops listening and breaks every connection off.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.closing.send_replace(true);
         self.closing.closed().await;
     }
 
     /// As a tenant's `upstream` has it.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}://{}", self.scheme, self.address)
     }
 
     /// Connections so far.
-    pub fn accepted(&self) -> usize {
+    pub(crate) fn accepted(&self) -> usize {
         self.state.accepted.load(Ordering::SeqCst)
     }
 
     /// Connections that are open.
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.state.open.load(Ordering::SeqCst)
     }
 
     /// Requests of which at least the head came.
-    pub fn begun(&self) -> usize {
+    pub(crate) fn begun(&self) -> usize {
         self.state.begun.load(Ordering::SeqCst)
     }
 
     /// Requests that the standard upstream got whole.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().clone()
     }
 
     /// The last of them.
-    pub fn last(&self) -> Seen {
+    pub(crate) fn last(&self) -> Seen {
         self.state.seen.lock().last().cloned().expect("a request")
     }
 }

@@ -9,7 +9,7 @@ use tokio::{
 
 /// How a message ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// It can have no body.
     NoBody,
     /// At its `content-length`.
@@ -24,7 +24,7 @@ pub enum End {
 
 /// A request or a response.
 #[derive(Debug, Clone)]
-pub struct Message {
+pub(crate) struct Message {
     pub start: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -33,53 +33,53 @@ pub struct Message {
 
 impl Message {
     /// The status of a response.
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.start.split(' ').nth(1).and_then(|text| text.parse().ok()).expect("a status line")
     }
 
     /// The first value of a header.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
     }
 
     /// All values of a header.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 }
 
 /// A connection.
-pub struct Wire {
+pub(crate) struct Wire {
     pub stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Wire {
-    pub fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream) -> Self {
         Self { stream, buffer: Vec::new() }
     }
 
-    pub async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Self::new(stream)
     }
 
     /// Sends bytes; that the other end may be gone is for the test to find out by reading.
-    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
     /// Sends one chunk of a chunked body; an empty one is the last.
-    pub async fn chunk(&mut self, data: &[u8]) {
+    pub(crate) async fn chunk(&mut self, data: &[u8]) {
         let mut chunk = format!("{:x}\r\n", data.len()).into_bytes();
         chunk.extend_from_slice(data);
         chunk.extend_from_slice(b"\r\n");
@@ -87,12 +87,12 @@ impl Wire {
     }
 
     /// Closes the connection with a reset.
-    pub fn reset(self) {
+    pub(crate) fn reset(self) {
         self.stream.set_zero_linger().unwrap();
     }
 
     /// Reads what there is; `None` at the end, be it orderly or not.
-    pub async fn some(&mut self) -> Option<Vec<u8>> {
+    pub(crate) async fn some(&mut self) -> Option<Vec<u8>> {
         if self.buffer.is_empty() && !self.fill().await.unwrap_or(false) {
             return None;
         }
@@ -100,7 +100,7 @@ impl Wire {
     }
 
     /// Reads this many bytes.
-    pub async fn exactly(&mut self, len: usize) -> io::Result<Vec<u8>> {
+    pub(crate) async fn exactly(&mut self, len: usize) -> io::Result<Vec<u8>> {
         while self.buffer.len() < len {
             if !self.fill().await? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -129,7 +129,7 @@ impl Wire {
     }
 
     /// Reads a head.
-    pub async fn head(&mut self) -> io::Result<Message> {
+    pub(crate) async fn head(&mut self) -> io::Result<Message> {
         while !self.buffer.windows(4).any(|window| window == b"\r\n\r\n") {
             if !self.fill().await? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -146,7 +146,7 @@ impl Wire {
     }
 
     /// Reads a request, whole or cut.
-    pub async fn request(&mut self) -> io::Result<Message> {
+    pub(crate) async fn request(&mut self) -> io::Result<Message> {
         let mut message = self.head().await?;
         let framed =
             message.header("content-length").is_some() || message.header("transfer-encoding").is_some();
@@ -157,7 +157,7 @@ impl Wire {
     }
 
     /// Reads a response, whole or cut. `bodiless` is the answer to a HEAD.
-    pub async fn response(&mut self, bodiless: bool) -> io::Result<Message> {
+    pub(crate) async fn response(&mut self, bodiless: bool) -> io::Result<Message> {
         let mut message = self.head().await?;
         if !(bodiless || message.status() < 200 || matches!(message.status(), 204 | 304)) {
             self.body(&mut message).await;

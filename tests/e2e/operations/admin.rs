@@ -132,8 +132,9 @@ fn the_last_minutes_are_sampled_for_every_tenant() {
         for (series, values) in tenant.as_object().unwrap().iter().filter(|(_, value)| value.is_array()) {
             assert!(series == "upstream" || values.as_array().unwrap().len() == samples, "{series}");
         }
-        let last =
-            |series: &str| tenant[series].as_array().unwrap().iter().rev().find_map(|value| value.as_f64());
+        let last = |series: &str| {
+            tenant[series].as_array().unwrap().iter().rev().find_map(serde_json::Value::as_f64)
+        };
         assert_eq!(last("pairs"), Some(2.0));
         assert!(last("p50_ms").is_some_and(|p50| p50 > 0.0), "{tenant}");
         assert!(last("overhead_p99_ms").is_some_and(|p99| p99 > 0.0), "{tenant}");

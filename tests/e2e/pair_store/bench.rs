@@ -21,13 +21,13 @@ use mte_relay::{
 use parking_lot::Mutex;
 
 /// Makes a store.
-pub type Make = fn(config::Pairs, Outside) -> Arc<dyn PairStore>;
+pub(super) type Make = fn(config::Pairs, Outside) -> Arc<dyn PairStore>;
 
-pub const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Limits that few pairs reach.
-pub fn limits() -> config::Pairs {
+pub(super) fn limits() -> config::Pairs {
     config::Pairs {
         idle_timeout: 60 * SECOND,
         unused_timeout: 30 * SECOND,
@@ -41,24 +41,24 @@ pub fn limits() -> config::Pairs {
 }
 
 /// A client of tenant `a`.
-pub fn owner(client: u8) -> Owner {
+pub(super) fn owner(client: u8) -> Owner {
     of_tenant("a", client)
 }
 
-pub fn of_tenant(tenant: &str, client: u8) -> Owner {
+pub(super) fn of_tenant(tenant: &str, client: u8) -> Owner {
     Owner { tenant: TenantId::of(tenant), client: ClientId::from_random([client; 16]) }
 }
 
 /// A client network.
-pub fn network(number: u8) -> Option<Network> {
+pub(super) fn network(number: u8) -> Option<Network> {
     Some(IpAddr::from([192, 0, number, 1]).into())
 }
 
 /// The root secrets of every pair here.
-pub const DECODER: [u8; 32] = [7; 32];
-pub const ENCODER: [u8; 32] = [9; 32];
+pub(super) const DECODER: [u8; 32] = [7; 32];
+pub(super) const ENCODER: [u8; 32] = [9; 32];
 
-pub fn pair(id: &str) -> NewPair {
+pub(super) fn pair(id: &str) -> NewPair {
     NewPair {
         pair_id: id.into(),
         decoder: EpochSecret::from_bytes(0, &DECODER),
@@ -70,7 +70,7 @@ pub fn pair(id: &str) -> NewPair {
 }
 
 /// Spends numbers, and brings no secrets.
-pub fn commit(snapshot: &Snapshot, first: u64, count: u64) -> Commit {
+pub(super) fn commit(snapshot: &Snapshot, first: u64, count: u64) -> Commit {
     Commit { generation: snapshot.generation, first, count, decoder: None, encoder: None, reserve: 2 }
 }
 
@@ -84,18 +84,18 @@ impl PairEvents for Heard {
     }
 }
 
-pub struct Bench {
+pub(super) struct Bench {
     pub store: Arc<dyn PairStore>,
     milliseconds: Arc<AtomicU64>,
     heard: Arc<Heard>,
 }
 
 impl Bench {
-    pub fn new(make: Make) -> Self {
+    pub(super) fn new(make: Make) -> Self {
         Self::with(make, limits())
     }
 
-    pub fn with(make: Make, limits: config::Pairs) -> Self {
+    pub(super) fn with(make: Make, limits: config::Pairs) -> Self {
         let milliseconds = Arc::new(AtomicU64::new(1_700_000_000_000));
         let (clock, heard) = (milliseconds.clone(), Arc::<Heard>::default());
         let random = AtomicU64::new(1);
@@ -108,16 +108,16 @@ impl Bench {
     }
 
     /// Lets time pass.
-    pub fn wait(&self, time: Duration) {
+    pub(super) fn wait(&self, time: Duration) {
         self.milliseconds.fetch_add(time.as_millis() as u64, Ordering::SeqCst);
     }
 
-    pub async fn create(&self, owner: Owner, ids: &[&str]) -> Result<(), CreateError> {
+    pub(super) async fn create(&self, owner: Owner, ids: &[&str]) -> Result<(), CreateError> {
         self.create_from(None, owner, ids).await
     }
 
     /// Each request is a millisecond later than the one before.
-    pub async fn create_from(
+    pub(super) async fn create_from(
         &self,
         network: Option<Network>,
         owner: Owner,
@@ -127,12 +127,12 @@ impl Bench {
         self.store.create_all(owner, network, ids.iter().map(|id| pair(id)).collect()).await
     }
 
-    pub async fn begin(&self, owner: Owner, id: &str) -> Snapshot {
+    pub(super) async fn begin(&self, owner: Owner, id: &str) -> Snapshot {
         self.store.begin(owner, id).await.unwrap_or_else(|error| panic!("{id}: {error}"))
     }
 
     /// Uses a pair, a millisecond later than what came before.
-    pub async fn spend(&self, owner: Owner, id: &str) {
+    pub(super) async fn spend(&self, owner: Owner, id: &str) {
         self.wait(MILLISECOND);
         let snapshot = self.begin(owner, id).await;
         let next = snapshot.window.highest().map_or(0, |highest| highest + 1);
@@ -140,33 +140,33 @@ impl Bench {
     }
 
     /// Makes a pair and uses it.
-    pub async fn create_used(&self, owner: Owner, id: &str) -> Result<(), CreateError> {
+    pub(super) async fn create_used(&self, owner: Owner, id: &str) -> Result<(), CreateError> {
         self.create(owner, &[id]).await?;
         self.spend(owner, id).await;
         Ok(())
     }
 
-    pub async fn lives(&self, owner: Owner, id: &str) -> bool {
+    pub(super) async fn lives(&self, owner: Owner, id: &str) -> bool {
         self.store.begin(owner, id).await.is_ok()
     }
 
     /// Pairs that the store holds.
-    pub async fn count(&self) -> usize {
+    pub(super) async fn count(&self) -> usize {
         self.store.count(None).await.unwrap()
     }
 
-    pub async fn count_of(&self, tenant: &str) -> usize {
+    pub(super) async fn count_of(&self, tenant: &str) -> usize {
         self.store.count(Some(TenantId::of(tenant))).await.unwrap()
     }
 
     /// To how many pairs this has happened.
-    pub fn heard(&self, event: PairEvent) -> usize {
+    pub(super) fn heard(&self, event: PairEvent) -> usize {
         self.heard.0.lock().get(&event).copied().unwrap_or_default()
     }
 }
 
 /// What can be told of a snapshot, for comparisons.
-pub fn told(snapshot: &Snapshot) -> (u64, u64, u32, [u8; 32], mte_codec::Window) {
+pub(super) fn told(snapshot: &Snapshot) -> (u64, u64, u32, [u8; 32], mte_codec::Window) {
     let Snapshot { generation, next_response, encoder, window, .. } = snapshot;
     (*generation, *next_response, encoder.index(), *encoder.as_bytes(), window.clone())
 }

@@ -5,7 +5,7 @@ use mte_relay::pairs::{CreateError, PairError, PairEvent};
 
 use super::bench::{Bench, DECODER, ENCODER, Make, SECOND, owner, told};
 
-pub async fn a_new_pair_begins_with_its_root_secrets_and_no_number_taken(make: Make) {
+pub(super) async fn a_new_pair_begins_with_its_root_secrets_and_no_number_taken(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let snapshot = bench.begin(owner(1), "a").await;
@@ -16,7 +16,7 @@ pub async fn a_new_pair_begins_with_its_root_secrets_and_no_number_taken(make: M
     assert_eq!(bench.heard(PairEvent::Created), 1);
 }
 
-pub async fn a_request_with_the_id_of_a_live_pair_stores_nothing_and_names_the_pair(make: Make) {
+pub(super) async fn a_request_with_the_id_of_a_live_pair_stores_nothing_and_names_the_pair(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let before = told(&bench.begin(owner(1), "a").await);
@@ -28,7 +28,7 @@ pub async fn a_request_with_the_id_of_a_live_pair_stores_nothing_and_names_the_p
     bench.create(owner(2), &["a"]).await.expect("another client's id is another id");
 }
 
-pub async fn an_id_is_free_again_once_its_pair_is_dead_or_removed(make: Make) {
+pub(super) async fn an_id_is_free_again_once_its_pair_is_dead_or_removed(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     bench.wait(31 * SECOND);
@@ -41,7 +41,7 @@ pub async fn an_id_is_free_again_once_its_pair_is_dead_or_removed(make: Make) {
     bench.create(owner(1), &["a"]).await.unwrap();
 }
 
-pub async fn a_pair_made_again_under_the_same_id_is_another_pair(make: Make) {
+pub(super) async fn a_pair_made_again_under_the_same_id_is_another_pair(make: Make) {
     let bench = Bench::new(make);
     let mut generations = Vec::new();
     for _ in 0..3 {

@@ -8,7 +8,7 @@ use super::bench::{Bench, Make, commit, owner, told};
 const REPLAYED: PairError = PairError::Number(WindowError::Replayed);
 const OUT_OF_WINDOW: PairError = PairError::Number(WindowError::OutOfWindow);
 
-pub async fn numbers_are_spent_once_and_response_numbers_never_repeat(make: Make) {
+pub(super) async fn numbers_are_spent_once_and_response_numbers_never_repeat(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let snapshot = bench.begin(owner(1), "a").await;
@@ -23,7 +23,7 @@ pub async fn numbers_are_spent_once_and_response_numbers_never_repeat(make: Make
     assert_eq!(after.window.check(2), Err(WindowError::Replayed), "a later request sees what is taken");
 }
 
-pub async fn a_request_takes_all_of_its_numbers_or_none(make: Make) {
+pub(super) async fn a_request_takes_all_of_its_numbers_or_none(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let snapshot = bench.begin(owner(1), "a").await;
@@ -33,7 +33,7 @@ pub async fn a_request_takes_all_of_its_numbers_or_none(make: Make) {
     assert_eq!(spend(0, 2).await, Ok(2), "0 and 1 are still free");
 }
 
-pub async fn the_window_reaches_511_behind_and_4096_ahead_of_the_highest_number(make: Make) {
+pub(super) async fn the_window_reaches_511_behind_and_4096_ahead_of_the_highest_number(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let snapshot = bench.begin(owner(1), "a").await;
@@ -48,7 +48,7 @@ pub async fn the_window_reaches_511_behind_and_4096_ahead_of_the_highest_number(
     assert_eq!(spend(highest - 511).await, Err(REPLAYED));
 }
 
-pub async fn a_commit_that_is_refused_changes_nothing(make: Make) {
+pub(super) async fn a_commit_that_is_refused_changes_nothing(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     bench.spend(owner(1), "a").await;
@@ -62,7 +62,7 @@ pub async fn a_commit_that_is_refused_changes_nothing(make: Make) {
     }
 }
 
-pub async fn a_commit_to_a_pair_that_was_replaced_or_removed_says_which(make: Make) {
+pub(super) async fn a_commit_to_a_pair_that_was_replaced_or_removed_says_which(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let first = bench.begin(owner(1), "a").await;
@@ -74,7 +74,7 @@ pub async fn a_commit_to_a_pair_that_was_replaced_or_removed_says_which(make: Ma
     bench.spend(owner(1), "a").await;
 }
 
-pub async fn response_numbers_end_at_two_to_the_32(make: Make) {
+pub(super) async fn response_numbers_end_at_two_to_the_32(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let snapshot = bench.begin(owner(1), "a").await;
@@ -92,7 +92,7 @@ pub async fn response_numbers_end_at_two_to_the_32(make: Make) {
     assert_eq!((after.next_response, after.window.highest()), (NUMBER_LIMIT, Some(0)));
 }
 
-pub async fn a_request_number_of_two_to_the_32_is_beyond_the_end(make: Make) {
+pub(super) async fn a_request_number_of_two_to_the_32_is_beyond_the_end(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let snapshot = bench.begin(owner(1), "a").await;

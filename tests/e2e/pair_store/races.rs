@@ -31,7 +31,7 @@ async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
     outcomes
 }
 
-pub async fn of_many_tasks_that_commit_the_same_number_exactly_one_wins(make: Make) {
+pub(super) async fn of_many_tasks_that_commit_the_same_number_exactly_one_wins(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     for round in 0..20 {
@@ -48,7 +48,7 @@ pub async fn of_many_tasks_that_commit_the_same_number_exactly_one_wins(make: Ma
     }
 }
 
-pub async fn tasks_with_different_numbers_all_win_and_get_different_response_numbers(make: Make) {
+pub(super) async fn tasks_with_different_numbers_all_win_and_get_different_response_numbers(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let snapshot = bench.begin(owner(1), "a").await;
@@ -61,7 +61,7 @@ pub async fn tasks_with_different_numbers_all_win_and_get_different_response_num
     assert_eq!(numbers, (0..TASKS).map(|number| 2 * number).collect());
 }
 
-pub async fn of_many_tasks_that_create_the_same_id_exactly_one_wins(make: Make) {
+pub(super) async fn of_many_tasks_that_create_the_same_id_exactly_one_wins(make: Make) {
     let bench = Bench::with(make, config::Pairs { max_total: 1_000, ..limits() });
     let outcomes = at_once(|_| {
         let store = bench.store.clone();
@@ -74,7 +74,7 @@ pub async fn of_many_tasks_that_create_the_same_id_exactly_one_wins(make: Make) 
     assert_eq!((bench.count().await, bench.lives(owner(1), "a").await), (1, true));
 }
 
-pub async fn limits_hold_however_many_tasks_create_pairs(make: Make) {
+pub(super) async fn limits_hold_however_many_tasks_create_pairs(make: Make) {
     let bench = Bench::with(make, config::Pairs { max_per_network: 5, ..limits() });
     let outcomes = at_once(|number| {
         let store = bench.store.clone();

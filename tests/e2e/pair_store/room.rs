@@ -7,7 +7,7 @@ use mte_relay::{
 
 use super::bench::{Bench, Make, limits, network, owner};
 
-pub async fn a_client_beyond_its_limit_loses_its_own_oldest_never_used_first(make: Make) {
+pub(super) async fn a_client_beyond_its_limit_loses_its_own_oldest_never_used_first(make: Make) {
     let bench = Bench::new(make);
     bench.create_used(owner(1), "used").await.unwrap();
     for id in ["a", "b", "c"] {
@@ -22,7 +22,7 @@ pub async fn a_client_beyond_its_limit_loses_its_own_oldest_never_used_first(mak
     assert_eq!((bench.count().await, bench.heard(PairEvent::Evicted)), (5, 2));
 }
 
-pub async fn a_client_whose_pairs_are_all_used_loses_those_not_used_for_longest(make: Make) {
+pub(super) async fn a_client_whose_pairs_are_all_used_loses_those_not_used_for_longest(make: Make) {
     let bench = Bench::new(make);
     for id in ["a", "b", "c", "d"] {
         bench.create_used(owner(1), id).await.unwrap();
@@ -34,7 +34,7 @@ pub async fn a_client_whose_pairs_are_all_used_loses_those_not_used_for_longest(
     }
 }
 
-pub async fn a_network_has_a_limit_of_its_own(make: Make) {
+pub(super) async fn a_network_has_a_limit_of_its_own(make: Make) {
     let bench = Bench::with(make, config::Pairs { max_per_network: 3, max_total: 100, ..limits() });
     bench.create_from(network(2), owner(1), &["a", "b"]).await.unwrap();
     let more = bench.create_from(network(2), owner(2), &["a", "b"]).await;
@@ -52,7 +52,7 @@ pub async fn a_network_has_a_limit_of_its_own(make: Make) {
     bench.create_from(network(2), owner(1), &["a", "b", "c"]).await.unwrap();
 }
 
-pub async fn a_full_store_drops_pairs_never_used_but_none_in_use(make: Make) {
+pub(super) async fn a_full_store_drops_pairs_never_used_but_none_in_use(make: Make) {
     let bench = Bench::new(make);
     for client in 0..2 {
         for id in ["a", "b", "c", "d"] {
@@ -71,7 +71,7 @@ pub async fn a_full_store_drops_pairs_never_used_but_none_in_use(make: Make) {
     assert_eq!(heard, [9, 1, 0]);
 }
 
-pub async fn a_request_for_more_than_there_is_room_for_takes_no_pair_in_use(make: Make) {
+pub(super) async fn a_request_for_more_than_there_is_room_for_takes_no_pair_in_use(make: Make) {
     let bench = Bench::new(make);
     for client in 0..3 {
         bench.create_used(owner(client), "x").await.unwrap();

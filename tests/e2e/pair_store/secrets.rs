@@ -5,7 +5,7 @@ use mte_relay::pairs::Commit;
 
 use super::bench::{Bench, DECODER, ENCODER, Make, commit, owner};
 
-pub async fn requests_that_race_leave_no_epoch_behind_although_none_brings_the_secrets(make: Make) {
+pub(super) async fn requests_that_race_leave_no_epoch_behind_although_none_brings_the_secrets(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let snapshot = bench.begin(owner(1), "a").await;
@@ -24,7 +24,7 @@ pub async fn requests_that_race_leave_no_epoch_behind_although_none_brings_the_s
     assert_eq!(after.encoder.as_bytes(), sealing.as_bytes());
 }
 
-pub async fn secrets_that_a_request_brings_are_used_if_they_are_newer(make: Make) {
+pub(super) async fn secrets_that_a_request_brings_are_used_if_they_are_newer(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let snapshot = bench.begin(owner(1), "a").await;
@@ -46,7 +46,7 @@ pub async fn secrets_that_a_request_brings_are_used_if_they_are_newer(make: Make
     assert_eq!((after.encoder.index(), after.encoder.as_bytes()), (2, marked(2).as_bytes()));
 }
 
-pub async fn secrets_of_an_earlier_state_do_not_come_back(make: Make) {
+pub(super) async fn secrets_of_an_earlier_state_do_not_come_back(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let early = bench.begin(owner(1), "a").await;

@@ -13,7 +13,9 @@ async fn full_of_one_tenant(make: Make) -> Bench {
     bench
 }
 
-pub async fn a_tenant_below_its_share_takes_room_from_the_one_above_least_recently_used_first(make: Make) {
+pub(super) async fn a_tenant_below_its_share_takes_room_from_the_one_above_least_recently_used_first(
+    make: Make,
+) {
     let bench = full_of_one_tenant(make).await;
     for client in [0, 1, 2, 6] {
         bench.spend(owner(client), "x").await;
@@ -33,7 +35,7 @@ pub async fn a_tenant_below_its_share_takes_room_from_the_one_above_least_recent
     assert_eq!((bench.heard(PairEvent::Created), bench.heard(PairEvent::Evicted)), (12, 4));
 }
 
-pub async fn pairs_never_used_of_the_tenant_above_its_share_go_before_used_ones(make: Make) {
+pub(super) async fn pairs_never_used_of_the_tenant_above_its_share_go_before_used_ones(make: Make) {
     let bench = Bench::new(make);
     for client in 0..8 {
         bench.create(owner(client), &["x"]).await.unwrap();
@@ -47,7 +49,7 @@ pub async fn pairs_never_used_of_the_tenant_above_its_share_go_before_used_ones(
     }
 }
 
-pub async fn what_a_tenant_has_within_its_share_no_other_tenant_takes(make: Make) {
+pub(super) async fn what_a_tenant_has_within_its_share_no_other_tenant_takes(make: Make) {
     let bench = full_of_one_tenant(make).await;
     // However many another tenant makes: at its share it recycles its own pairs that were never used.
     for client in 0..60 {
@@ -59,7 +61,7 @@ pub async fn what_a_tenant_has_within_its_share_no_other_tenant_takes(make: Make
     }
 }
 
-pub async fn a_third_tenant_is_served_from_the_two_that_have_more_than_a_third(make: Make) {
+pub(super) async fn a_third_tenant_is_served_from_the_two_that_have_more_than_a_third(make: Make) {
     let bench = full_of_one_tenant(make).await;
     for client in 0..4 {
         bench.create_used(of_tenant("b", client), "x").await.unwrap();
@@ -74,7 +76,7 @@ pub async fn a_third_tenant_is_served_from_the_two_that_have_more_than_a_third(m
     assert_eq!((counts, bench.heard(PairEvent::Evicted)), (vec![3, 3, 2], 6));
 }
 
-pub async fn all_pairs_of_a_request_fit_although_they_go_beyond_the_share(make: Make) {
+pub(super) async fn all_pairs_of_a_request_fit_although_they_go_beyond_the_share(make: Make) {
     let bench = full_of_one_tenant(make).await;
     bench.create_used(of_tenant("b", 0), "x").await.unwrap();
     bench.create(of_tenant("b", 1), &["p", "q", "r"]).await.unwrap();

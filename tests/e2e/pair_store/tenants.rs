@@ -4,7 +4,7 @@ use mte_relay::pairs::{PairError, PairEvent};
 
 use super::bench::{Bench, Make, commit, of_tenant};
 
-pub async fn one_client_id_under_two_tenants_is_two_owners(make: Make) {
+pub(super) async fn one_client_id_under_two_tenants_is_two_owners(make: Make) {
     let bench = Bench::new(make);
     bench.create(of_tenant("a", 1), &["x"]).await.unwrap();
     assert!(!bench.lives(of_tenant("b", 1), "x").await);
@@ -15,7 +15,7 @@ pub async fn one_client_id_under_two_tenants_is_two_owners(make: Make) {
     assert_eq!(bench.begin(of_tenant("b", 1), "x").await.window.highest(), None);
 }
 
-pub async fn a_removed_tenant_loses_its_pairs_and_others_keep_theirs(make: Make) {
+pub(super) async fn a_removed_tenant_loses_its_pairs_and_others_keep_theirs(make: Make) {
     let bench = Bench::new(make);
     for client in 1..3 {
         bench.create(of_tenant("a", client), &["unused"]).await.unwrap();
@@ -35,7 +35,7 @@ pub async fn a_removed_tenant_loses_its_pairs_and_others_keep_theirs(make: Make)
     assert_eq!((bench.count().await, bench.heard(PairEvent::Removed)), (1, 4));
 }
 
-pub async fn a_tenant_that_comes_back_begins_without_pairs(make: Make) {
+pub(super) async fn a_tenant_that_comes_back_begins_without_pairs(make: Make) {
     let bench = Bench::new(make);
     bench.create_used(of_tenant("a", 1), "x").await.unwrap();
     let before = bench.begin(of_tenant("a", 1), "x").await;
@@ -49,7 +49,7 @@ pub async fn a_tenant_that_comes_back_begins_without_pairs(make: Make) {
     assert_eq!(bench.count().await, 1);
 }
 
-pub async fn pairs_are_counted_for_each_tenant_and_in_all(make: Make) {
+pub(super) async fn pairs_are_counted_for_each_tenant_and_in_all(make: Make) {
     let bench = Bench::new(make);
     bench.create(of_tenant("a", 1), &["x", "y"]).await.unwrap();
     bench.create(of_tenant("b", 1), &["x"]).await.unwrap();

@@ -9,7 +9,7 @@ use mte_relay::{
 
 use super::bench::{Bench, Make, SECOND, limits, owner};
 
-pub async fn a_pair_never_used_is_gone_after_its_timeout(make: Make) {
+pub(super) async fn a_pair_never_used_is_gone_after_its_timeout(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     bench.wait(30 * SECOND);
@@ -18,7 +18,7 @@ pub async fn a_pair_never_used_is_gone_after_its_timeout(make: Make) {
     assert_eq!(bench.store.begin(owner(1), "a").await.unwrap_err(), PairError::NotFound);
 }
 
-pub async fn a_pair_that_is_used_outlives_its_idle_timeout(make: Make) {
+pub(super) async fn a_pair_that_is_used_outlives_its_idle_timeout(make: Make) {
     let bench = Bench::new(make);
     bench.create_used(owner(1), "busy").await.unwrap();
     bench.create_used(owner(1), "idle").await.unwrap();
@@ -31,7 +31,7 @@ pub async fn a_pair_that_is_used_outlives_its_idle_timeout(make: Make) {
     assert_eq!((bench.count().await, bench.heard(PairEvent::Expired)), (1, 1));
 }
 
-pub async fn a_pair_above_its_age_must_be_renewed_until_it_is_idle(make: Make) {
+pub(super) async fn a_pair_above_its_age_must_be_renewed_until_it_is_idle(make: Make) {
     let bench = Bench::new(make);
     bench.create_used(owner(1), "a").await.unwrap();
     for _ in 0..10 {
@@ -47,7 +47,7 @@ pub async fn a_pair_above_its_age_must_be_renewed_until_it_is_idle(make: Make) {
     assert_eq!(bench.store.begin(owner(1), "a").await.unwrap_err(), PairError::NotFound);
 }
 
-pub async fn a_sweep_drops_what_is_past_its_time_and_nothing_else(make: Make) {
+pub(super) async fn a_sweep_drops_what_is_past_its_time_and_nothing_else(make: Make) {
     let bench = Bench::new(make);
     for (client, id) in [(1, "used"), (2, "used")] {
         bench.create_used(owner(client), id).await.unwrap();
@@ -65,7 +65,7 @@ pub async fn a_sweep_drops_what_is_past_its_time_and_nothing_else(make: Make) {
     assert_eq!(bench.heard(PairEvent::Expired), 4);
 }
 
-pub async fn changed_limits_hold_for_pairs_that_are_there(make: Make) {
+pub(super) async fn changed_limits_hold_for_pairs_that_are_there(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a", "b", "c", "d"]).await.unwrap();
     bench.wait(10 * SECOND);

@@ -56,7 +56,7 @@ impl Bridge {
 }
 
 fn names(headers: &HeaderMap) -> Vec<&str> {
-    headers.keys().map(|name| name.as_str()).collect()
+    headers.keys().map(http::HeaderName::as_str).collect()
 }
 
 #[test]

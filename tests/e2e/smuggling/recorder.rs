@@ -9,7 +9,7 @@ use crate::harness::{HOST, Upstream, Wire};
 
 /// A request, and nothing that could be taken for another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
+pub(super) struct Recorded {
     pub method: String,
     pub target: String,
     pub headers: Vec<(String, String)>,
@@ -26,7 +26,7 @@ struct Connection {
 }
 
 /// Bytes that are not a whole request.
-pub struct Rest {
+pub(super) struct Rest {
     pub bytes: Vec<u8>,
     /// What is wrong with them, if more could not make a request of them.
     pub fault: Option<&'static str>,
@@ -42,13 +42,13 @@ struct Record {
 }
 
 /// The upstream.
-pub struct Recorder {
+pub(super) struct Recorder {
     pub upstream: Upstream,
     record: Arc<Mutex<Record>>,
 }
 
 impl Recorder {
-    pub async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let record = Arc::new(Mutex::new(Record::default()));
         let shared = record.clone();
         let upstream = Upstream::raw(move |mut wire: Wire, _| {
@@ -78,12 +78,12 @@ impl Recorder {
     }
 
     /// Every request so far, of whatever connection.
-    pub fn requests(&self) -> Vec<Recorded> {
+    pub(super) fn requests(&self) -> Vec<Recorded> {
         self.record.lock().requests.clone()
     }
 
     /// All bytes so far that are not a whole request, of each connection.
-    pub fn rest(&self) -> Vec<Rest> {
+    pub(super) fn rest(&self) -> Vec<Rest> {
         let rest = |connection: &Connection| {
             let (bytes, closed) = (connection.bytes[connection.read..].to_vec(), connection.closed);
             (!bytes.is_empty()).then_some(Rest { bytes, fault: connection.fault, closed })
@@ -92,7 +92,7 @@ impl Recorder {
     }
 
     /// Lets the rest be: what comes after it is looked at by itself.
-    pub fn forget_rest(&self) {
+    pub(super) fn forget_rest(&self) {
         for connection in &mut self.record.lock().connections {
             (connection.read, connection.fault) = (connection.bytes.len(), None);
         }

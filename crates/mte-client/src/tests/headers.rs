@@ -183,7 +183,7 @@ fn with_all_sealed_no_other_clear_header_counts() {
         put(wire, others);
         put(wire, &[("date", "today"), ("access-control-allow-origin", "*")]);
     });
-    let mut names: Vec<_> = headers.keys().map(|name| name.as_str()).collect();
+    let mut names: Vec<_> = headers.keys().map(http::HeaderName::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, ["access-control-allow-origin", "date"]);
 }

@@ -164,7 +164,7 @@ impl Shared {
             return Err(status);
         }
         let host = parts.headers.get("host").map(|host| host.to_str().unwrap());
-        let authority = host.or(parts.uri.authority().map(|authority| authority.as_str())).unwrap();
+        let authority = host.or(parts.uri.authority().map(http::uri::Authority::as_str)).unwrap();
         let outer = Outer { method: parts.method.as_str(), authority, has_body: !incoming.is_end_stream() };
         let status = |error: RequestError| error.status();
         let begun = self.relay.open_head(&outer, &path, &parts.headers).map_err(status)?;

@@ -176,7 +176,7 @@ impl std::fmt::Display for Hex {
 impl std::fmt::Debug for Hex {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0.get(..64) {
-            Some(start) => write!(f, "{}.. ({} bytes)", Hex::from(start), self.0.len()),
+            Some(start) => write!(f, "{}.. ({} bytes)", Self::from(start), self.0.len()),
             None => write!(f, "{self}"),
         }
     }

@@ -171,7 +171,8 @@ impl Stage {
         self.check_secrets(&recording);
         let same = |one: &Received| {
             one.method == parts.method
-                && Some(one.target.as_str()) == parts.uri.path_and_query().map(|target| target.as_str())
+                && Some(one.target.as_str())
+                    == parts.uri.path_and_query().map(http::uri::PathAndQuery::as_str)
                 && parts.headers.iter().all(|(name, value)| one.headers.get(name) == Some(value))
                 && !one.headers.keys().any(|name| name.as_str().starts_with("x-mte-"))
                 && one.body == sent

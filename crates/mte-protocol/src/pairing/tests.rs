@@ -107,7 +107,7 @@ fn a_field_that_stands_twice_is_named() {
 
 #[test]
 fn keys_are_strict_base64_of_a_known_size() {
-    let good = crate::text::encode(&[1; 1184]);
+    let good = text::encode(&[1; 1184]);
     for text in
         [format!("{good} "), good.replace('=', ""), good.replace("AQ", "-_"), format!("{good}\n"), "é".into()]
     {
@@ -117,7 +117,7 @@ fn keys_are_strict_base64_of_a_known_size() {
     }
     for got in [0, 799, 1185, 1088, 1600] {
         let mut body = value();
-        body[0]["encoderPublicKey"] = json!(crate::text::encode(&vec![1; got]));
+        body[0]["encoderPublicKey"] = json!(text::encode(&vec![1; got]));
         assert_eq!(
             refused(&body),
             field_error(0, Field::EncoderPublicKey, Problem::Size { got, expected: None })

@@ -210,7 +210,7 @@ impl SealedHead {
     ///
     /// # Errors
     /// What is no header value, which a checked client id and pair id never cause.
-    pub fn apply(&self, headers: &mut HeaderMap) -> Result<(), http::header::InvalidHeaderValue> {
+    pub fn apply(&self, headers: &mut HeaderMap) -> Result<(), header::InvalidHeaderValue> {
         for name in &self.sealed {
             headers.remove(name);
         }

@@ -48,7 +48,7 @@ fn a_relay_header_that_is_missing_repeated_or_malformed_is_refused_before_anythi
     let error = refused(&[URL], |wire| twice(wire, "x-mte-relay"));
     assert_eq!((error.status(), error), (400, RequestError::Repeated("x-mte-relay")));
     let error = refused(&[URL], |wire| {
-        drop(wire.headers.insert("x-mte-relay", HeaderValue::from_bytes(b"c,\xff").unwrap()))
+        drop(wire.headers.insert("x-mte-relay", HeaderValue::from_bytes(b"c,\xff").unwrap()));
     });
     assert_eq!((error.status(), error), (400, RequestError::NotAscii("x-mte-relay")));
     assert_eq!(refused(&[URL], |wire| flags(wire, "1,1")).status(), 400);

@@ -49,7 +49,7 @@ impl Record {
 /// What a change did to pairs of which tenant.
 type Events = Vec<([u8; 16], PairEvent)>;
 
-pub struct BytesStore {
+pub(crate) struct BytesStore {
     bytes: Mutex<Vec<u8>>,
     limits: RwLock<config::Pairs>,
     outside: Outside,
@@ -58,7 +58,7 @@ pub struct BytesStore {
 }
 
 impl BytesStore {
-    pub fn new(limits: config::Pairs, outside: Outside) -> Self {
+    pub(crate) fn new(limits: config::Pairs, outside: Outside) -> Self {
         Self {
             bytes: Mutex::new(b"[]".to_vec()),
             limits: RwLock::new(limits),

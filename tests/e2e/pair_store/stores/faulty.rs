@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The store is not reached.
     Unreachable,
     /// The store does what it is asked to, but its reply does not arrive.
@@ -21,21 +21,21 @@ pub enum Fault {
     ReadOnly,
 }
 
-pub struct FaultyStore {
+pub(crate) struct FaultyStore {
     inner: Arc<dyn PairStore>,
     fault: Mutex<Option<Fault>>,
 }
 
 /// The reason that operators are given.
-pub const REASON: &str = "a test has cut the connection to 192.0.2.7";
+pub(crate) const REASON: &str = "a test has cut the connection to 192.0.2.7";
 
 impl FaultyStore {
-    pub fn over(inner: Arc<dyn PairStore>) -> Self {
+    pub(crate) fn over(inner: Arc<dyn PairStore>) -> Self {
         Self { inner, fault: Mutex::default() }
     }
 
     /// From now on this is wrong, or nothing.
-    pub fn set(&self, fault: Option<Fault>) {
+    pub(crate) fn set(&self, fault: Option<Fault>) {
         *self.fault.lock() = fault;
     }
 

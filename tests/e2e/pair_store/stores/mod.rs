@@ -3,7 +3,7 @@
 mod bytes;
 mod faulty;
 
-pub use self::{
+pub(super) use self::{
     bytes::BytesStore,
     faulty::{Fault, FaultyStore, REASON},
 };

@@ -9,26 +9,26 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-pub const DATA: u8 = 0;
-pub const HEADERS: u8 = 1;
-pub const RST_STREAM: u8 = 3;
-pub const SETTINGS: u8 = 4;
-pub const PUSH_PROMISE: u8 = 5;
-pub const PING: u8 = 6;
-pub const GOAWAY: u8 = 7;
-pub const WINDOW_UPDATE: u8 = 8;
-pub const CONTINUATION: u8 = 9;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
+pub(super) const RST_STREAM: u8 = 3;
+pub(super) const SETTINGS: u8 = 4;
+pub(super) const PUSH_PROMISE: u8 = 5;
+pub(super) const PING: u8 = 6;
+pub(super) const GOAWAY: u8 = 7;
+pub(super) const WINDOW_UPDATE: u8 = 8;
+pub(super) const CONTINUATION: u8 = 9;
 
-pub const END_STREAM: u8 = 1;
-pub const END_HEADERS: u8 = 4;
-pub const PADDED: u8 = 8;
+pub(super) const END_STREAM: u8 = 1;
+pub(super) const END_HEADERS: u8 = 4;
+pub(super) const PADDED: u8 = 8;
 
-pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A header field.
-pub type Field<'a> = (&'a str, &'a str);
+pub(super) type Field<'a> = (&'a str, &'a str);
 
-pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
     frame.extend([kind, flags]);
     frame.extend(stream.to_be_bytes());
@@ -53,7 +53,7 @@ fn text(block: &mut Vec<u8>, text: &str) {
 }
 
 /// A block of header fields, as they stand there.
-pub fn block(fields: &[Field<'_>]) -> Vec<u8> {
+pub(super) fn block(fields: &[Field<'_>]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(0);
@@ -64,29 +64,29 @@ pub fn block(fields: &[Field<'_>]) -> Vec<u8> {
 }
 
 /// A frame that came.
-pub struct Frame {
+pub(super) struct Frame {
     pub kind: u8,
     pub stream: u32,
     pub payload: Vec<u8>,
 }
 
 /// A client's connection, its preface and settings sent.
-pub struct Connection(pub TlsStream<TcpStream>);
+pub(super) struct Connection(pub TlsStream<TcpStream>);
 
 impl Connection {
-    pub async fn open(mut stream: TlsStream<TcpStream>) -> io::Result<Self> {
+    pub(super) async fn open(mut stream: TlsStream<TcpStream>) -> io::Result<Self> {
         stream.write_all(PREFACE).await?;
         stream.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
         Ok(Self(stream))
     }
 
     /// Sends bytes; whether the other end takes them shows when it is read.
-    pub async fn send(&mut self, bytes: &[u8]) {
+    pub(super) async fn send(&mut self, bytes: &[u8]) {
         let _ = self.0.write_all(bytes).await;
         let _ = self.0.flush().await;
     }
 
-    pub async fn next(&mut self) -> io::Result<Frame> {
+    pub(super) async fn next(&mut self) -> io::Result<Frame> {
         let mut header = [0; 9];
         self.0.read_exact(&mut header).await?;
         let [a, b, c, kind, _, s, t, u, v] = header;
@@ -97,7 +97,7 @@ impl Connection {
 }
 
 /// The status that a response's head begins with: out of the static table, or three digits that are not.
-pub fn status(head: &[u8]) -> Option<u16> {
+pub(super) fn status(head: &[u8]) -> Option<u16> {
     const INDEXED: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
     match *head {
         [index @ 0x88..=0x8e, ..] => Some(INDEXED[usize::from(index - 0x88)]),

@@ -17,14 +17,14 @@ use mte_session::{
     store::{PairError, PairState, Snapshot},
 };
 
-pub use raw::{Part, Raw};
+pub(crate) use raw::{Part, Raw};
 
-pub const AUTHORITY: &str = "relay.example";
-pub const CLIENT_ID: &str = "client.signature";
-pub const MAX_MTE_BODY: usize = 200_000;
+pub(crate) const AUTHORITY: &str = "relay.example";
+pub(crate) const CLIENT_ID: &str = "client.signature";
+pub(crate) const MAX_MTE_BODY: usize = 200_000;
 
 /// What every tenant has that sets nothing.
-pub const POLICY: Policy = Policy {
+pub(crate) const POLICY: Policy = Policy {
     allow_plain_requests: false,
     require_sealed_headers: RequireSealedHeaders::Uncounted,
     require_binding: false,
@@ -33,7 +33,7 @@ pub const POLICY: Policy = Policy {
 
 /// A request on the wire.
 #[derive(Clone, Debug)]
-pub struct WireRequest {
+pub(crate) struct WireRequest {
     pub method: Method,
     pub authority: String,
     pub path: String,
@@ -43,14 +43,14 @@ pub struct WireRequest {
 
 /// A response on the wire.
 #[derive(Clone, Debug)]
-pub struct WireResponse {
+pub(crate) struct WireResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
 impl WireResponse {
-    pub fn http(&self) -> http::Response<Bytes> {
+    pub(crate) fn http(&self) -> http::Response<Bytes> {
         let mut response = http::Response::new(Bytes::copy_from_slice(&self.body));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers.clone();
@@ -60,7 +60,7 @@ impl WireResponse {
 
 /// What an upstream answers. No content length is stated unless it is among the headers.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     /// Parts of the body; `None` for no body.
@@ -68,17 +68,17 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn new(body: &[u8]) -> Self {
+    pub(crate) fn new(body: &[u8]) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert("content-type", "text/plain".parse().unwrap());
         Self { status: StatusCode::OK, headers, body: Some(vec![body.to_vec()]) }
     }
 
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self { body: None, ..Self::new(b"") }
     }
 
-    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
         self.headers.insert(name, value.parse().unwrap());
         self
     }
@@ -86,14 +86,14 @@ impl Answer {
 
 /// A request that the relay accepted, with its plaintext.
 #[derive(Debug)]
-pub struct Served {
+pub(crate) struct Served {
     pub request: PlainRequest,
     pub body: Vec<u8>,
     to_head: bool,
 }
 
 /// A relay's side: pairs as a store keeps them.
-pub struct Relay {
+pub(crate) struct Relay {
     pub pairs: HashMap<String, PairState>,
     pub policy: Policy,
     /// Request bodies arrive in parts of so many bytes.
@@ -101,12 +101,12 @@ pub struct Relay {
 }
 
 impl Relay {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { pairs: HashMap::new(), policy: POLICY, part: 1_000 }
     }
 
     /// Answers `POST /api/mte-pair`.
-    pub fn pair(&mut self, offer: &[u8]) -> Vec<u8> {
+    pub(crate) fn pair(&mut self, offer: &[u8]) -> Vec<u8> {
         let request = PairingRequest::parse(offer, 10).unwrap();
         let made = request.make(KemId::MlKem512, &mut rand::rng()).unwrap();
         for pair in made.pairs {
@@ -115,13 +115,16 @@ impl Relay {
         made.answer.to_json()
     }
 
-    pub fn snapshot(&self, pair_id: &str) -> Result<Snapshot, RequestError> {
+    pub(crate) fn snapshot(&self, pair_id: &str) -> Result<Snapshot, RequestError> {
         let state = self.pairs.get(pair_id).ok_or(PairError::NotFound)?;
         Ok(state.snapshot())
     }
 
     /// Opens a request as far as it can be without touching the store's state.
-    pub fn open(&self, wire: &WireRequest) -> Result<(OpenedRequest, Option<BodyOpener>), RequestError> {
+    pub(crate) fn open(
+        &self,
+        wire: &WireRequest,
+    ) -> Result<(OpenedRequest, Option<BodyOpener>), RequestError> {
         let relay = relay_header(&wire.headers)?;
         let opener = RequestOpener::new(&relay, &wire.path, &wire.headers, &self.policy)?;
         let snapshot = self.snapshot(opener.pair_id())?;
@@ -141,7 +144,7 @@ impl Relay {
     }
 
     /// Opens a request whole and spends its numbers.
-    pub fn serve(&mut self, wire: &WireRequest) -> Result<Served, RequestError> {
+    pub(crate) fn serve(&mut self, wire: &WireRequest) -> Result<Served, RequestError> {
         let (request, opener) = self.open(wire)?;
         let mut body = Vec::new();
         if let Some(mut opener) = opener {
@@ -158,7 +161,7 @@ impl Relay {
         Ok(Served { request, body, to_head: wire.method == Method::HEAD })
     }
 
-    pub fn commit(&mut self, request: OpenedRequest) -> Result<PlainRequest, RequestError> {
+    pub(crate) fn commit(&mut self, request: OpenedRequest) -> Result<PlainRequest, RequestError> {
         let commit = request.commit()?;
         let state = self.pairs.get_mut(request.pair_id()).ok_or(PairError::NotFound);
         let response = state.and_then(|state| state.commit(commit))?;
@@ -166,13 +169,13 @@ impl Relay {
     }
 
     /// Everything that the store keeps.
-    pub fn stored(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn stored(&self) -> Vec<Vec<u8>> {
         self.pairs.values().map(|state| state.to_bytes().to_vec()).collect()
     }
 }
 
 /// Seals the response to a request.
-pub fn respond(served: Served, answer: &Answer) -> WireResponse {
+pub(crate) fn respond(served: Served, answer: &Answer) -> WireResponse {
     let Served { request, to_head, .. } = served;
     let mut headers = answer.headers.clone();
     let head = ResponseHead {
@@ -196,18 +199,18 @@ pub fn respond(served: Served, answer: &Answer) -> WireResponse {
 }
 
 /// A client of our own with one pair, and the relay that it paired with.
-pub struct Pair {
+pub(crate) struct Pair {
     pub client: Arc<client::Pair>,
     pub options: Options,
     pub relay: Relay,
 }
 
 impl Pair {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(KemId::MlKem512)
     }
 
-    pub fn with(kem: KemId) -> Self {
+    pub(crate) fn with(kem: KemId) -> Self {
         let mut relay = Relay::new();
         let offer = Offer::new(1, kem);
         let answer = relay.pair(&offer.to_json());
@@ -217,7 +220,7 @@ impl Pair {
     }
 
     /// Seals a request.
-    pub fn seal(&self, request: http::Request<Bytes>) -> (WireRequest, ResponseOpener) {
+    pub(crate) fn seal(&self, request: http::Request<Bytes>) -> (WireRequest, ResponseOpener) {
         let sealed = client::seal(&self.client, &self.options, AUTHORITY, request).unwrap();
         let wire = WireRequest {
             method: sealed.method,
@@ -230,7 +233,7 @@ impl Pair {
     }
 
     /// Seals a request whose body's length is not known before; the body may be empty.
-    pub fn seal_live(&self, request: http::Request<Bytes>) -> (WireRequest, ResponseOpener) {
+    pub(crate) fn seal_live(&self, request: http::Request<Bytes>) -> (WireRequest, ResponseOpener) {
         let (parts, body) = request.into_parts();
         let head =
             client::seal_head(&self.client, &self.options, AUTHORITY, &parts, BodyPlan::Unknown).unwrap();
@@ -243,7 +246,7 @@ impl Pair {
     }
 
     /// A POST with a body.
-    pub fn post(&self, body: &[u8]) -> (WireRequest, ResponseOpener) {
+    pub(crate) fn post(&self, body: &[u8]) -> (WireRequest, ResponseOpener) {
         let request = http::Request::post("/orders?id=17").header("x-secret", "s");
         self.seal(request.body(Bytes::copy_from_slice(body)).unwrap())
     }

@@ -13,14 +13,14 @@ use super::{AUTHORITY, CLIENT_ID, Relay, WireRequest};
 
 /// A message of a request, with its plaintext.
 #[derive(Clone, Copy)]
-pub enum Part<'a> {
+pub(crate) enum Part<'a> {
     Url(&'a str),
     Headers(&'a str),
     Body(&'a [u8]),
 }
 
 /// A sender with the root secret of its direction at hand.
-pub struct Raw {
+pub(crate) struct Raw {
     pub pair_id: String,
     pub encode_type: EncodeType,
     pub method: Method,
@@ -33,7 +33,7 @@ pub struct Raw {
 
 impl Raw {
     /// Pairs with a relay.
-    pub fn new(relay: &mut Relay) -> Self {
+    pub(crate) fn new(relay: &mut Relay) -> Self {
         let key = || DecapsulationKey::generate(KemId::MlKem512, &mut rand::rng());
         let (encoder, decoder) = (key(), key());
         let request = pairing::PairRequest {
@@ -59,7 +59,7 @@ impl Raw {
     }
 
     /// Seals one message with the next number.
-    pub fn message(&mut self, place: Place, plaintext: &[u8]) -> Vec<u8> {
+    pub(crate) fn message(&mut self, place: Place, plaintext: &[u8]) -> Vec<u8> {
         let numbers = Numbers::new(self.next, 1, self.root.clone());
         self.next += 1;
         let slot = numbers.slot(0, self.encode_type, place).unwrap();
@@ -67,7 +67,7 @@ impl Raw {
     }
 
     /// Seals a request of these parts, in this order.
-    pub fn request(&mut self, parts: &[Part<'_>]) -> WireRequest {
+    pub(crate) fn request(&mut self, parts: &[Part<'_>]) -> WireRequest {
         let (mut path, mut headers, mut body) = ("/clear?q=1".to_owned(), HeaderMap::new(), Vec::new());
         let mut flags = [false; 3];
         for (index, part) in parts.iter().enumerate() {
