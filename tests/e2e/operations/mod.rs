@@ -163,8 +163,15 @@ impl Site {
         self.admin("GET", path, "", "").await
     }
 
+    /// The text of an answer. In a hand-over the admin listener is gone for a moment.
     async fn text_of(&self, path: &str) -> String {
-        String::from_utf8(self.get(path).await.expect("an answer").body.to_vec()).unwrap()
+        for _ in 0..100 {
+            if let Some(answer) = self.get(path).await {
+                return String::from_utf8(answer.body.to_vec()).unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("no answer from the admin listener");
     }
 
     async fn json_of(&self, path: &str) -> serde_json::Value {
