@@ -10,7 +10,7 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// An operator wants to know so long before a certificate expires.
+/// Operators are warned this long before a certificate expires.
 pub const SOON: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// A chain's facts.
@@ -26,7 +26,7 @@ pub struct CertificateFacts {
 /// How a certificate stands at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Valid, and for a while.
+    /// Valid, and not expiring soon.
     Good,
     /// Valid from a later moment on.
     NotYet,

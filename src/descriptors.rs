@@ -59,7 +59,7 @@ fn room_in(descriptors: u64) -> usize {
     usize::try_from(spare / PER_CONNECTION).unwrap_or(usize::MAX).max(1)
 }
 
-/// Descriptors that so many connections need.
+/// Descriptors that this many connections need.
 pub fn needed(connections: usize) -> u64 {
     (connections as u64).saturating_mul(PER_CONNECTION).saturating_add(OVERHEAD)
 }
@@ -80,7 +80,7 @@ pub(crate) struct Reserve {
 }
 
 impl Reserve {
-    /// Keeps back so many, or as many as there are.
+    /// Reserves this many, or as many as there are.
     pub(crate) fn new(size: usize) -> Self {
         let reserve = Self { held: Mutex::default(), size };
         reserve.fill();

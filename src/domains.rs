@@ -94,7 +94,7 @@ pub struct Secrets {
 
 impl Secrets {
     /// The client of a signed id that verifies under either key, with the id as it is signed now: clients
-    /// take it from every answer, so that a rotation forces nobody to pair anew.
+    /// take it from every answer, so that a rotation forces no client to pair again.
     pub fn verify(&self, signed: &str) -> Option<(ClientId, String)> {
         if let Ok(client) = self.current.verify(signed) {
             return Some((client, signed.to_owned()));

@@ -115,7 +115,7 @@ impl PartialOrd for Phase {
     }
 }
 
-/// Tells systemd, if it started this process (sd_notify(3)).
+/// Notifies systemd, if it started this process (sd_notify(3)).
 pub(crate) fn notify_systemd(state: &[sd_notify::NotifyState<'_>], condition: bool) {
     if condition
         && std::env::var_os("NOTIFY_SOCKET").is_some()

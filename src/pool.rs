@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::telemetry::PoolMetrics;
 
-/// Room for one frame of the largest size.
+/// The size of one frame of the largest size.
 const FRAME_ROOM: usize = MAX_FRAME + FRAME_OVERHEAD;
 
 /// The pool of one relay.

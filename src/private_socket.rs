@@ -2,7 +2,7 @@
 //!
 //! Never leaves a moment in which others could connect: Linux gives the file that bind(2) makes the mode of the socket (less
 //! the umask, which belongs to the whole process and is left alone), so the mode is set before there is a file. What the
-//! file system made of it is looked at before listen(2); until then no connection is accepted.
+//! file system made of it is checked before listen(2); until then no connection is accepted.
 
 use std::{
     io,
@@ -113,13 +113,13 @@ fn clear(path: &Path, address: &UnixAddr) -> Result<(), Error> {
     let probe = socket().map_err(|error| failed(error.into()))?;
     match socket::connect(probe.as_raw_fd(), address) {
         Err(Errno::ECONNREFUSED) => std::fs::remove_file(path).map_err(failed),
-        // EAGAIN: so many connections wait there that no more fit.
+        // EAGAIN: the queue of waiting connections is full.
         Ok(()) | Err(Errno::EAGAIN) => Err(Error::InUse(path.to_owned())),
         Err(error) => Err(failed(error.into())),
     }
 }
 
-/// Where bind(2) did not heed the socket's mode, the file's is changed; listen(2) comes after this.
+/// Where bind(2) ignored the socket's mode, the file's is changed; listen(2) comes after this.
 fn keep_private(path: &Path) -> Result<(), Error> {
     let failed = |error: io::Error| Error::System { path: path.to_owned(), error };
     let mode = || path.symlink_metadata().map(|made| made.permissions().mode() & 0o777).map_err(failed);

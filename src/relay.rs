@@ -1,4 +1,4 @@
-//! One relay, as a value: built from a configuration, run until it is told to stop. Two of them can live in
+//! One relay, as a value: built from a configuration, run until it is stopped. Two of them can live in
 //! one process; nothing is global.
 
 use std::{
@@ -59,7 +59,7 @@ pub struct Shared {
     pub listeners: Vec<Listener>,
     /// Their sockets.
     pub listening: Arc<Listening>,
-    /// Where a successor takes them over: likewise.
+    /// Where a successor takes them over, also from the start.
     pub upgrade_socket: Option<PathBuf>,
     /// The pairs.
     pub pairs: Arc<WatchedStore>,
@@ -155,11 +155,11 @@ impl Shared {
 pub struct Relay {
     shared: Arc<Shared>,
     source: Option<Source>,
-    /// Sockets that somebody else has bound.
+    /// Sockets that another process has bound.
     inherited: Vec<TcpListener>,
     /// A socket for each listener, once they are bound.
     bound: Option<Vec<TcpListener>>,
-    /// The admin listener's, likewise.
+    /// The same for the admin listener.
     admin: Option<TcpListener>,
 }
 
@@ -209,7 +209,7 @@ impl Relay {
         self.shared.clone()
     }
 
-    /// Gives it sockets that somebody else has bound: a listener with the same address takes one, others are closed.
+    /// Gives it sockets that another process has bound: a listener with the same address takes one, others are closed.
     pub fn inheriting(self, sockets: Vec<TcpListener>) -> Self {
         Self { inherited: sockets, ..self }
     }
@@ -235,7 +235,7 @@ impl Relay {
         self.bound.take().map_or_else(|| listening::open(&self.shared.listeners, inherited), Ok)
     }
 
-    /// Runs until it is told to stop, or cannot go on (`Lifecycle::failure`). Blocks; makes its own worker threads.
+    /// Runs until it is stopped, or cannot continue (`Lifecycle::failure`). Blocks; creates its own worker threads.
     pub fn run(self, until: Until) {
         let lifecycle = self.shared.lifecycle.clone();
         if let Err(error) = self.serve(until) {

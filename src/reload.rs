@@ -28,7 +28,7 @@ use crate::{
 
 /// Changes that come within this time of each other are one: editors and kubelets write in several steps.
 const SETTLE: Duration = Duration::from_millis(200);
-/// File systems that tell nothing of changes are looked at this often.
+/// File systems without change notifications are polled this often.
 const POLL: Duration = Duration::from_secs(30);
 
 /// What came of the reloads so far.

@@ -58,7 +58,7 @@ impl Until {
     }
 }
 
-/// Tells Pingora when to shut down.
+/// Signals Pingora when to shut down.
 pub(crate) struct Shutdown {
     until: tokio::sync::Mutex<Until>,
     parts: Arc<Parts>,

@@ -1,7 +1,7 @@
 //! Wrong tokens slow down the next ones, for each address and for all together.
 //!
 //! An address that was never wrong is always heard once, however many others are guessing: an operator with the right token
-//! gets in. So many addresses mean one guess each; with 16 characters a token is out of reach all the same.
+//! gets in. Many addresses mean one guess each; a token of 16 characters still cannot be guessed.
 
 use std::{
     collections::HashMap,
@@ -53,7 +53,7 @@ pub(super) enum Outcome {
     Right,
     /// It is wrong.
     Wrong,
-    /// It was not looked at: there were too many wrong ones. The time to wait.
+    /// It was not checked: there were too many wrong ones. The time to wait.
     TooMany(Duration),
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Guesses {
 }
 
 impl Guesses {
-    /// Looks at a token, if its client may have one looked at now.
+    /// Checks a token, if its client may have one checked now.
     pub(super) fn look(&mut self, client: IpAddr, now: Instant, is_right: impl FnOnce() -> bool) -> Outcome {
         let client = household(client);
         let wait = self.wait(client, now);

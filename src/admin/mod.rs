@@ -59,7 +59,7 @@ use crate::{
 
 /// Descriptors that are kept back for the operators' connections, and for what they ask for.
 const RESERVE: usize = 16;
-/// Large answers that are made at a time: whoever asks for more of them waits.
+/// Large answers that are built at a time: further requests for them wait.
 const LARGE_ANSWERS: usize = 2;
 
 /// How a request came.

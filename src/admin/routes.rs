@@ -23,7 +23,7 @@ const YAML: &str = "application/yaml";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The largest request body there is.
-const MOST_BODY: usize = 1_024;
+const MAX_BODY: usize = 1_024;
 
 type Answer = Response<Full<Bytes>>;
 
@@ -100,7 +100,7 @@ fn refused(refusal: &Refusal, parts: &Parts) -> Answer {
 /// Descriptors that making an answer takes: files of /proc, or of the configuration.
 const FILES: usize = 4;
 
-/// Makes an answer that may take a while with thousands of tenants, on another thread: health checks do not wait for it.
+/// Builds an answer that may be slow with thousands of tenants, on another thread: health checks do not wait for it.
 async fn large<T: Into<Bytes> + 'static>(
     admin: &Arc<Admin>,
     kind: &'static str,
@@ -161,7 +161,7 @@ fn level_name(level: log::LevelFilter) -> String {
 }
 
 async fn set_level(request: Request<Incoming>) -> Answer {
-    let Ok(body) = Limited::new(request.into_body(), MOST_BODY).collect().await else {
+    let Ok(body) = Limited::new(request.into_body(), MAX_BODY).collect().await else {
         return problem(StatusCode::BAD_REQUEST, "send the level as text, as in: info");
     };
     let body = body.to_bytes();

@@ -15,7 +15,7 @@ use crate::{
     upstream::{PeerState, Resolver, UpstreamUrl},
 };
 
-/// What outlives a reload. A relay has one; configurations of different relays share nothing.
+/// What is kept across reloads. A relay has one; configurations of different relays share nothing.
 #[derive(Default)]
 pub struct Carried {
     /// The metrics.

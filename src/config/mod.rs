@@ -92,7 +92,7 @@ pub struct Listener {
 pub struct Admin {
     /// Address and port.
     pub address: Option<SocketAddr>,
-    /// Whether somebody asked for this address: the relay does not start without it then.
+    /// Whether this address was configured: then the relay does not start without it.
     pub required: bool,
     /// Names and addresses of its own, as [`crate::host::bare`] writes them.
     pub hosts: Vec<String>,
@@ -119,7 +119,7 @@ pub struct Pairs {
     pub max_per_network: usize,
     /// Pairs in all.
     pub max_total: usize,
-    /// The most of these, as a part of one, that a tenant may keep while others want room.
+    /// The largest fraction of these that a tenant may keep while other tenants need pairs.
     pub tenant_share: f64,
 }
 

@@ -42,7 +42,7 @@ impl fmt::Display for Place {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Places {
     known: HashMap<String, Place>,
-    /// Where settings are that were written nowhere: the file, if there is one.
+    /// Where settings that were not written belong: the file, if there is one.
     file: Option<Arc<str>>,
 }
 

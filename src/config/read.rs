@@ -1,6 +1,6 @@
 //! Reads settings out of a [`Node`]: every value by the type that its setting has, and every problem with its place.
 //!
-//! A value that cannot be read is reported and keeps its default, so that the rest is looked at as well.
+//! A value that cannot be read is reported and keeps its default, so that the rest is checked as well.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,7 +19,7 @@ use super::{
     tree::{Node, Style, Value},
 };
 
-/// Names less alike than this are not suggested.
+/// Names less similar than this are not suggested.
 const ALIKE: f64 = 0.75;
 
 /// Why a text is not the value that a setting wants.
@@ -220,7 +220,7 @@ impl<'a> Reader<'a> {
         match substitute(written, env) {
             Ok(name) => Some(name.into_string()),
             Err(unresolved) => {
-                // What it holds is looked at all the same.
+                // Its entries are checked anyway.
                 self.below(written, key, |reader| reader.problem::<()>(unresolved.to_string()));
                 Some(written.to_owned())
             }

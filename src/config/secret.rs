@@ -43,7 +43,7 @@ pub(super) fn of_file(bytes: &[u8]) -> &[u8] {
     text.strip_suffix(b"\n").map_or(text, |text| text.strip_suffix(b"\r").unwrap_or(text))
 }
 
-/// Words that stand in examples until somebody puts a secret there.
+/// Placeholders that examples have in place of a secret.
 const PLACEHOLDERS: [&str; 14] = [
     "changeme",
     "changeit",
@@ -60,10 +60,10 @@ const PLACEHOLDERS: [&str; 14] = [
     "todo",
     "xxxx",
 ];
-/// Secrets of their own that anybody tries first.
+/// Secrets that attackers try first.
 const COMMON: [&str; 8] =
     ["secret", "password", "passwort", "token", "test", "admin", "letmein", "clientidsecret"];
-/// A random secret of any length worth using has more different characters.
+/// A random secret of any usable length has more different characters.
 const FEW_CHARACTERS: usize = 5;
 
 /// Why a secret is hardly meant: an example's, a common word, or the same characters again and again.

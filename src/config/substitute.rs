@@ -78,7 +78,7 @@ fn is_name(name: &str) -> bool {
     name.chars().all(word) && name.chars().next().is_some_and(|first| !first.is_ascii_digit())
 }
 
-/// Text after substitution; wiped if it holds a variable's value and nobody takes it.
+/// Text after substitution; wiped if it holds a variable's value and the caller does not take it.
 pub(super) struct Substituted<'a>(Cow<'a, str>);
 
 impl Substituted<'_> {

@@ -1,4 +1,4 @@
-//! A configuration's text as a tree of values with their positions, before anybody knows what they mean.
+//! A configuration's text as a tree of values with their positions, before they are interpreted.
 //!
 //! YAML keeps what was written: whether a word stood in quotes, a key that is there twice. Nothing is converted here, so
 //! that a secret of digits stays what it is. Deep nesting and repeated aliases are bounded.

@@ -30,7 +30,7 @@ pub enum CorsError {
     /// There is no scheme.
     #[error("{0:?} is not an origin: write https://app.example.com")]
     NotAnOrigin(String),
-    /// There is a path, or the like.
+    /// There is a path, query or fragment.
     #[error("{0:?} is more than an origin: write scheme, host and port only")]
     MoreThanAnOrigin(String),
     /// Its port cannot be one.

@@ -1,11 +1,11 @@
 //! How many connections there are: in all, and by client network. What is beyond is closed before anything is read from it,
-//! counted, and told in the log once a second at most.
+//! counted, and logged once a second at most.
 //!
 //! A client is known by its connection's other end, or by what a PROXY header says. A trusted proxy that sends none is counted
-//! in all only: its clients cannot be told apart before their requests.
+//! in the total only: its clients cannot be distinguished before their requests.
 //!
-//! HTTP/2 brings many requests over one connection. Requests may be as many as connections: then what a request costs is
-//! paid so many times at most, whatever the version.
+//! HTTP/2 carries many requests over one connection. The limit on connections also limits requests, so that the cost of
+//! requests is bounded, whatever the version.
 
 use std::sync::{
     Arc,
@@ -80,7 +80,7 @@ impl Default for Connections {
 }
 
 impl Connections {
-    /// The process has descriptors for so many.
+    /// Sets how many connections the process has descriptors for.
     pub fn set_room(&self, room: usize) {
         self.room.store(room, Ordering::Relaxed);
     }

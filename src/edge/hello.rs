@@ -6,7 +6,7 @@ use rustls::server::Acceptor as ClientHelloReader;
 use super::refused::TlsError;
 
 /// A client's first message is never larger in earnest.
-const MOST_HELLO: usize = 16 << 10;
+const MAX_HELLO: usize = 16 << 10;
 
 /// The name; `None` if the client asks for none.
 ///
@@ -32,7 +32,7 @@ pub(super) async fn server_name(stream: &mut TcpStream) -> Result<Option<String>
                 Err((error, _)) => return Err(TlsError::NotHello(error)),
             }
         }
-        if seen.len() > MOST_HELLO {
+        if seen.len() > MAX_HELLO {
             return Err(TlsError::TooLarge);
         }
     }

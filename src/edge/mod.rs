@@ -1,4 +1,4 @@
-//! The front door: what happens to a connection before HTTP begins.
+//! The edge: what happens to a connection before HTTP begins.
 //!
 //! The PROXY header is read where the listener has them; on a TLS listener the client's first message is read without
 //! being taken, the tenant it asks for is looked up, and the handshake is made under that tenant's configuration. The
@@ -60,7 +60,7 @@ use crate::{
 pub struct Connection {
     /// What its TLS handshake was made for, if there was one.
     pub made_for: Option<MadeFor>,
-    /// The other end's address (what the PROXY header says, if there was one), also as a header's value.
+    /// The remote address (from the PROXY header, if there was one), also as a header value.
     pub client: Option<(IpAddr, HeaderValue)>,
     /// The client network that its requests count for; `None` for a trusted proxy, which has many clients.
     pub network: Option<Network>,
@@ -91,7 +91,7 @@ async fn more(
     awaited: &'static str,
 ) -> Result<usize, ReadError> {
     match stream.read(part).await {
-        // Some who look whether a port is open close their connection with a reset.
+        // Port scanners often close with RST.
         Ok(0) | Err(_) if seen.is_empty() => Err(ReadError::Silent),
         Ok(0) => Err(ReadError::Cut(awaited)),
         Ok(read) => Ok(read),
@@ -105,7 +105,7 @@ pub struct Edge<G> {
     parts: Parts,
 }
 
-/// What the front door works with.
+/// What the edge depends on.
 pub struct Parts {
     /// The configuration in use.
     pub config: Arc<ArcSwap<Config>>,
@@ -118,7 +118,7 @@ pub struct Parts {
 }
 
 impl<G> Edge<G> {
-    /// A front door before this gateway.
+    /// An edge in front of this gateway.
     pub fn new(gateway: G, parts: Parts) -> Self {
         Self { gateway: Arc::new(gateway), parts }
     }
@@ -268,7 +268,7 @@ async fn believed(
 /// The socket's digest with the addresses that a PROXY header names.
 fn named_digest(tcp: &TcpStream, source: SocketAddr, destination: SocketAddr) -> SocketDigest {
     let digest = SocketDigest::from_raw_fd(tcp.id());
-    // They are empty: nobody has asked for them yet.
+    // They are empty: nothing has requested them yet.
     let _ = digest.peer_addr.set(Some(socket::SocketAddr::Inet(source)));
     let _ = digest.local_addr.set(Some(socket::SocketAddr::Inet(destination)));
     digest

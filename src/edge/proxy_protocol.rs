@@ -7,10 +7,10 @@ use ppp::{HeaderResult, PartialResult, v1, v2};
 
 use super::refused::{Malformed, ProxyHeaderError};
 
-/// Version 1 has at most so many bytes.
-const MOST_LINE: usize = 107;
+/// Version 1 has at most this many bytes.
+const MAX_LINE: usize = 107;
 /// Of version 2 this is more than any balancer sends, extensions included.
-const MOST_HEADER: usize = 4 << 10;
+const MAX_HEADER: usize = 4 << 10;
 
 /// The client's and the relay's address as the balancer saw them; `None` if it speaks for itself (LOCAL, UNKNOWN).
 pub(super) type Addresses = Option<(SocketAddr, SocketAddr)>;
@@ -32,7 +32,7 @@ pub(super) async fn read(stream: &mut TcpStream) -> Result<Addresses, ProxyHeade
                 }
                 return Ok(addresses);
             }
-            None if seen.len() >= MOST_HEADER => return Err(ProxyHeaderError::TooLarge),
+            None if seen.len() >= MAX_HEADER => return Err(ProxyHeaderError::TooLarge),
             None => {}
         }
     }
@@ -51,7 +51,7 @@ fn parse(seen: &[u8]) -> Result<Option<(usize, Addresses)>, Malformed> {
     if is_start(seen, b"PROXY ") {
         match seen.iter().position(|b| *b == b'\n') {
             Some(end) => header = &seen[..=end],
-            None if seen.len() < MOST_LINE => return Ok(None),
+            None if seen.len() < MAX_LINE => return Ok(None),
             None => return Err(Malformed::NoEnd),
         }
     }

@@ -1,7 +1,7 @@
 //! The request line of an HTTP/1.1 head, as it comes.
 //!
 //! Pingora mends a line that does not parse: it percent-encodes blanks and control characters in the target, and nothing
-//! of what came is left to be looked at afterwards. Whoever reads the line in another way (cutting it at the first or at
+//! of the original is left to check afterwards. A parser that reads the line differently (cutting it at the first or at
 //! the last blank) would take another target. So blanks are counted here, below Pingora; it is the gateway that refuses.
 
 /// A line has two blanks: between method, target and version.

@@ -108,7 +108,7 @@ fn count(session: &Session, ctx: &mut RequestContext, parts: &Parts) -> Result<(
 }
 
 /// Charges a request that does not decode to the address it came from: its client id is on the wire for all to copy,
-/// and nobody shall be locked out by who copies it.
+/// and copying it must not lock out its owner.
 fn charge(ctx: &RequestContext, parts: &Parts, failure: Failure) -> Failure {
     let Some(address) = ctx.from.address.filter(|_| failure.is_suspicious()) else { return failure };
     let rate = ctx.config.limits.requests_per_second;
@@ -129,7 +129,7 @@ fn notice_origin(request: &RequestHeader, ctx: &RequestContext, tenant: &Tenant)
     Some(origin)
 }
 
-/// The most that a head may have, over HTTP/1.1 and HTTP/2 alike.
+/// The limits of a request head, over both HTTP/1.1 and HTTP/2.
 fn check_header_size(request: &RequestHeader, limits: &Limits) -> Result<(), Failure> {
     if request.headers.keys_len() > limits.header_names {
         return Err(Failure::TooManyHeaders { limit: limits.header_names });

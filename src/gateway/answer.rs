@@ -77,7 +77,7 @@ fn relay_header<'a>(session: &Session, ctx: &'a RequestContext) -> Option<Cow<'a
         let tenant = ctx.tenant()?;
         let value = encrypted::single(session.as_downstream().req_header(), X_MTE_RELAY).ok()??;
         let relay = RelayHeader::parse(value).ok()?;
-        // Whoever fails before the client is looked at is a client all the same.
+        // A request that fails before its client is determined still has a client.
         let signed = match alone {
             Some(signed) => Cow::Borrowed(signed),
             None => tenant.secrets.verify(relay.client_id)?.1.into(),
@@ -87,7 +87,7 @@ fn relay_header<'a>(session: &Session, ctx: &'a RequestContext) -> Option<Cow<'a
     named().map(Cow::Owned).or(alone.map(Cow::Borrowed))
 }
 
-/// Ends a request whose response was whole before: the client's connection is read for a while, so that the client
+/// Ends a request whose response was complete first: the client's connection is drained for a short time, so that the client
 /// gets to see the response.
 pub(super) async fn drain(session: &mut Session) {
     let downstream = session.as_downstream_mut();
@@ -142,6 +142,6 @@ async fn write(session: &mut Session, response: ResponseHeader, body: Bytes) -> 
     } else {
         downstream.write_response_body(body, true).await?;
     }
-    // What the client still sends is read for a while: closing at once would take the answer back from it.
+    // What the client still sends is drained for a short time: closing immediately could reset the connection and lose the answer.
     downstream.drain_request_body().await
 }

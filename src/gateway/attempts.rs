@@ -130,7 +130,7 @@ pub(super) fn failed_to_connect(ctx: &mut RequestContext, error: &Error) -> bool
 }
 
 /// Takes note of a connection that failed with the request under way. The error that comes back says what to answer, and
-/// whether the request may go out once more, provided that it is one that comes before anything of it was acted upon.
+/// whether the request may be sent again, provided that the error came before any of it was processed.
 pub(super) fn failed_while_proxying(
     session: &mut Session,
     ctx: &mut RequestContext,
@@ -154,7 +154,7 @@ pub(super) fn failed_while_proxying(
     let fault = Fault::of_serving(&error, &progress);
     if *error.esource() == ErrorSource::Upstream {
         let why = (label(error.etype()), error.etype().as_str());
-        // After the end of an idle connection the same address is as good as any.
+        // After an idle connection was closed, the same address can be used again.
         if fault == Fault::Peer || !reused {
             failed(forwarded, &ctx.request_id, Failed::Serving, (fault == Fault::Peer).then_some(why));
         }

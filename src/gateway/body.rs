@@ -104,7 +104,7 @@ pub(crate) struct FirstPart {
     /// Bytes read since the retry buffer was turned on.
     buffered: Option<u64>,
     done: bool,
-    /// Read, but not used yet: the first bytes, which told that there is a body.
+    /// Read, but not used yet: the first bytes, which showed that there is a body.
     held: Vec<Bytes>,
     max: Option<u64>,
     /// How long the client is waited for.
@@ -267,7 +267,7 @@ impl FirstPart {
     /// Opens a body of type MTE, which is read whole (CODEC section 5).
     ///
     /// # Errors
-    /// As reading and opening, [`Failure::TooLarge`], and [`Failure::Overloaded`] if `held` gets no room for it.
+    /// As reading and opening, [`Failure::TooLarge`], and [`Failure::Overloaded`] if the budget of `held` is used up.
     pub(crate) async fn open_gathered(
         &mut self,
         session: &mut Session,
@@ -364,14 +364,14 @@ impl RequestBody {
         }
     }
 
-    /// Begins another attempt: the proxy brings the body anew.
+    /// Begins another attempt: the proxy sends the body again.
     pub fn restart(&mut self) {
         if let Self::Whole { brought, .. } = self {
             *brought = 0;
         }
     }
 
-    /// Whether the whole request can be sent once more.
+    /// Whether the whole request can be sent again.
     pub fn is_whole(&self) -> bool {
         matches!(self, Self::None | Self::Whole { .. })
     }

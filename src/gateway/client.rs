@@ -35,7 +35,7 @@ impl Client {
         Self::seen(other_end, tls, &downstream.req_header().headers, trusted)
     }
 
-    /// `other_end` is the connection's, as an address and as a header's value.
+    /// `other_end` is the connection's remote address, also as a header value.
     fn seen(
         other_end: Option<&(IpAddr, HeaderValue)>,
         tls: bool,
@@ -56,7 +56,7 @@ impl Client {
         }
         let mut client = address;
         for hop in chain.rsplit(',').map(str::trim).filter(|hop| !hop.is_empty()) {
-            // What cannot be read was written by nobody who is trusted.
+            // An entry that cannot be parsed was not written by a trusted proxy.
             let Some(hop) = parse(hop) else { break };
             client = hop;
             if !trusted.trusts(hop) {

@@ -47,7 +47,7 @@ pub struct RequestContext {
     pub timing: Timing,
     /// Plain and encoded bytes of the request: URL and headers; bodies are added at the end.
     pub request_size: [u64; 2],
-    /// Plain and encoded bytes of the response, likewise.
+    /// The same for the response.
     pub response_size: [u64; 2],
     /// Counts the request as in flight until it is dropped.
     pub in_flight: Option<super::InFlight>,
@@ -102,7 +102,7 @@ impl RequestContext {
         self.from.address.map(Network::from)
     }
 
-    /// Room for a body in memory, within the relay's budget; nothing is taken yet.
+    /// The relay's budget for a body in memory; nothing is reserved yet.
     pub fn gathered(&self, parts: &Parts) -> Gathered {
         let tenant = self.tenant().filter(|_| self.config.domains.are_several());
         parts.gathered.body(self.config.limits.gathered, tenant.map(|tenant| tenant.id), self.network())
@@ -123,7 +123,7 @@ impl RequestContext {
         self.stage.on_its_way()?.exchange()
     }
 
-    /// Room for the response's body, if it is held in memory: one of type MTE.
+    /// The budget for the response's body, if it is held in memory: one of type MTE.
     pub fn response_gathered(&self, parts: &Parts) -> Option<Gathered> {
         let exchange = self.exchange()?;
         (exchange.encode_type == EncodeType::Mte).then(|| self.gathered(parts))

@@ -1,4 +1,4 @@
-//! What browsers are told (docs/protocol.md, section 6).
+//! CORS: the headers that browsers get (docs/protocol.md, section 6).
 
 use http::{HeaderValue, header};
 use mte_protocol::names::{X_MTE_RELAY, X_MTE_RELAY_EH};

@@ -77,7 +77,7 @@ pub(crate) async fn open(
     let response = response.map_err(RequestError::from)?;
     tenant.metrics.codec(Operation::Open, request.messages().into());
     let request = request.accept(response, &mut rand::rng())?;
-    // Only now is it known that the client itself has sent this: nobody else can use up its allowance.
+    // Only now is it known that the client itself has sent this: another client cannot use up its allowance.
     let allowed = parts.request_rate.check(&owner, 1, ctx.config.limits.requests_per_second);
     allowed.map_err(|retry_after| Failure::TooManyRequests { retry_after })?;
     ctx.timing.client_wait = first_part.waited();
@@ -102,7 +102,7 @@ fn policy(tenant: &Tenant, limits: &Limits) -> Policy {
     }
 }
 
-/// Notes what the log tells of URL and headers.
+/// Records what the log shows of URL and headers.
 fn note_head(ctx: &mut RequestContext, head: &OpenedHead) {
     let sizes = head.sizes();
     ctx.request_size = [sizes.plain, sizes.encoded];
@@ -172,7 +172,7 @@ pub(crate) fn identify(tenant: &Tenant, signed: &str) -> Result<Identity, Failur
     })
 }
 
-/// The request target as it stands in the request line.
+/// The request target exactly as in the request line.
 fn target(request: &RequestHeader) -> &str {
     std::str::from_utf8(request.raw_path()).unwrap_or_default()
 }

@@ -131,7 +131,7 @@ impl<'a> Rules<'a> {
         self.sealed.is_none() || !hop::makes_partial(name)
     }
 
-    /// Of what is never forwarded as it stands: what an upgrade, a length or HTTP/2 trailers need where a request passes
+    /// Of the fields that are never forwarded unchanged: those that an upgrade, a length or HTTP/2 trailers need where a request passes
     /// through.
     fn belongs_to_passed_request(&self, name: &str, value: &HeaderValue) -> bool {
         match name {
@@ -219,7 +219,7 @@ fn join_cookies(request: &mut RequestHeader) -> Result<()> {
     request.insert_header(header::COOKIE, joined.or_err(ErrorType::InternalError, "joined cookies")?)
 }
 
-/// Who asks, and for which host: what the relay knows replaces what anybody claims.
+/// Client address and host: what the relay knows replaces what the request claims.
 fn describe_client(
     request: &mut RequestHeader,
     ctx: &RequestContext,

@@ -56,7 +56,7 @@ impl Route {
     }
 
     /// The route of a path that is no control route. Whether an encrypted route is one of the tenant's can
-    /// only be told once its URL is opened.
+    /// only be known once its URL is opened.
     pub(crate) fn of_tenant(tenant: &Tenant, path: &str) -> Self {
         if tenant.pass_through.matches(path) { Self::PassThrough } else { Self::Encrypted }
     }

@@ -174,7 +174,7 @@ impl Forwarded {
         self.peer.as_ref()?.choice.endpoint.address
     }
 
-    /// Whether the whole request can be sent once more.
+    /// Whether the whole request can be sent again.
     pub fn is_whole(&self) -> bool {
         self.exchange().is_none_or(|exchange| exchange.body.is_whole())
     }

@@ -22,7 +22,7 @@ pub struct WorkQueue {
 }
 
 impl WorkQueue {
-    /// A queue for a relay with so many workers.
+    /// A queue for a relay with this many workers.
     pub fn new(workers: usize) -> Self {
         let cores = workers.div_ceil(2).max(1);
         Self::with(cores, cores * WAITING_PER_CORE)

@@ -56,7 +56,7 @@ impl CannotListen {
     }
 }
 
-/// Why nobody can connect any more.
+/// Why clients can no longer connect.
 #[derive(Debug, thiserror::Error)]
 enum Lost {
     #[error("{0} has stopped listening")]
@@ -90,7 +90,7 @@ impl Listening {
         self.served.store(true, Ordering::Relaxed);
     }
 
-    /// Lets go of the sockets: clients can connect as long as anyone has one.
+    /// Closes the sockets: clients can connect as long as any process has one open.
     fn close(&self) {
         self.served.store(false, Ordering::Relaxed);
         self.sockets.lock().clear();

@@ -84,7 +84,7 @@ impl<S: PingoraService> PingoraService for Supervised<S> {
             }
             polled
         });
-        // The service ends some time after it has stopped accepting; until then nobody would take a connection.
+        // The service ends some time after it has stopped accepting; until then no connection would be accepted.
         let mut stopping = shutdown.clone();
         let closing = async {
             let _ = stopping.wait_for(|stopping| *stopping).await;

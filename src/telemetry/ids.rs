@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderValue};
 
-/// A request id that somebody else made is at most this long.
+/// The longest request id that is accepted from a proxy.
 const MAX_ID: usize = 128;
 
 /// A request's id, which every log line, error answer and header of the request carries.
@@ -37,7 +37,7 @@ impl RequestId {
         self.0.to_str().unwrap_or_default()
     }
 
-    /// As a header's value.
+    /// As a header value.
     pub fn to_header(&self) -> HeaderValue {
         self.0.clone()
     }

@@ -58,7 +58,7 @@ pub fn init(log: &Log) {
     for module in ["pingora", "pingora_core", "pingora_proxy", "pingora_pool", "h2", "rustls"] {
         filter.filter_module(module, log::LevelFilter::Off);
     }
-    // But this one nobody else knows: connections that cannot be accepted, for want of file descriptors most likely.
+    // Only Pingora reports this one: connections that cannot be accepted, most likely because file descriptors have run out.
     filter.filter_module("pingora_core::services::listening", log::LevelFilter::Error);
     let new = || Logger { filter: filter.build(), format, queue: output::start(format, log.buffer) };
     // A second relay in the process shares the first one's logger.

@@ -24,9 +24,9 @@ use super::line::Format;
 const BATCH_DELAY: Duration = Duration::from_millis(50);
 /// With more bytes waiting, they are written at once.
 const BATCH_BYTES: usize = 64 << 10;
-/// Of so many bytes there is one line at most: short ones do not cost more than long ones.
+/// At most one line per this many bytes: short lines do not cost more than long ones.
 const BYTES_PER_LINE: usize = 128;
-/// What access lines leave free: a quarter, so that there is room for warnings and errors.
+/// What access lines leave free: a quarter, reserved for warnings and errors.
 const OTHERS: usize = 4;
 /// Buffers above this size are given back.
 const KEPT_BYTES: usize = 1 << 20;
@@ -173,7 +173,7 @@ struct Writer<W> {
     queue: &'static Queue,
     out: W,
     format: Format,
-    /// Lines dropped that no line has told of yet.
+    /// Dropped lines that were not reported yet.
     missing: u64,
     /// Whether the last write ended within a line.
     torn: bool,
@@ -268,7 +268,7 @@ mod tests {
     const MAX_BYTES: usize = 1 << 20;
     const MAX_LINES: usize = MAX_BYTES / BYTES_PER_LINE;
 
-    /// A disk with room for so many bytes.
+    /// A disk with space for this many bytes.
     #[derive(Clone, Default)]
     struct Disk(Arc<Mutex<(Vec<u8>, usize)>>);
 

@@ -160,7 +160,7 @@ pub(super) fn choose_endpoint(
 
 /// The least loaded. Ties go in turn, so that idle ones share the work.
 fn least(loads: impl Iterator<Item = (usize, f64)>, turn: &AtomicUsize) -> Option<usize> {
-    // Looked at once: other requests come and go meanwhile.
+    // Read only once: other requests start and end meanwhile.
     let mut idlest: Vec<_> = loads.collect();
     let least = idlest.iter().map(|(_, load)| *load).min_by(f64::total_cmp)?;
     idlest.retain(|(_, load)| *load <= least);

@@ -1,4 +1,4 @@
-//! Pingora's errors in words, without what an upstream sent: that could be anybody's cookie.
+//! Pingora's errors as text, without what an upstream sent: that could be a user's cookie.
 
 use pingora_core::{BError, Error};
 

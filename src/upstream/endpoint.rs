@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::{Ejection, HealthChecks, health::CheckError};
 
-/// An ejection lasts at most so many times the configured time.
+/// An ejection lasts at most this many times the configured time.
 const LONGEST_EJECTION: u32 = 10;
 
 /// How an endpoint stands; the best first.
@@ -23,7 +23,7 @@ pub enum Health {
     Healthy,
     /// No check says otherwise.
     Unchecked,
-    /// Requests to it failed: it is left alone for a while.
+    /// Requests to it failed: it gets no requests for some time.
     Ejected,
     /// Its checks fail.
     Unhealthy,
@@ -137,7 +137,7 @@ impl Endpoint {
         true
     }
 
-    /// Whether a check is due; the caller makes it then, and tells [`Endpoint::checked`] with the generation.
+    /// Whether a check is due; the caller then makes it and reports to [`Endpoint::checked`] with the generation.
     pub fn take_check(&self, interval: Duration) -> Option<u64> {
         let now = Instant::now();
         let mut inner = self.inner.lock();
@@ -178,7 +178,7 @@ impl Endpoint {
         }
         inner.streak += 1;
         let enough = if success { settings.healthy_after } else { settings.unhealthy_after };
-        // The first check decides at once: nobody knows better.
+        // The first check decides immediately: there is no earlier result.
         if inner.healthy.is_some() && inner.streak < enough {
             return false;
         }

@@ -9,7 +9,7 @@
 //! | `url` | an origin as it is written |
 //! | `options` | how an upstream is set up |
 //! | `resolve` | names to addresses |
-//! | `peer` | a peer's addresses; they outlive a reload |
+//! | `peer` | a peer's addresses; kept across reloads |
 //! | `endpoint` | what is known of one address's health |
 //! | `balance` | which peer and which address a request goes to |
 //! | `fault` | whose fault a failure is: what counts against a peer |
@@ -56,7 +56,7 @@ pub struct Peer {
     url: UpstreamUrl,
     /// Its own `Host`.
     pub host: HeaderValue,
-    /// `scheme://authority`, as it stands at the start of a `location` that points here.
+    /// `scheme://authority`, as at the start of a `location` that points here.
     pub origin: String,
     /// Its share of the requests.
     pub weight: u32,
@@ -192,7 +192,7 @@ impl Peer {
     ) -> Result<Self, OptionsError> {
         let host = HeaderValue::from_str(&url.authority())?;
         let sni = options.sni.clone().unwrap_or_else(|| url.host.clone());
-        // Pingora's pool tells peers apart by address, name and this key, but not by authority or tenant.
+        // Pingora's pool distinguishes peers by address, name and this key, but not by authority or tenant.
         let mut hasher = DefaultHasher::new();
         (&options.tenant, options.verify, &options.ca_pem, &sni, options.http2).hash(&mut hasher);
         let (group_key, origin) = (hasher.finish(), url.to_string());

@@ -92,16 +92,16 @@ pub struct HealthChecks {
     pub interval: Duration,
     /// One check may take this long.
     pub timeout: Duration,
-    /// So many failures in a row make an address unhealthy.
+    /// This many failures in a row make an address unhealthy.
     pub unhealthy_after: u32,
-    /// So many successes in a row make it healthy again.
+    /// This many successes in a row make it healthy again.
     pub healthy_after: u32,
 }
 
 /// Passive health: what requests tell.
 #[derive(Debug, Clone)]
 pub struct Ejection {
-    /// So many failed requests in a row eject an address; 0: never.
+    /// This many failed requests in a row eject an address; 0: never.
     pub failures: u32,
     /// For this long, twice as long each time again.
     pub time: Duration,

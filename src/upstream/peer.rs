@@ -1,6 +1,6 @@
-//! One peer's addresses, each an endpoint with a health of its own. It outlives a reload.
+//! One peer's addresses, each an endpoint with its own health. The state is kept across reloads.
 //!
-//! A literal address is one endpoint for good. A name begins with one endpoint without an address, which stands for the name
+//! A literal address is always one endpoint. A name begins with one endpoint without an address, which stands for the name
 //! until it is resolved, and is resolved again from time to time while requests go on with what is known: addresses that stay
 //! keep their state, and if the name no longer resolves, the last addresses stay.
 

@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// Of an error in the clear no more is read.
-const MOST_ERROR_BYTES: usize = 64 << 10;
+const MAX_ERROR_BYTES: usize = 64 << 10;
 
 /// How a client does things.
 pub(crate) struct Rules {
@@ -286,7 +286,7 @@ impl Inner {
     pub(crate) async fn clear_error(&self, status: StatusCode, headers: &HeaderMap, body: Incoming) -> Error {
         let mut text = Bytes::new();
         if status.as_u16() >= 400 {
-            let read = Limited::new(body, MOST_ERROR_BYTES).collect();
+            let read = Limited::new(body, MAX_ERROR_BYTES).collect();
             // Without its text the error is still an error.
             if let Ok(Ok(read)) = tokio::time::timeout(self.rules.timeout, read).await {
                 text = read.to_bytes();

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// An answer to a pairing of 100 pairs has less.
-const MOST_CONTROL_BYTES: usize = 4 << 20;
+const MAX_CONTROL_BYTES: usize = 4 << 20;
 
 impl Inner {
     /// The next pair in turn, of a new pairing if need be. `reason` says what made that necessary.
@@ -89,7 +89,7 @@ impl Inner {
         if parts.status != StatusCode::OK {
             return Err(self.clear_error(parts.status, &parts.headers, body).await);
         }
-        let answer = Limited::new(body, MOST_CONTROL_BYTES)
+        let answer = Limited::new(body, MAX_CONTROL_BYTES)
             .collect()
             .await
             .map_err(|error| Error::Http(Cause::from(error)))?

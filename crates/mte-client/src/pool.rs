@@ -9,7 +9,7 @@ use mte_protocol::Status;
 use crate::{Error, wire::Pair};
 
 /// More pairs than this are not kept, even if all of them wait for slow responses.
-const MOST_PAIRS: usize = 100;
+const MAX_PAIRS: usize = 100;
 
 /// What a pairing brings.
 pub(crate) struct NewPairs {
@@ -145,6 +145,6 @@ impl State {
             }
         }
         // All wait for old responses. Beyond the limit, late responses may be lost; more pairs would help less.
-        (count >= MOST_PAIRS).then(|| Arc::clone(&self.pairs[self.turn].1))
+        (count >= MAX_PAIRS).then(|| Arc::clone(&self.pairs[self.turn].1))
     }
 }

@@ -35,7 +35,7 @@ impl At<'_> {
         };
         let (chain, key) = (chain?, key?);
         let client_ca = client_ca.as_ref().map(|pem| pem.as_slice());
-        // Whether there are authorities counts, not only which: an empty file asks for certificates of nobody.
+        // Whether there are authorities counts, not only which: an empty file does not ask for client certificates.
         let asks = [u8::from(client_ca.is_some())];
         let files = carried::digest(&[&chain, &key, &asks, client_ca.unwrap_or_default()]);
         match self.carried.tls(self.host, files, || TenantTls::new(&chain, &key, client_ca)) {

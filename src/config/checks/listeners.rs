@@ -18,7 +18,7 @@ use super::{
 };
 use crate::trusted::TrustedProxies;
 
-/// So many listeners can be handed over to a successor in one message.
+/// The number of listeners that can be handed over to a successor in one message.
 const MAX_LISTENERS: usize = 32;
 /// The longest path that a Unix socket can have.
 const MAX_SOCKET_PATH: usize = 107;

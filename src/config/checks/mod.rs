@@ -179,7 +179,7 @@ fn domains(
     }
     let least = parse_kem(&settings.pairs.min_kem, "pairs.min_kem", problems);
     let mut domains = Domains::default();
-    // Which keys are the same host is known before any of them is looked at, even where a tenant has other problems.
+    // Duplicate hosts are found before any tenant is checked, even where a tenant has other problems.
     let mut taken: HashMap<HostPattern, &str> = HashMap::new();
     for (host, written) in &settings.domain_map {
         let mut at = At { host, base, carried, problems };

@@ -81,8 +81,8 @@ pub enum Failure {
     NoUpstream(String),
     /// The body failed to verify after the upstream was contacted.
     LateBody(BodyError),
-    /// The response was whole before the request was. Nobody asked for the rest, and the upstream's connection, on which it
-    /// would stand between two requests, is given up.
+    /// The response was complete before the request was. The upstream does not want the rest, and its connection, on which it
+    /// would be taken for the next request, is closed.
     AnsweredEarly,
     /// The upstream cannot be reached, or what it says is no HTTP.
     BadGateway(String),
@@ -105,7 +105,7 @@ pub enum Overload {
     Gathered,
     /// Cores for pairing.
     KeyExchanges,
-    /// Room for requests.
+    /// Capacity for requests.
     Requests,
 }
 
@@ -157,7 +157,7 @@ impl Failure {
         self.row(|row| row.status)
     }
 
-    /// What the client is told.
+    /// The text for the client.
     pub fn client_text(&self) -> Cow<'static, str> {
         self.row(|row| row.client.as_str().map_or_else(|| row.client.to_string().into(), Cow::Borrowed))
     }

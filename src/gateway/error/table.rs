@@ -21,7 +21,7 @@ pub(super) struct Row<'a> {
     pub(super) cause_once_begun: &'static str,
     /// At which level it is logged: the operator's own matters are warnings and errors.
     pub(super) level: log::Level,
-    /// What the client is told: enough to act on, and never why a decode failed.
+    /// The text for the client: enough to act on, and never why a decode failed.
     pub(super) client: fmt::Arguments<'a>,
     /// What the log says.
     pub(super) operator: fmt::Arguments<'a>,
@@ -29,7 +29,7 @@ pub(super) struct Row<'a> {
     pub(super) retry_after: Option<u64>,
     /// It is the codec's: the request did not open, or its pair could not be used.
     pub(super) codec: bool,
-    /// It counts against the address that the request came from: whoever makes such requests need not be the client that
+    /// It counts against the address that the request came from: the sender of such requests need not be the client that
     /// they name.
     pub(super) suspicious: bool,
 }

@@ -9,7 +9,7 @@ use pingora_http::ResponseHeader;
 const ENCODED_DIGESTS: [&str; 4] = ["content-digest", "content-md5", "digest", "repr-digest"];
 
 /// Takes out what belongs to the upstream's connection (RFC 9110 section 7.6.1): hop-by-hop fields, and what
-/// `Connection` names. `trailers` tells whether trailers can follow.
+/// `Connection` names. `trailers` says whether trailers can follow.
 pub(crate) fn remove_hop_by_hop(response: &mut ResponseHeader, trailers: bool) {
     if response.status == StatusCode::SWITCHING_PROTOCOLS {
         return;
@@ -20,7 +20,7 @@ pub(crate) fn remove_hop_by_hop(response: &mut ResponseHeader, trailers: bool) {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(hop::connection_names)
-        // Whoever names these would have the end of the body lost.
+        // Removing these because `Connection` names them would lose the end of the body.
         .filter(|name| !name.eq_ignore_ascii_case("content-length"))
         .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         .collect();

@@ -1,7 +1,7 @@
 //! What a client is sent, on every route: one place for every pair of HTTP versions (docs/protocol.md, section 4).
 //!
 //! `prepare` runs in Pingora's `response_filter`, where the request's context is at hand: it takes out what belongs to the
-//! upstream's connection and hands the rest to [`ResponseModule`]. The module frames and seals: it alone is told whether
+//! upstream's connection and passes the rest to [`ResponseModule`]. The module frames and seals: only it is informed whether
 //! the response ended with its head, and runs after all that Pingora itself changes. It never sees what the relay answers
 //! itself (`answer`).
 
@@ -62,7 +62,7 @@ pub(crate) fn refuse_interim(session: &mut Session, ctx: &RequestContext) {
     }
 }
 
-/// Whether nothing follows a response's head, as far as the head itself tells.
+/// Whether nothing follows a response's head, as far as the head itself shows.
 pub(crate) fn ends_with_head(method: &Method, response: &ResponseHeader) -> bool {
     is_bodiless(*method == Method::HEAD, response.status) || states_empty(response)
 }
@@ -76,7 +76,7 @@ fn states_empty(response: &ResponseHeader) -> bool {
     response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0")
 }
 
-/// Prepares an upstream's final response for the client, up to what [`ResponseModule`] does. `held` is the room for a body
+/// Prepares an upstream's final response for the client, up to what [`ResponseModule`] does. `held` is the budget for a body
 /// that is gathered.
 ///
 /// # Errors
@@ -192,7 +192,7 @@ impl Delivery {
         self.frame(response, follows, bodiless).map_err(|error| Failure::Internal(error.to_string()))
     }
 
-    /// Says how the body ends. Pingora has framed it after its own lights, without regard to the client's version.
+    /// Decides how the body is framed. Pingora has already framed it, without regard to the client's HTTP version.
     fn frame(&self, response: &mut ResponseHeader, follows: bool, bodiless: bool) -> Result<()> {
         // An HTTP/1.0 upstream's version would contradict the chunks.
         response.set_version(Version::HTTP_11);

@@ -28,7 +28,7 @@ pub(crate) struct Sealing {
     to_head: bool,
     /// The largest body of type MTE,
     max_mte_body: usize,
-    /// and the room for it.
+    /// and the budget for it.
     held: Option<Gathered>,
     /// Decodes a body that the upstream compressed.
     decoder: Option<Decoder>,
@@ -54,7 +54,7 @@ pub(crate) struct Sizes {
 }
 
 impl Sealing {
-    /// A response that has not begun. `held` is the room for a body of type MTE.
+    /// A response that has not begun. `held` is the budget for a body of type MTE.
     pub(crate) fn new(
         sealer: ResponseSealer,
         to_head: bool,
@@ -75,7 +75,7 @@ impl Sealing {
         }
     }
 
-    /// Seals a response's headers and prepares its body; `follows` tells whether there is one.
+    /// Seals a response's headers and prepares its body; `follows` says whether there is one.
     ///
     /// # Errors
     /// 502 if sealing fails, and for a body of type MTE that is known to be too large.
@@ -146,7 +146,7 @@ impl Sealing {
         Ok(())
     }
 
-    /// Takes room for a gathered body of `len` bytes so far: as much as it has when it is sealed.
+    /// Reserves memory for a gathered body of `len` bytes so far: as much as it needs when it is sealed.
     fn hold(&mut self, len: usize) -> Result<(), Failure> {
         let Some(held) = &mut self.held else { return Ok(()) };
         // What is larger is refused for that.

@@ -182,7 +182,7 @@ impl Metrics {
         self.text_with(std::iter::empty())
     }
 
-    /// All of it in Prometheus' text format. With many busy tenants this takes a while: not for a thread that others wait
+    /// All metrics in Prometheus' text format. With many busy tenants this is slow: do not call it on a thread that others wait
     /// for.
     pub fn text_with<'a>(&self, peers: impl Iterator<Item = Peer<'a>>) -> String {
         // Relays in one process share its log, and each counts what that has dropped.

@@ -19,7 +19,7 @@ use super::{Error, PairingFailure};
 
 /// Requests begun on a pair since its oldest one that still waits for its response. A decoder reaches 511 numbers back
 /// (docs/codec.md, section 6) and a request takes up to three: beyond this a slow exchange would fall out of a window.
-const MOST_BEHIND: u64 = 160;
+const MAX_BEHIND: u64 = 160;
 
 /// Pairs asked for and not answered yet: the client's half of a pairing.
 pub struct Offer {
@@ -170,7 +170,7 @@ impl Pair {
     /// Whether no request may begin before an older one has its response, lest that one fall out of a window.
     pub fn is_congested(&self) -> bool {
         let sending = lock(&self.sending);
-        sending.waiting.first().is_some_and(|oldest| sending.begun - oldest >= MOST_BEHIND)
+        sending.waiting.first().is_some_and(|oldest| sending.begun - oldest >= MAX_BEHIND)
     }
 
     /// Whether its numbers are used up (docs/codec.md, section 6).
