@@ -142,6 +142,6 @@ async fn write(session: &mut Session, response: ResponseHeader, body: Bytes) -> 
     } else {
         downstream.write_response_body(body, true).await?;
     }
-    // What the client still sends is drained for a short time: closing immediately could reset the connection and lose the answer.
+    // What the client still sends is drained for a short time: closing immediately could lose the answer.
     downstream.drain_request_body().await
 }

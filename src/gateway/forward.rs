@@ -131,7 +131,7 @@ impl<'a> Rules<'a> {
         self.sealed.is_none() || !hop::makes_partial(name)
     }
 
-    /// Of the fields that are never forwarded unchanged: those that an upgrade, a length or HTTP/2 trailers need where a request passes
+    /// Whether a field that is otherwise dropped is forwarded: upgrades, lengths and HTTP/2 trailers need it where a request passes
     /// through.
     fn belongs_to_passed_request(&self, name: &str, value: &HeaderValue) -> bool {
         match name {

@@ -35,10 +35,10 @@ use crate::{
     wire::{self, Options, Pair},
 };
 
-/// Of an error in the clear no more is read.
+/// The most that is read of an error in the clear.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// How a client does things.
+/// A client's settings.
 pub(crate) struct Rules {
     pub(crate) options: Options,
     pub(crate) pairs: usize,
@@ -287,7 +287,7 @@ impl Inner {
         let mut text = Bytes::new();
         if status.as_u16() >= 400 {
             let read = Limited::new(body, MAX_ERROR_BYTES).collect();
-            // Without its text the error is still an error.
+            // It is an error even without its text.
             if let Ok(Ok(read)) = tokio::time::timeout(self.rules.timeout, read).await {
                 text = read.to_bytes();
             }

@@ -24,11 +24,11 @@ use crate::{
     wire::{Offer, Pair},
 };
 
-/// An answer to a pairing of 100 pairs has less.
+/// The largest pairing answer; one for 100 pairs is smaller.
 const MAX_CONTROL_BYTES: usize = 4 << 20;
 
 impl Inner {
-    /// The next pair in turn, of a new pairing if need be. `reason` says what made that necessary.
+    /// The next pair in turn, from a new pairing if necessary. `reason` says what made that necessary.
     pub(crate) async fn take_pair(&self, reason: Option<&str>) -> Result<Arc<Pair>, Error> {
         // Twice, so that it is connecting that fails where there is no connection.
         let after = self.rules.timeout * 2;

@@ -20,7 +20,7 @@ use crate::{
     wire::{BodyPlan, Part},
 };
 
-/// An observer, and the exchange it is told about.
+/// An observer, and the exchange that it observes.
 #[derive(Clone)]
 pub(crate) struct Watch {
     pub(crate) observer: Arc<dyn Observer>,

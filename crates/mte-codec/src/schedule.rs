@@ -1,7 +1,7 @@
 //! Root secret, epochs and message keys (sections 3 and 4).
 //!
 //! Every secret is written where it stays (`secret`), and the stack that a derivation used is wiped after it
-//! (`scrub`): what has been left behind is nowhere in memory.
+//! (`scrub`): no wiped secret remains in memory.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, LessSafeKey, UnboundKey},

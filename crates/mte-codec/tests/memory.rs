@@ -29,7 +29,7 @@ impl Wanted {
     }
 }
 
-/// How often each secret stands in this process's writable memory.
+/// How often each secret occurs in this process's writable memory.
 fn count(wanted: &[Wanted]) -> Vec<(&'static str, usize)> {
     let mut buffer = vec![0u8; 1 << 20];
     let own = buffer.as_ptr_range();

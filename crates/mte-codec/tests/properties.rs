@@ -350,7 +350,7 @@ proptest! {
             prop_assert_eq!(slot.number, before);
             messages.push(seal::message(slot, &plaintext, &mut rand::rng()).unwrap());
         }
-        // One number, but another header (so another key), and nothing alike behind it.
+        // The same number, but another header (so another key), and different bytes after it.
         let [a, b] = messages.as_slice() else { unreachable!("two messages") };
         prop_assert_eq!(&a[..10], &b[..10]);
         prop_assert_ne!(&a[10..HEADER_LEN], &b[10..HEADER_LEN]);
@@ -488,7 +488,7 @@ enum Event {
     Change(usize, Index, Index, Change),
     /// Two exchanges arrive with their last messages swapped.
     Mix(usize, Index, Index),
-    /// So many numbers are used and lost at once.
+    /// This many numbers are used and lost together.
     Skip(usize, u64),
 }
 

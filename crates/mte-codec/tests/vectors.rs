@@ -208,7 +208,7 @@ fn a_message_is_whole_at_its_last_byte_and_not_before() {
             assert!(!open::EndFinder::default().is_whole(&message[..cut]), "cut at {cut}");
         }
     }
-    // Waiting for more of a malformed one is in vain; of one that was only cut it is not.
+    // More input cannot help a malformed one; it can help one that was only cut.
     for vector in vectors().refused {
         match vector.class {
             Class::Truncated => {

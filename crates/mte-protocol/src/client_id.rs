@@ -1,7 +1,7 @@
 //! Signed client ids (docs/protocol.md, section 1): `<uuid v4>.<64 lower-case hex>`.
 //!
 //! A client id costs nothing and grants nothing by itself: the signature only shows that this tenant's relay
-//! minted it, so that nobody can choose ids. Signatures are compared in constant time, and a refusal does not
+//! minted it, so that clients cannot choose ids. Signatures are compared in constant time, and a refusal does not
 //! say what was wrong.
 
 use std::fmt;
@@ -77,7 +77,7 @@ impl FromStr for ClientId {
     }
 }
 
-/// Whether a text has the form of a signed id (docs/protocol.md, section 1), whoever signed it.
+/// Whether a text has the form of a signed id (docs/protocol.md, section 1); the signature is not verified.
 pub fn is_well_formed(signed: &str) -> bool {
     let Some((uuid, tag)) = signed.split_once('.') else { return false };
     let hex = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');

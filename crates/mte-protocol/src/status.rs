@@ -85,7 +85,7 @@ impl Status {
         Self::all().iter().copied().find(|status| status.code() == code)
     }
 
-    /// Whether a client pairs anew and retries once on this status, if it can send the body again.
+    /// Whether a client pairs again and retries once on this status, if it can send the body again.
     pub fn means_pair_anew(self) -> bool {
         code_means_pair_anew(self.code())
     }
@@ -96,7 +96,7 @@ impl Status {
     }
 }
 
-/// Whether a client pairs anew on a status code: 559 to 568, those included that this relay does not send
+/// Whether a client pairs again on a status code: 559 to 568, including those that this relay does not send
 /// (docs/protocol.md, section 5).
 pub fn code_means_pair_anew(code: u16) -> bool {
     (559..=568).contains(&code)
@@ -119,7 +119,7 @@ pub fn errors_json() -> String {
 pub struct ErrorBody<'a> {
     /// What a client may know.
     pub error: Cow<'a, str>,
-    /// The HTTP status code, once more.
+    /// The HTTP status code, repeated in the body.
     pub status: u16,
     /// Finds the request in the relay's log, if it has an id there.
     #[serde(default, skip_serializing_if = "Option::is_none")]

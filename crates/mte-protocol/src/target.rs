@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::path::{self, Flaw};
 
-/// A decoded URL that is not forwarded. It was the client's own wish, so the answer is 400: pairing anew
+/// A decoded URL that is not forwarded. The client asked for it, so the answer is 400: pairing again
 /// would not help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TargetError {
@@ -27,7 +27,7 @@ pub enum TargetError {
     /// A `..` segment, however it is spelled.
     #[error("the path has a `..` segment: resolve it before sending")]
     DotSegment,
-    /// A `%` that starts no escape, `%u` and four digits, or escapes of escapes without end.
+    /// A `%` that starts no escape, `%u` and four digits, or nested escapes without end.
     #[error("the path has a % that starts no escape: write %25 for the character itself")]
     Escape,
     /// An escaped control character.

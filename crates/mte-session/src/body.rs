@@ -108,7 +108,7 @@ impl BodyOpener {
         self.opened
     }
 
-    /// Bytes that a gathered body holds once `more` have come, so that a caller can make room for them first; 0 for a
+    /// Bytes that a gathered body holds once `more` have arrived, so that a caller can reserve memory first; 0 for a
     /// streamed one.
     ///
     /// # Errors

@@ -77,7 +77,7 @@ async fn an_upstreams_404_is_a_response_and_the_relays_is_an_error() {
         server.fail_with(&[status]);
         match client.get("/missing").await.unwrap_err() {
             Error::Relay { status: got, message, request_id, note } => {
-                // What a terminal would obey is left out.
+                // Control characters that a terminal would interpret are removed.
                 assert_eq!((got, message.as_str()), (status, "refused[1m"));
                 assert_eq!((request_id.as_deref(), note), (Some("r-17"), None));
             }
@@ -214,7 +214,7 @@ async fn a_relay_that_does_not_answer_is_given_up() {
     assert!(matches!(client.get("/").await, Err(Error::Timeout { .. })));
 }
 
-/// Writes down what it is told.
+/// Records its events.
 #[derive(Default)]
 struct Diary(Mutex<Vec<String>>);
 

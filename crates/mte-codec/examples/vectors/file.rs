@@ -61,13 +61,13 @@ pub(crate) struct MessageVector {
     pub(crate) message: Hex,
 }
 
-/// A message that no decoder may take.
+/// A message that every decoder must refuse.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RefusedVector {
     pub(crate) direction: usize,
     pub(crate) expected: ExpectedVector,
-    /// What this crate's log would say; the peer is told nothing of it.
+    /// What this crate's log would say; it is never sent to the peer.
     pub(crate) class: Class,
     /// How the message was made.
     pub(crate) reason: String,
@@ -116,7 +116,7 @@ pub(crate) struct Step {
     pub(crate) outcome: Outcome,
 }
 
-/// What becomes of a commit.
+/// The result of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Outcome {

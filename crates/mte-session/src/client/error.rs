@@ -33,7 +33,7 @@ pub enum Error {
     /// The relay's answer to the pairing cannot be used (docs/protocol.md, section 2).
     #[error("pairing failed: {0}")]
     Pairing(#[from] PairingFailure),
-    /// The relay answered with an error of its own, in the clear (docs/protocol.md, section 5). Whoever sits between
+    /// The relay answered with an error of its own, in the clear (docs/protocol.md, section 5). Anyone on the path between
     /// the client and the relay could have written it as well.
     #[error("the relay answered {status}: {message}")]
     Relay {

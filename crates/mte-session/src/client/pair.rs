@@ -115,7 +115,7 @@ fn root(
     Ok(schedule::root(&entropy, &RootInputs::new(&nonce.to_string(), personalization))?)
 }
 
-/// 128 random bits in hexadecimal: a name nobody else has.
+/// 128 random bits in hexadecimal: a unique name.
 fn random_id() -> String {
     let mut bytes = [0; 16];
     rand::rng().fill_bytes(&mut bytes);
@@ -140,7 +140,7 @@ struct Sending {
 }
 
 impl Pair {
-    /// The pair's name, as it stands in `x-mte-relay`.
+    /// The pair's name, as in `x-mte-relay`.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -150,7 +150,7 @@ impl Pair {
         Arc::clone(&lock(&self.client_id))
     }
 
-    /// Takes the id of a response over if it is the same client's, signed anew: the relay's secret is being rotated
+    /// Adopts the id of a response if it is the same client's, signed with a new key: the relay's secret is being rotated
     /// (docs/protocol.md, section 1). Whether it did.
     pub fn take_signature(&self, signed: &str) -> bool {
         let mut own = lock(&self.client_id);
@@ -167,7 +167,7 @@ impl Pair {
         self.kem
     }
 
-    /// Whether no request may begin before an older one has its response, lest that one fall out of a window.
+    /// Whether no request may begin before an older one has its response, so that the older one does not fall out of a window.
     pub fn is_congested(&self) -> bool {
         let sending = lock(&self.sending);
         sending.waiting.first().is_some_and(|oldest| sending.begun - oldest >= MAX_BEHIND)

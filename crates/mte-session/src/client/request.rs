@@ -99,7 +99,7 @@ impl Default for Options {
 pub enum BodyPlan {
     /// There is none.
     None,
-    /// There is one, of so many plaintext bytes.
+    /// There is one, of this many plaintext bytes.
     Known(u64),
     /// There is one; it may turn out empty.
     Unknown,

@@ -68,7 +68,7 @@ pub fn relay_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Opti
     Some(Error::Relay { status: status.as_u16(), message, request_id })
 }
 
-/// Text of unknown origin without what a terminal would obey.
+/// Text of unknown origin without control characters that a terminal would interpret.
 fn printable(text: &str) -> String {
     text.chars().filter(|char| !char.is_control()).collect()
 }
@@ -135,7 +135,7 @@ impl ResponseOpener {
             _ => return Err(ResponseError::UnknownBody.into()),
         };
 
-        // An announced body's number is taken along: nothing but this response can have it.
+        // The announced body's number is taken with it: only this response can have it.
         let take = 1 + u64::from(has_body);
         self.ticket.pair().commit(number, take).map_err(ResponseError::Headers)?;
 

@@ -65,7 +65,7 @@ pub struct MadePairs {
     pub answer: PairingAnswer,
 }
 
-/// What tells the client the relay's half of its pairs' secrets.
+/// What sends the client the relay's half of its pairs' secrets.
 #[derive(Debug)]
 pub struct PairingAnswer(Vec<PairResponse>);
 

@@ -20,7 +20,7 @@ impl PendingBody {
         self.opening.encode_type
     }
 
-    /// Checks the number that the body's message bears; its place is checked as it is opened. A replay is refused here, before
+    /// Checks the number of the body's message; its place is checked as it is opened. A replay is refused here, before
     /// its body is read.
     ///
     /// # Errors

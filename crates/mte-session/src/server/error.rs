@@ -5,7 +5,7 @@ use mte_protocol::{RelayHeaderError, SealedHeadersError, Status, TargetError, Te
 
 use crate::{body::BodyError, store::PairError};
 
-/// Why a request is refused. The display is for the relay's log: a client is never told why a decode failed.
+/// Why a request is refused. The display is for the relay's log: clients never learn why a decode failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// A header that may come once came more often.
@@ -137,7 +137,7 @@ impl From<BodyError> for RequestError {
     }
 }
 
-/// A number that was taken meanwhile is a message that does not open, whoever finds it.
+/// A number that was taken meanwhile is a message that does not open, whichever check finds it.
 impl From<PairError> for RequestError {
     fn from(error: PairError) -> Self {
         match error {

@@ -64,7 +64,7 @@ pub(super) enum Url {
 }
 
 impl RequestOpener {
-    /// Decodes the messages. `target` is the request target as it stands in the request line.
+    /// Decodes the messages. `target` is the request target exactly as in the request line.
     ///
     /// # Errors
     /// 562 for a text that is no message, and if flags and parts contradict each other; 569 if nothing is sealed and the
@@ -101,7 +101,7 @@ impl RequestOpener {
     /// Which messages there are, given that there is a body or not.
     ///
     /// # Errors
-    /// 562 for a body in the clear beside sealed parts: somebody on the way put it there.
+    /// 562 for a body in the clear beside sealed parts: an attacker on the path added it.
     pub(super) fn shape(&self, has_body: bool) -> Result<Shape, RequestError> {
         let shape = Shape {
             url: matches!(self.url, Url::Sealed(_)),

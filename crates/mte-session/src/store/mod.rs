@@ -37,7 +37,7 @@ pub struct NewPair {
 /// A pair as it was at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// Tells a pair from a later one under the same id.
+    /// Distinguishes a pair from a later one under the same id.
     pub generation: u64,
     /// What requests are opened with.
     pub decoder: DecoderSecrets,

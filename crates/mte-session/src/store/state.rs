@@ -33,7 +33,7 @@ impl PairState {
         }
     }
 
-    /// Tells the pair from a later one under the same id.
+    /// Distinguishes the pair from a later one under the same id.
     pub fn generation(&self) -> u64 {
         self.generation
     }
