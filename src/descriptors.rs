@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn exhaustion_is_told_from_other_errors() {
+    fn exhaustion_is_distinguished_from_other_errors() {
         for (number, exhausted) in [(24, true), (23, true), (104, false)] {
             assert_eq!(are_exhausted(&io::Error::from_raw_os_error(number)), exhausted, "{number}");
         }

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_has_its_mode_before_anybody_can_see_it() {
+    fn a_socket_has_its_mode_before_it_is_visible() {
         let folder = folder();
         let path = folder.path().join("s.sock");
         let (seen, watched) = (std::sync::Arc::new(parking_lot::Mutex::new(Vec::new())), path.clone());
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_a_folder_and_a_link_are_left_alone() {
+    fn a_file_a_folder_and_a_link_are_not_touched() {
         let folder = folder();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("file"), "kept").unwrap();

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_told_apart_and_an_ipv4_address_in_ipv6_is_an_ipv4_address() {
+    fn networks_are_distinguished_and_an_ipv4_address_in_ipv6_is_an_ipv4_address() {
         assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.9"));
         assert_ne!(network("0.0.0.1"), network("::1"));
         assert_eq!(network("2001:db8:0:12ff::1"), network("2001:db8:0:1200:9::"));

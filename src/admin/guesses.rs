@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_guesses_is_not_heard_for_a_while_and_another_one_is() {
+    fn an_address_that_guesses_is_refused_for_some_time_and_another_one_is_not() {
         let (mut guesses, now) = (Guesses::default(), Instant::now());
         for _ in 0..5 {
             assert_eq!(guesses.look(address(1), now, || false), Outcome::Wrong);

@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_setting_that_was_left_out_belongs_where_its_parent_is() {
+    fn a_setting_that_was_left_out_is_reported_at_its_parent() {
         let mut places = Places::default();
         let at = |line| Place { source: "a.yaml".into(), at: Some(Position { line, column: 1 }) };
         places.set("domain_map.a.test", at(3));

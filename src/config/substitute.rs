@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_arrives_as_it_is_and_is_not_looked_through_again() {
+    fn a_variable_arrives_unchanged_and_is_not_substituted_again() {
         for (text, expected) in [
             ("plain $ {A} $A", "plain $ {A} $A"),
             ("${A}", "one"),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_stands_for_nothing_is_an_error() {
+    fn a_variable_that_is_not_set_is_an_error() {
         let name = |name: &str| name.to_owned();
         for (text, why) in [
             ("${C}", Unresolved::Unset(name("C"))),

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_not_believed() {
+    fn an_untrusted_proxy_is_not_believed() {
         let client = seen(
             "192.0.2.1",
             &[("x-forwarded-for", "8.8.8.8"), ("x-forwarded-proto", "https")],
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_of_trusted_proxies_is_followed_to_the_first_stranger() {
+    fn a_chain_of_trusted_proxies_is_followed_to_the_first_untrusted_address() {
         let headers = [
             ("x-forwarded-for", "1.1.1.1, 203.0.113.7"),
             ("x-forwarded-for", "10.0.0.9:4711"),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_is_no_text_hides_nobody_beside_it() {
+    fn an_entry_that_is_no_text_does_not_hide_its_neighbours() {
         let mut headers = HeaderMap::new();
         headers.insert(X_FORWARDED_FOR.clone(), HeaderValue::from_bytes(b"\xff, 203.0.113.7").unwrap());
         let trusted = ["10.0.0.0/8".parse().unwrap()].into_iter().collect();

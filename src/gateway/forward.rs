@@ -131,8 +131,8 @@ impl<'a> Rules<'a> {
         self.sealed.is_none() || !hop::makes_partial(name)
     }
 
-    /// Whether a field that is otherwise dropped is forwarded: upgrades, lengths and HTTP/2 trailers need it where a request passes
-    /// through.
+    /// Whether a field that is otherwise dropped is forwarded: pass-through requests need it for upgrades, lengths and HTTP/2
+    /// trailers.
     fn belongs_to_passed_request(&self, name: &str, value: &HeaderValue) -> bool {
         match name {
             _ if self.encrypted => false,

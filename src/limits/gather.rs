@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn one_network_has_three_quarters_and_leaves_room_for_others() {
+    fn one_network_has_three_quarters_and_leaves_the_rest_to_others() {
         let budget = Arc::new(GatherBudget::default());
         let mut first = budget.body(LIMIT, None, network(1));
         assert_eq!(blocks(&mut first), 48);

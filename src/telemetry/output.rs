@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_dropped_and_counted_and_warnings_have_room_when_access_lines_have_none() {
+    fn lines_that_do_not_fit_are_dropped_and_counted_and_space_is_reserved_for_warnings() {
         let disk = Disk::default();
         disk.0.lock().1 = usize::MAX;
         let mut writer = writer(&disk);

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn all_others_share_what_a_lost_peer_cannot_take() {
+    fn all_others_share_the_requests_of_a_lost_peer() {
         for balance in [Balance::RoundRobin, Balance::LeastConnections] {
             let peers = peers(&[1, 1, 1, 1]);
             let balancer = Balancer::new(balance, &[1, 1, 1, 1]);

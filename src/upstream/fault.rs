@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tunnel_that_ends_is_nobodys_fault() {
+    fn the_end_of_a_tunnel_is_no_ones_fault() {
         let progress = Progress {
             sent: Sent::Part,
             answered: true,

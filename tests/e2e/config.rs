@@ -94,7 +94,7 @@ fn an_unknown_key_at_the_very_beginning_is_refused_with_its_line_too() {
 }
 
 #[test]
-fn a_key_unlike_any_other_gets_no_wild_guess() {
+fn a_key_unlike_any_other_gets_no_suggestion() {
     let problems = refused(&format!("{TENANT}zzz: 5\n"), &[]);
     assert!(problems[0].contains("zzz") && !problems[0].contains("did you mean"), "{problems:?}");
 }

@@ -137,7 +137,7 @@ fn exchange(id: KemId) {
 }
 
 #[test]
-fn a_secret_that_lives_is_in_memory_once_and_one_left_behind_is_nowhere() {
+fn a_live_secret_is_in_memory_once_and_a_wiped_one_nowhere() {
     for id in KemId::ALL {
         exchange(id);
     }

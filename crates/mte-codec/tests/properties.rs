@@ -711,7 +711,7 @@ fn an_opener_that_failed_stays_failed_and_holds_nothing() {
 }
 
 #[test]
-fn a_final_frame_is_not_handed_out_with_bytes_behind_it() {
+fn a_final_frame_is_not_released_with_bytes_after_it() {
     let mut message = sealed(root(), 0, EncodeType::Mke, BODY, b"plaintext");
     message.push(0);
     let mut opener =

@@ -344,7 +344,7 @@ fn a_stream_of_type_mte_is_refused() {
 }
 
 #[test]
-fn every_window_takes_and_refuses_as_told() {
+fn every_window_takes_and_refuses_as_the_vectors_say() {
     for vector in vectors().windows {
         let mut window = Window::new();
         for (index, step) in vector.steps.iter().enumerate() {

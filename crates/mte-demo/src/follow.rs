@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_cut_alike_wherever_the_bytes_are_cut() {
+    fn messages_are_cut_the_same_way_wherever_the_bytes_are_cut() {
         let requests =
             b"POST /a HTTP/1.1\r\ncontent-length: 5\r\n\r\nhelloGET /b HTTP/1.1\r\nhost: x\r\n\r\n\
             PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nt: 1\r\n\r\n\

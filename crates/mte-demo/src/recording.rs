@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_merely_base64_is_found() {
+    fn a_base64_encoded_secret_is_found() {
         let mut recording = Recording::new(&["needle"]);
         let value = mte_protocol::text::encode(b"a needle");
         recording.push(

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_override_the_request_are_told_apart() {
+    fn headers_that_override_the_request_are_recognized() {
         for name in ["X-HTTP-Method-Override", "x-method-override", "X-Original-URL", "x-rewrite-url"] {
             assert!(overrides_request(name) && !never_forwarded(name), "{name}");
         }

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_pair_anew_on_559_to_568() {
+    fn clients_pair_again_on_559_to_568() {
         assert!(Status::all().iter().all(|status| status.means_pair_anew() != (status.code() == 569)));
         assert!(code_means_pair_anew(565));
         assert!(!code_means_pair_anew(558) && !code_means_pair_anew(502));

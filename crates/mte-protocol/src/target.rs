@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clear_target_is_taken_as_it_stands_or_refused() {
+    fn a_clear_target_is_taken_unchanged_or_refused() {
         for target in ["/", "/a//b?x=\\&y=%", "/caf\u{e9}", "/a%20b", "/AQ%2F%2B%3D", "http://host/a"] {
             assert_eq!(check_clear(target.as_bytes()), Ok(()), "{target}");
         }

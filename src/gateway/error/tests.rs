@@ -122,7 +122,7 @@ fn the_statuses_of_http_that_the_protocol_names_are_those_of_the_table() {
 }
 
 #[test]
-fn no_client_is_told_why_a_decode_failed() {
+fn no_client_learns_why_a_decode_failed() {
     let reason = |failure: &Failure| match failure {
         Failure::Relay { reason, .. } => Some(reason.to_string()),
         Failure::LateBody(error) => Some(error.reason().to_owned()),

@@ -4,7 +4,7 @@ use super::{SECRET, Site, TOKEN};
 use crate::harness::{HOST, run};
 
 #[test]
-fn health_is_told_and_an_unhealthy_upstream_fails_readiness_only_for_a_tenant_that_asks_for_it() {
+fn health_is_shown_and_an_unhealthy_upstream_fails_readiness_only_for_a_tenant_that_asks_for_it() {
     run(async {
         let site = Site::new().await;
         let broken = |ready: bool| {

@@ -62,7 +62,7 @@ impl Site {
 }
 
 #[test]
-fn a_store_that_cannot_be_asked_is_503_which_names_the_pair_and_nothing_reaches_the_upstream() {
+fn an_unavailable_store_is_503_which_names_the_pair_and_nothing_reaches_the_upstream() {
     run(async {
         let site = Site::new().await;
         let session = Session::new(&site.relay).await;

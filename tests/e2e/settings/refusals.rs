@@ -127,7 +127,7 @@ fn upstreams_that_are_no_origin_are_refused() {
 }
 
 #[test]
-fn hosts_that_are_the_same_are_told_however_they_are_spelled() {
+fn equal_hosts_are_reported_however_they_are_spelled() {
     for (first, second) in [
         ("a.test", "A.TEST"),
         ("a.test", "a.test."),

@@ -257,7 +257,7 @@ impl Observer for Diary {
 }
 
 #[tokio::test]
-async fn an_observer_is_told_what_is_done_and_what_it_means() {
+async fn an_observer_sees_what_is_done_and_what_it_means() {
     let server = Server::start().await;
     let diary = Arc::new(Diary::default());
     let observer: Arc<dyn Observer> = diary.clone();

@@ -194,7 +194,7 @@ mod tests {
     use crate::tamper::Order;
 
     #[tokio::test]
-    async fn a_message_is_told_as_it_is_at_its_end() {
+    async fn a_message_is_reported_in_its_final_state() {
         let (wire, on_the_wire) = mpsc::unbounded_channel();
         let (_upstream, at_the_upstream) = mpsc::unbounded_channel();
         let (news, mut told) = broadcast::channel(16);

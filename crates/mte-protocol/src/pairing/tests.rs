@@ -62,7 +62,7 @@ fn a_request_is_read_back_in_its_order() {
 }
 
 #[test]
-fn every_kem_is_told_by_its_key_size_and_both_keys_may_differ() {
+fn every_kem_is_identified_by_its_key_size_and_both_keys_may_differ() {
     for (_, key, _) in KEMS {
         let pair = PairRequest { encoder_public_key: vec![0; key], ..pair("a") };
         assert_eq!(parse_request(&write_request(std::slice::from_ref(&pair)), 1).unwrap(), [pair]);
@@ -100,7 +100,7 @@ fn a_value_that_is_no_string_is_named() {
 }
 
 #[test]
-fn a_field_that_stands_twice_is_named() {
+fn a_field_that_is_there_twice_is_named() {
     let body = r#"[{"pairId":"a","pairId":"b"}]"#;
     assert_eq!(parse_request(body.as_bytes(), 1), Err(field_error(0, Field::PairId, Problem::Repeated)));
 }
@@ -137,7 +137,7 @@ fn opaque_texts_obey_their_rule() {
 }
 
 #[test]
-fn a_pair_id_stands_once_in_a_request() {
+fn a_pair_id_occurs_once_in_a_request() {
     let body = write_request(&[pair("a"), pair("b"), pair("a")]);
     assert_eq!(parse_request(&body, 3), Err(field_error(2, Field::PairId, Problem::Duplicate { first: 0 })));
 }

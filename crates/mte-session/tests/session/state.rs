@@ -146,7 +146,7 @@ fn a_state_that_contradicts_itself_is_refused() {
 }
 
 #[test]
-fn a_pair_that_is_stored_and_read_between_all_steps_goes_on() {
+fn a_pair_that_is_stored_and_read_between_all_steps_still_works() {
     let mut pair = Pair::new();
     let id = pair.client.id().to_owned();
     for round in 0..80_u8 {
