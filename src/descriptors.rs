@@ -46,15 +46,15 @@ fn raise() -> nix::Result<(u64, u64)> {
 
 /// How many connections there are descriptors for; `None` if the limit is not known. A relay serves fewer connections rather
 /// than run out: without a descriptor nothing can be accepted, resolved or read.
-pub fn room() -> Option<usize> {
+pub fn connection_capacity() -> Option<usize> {
     let limit = match raise() {
         Ok((_, hard)) => hard,
         Err(_) => getrlimit(Resource::RLIMIT_NOFILE).ok()?.0,
     };
-    Some(room_in(limit))
+    Some(capacity_of(limit))
 }
 
-fn room_in(descriptors: u64) -> usize {
+fn capacity_of(descriptors: u64) -> usize {
     let spare = descriptors.saturating_sub(OVERHEAD.min(descriptors / 2));
     usize::try_from(spare / PER_CONNECTION).unwrap_or(usize::MAX).max(1)
 }
@@ -147,10 +147,10 @@ mod tests {
 
     #[test]
     fn descriptors_are_left_for_what_is_no_connection() {
-        assert_eq!(room_in(1_024), 256);
-        assert_eq!(room_in(64), 16);
-        assert_eq!(room_in(0), 1);
-        assert_eq!(room_in(needed(20_000)), 20_000);
+        assert_eq!(capacity_of(1_024), 256);
+        assert_eq!(capacity_of(64), 16);
+        assert_eq!(capacity_of(0), 1);
+        assert_eq!(capacity_of(needed(20_000)), 20_000);
     }
 
     #[test]

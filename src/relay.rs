@@ -262,7 +262,7 @@ impl Relay {
         let sockets = self.sockets()?;
         let config = self.shared.config.load_full();
         let signals = matches!(until, Until::Signal);
-        find_room(&self.shared.connections, config.limits.connections);
+        reserve_descriptors(&self.shared.connections, config.limits.connections);
         let conf = ServerConf {
             threads: config.threads,
             // The wait for requests in flight, and the end after it, are ours (see `lifecycle`): Pingora's never comes.
@@ -308,13 +308,13 @@ impl Relay {
 }
 
 /// Sees to file descriptors for the connections that may be open, and says so where there are too few.
-fn find_room(connections: &Connections, wanted: usize) {
-    let Some(room) = descriptors::room() else { return };
-    connections.set_room(room);
+fn reserve_descriptors(connections: &Connections, wanted: usize) {
+    let Some(capacity) = descriptors::connection_capacity() else { return };
+    connections.set_descriptor_limit(capacity);
     // Without a limit on connections the descriptors are it.
-    if room < wanted && wanted != usize::MAX {
+    if capacity < wanted && wanted != usize::MAX {
         log::warn!(
-            "limits.connections: there are file descriptors for {room} connections only, not for {wanted}: raise the limit \
+            "limits.connections: there are file descriptors for {capacity} connections only, not for {wanted}: raise the limit \
              of open files (LimitNOFILE, ulimit -n) to {}, or lower limits.connections",
             descriptors::needed(wanted)
         );

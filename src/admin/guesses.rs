@@ -67,7 +67,7 @@ pub(super) struct Guesses {
 impl Guesses {
     /// Checks a token, if its client may have one checked now.
     pub(super) fn look(&mut self, client: IpAddr, now: Instant, is_right: impl FnOnce() -> bool) -> Outcome {
-        let client = household(client);
+        let client = client_prefix(client);
         let wait = self.wait(client, now);
         if !wait.is_zero() {
             return Outcome::TooMany(wait);
@@ -75,7 +75,7 @@ impl Guesses {
         if is_right() {
             return Outcome::Right;
         }
-        self.make_room(now);
+        self.evict(now);
         let left = Left::take(self.addresses.get(&client).copied(), &OF_ADDRESS, now);
         self.addresses.insert(client, left);
         self.all = Some(Left::take(self.all, &OF_ALL, now));
@@ -88,7 +88,7 @@ impl Guesses {
         own.wait(&OF_ADDRESS, now).max(all)
     }
 
-    fn make_room(&mut self, now: Instant) {
+    fn evict(&mut self, now: Instant) {
         if self.addresses.len() < MAX_ADDRESSES {
             return;
         }
@@ -102,7 +102,7 @@ impl Guesses {
 }
 
 /// The addresses that one client has for nothing: of IPv6 a /64.
-fn household(client: IpAddr) -> IpAddr {
+fn client_prefix(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (!0 << 64)).into(),
         v4 => v4,

@@ -58,7 +58,7 @@ pub struct Connections {
     /// Of HTTP/2 only.
     requests_by_network: Arc<Tally<Network>>,
     /// What the process has file descriptors for.
-    room: AtomicUsize,
+    descriptors: AtomicUsize,
     started: Instant,
     /// The second after which the last refusal was logged.
     logged: AtomicU64,
@@ -71,7 +71,7 @@ impl Default for Connections {
             open: AtomicUsize::new(0),
             by_network: Arc::default(),
             requests_by_network: Arc::default(),
-            room: AtomicUsize::new(usize::MAX),
+            descriptors: AtomicUsize::new(usize::MAX),
             started: Instant::now(),
             logged: AtomicU64::new(0),
             unlogged: AtomicU64::new(0),
@@ -81,13 +81,13 @@ impl Default for Connections {
 
 impl Connections {
     /// Sets how many connections the process has descriptors for.
-    pub fn set_room(&self, room: usize) {
-        self.room.store(room, Ordering::Relaxed);
+    pub fn set_descriptor_limit(&self, limit: usize) {
+        self.descriptors.store(limit, Ordering::Relaxed);
     }
 
     /// As many as there may be, of connections and of requests.
     fn max(&self, limits: &Limits) -> usize {
-        limits.connections.min(self.room.load(Ordering::Relaxed))
+        limits.connections.min(self.descriptors.load(Ordering::Relaxed))
     }
 
     /// Counts a connection that was accepted; `None` if there are as many as may be.

@@ -56,7 +56,7 @@ impl Refused {
         }
     }
 
-    /// Whether the client connected and went away without a word. Load balancers look whether a port is open: that is nothing
+    /// Whether the client connected and disconnected without sending anything. Load balancers check whether a port is open: that is nothing
     /// to report.
     pub(super) fn is_silent(&self) -> bool {
         matches!(
@@ -71,7 +71,7 @@ impl Refused {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
     /// The connection ended without a byte.
-    #[error("the client went away without a word")]
+    #[error("the client disconnected without sending anything")]
     Silent,
     /// It ended before something was done.
     #[error("the client went away before {0}")]

@@ -73,7 +73,7 @@ impl Observer for Verbose {
     }
 
     fn retry(&self, event: &Retry<'_>) {
-        eprintln!("* {}: pairing anew, sending once more", event.error);
+        eprintln!("* {}: pairing again, resending", event.error);
     }
 }
 

@@ -213,7 +213,7 @@ impl<W: Write> Writer<W> {
         let record = log::Record::builder()
             .level(log::Level::Warn)
             .target(module_path!())
-            .args(format_args!("lines are missing here: whoever reads the log did not take them in time"))
+            .args(format_args!("lines are missing here: the reader of the log was too slow"))
             .key_values(&fields)
             .build();
         if self.format.write(&mut line, &record).is_ok() && self.write_out(&line).is_empty() {

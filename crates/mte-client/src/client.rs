@@ -20,7 +20,7 @@ use mte_codec::{EncodeType, KemId};
 use mte_protocol::{
     control_client_id,
     names::{X_MTE_RELAY, X_MTE_RELAY_EH},
-    status::code_means_pair_anew,
+    status::code_requires_new_pair,
 };
 
 use crate::{
@@ -149,7 +149,7 @@ impl RelayClient {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            let Some(status) = error.relay_status().filter(|status| code_means_pair_anew(*status)) else {
+            let Some(status) = error.relay_status().filter(|status| code_requires_new_pair(*status)) else {
                 return Err(error);
             };
             inner.pool.drop_pair(&pair, status);

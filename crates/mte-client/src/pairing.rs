@@ -34,7 +34,7 @@ impl Inner {
         let after = self.rules.timeout * 2;
         self.pool
             .take(|client_id| async move {
-                let pairing = self.pair_anew(client_id, reason);
+                let pairing = self.pair_again(client_id, reason);
                 let timeout = |_| Error::Timeout { what: "pairing with the relay", after };
                 tokio::time::timeout(after, pairing).await.map_err(timeout)?
             })
@@ -42,7 +42,7 @@ impl Inner {
     }
 
     /// Asks for a client id where there is none, then for pairs (docs/protocol.md, section 2).
-    async fn pair_anew(&self, known: Option<String>, reason: Option<&str>) -> Result<NewPairs, Error> {
+    async fn pair_again(&self, known: Option<String>, reason: Option<&str>) -> Result<NewPairs, Error> {
         if let Some(id) = known {
             match self.pair_under(id, reason).await {
                 // The relay does not take the id: its secret has changed. Go on as a new client.

@@ -145,7 +145,7 @@ fn introduce(screen: Screen, demo: &Demo) {
     ));
     screen.line("");
     screen.prose(
-        "The eavesdropper sees what whoever ends TLS on the way would see: a proxy, a content delivery network, a load \
+        "The eavesdropper sees what any party that ends TLS on the path would see: a proxy, a content delivery network, a load \
          balancer. Lines with > go to the upstream, lines with < come back.",
     );
 }
@@ -155,7 +155,7 @@ fn conclude(stage: &Stage, seconds: f64) -> bool {
     let screen = stage.screen;
     let (held, failed) = stage.outcome();
     screen.line("");
-    screen.line(&screen.paint(Style::Bold, "What the eavesdropper learnt all the same"));
+    screen.line(&screen.paint(Style::Bold, "What the eavesdropper learnt anyway"));
     screen.prose(
         "Methods, hosts, statuses, client and pair ids; when, how often and how much (lengths are exact for MKE, and show \
          in steps of 64 for MTE); response headers that were not asked for under seal, set-cookie above all; everything \

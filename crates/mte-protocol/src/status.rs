@@ -86,8 +86,8 @@ impl Status {
     }
 
     /// Whether a client pairs again and retries once on this status, if it can send the body again.
-    pub fn means_pair_anew(self) -> bool {
-        code_means_pair_anew(self.code())
+    pub fn requires_new_pair(self) -> bool {
+        code_requires_new_pair(self.code())
     }
 
     /// Whether a client also drops its client id and asks for a new one: on 566.
@@ -98,7 +98,7 @@ impl Status {
 
 /// Whether a client pairs again on a status code: 559 to 568, including those that this relay does not send
 /// (docs/protocol.md, section 5).
-pub fn code_means_pair_anew(code: u16) -> bool {
+pub fn code_requires_new_pair(code: u16) -> bool {
     (559..=568).contains(&code)
 }
 
@@ -169,9 +169,9 @@ mod tests {
 
     #[test]
     fn clients_pair_again_on_559_to_568() {
-        assert!(Status::all().iter().all(|status| status.means_pair_anew() != (status.code() == 569)));
-        assert!(code_means_pair_anew(565));
-        assert!(!code_means_pair_anew(558) && !code_means_pair_anew(502));
+        assert!(Status::all().iter().all(|status| status.requires_new_pair() != (status.code() == 569)));
+        assert!(code_requires_new_pair(565));
+        assert!(!code_requires_new_pair(558) && !code_requires_new_pair(502));
         assert!(Status::ClientIdInvalid.means_new_client_id() && !Status::PairNotFound.means_new_client_id());
     }
 

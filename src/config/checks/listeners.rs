@@ -110,7 +110,7 @@ fn about_tls(settings: &Settings, problems: &mut Findings) {
         if !certified && !settings.domain_map.is_empty() {
             problems.add(
                 format!("listeners[{index}].tls"),
-                "no tenant has a certificate, so nobody could connect: give a tenant `tls: {certificate_file: ..., key_file: ...}`, or set tls: false",
+                "no tenant has a certificate, so no client could connect: give a tenant `tls: {certificate_file: ..., key_file: ...}`, or set tls: false",
             );
         }
     }
