@@ -307,11 +307,11 @@ impl Relay {
     }
 }
 
-/// Sees to file descriptors for the connections that may be open, and says so where there are too few.
+/// Limits connections to the available file descriptors, and warns if there are too few.
 fn reserve_descriptors(connections: &Connections, wanted: usize) {
     let Some(capacity) = descriptors::connection_capacity() else { return };
     connections.set_descriptor_limit(capacity);
-    // Without a limit on connections the descriptors are it.
+    // Without a configured limit on connections, the descriptors are the limit.
     if capacity < wanted && wanted != usize::MAX {
         log::warn!(
             "limits.connections: there are file descriptors for {capacity} connections only, not for {wanted}: raise the limit \

@@ -56,7 +56,7 @@ impl Refused {
         }
     }
 
-    /// Whether the client connected and disconnected without sending anything. Load balancers check whether a port is open: that is nothing
+    /// Whether the client disconnected without sending anything. Load balancers check whether a port is open: that is nothing
     /// to report.
     pub(super) fn is_silent(&self) -> bool {
         matches!(

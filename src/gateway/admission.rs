@@ -1,4 +1,4 @@
-//! A request before it is forwarded: what it is, whose it is, which way it goes, and whether it may.
+//! A request before it is forwarded: its tenant, its client, its route, and whether it is allowed.
 
 use bytes::Bytes;
 use pingora_http::RequestHeader;
@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{config::Limits, domains::Tenant, telemetry::RouteLabel};
 
-/// Decides what becomes of a request up to the upstream; `Ok(true)` if it was answered here. Each way is boxed: a future is
-/// as large as its largest way, and Pingora moves it for every request.
+/// Handles a request up to the upstream; `Ok(true)` if it was answered here. Each route is boxed: a future is
+/// as large as its largest branch, and Pingora moves it for every request.
 ///
 /// # Errors
 /// What to answer instead.
@@ -66,7 +66,7 @@ pub(super) async fn admit(
     take(session, ctx, route, &tenant, parts).await
 }
 
-/// Takes a request the way that it goes.
+/// Handles a request on its route.
 async fn take(
     session: &mut Session,
     ctx: &mut RequestContext,
@@ -118,7 +118,7 @@ fn charge(ctx: &RequestContext, parts: &Parts, failure: Failure) -> Failure {
     }
 }
 
-/// Takes note of an origin that may not call: its page will not get to see the answer, and its developer will ask why.
+/// Records an origin that is not allowed: its page will not see the answer, and its developer will ask why.
 fn notice_origin(request: &RequestHeader, ctx: &RequestContext, tenant: &Tenant) -> Option<String> {
     let origin = cors::refused(&tenant.cors, request, (ctx.from.scheme(), &ctx.host))?;
     tenant.metrics.cors_refused();

@@ -15,10 +15,10 @@ use crate::telemetry::RouteLabel;
 /// What is left of an unwanted request body is read for this long before the connection is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Answers a failure, unless a response is under way already; it is logged once, here.
+/// Answers a failure, unless a response has already begun; it is logged once, here.
 pub(super) async fn fail(session: &mut Session, ctx: &mut RequestContext, failure: Failure) {
     let head = session.as_downstream().response_written();
-    // In a tunnel (101) the bytes are another protocol's: nothing is written into it.
+    // In a tunnel (101) the bytes belong to another protocol: nothing is written into it.
     let upgraded = session.was_upgraded();
     let sent = head.map(|head| head.status).filter(|status| upgraded || !status.is_informational());
     let what = if sent.is_some() { "response broken off" } else { "request refused" };
@@ -114,7 +114,7 @@ pub(crate) fn finish_response(
     Ok(())
 }
 
-/// Sends a whole response of the relay's own. A client that is gone is no error here.
+/// Sends one of the relay's own responses. A client that has disconnected is no error here.
 ///
 /// # Errors
 /// A response that cannot be built.

@@ -1,7 +1,7 @@
 //! Who the client is, seen through the proxies in front.
 //!
-//! The connection's other end is believed first (or what its PROXY header says, see `edge`); only if that is a trusted
-//! proxy does its `x-forwarded-for` say more, and so on along the chain, from the right.
+//! The connection's remote address is trusted first (or its PROXY header, see `edge`); only if that is a trusted
+//! proxy is its `x-forwarded-for` used, and so on along the chain, from right to left.
 
 use std::{borrow::Cow, net::IpAddr};
 
@@ -20,7 +20,7 @@ pub struct Client {
     pub address: Option<IpAddr>,
     /// Whether it came over TLS, to the relay or to the first proxy.
     pub tls: bool,
-    /// Whether the connection's other end is a trusted proxy.
+    /// Whether the connection's peer is a trusted proxy.
     pub behind_trusted: bool,
     /// The chain to send upstream as `x-forwarded-for`.
     pub forwarded_for: Option<HeaderValue>,
@@ -50,7 +50,7 @@ impl Client {
         }
         let mut chain = String::new();
         for value in &headers.get_all(&X_FORWARDED_FOR) {
-            // What is no text makes its own entry unreadable, not those beside it.
+            // Bytes that are not text make only their own entry unreadable.
             chain.push_str(&String::from_utf8_lossy(value.as_bytes()));
             chain.push_str(", ");
         }

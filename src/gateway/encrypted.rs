@@ -1,6 +1,6 @@
 //! An encrypted request, opened (docs/protocol.md, section 3).
 //!
-//! What the protocol asks is the session's to check (`mte_session::server`). This is where it gets what it needs, in this order: the
+//! The session (`mte_session::server`) checks what the protocol requires. This module provides its inputs, in this order: the
 //! relay header, the client id, the pair, whether there is a body, the body's first part, and last the commit that spends the request's
 //! numbers, all before the upstream is contacted.
 
@@ -83,7 +83,7 @@ pub(crate) async fn open(
     ctx.timing.client_wait = first_part.waited();
     ctx.timing.decode = began.elapsed().saturating_sub(first_part.waited());
 
-    // The numbers are spent, whatever comes.
+    // From here on the numbers are spent.
     let request = request.plain()?;
     let path = request.target.split('?').next().unwrap_or_default();
     if tenant.mte_routes.as_ref().is_some_and(|routes| !routes.matches(path)) {
@@ -92,7 +92,7 @@ pub(crate) async fn open(
     Ok(exchange(request, body))
 }
 
-/// What the tenant demands of encrypted requests.
+/// What the tenant requires of encrypted requests.
 fn policy(tenant: &Tenant, limits: &Limits) -> Policy {
     Policy {
         allow_plain_requests: tenant.allow_plain_requests,
@@ -157,7 +157,7 @@ fn exchange(request: PlainRequest, body: RequestBody) -> Exchange {
 /// The client of a signed id, and the form to answer with.
 ///
 /// # Errors
-/// 566; the log says why, and repeats as much of the id as is no signature.
+/// 566; the log says why, and shows the id without its signature.
 pub(crate) fn identify(tenant: &Tenant, signed: &str) -> Result<Identity, Failure> {
     let verified = tenant.secrets.verify(signed).map(|(id, signed)| Identity { id, signed });
     verified.ok_or_else(|| {
@@ -177,10 +177,10 @@ fn target(request: &RequestHeader) -> &str {
     std::str::from_utf8(request.raw_path()).unwrap_or_default()
 }
 
-/// Lets a client go on that waits for leave to send its body.
+/// Sends `100 Continue` to a client that waits for it before it sends its body.
 ///
 /// # Errors
-/// 400 if the client is gone.
+/// 400 if the client has disconnected.
 pub(crate) async fn expect_continue(session: &mut Session) -> Result<(), Failure> {
     let request = session.as_downstream().req_header();
     let expect = request.headers.get(header::EXPECT).filter(|_| request.version != Version::HTTP_10);

@@ -6,7 +6,7 @@ use pingora_proxy::Session;
 use super::{encrypted::single, error::Failure};
 use crate::domains::{Tenant, is_host};
 
-/// The inbound host. HTTP/1.0 knows none, which will do for a health check.
+/// The inbound host. HTTP/1.0 requests have none, which is accepted for health checks.
 ///
 /// # Errors
 /// 400 if there is none, or none that can be one.

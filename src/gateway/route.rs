@@ -1,4 +1,4 @@
-//! Which way a request goes (docs/protocol.md, section 2).
+//! The route of a request (docs/protocol.md, section 2).
 
 use http::Method;
 use mte_protocol::names::{ROUTE_ECHO, ROUTE_ERRORS, ROUTE_HELLO, ROUTE_PAIR};
@@ -6,14 +6,14 @@ use mte_protocol::names::{ROUTE_ECHO, ROUTE_ERRORS, ROUTE_HELLO, ROUTE_PAIR};
 use super::error::Failure;
 use crate::{domains::Tenant, telemetry::RouteLabel};
 
-/// The ways through the relay.
+/// The routes through the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     /// The client asks for its id.
     Hello,
     /// The client pairs.
     Pair,
-    /// A sign of life.
+    /// A health check.
     Echo,
     /// The list of the relay's statuses.
     Errors,

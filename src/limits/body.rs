@@ -47,7 +47,7 @@ impl BodyDeadline {
         self.allowance = self.allowance.saturating_sub(time).saturating_add(earned).min(self.grace);
     }
 
-    /// How long the client was waited for so far.
+    /// How long the relay has waited for the client so far.
     pub fn waited_in_all(&self) -> Duration {
         self.waited
     }

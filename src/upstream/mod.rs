@@ -162,7 +162,7 @@ impl Upstream {
         Some(Box::new(connection))
     }
 
-    /// Takes note of a request that failed by the peer's fault; `true` if the endpoint is ejected for it. A tenant's only
+    /// Records a request that failed by the peer's fault; `true` if the endpoint is ejected for it. A tenant's only
     /// endpoint never is.
     pub fn failed(&self, endpoint: &Endpoint, why: &str) -> bool {
         let only = self.peers.len() == 1 && !self.peers[0].state.is_several();

@@ -1,5 +1,5 @@
-//! The route of a pairing (docs/protocol.md, section 2): what it may cost, where the session's work is done, and the store. The
-//! answer leaves only after the state is stored.
+//! The pairing route (docs/protocol.md, section 2): its limits, the thread that does the key exchanges, and the store. The
+//! answer is sent only after the state is stored.
 
 use mte_protocol::client_id::ClientId;
 use mte_session::pairing::PairingRequest;
@@ -33,7 +33,7 @@ pub(super) async fn pair(
 ) -> Result<Vec<u8>, Failure> {
     check_rate(ctx, parts, 1)?;
     let max = ctx.config.pairs.max_per_request;
-    // Held until the pairs are made: what waits for a core counts as well.
+    // Held until the pairs are made: requests waiting for a core count as well.
     let mut held = ctx.gathered(parts);
     let body = read_body(session, ctx, max.saturating_mul(BODY_PER_PAIR), &mut held).await?;
     let request = PairingRequest::parse(&body, max).map_err(Failure::BadPairing)?;

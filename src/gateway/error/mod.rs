@@ -1,4 +1,4 @@
-//! What the relay answers when it cannot do what was asked: the kinds of failure, and what becomes one. What is answered,
+//! What the relay answers when it cannot serve a request: the kinds of failure, and their sources. What is answered,
 //! counted and logged of each is one line in `table`.
 
 mod table;
@@ -62,11 +62,11 @@ pub enum Failure {
     },
     /// The pair store is full.
     StoreFull,
-    /// The pair store cannot be asked. The client's pairs are not lost by it: none of 559 to 569 may say so.
+    /// The pair store is unavailable. The client's pairs are not lost: the answer must not be one of 559 to 569.
     StoreUnavailable(Unavailable),
     /// The client's network has as many live pairs as it may.
     NetworkFull,
-    /// The relay has no more of something that requests share.
+    /// A resource that requests share is used up.
     Overloaded(Overload),
     /// One of 559 to 569, with the reason for the log.
     Relay {
@@ -84,7 +84,7 @@ pub enum Failure {
     /// The response was complete before the request was. The upstream does not want the rest, and its connection, on which it
     /// would be taken for the next request, is closed.
     AnsweredEarly,
-    /// The upstream cannot be reached, or what it says is no HTTP.
+    /// The upstream cannot be reached, or its answer is not HTTP.
     BadGateway(String),
     /// The upstream took too long.
     GatewayTimeout(String),
@@ -98,7 +98,7 @@ pub enum Failure {
     Internal(String),
 }
 
-/// What the relay has no more of, for now.
+/// A shared resource that is used up for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overload {
     /// Memory for bodies.

@@ -5,10 +5,10 @@ use http::{HeaderName, StatusCode, header};
 use mte_protocol::hop;
 use pingora_http::ResponseHeader;
 
-/// Digests of the body as it was encoded: not true of the decoded one.
+/// Digests of the encoded body: not valid for the decoded one.
 const ENCODED_DIGESTS: [&str; 4] = ["content-digest", "content-md5", "digest", "repr-digest"];
 
-/// Takes out what belongs to the upstream's connection (RFC 9110 section 7.6.1): hop-by-hop fields, and what
+/// Removes what belongs to the upstream's connection (RFC 9110 section 7.6.1): hop-by-hop fields, and what
 /// `Connection` names. `trailers` says whether trailers can follow.
 pub(crate) fn remove_hop_by_hop(response: &mut ResponseHeader, trailers: bool) {
     if response.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -36,7 +36,7 @@ pub(crate) fn remove_hop_by_hop(response: &mut ResponseHeader, trailers: bool) {
     }
 }
 
-/// Takes out what is no longer true once the body is decoded.
+/// Removes what is no longer valid once the body is decoded.
 pub(crate) fn remove_encoding(response: &mut ResponseHeader) {
     response.remove_header(&header::CONTENT_ENCODING);
     response.remove_header(&header::CONTENT_LENGTH);

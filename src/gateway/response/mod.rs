@@ -1,9 +1,9 @@
 //! What a client is sent, on every route: one place for every pair of HTTP versions (docs/protocol.md, section 4).
 //!
-//! `prepare` runs in Pingora's `response_filter`, where the request's context is at hand: it takes out what belongs to the
+//! `prepare` runs in Pingora's `response_filter`, where the request's context is available: it removes what belongs to the
 //! upstream's connection and passes the rest to [`ResponseModule`]. The module frames and seals: only it is informed whether
-//! the response ended with its head, and runs after all that Pingora itself changes. It never sees what the relay answers
-//! itself (`answer`).
+//! the response ended with its head, and runs after all of Pingora's own changes. It never sees the relay's own answers
+//! (`answer`).
 
 mod decode;
 mod headers;
@@ -32,7 +32,7 @@ use crate::{domains::Tenant, limits::Gathered, telemetry::Operation, upstream::U
 /// Statuses that say something about a pair: clients repeat the request on them (docs/protocol.md, section 5).
 const RELAY_STATUSES: std::ops::RangeInclusive<u16> = 559..=569;
 
-/// How the client's connection takes a response.
+/// How a response can be framed on the client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ClientVersion {
     /// Neither chunks nor interim responses: a body without a length ends with the connection.
@@ -171,7 +171,7 @@ pub(crate) struct ResponseModule {
     delivery: Option<Delivery>,
 }
 
-/// One response on its way.
+/// One response in progress.
 struct Delivery {
     client: ClientVersion,
     /// Whether the request was a HEAD.

@@ -172,7 +172,7 @@ fn write_head(response: &mut ResponseHeader, sealed: &SealedHead) -> Result<(), 
     }
     insert(response, &RELAY_HEADERS, &sealed.headers_message)?;
     insert(response, &RELAY, &sealed.relay_header)?;
-    // Ciphertext is good for one client once.
+    // Ciphertext is of use to one client only, and once.
     insert(response, &header::CACHE_CONTROL, "no-store")?;
     let Some(length) = sealed.length else { return Ok(()) };
     insert(response, &header::CONTENT_TYPE, OCTET_STREAM)?;
