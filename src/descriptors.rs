@@ -1,4 +1,4 @@
-//! File descriptors: how many this process may have, and a few that are kept back.
+//! File descriptors: how many this process may have, and a small reserve.
 //!
 //! Clients decide how many connections there are. When they have used up all descriptors, the admin listener still answers:
 //! it gives one of its reserve back to the system and takes it again as a connection.
@@ -8,7 +8,7 @@ use std::{io, os::fd::OwnedFd};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use parking_lot::Mutex;
 
-/// With fewer, a busy relay is out of them soon.
+/// With fewer, a busy relay soon runs out.
 const FEW: u64 = 4_096;
 
 /// For each connection of a client: its own, and one to an upstream.
@@ -72,7 +72,7 @@ pub(crate) fn are_exhausted(error: &io::Error) -> bool {
     )
 }
 
-/// Descriptors that are kept back.
+/// Reserved descriptors.
 #[derive(Debug)]
 pub(crate) struct Reserve {
     held: Mutex<Vec<OwnedFd>>,
@@ -118,7 +118,7 @@ impl Reserve {
     }
 }
 
-/// Descriptors are lent: what is free afterwards is kept back again.
+/// Descriptors are lent: they are reserved again afterwards.
 pub(crate) struct Lent<'a>(&'a Reserve);
 
 impl Drop for Lent<'_> {

@@ -1,6 +1,6 @@
-//! Unix sockets that let this process's own user in, and root: the admin socket and the upgrade socket.
+//! Unix sockets that only this process's user and root can use: the admin socket and the upgrade socket.
 //!
-//! Never leaves a moment in which others could connect: Linux gives the file that bind(2) makes the mode of the socket (less
+//! At no time can others connect: Linux gives the file that bind(2) creates the mode of the socket (less
 //! the umask, which belongs to the whole process and is left alone), so the mode is set before there is a file. What the
 //! file system made of it is checked before listen(2); until then no connection is accepted.
 
@@ -31,7 +31,7 @@ pub enum Error {
     /// Another process listens there.
     #[error("another process listens at {}", .0.display())]
     InUse(PathBuf),
-    /// There is something that is no socket, and it is left alone.
+    /// There is something that is not a socket; it is not touched.
     #[error("{} is there and is {what}: remove it, or name another path", .path.display())]
     Occupied {
         /// Where.

@@ -24,7 +24,7 @@ const SWEEP_EVERY: u64 = 1_024;
 /// attacker with that many networks is not stopped by a limit for each network, and memory matters more then.
 const MAX_KEYS: usize = 1 << 16;
 
-/// Seconds to say where waiting does not help: more than the burst at once.
+/// The answer where waiting does not help (more than the burst is requested), in seconds.
 const LONG: u64 = 60;
 
 /// A site's networks together may pair this many times as fast as one of them.

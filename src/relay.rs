@@ -73,9 +73,9 @@ pub struct Shared {
     pub in_flight: InFlightCounter,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Where the relay is in its life.
+    /// The relay's phase.
     pub lifecycle: Arc<Lifecycle>,
-    /// What came of reloads.
+    /// The results of reloads.
     pub reloads: Arc<Mutex<Reloads>>,
     /// The last minutes, for the status page.
     pub history: Arc<History>,
@@ -134,7 +134,7 @@ impl Shared {
         }
     }
 
-    /// What operators are shown.
+    /// What the admin listener shows.
     pub fn for_admin(&self) -> Arc<admin::Parts> {
         Arc::new(admin::Parts {
             config: self.config.clone(),
@@ -334,7 +334,7 @@ fn http2(config: &Config) -> H2Options {
     options
 }
 
-/// What is done beside the requests, on a thread of its own.
+/// Background work, on a separate thread.
 struct Upkeep {
     shared: Arc<Shared>,
     reloader: Option<Arc<Reloader>>,
@@ -342,7 +342,7 @@ struct Upkeep {
     signals: bool,
 }
 
-/// What a relay does beside its requests is done no more.
+/// A relay's background work has ended.
 #[derive(Debug, thiserror::Error)]
 #[error("health checks and reloads ended with a panic")]
 struct UpkeepPanicked;
@@ -378,7 +378,7 @@ impl BackgroundService for Upkeep {
     }
 }
 
-/// Drops pairs that are past their time.
+/// Drops expired pairs.
 async fn sweep(shared: &Shared) {
     let mut interval = tokio::time::interval(SWEEP_INTERVAL);
     loop {
@@ -387,7 +387,7 @@ async fn sweep(shared: &Shared) {
     }
 }
 
-/// What is done once every listener accepts connections: it is said in the log, and to systemd.
+/// Reports readiness once every listener accepts connections, in the log and to systemd.
 fn ready(shared: Arc<Shared>, signals: bool) -> impl Fn() {
     move || {
         shared.lifecycle.enter(Phase::Running);

@@ -1,7 +1,7 @@
 //! `mte-relay request`: one request through a relay, from the command line.
 //!
-//! The face of `mte-client`, with the flags that people know from curl. With `-v` it shows on standard error what goes over
-//! the wire and what it means, so that one can see with one's own eyes what an onlooker sees, and what not.
+//! A command line for `mte-client`, with curl's flags. With `-v` it shows on standard error what goes over
+//! the wire and what it means, so that you can see what an eavesdropper sees, and what not.
 
 mod verbose;
 

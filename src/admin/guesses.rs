@@ -1,6 +1,6 @@
 //! Wrong tokens slow down the next ones, for each address and for all together.
 //!
-//! An address that was never wrong is always heard once, however many others are guessing: an operator with the right token
+//! An address that was never wrong can always try once, however many others are guessing: an operator with the right token
 //! gets in. Many addresses mean one guess each; a token of 16 characters still cannot be guessed.
 
 use std::{
@@ -46,7 +46,7 @@ impl Left {
     }
 }
 
-/// What came of a token.
+/// The result of checking a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It is right.
@@ -57,7 +57,7 @@ pub(super) enum Outcome {
     TooMany(Duration),
 }
 
-/// Wrong tokens of late.
+/// Recent wrong tokens.
 #[derive(Default)]
 pub(super) struct Guesses {
     addresses: HashMap<IpAddr, Left>,
@@ -94,14 +94,14 @@ impl Guesses {
         }
         self.addresses.retain(|_, left| left.now(&OF_ADDRESS, now) < OF_ADDRESS.free);
         if self.addresses.len() >= MAX_ADDRESSES {
-            // The one that has been quiet for the longest time.
+            // The one that was last used longest ago.
             let oldest = self.addresses.iter().min_by_key(|(_, left)| left.at).map(|(address, _)| *address);
             oldest.map(|oldest| self.addresses.remove(&oldest));
         }
     }
 }
 
-/// The addresses that one client has for nothing: of IPv6 a /64.
+/// The network that one client controls: for IPv6 a /64.
 fn client_prefix(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (!0 << 64)).into(),

@@ -1,7 +1,7 @@
 //! The admin listener's sockets and connections.
 //!
-//! It answers when the clients of the relay have used up all descriptors: see [`Reserve`]. A connection does not last, so
-//! that idle ones cannot use up those that there may be.
+//! It answers even when the relay's clients have used up all descriptors: see [`Reserve`]. Connections are short-lived, so
+//! that idle ones cannot use up the limit.
 
 use std::{
     io,
@@ -163,7 +163,7 @@ async fn connection(
             .header_read_timeout(HEAD_TIMEOUT)
             .serve_connection(TokioIo::new(stream), service);
         let mut served = pin!(served);
-        // A connection that ends badly is its client's affair.
+        // Errors of a connection only concern its client.
         if timeout(LIFETIME, served.as_mut()).await.is_err() {
             served.as_mut().graceful_shutdown();
             let _ = timeout(LAST_ANSWER, served).await;

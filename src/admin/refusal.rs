@@ -1,4 +1,4 @@
-//! Who is not answered, and why: one place for status, text and label.
+//! Which requests are refused, and why: one place for status, text and label.
 
 use std::{
     borrow::Cow,

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use super::{Admin, Parts, Transport, readiness, refusal, refusal::Refusal};
 use crate::{config, telemetry, upstream::Health};
 
-/// The status page: one file, nothing from elsewhere.
+/// The status page: one file without external resources.
 const PAGE: &str = include_str!("status.html");
 /// What the page may do: run its own script and style, and ask this listener.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
@@ -168,7 +168,7 @@ async fn set_level(request: Request<Incoming>) -> Answer {
     match config::parse_level(String::from_utf8_lossy(&body).trim()) {
         Ok(level) => {
             let name = level_name(level);
-            // Under the more talkative of the two levels.
+            // At the more verbose of the two levels.
             let more = level.max(log::max_level());
             telemetry::set_level(more);
             log::info!("log level set to {name} by the admin listener, until the next change or restart");

@@ -1,7 +1,7 @@
-//! How long a client may take with a body that the relay holds in memory.
+//! How long a client may take to send a body that the relay holds in memory.
 //!
 //! Three limits hold at once: a time for the whole body, a time without a byte, and a minimum rate. The rate is an
-//! allowance: it begins at the grace, waiting uses it up, and every byte that arrives gives some back, up to the grace. So a
+//! allowance: it begins at the grace, waiting uses it up, and every byte that arrives restores some, up to the grace. So a
 //! client cannot save up an allowance with a large first part and then send a byte a second.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::config::Timeouts;
 /// Bytes per second that a client must send once its grace is used up.
 pub(crate) const MIN_RATE: u32 = 1_024;
 
-/// A client that sends nothing, or less than [`MIN_RATE`], is waited for this long in all.
+/// The relay waits this long in total for a client that sends nothing, or less than [`MIN_RATE`].
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The time that one body may still take. It counts the time spent waiting for the client, nothing else.

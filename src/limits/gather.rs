@@ -1,4 +1,4 @@
-//! The bytes of bodies held in memory at once, in all: pairing requests, and requests and responses of type MTE.
+//! The total bytes of bodies held in memory: pairing requests, and requests and responses of type MTE.
 //!
 //! One budget for the relay. So that no client uses all of it, a client network may hold at most three times as many bytes
 //! as are left: three quarters of the budget at most. The same holds for a tenant, if there are several.

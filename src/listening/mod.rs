@@ -1,7 +1,7 @@
-//! The listening sockets. The relay binds them itself, before anything else is started, so that an address that is taken
+//! The listening sockets. The relay binds them itself, before anything else is started, so that an address in use
 //! ends the process with a reason; a service manager or a predecessor may have bound them already. Pingora gets
-//! duplicates through its table of descriptors. What serves them is watched: a relay without a listener does not stay
-//! half-alive.
+//! duplicates through its table of descriptors. The service behind them is supervised: a relay without a listener does not stay
+//! running.
 //!
 //! A listener *accepts* while its socket listens and Pingora's accept loops run. The relay knows both without connecting
 //! to itself.
@@ -185,7 +185,7 @@ mod tests {
         let listening = |address| bind(address).and_then(|socket| listen(&socket).map(|()| socket));
         let any = listening("0.0.0.0:0".parse().unwrap()).unwrap();
         let port = any.local_addr().unwrap().port();
-        // A machine without IPv6 has nothing to show here.
+        // Nothing to test on a machine without IPv6.
         if let Ok(six) = listening(SocketAddr::new("::".parse().unwrap(), port)) {
             assert_eq!(six.local_addr().unwrap().port(), port);
             assert!(!takes_both_families(&six));

@@ -56,7 +56,7 @@ pub fn access_is_logged() -> bool {
     log::log_enabled!(target: TARGET, log::Level::Info)
 }
 
-/// Writes the line of a request. There is one for each, so it does not take the way through `log`, whose fields may be of
+/// Writes the line of a request. There is one for each, so it bypasses `log`, whose fields may be of
 /// any kind.
 pub fn access(access: &Access<'_>, finished: &Finished) {
     let Some(logger) = LOGGER.get() else { return };

@@ -1,4 +1,4 @@
-//! What ties lines of different logs together: the request's id, and the trace it belongs to.
+//! Correlation ids for lines of different logs: the request's id, and its trace.
 
 use std::fmt;
 

@@ -1,10 +1,10 @@
-//! What operators see: logs, metrics, request ids. Never logged: a secret, a key, a body, or a decoded URL's query.
+//! Logs, metrics, and request ids. Never logged: a secret, a key, a body, or a decoded URL's query.
 //!
 //! | module | what it is about |
 //! | --- | --- |
-//! | `line` | how a log line looks: one JSON object, or for people |
+//! | `line` | the format of a log line: JSON, or for people |
 //! | `output` | where lines go: a bounded queue and the thread that writes it |
-//! | `access` | the one line a request; what it says is handed in |
+//! | `access` | the access line of a request; its values are passed in |
 //! | `ids` | request ids, and the trace that a request belongs to |
 //! | `metrics` | what is counted |
 
@@ -103,7 +103,7 @@ const KEPT_LINE: usize = 64 << 10;
 /// `log` has one logger in a process.
 static LOGGER: OnceCell<Logger> = OnceCell::new();
 
-/// What `log` hands records to: formats them on the calling thread, and leaves the writing to another.
+/// The logger behind `log`: formats records on the calling thread, and leaves the writing to another.
 struct Logger {
     filter: env_logger::Logger,
     format: Format,
@@ -128,7 +128,7 @@ impl Logger {
             }
             true
         });
-        // A thread that is ending, or a value that logs while it is shown.
+        // A thread that is ending, or a value that logs while it is formatted.
         if !reused.unwrap_or(false) {
             add(&mut Vec::new());
         }

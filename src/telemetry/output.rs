@@ -1,7 +1,7 @@
 //! Where lines go: a bounded queue, and one thread that writes it to stdout.
 //!
-//! A reader of the log that is slow or has stopped costs lines, never requests: adding a line never waits for stdout. What
-//! does not fit is dropped and counted, and when lines flow again one of them says how many are missing. The same holds
+//! A reader of the log that is slow or has stopped loses lines but never delays requests: adding a line never waits for stdout. What
+//! does not fit is dropped and counted, and once lines can be written again, one of them says how many are missing. The same holds
 //! where stdout is closed (EPIPE) or the disk behind it is full (ENOSPC).
 //!
 //! The line of a request waits a moment for others, so that a busy relay does not make a system call for each. Every other
@@ -30,9 +30,9 @@ const BYTES_PER_LINE: usize = 128;
 const OTHERS: usize = 4;
 /// Buffers above this size are given back.
 const KEPT_BYTES: usize = 1 << 20;
-/// A reader that takes nothing for this time holds up the end of the process no longer.
+/// A reader that takes nothing for this long no longer delays the end of the process.
 const FLUSH_STALL: Duration = Duration::from_secs(1);
-/// A reader that is slow holds it up at most this long.
+/// A slow reader delays it at most this long.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 /// Stdout that would block (another process made it so) is tried again after this time.
 const RETRY: Duration = Duration::from_millis(10);

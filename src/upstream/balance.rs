@@ -1,4 +1,4 @@
-//! Which peer a request goes to, and which of the peer's addresses.
+//! Chooses the peer for a request, and one of the peer's addresses.
 //!
 //! A peer's weight is its share of the requests, however many addresses it has; they divide it among them.
 
@@ -13,7 +13,7 @@ use std::{
 
 use super::{Balance, Endpoint, Health, Peer};
 
-/// The same in every process and after every restart, so that relays side by side agree on a client's peer.
+/// The same in every process and after every restart, so that several relays agree on a client's peer.
 type StableHasher = std::hash::BuildHasherDefault<std::collections::hash_map::DefaultHasher>;
 
 /// How an attempt at an endpoint failed.
@@ -23,7 +23,7 @@ pub enum Failed {
     NoRoute,
     /// No connection could be made.
     Connecting,
-    /// With the request under way.
+    /// With the request in flight.
     Serving,
 }
 

@@ -1,4 +1,4 @@
-//! What is known of one address of a peer: from active checks, and from requests.
+//! The health of one address of a peer, from active checks and from requests.
 
 use std::{
     net::SocketAddr,
@@ -16,7 +16,7 @@ use super::{Ejection, HealthChecks, health::CheckError};
 /// An ejection lasts at most this many times the configured time.
 const LONGEST_EJECTION: u32 = 10;
 
-/// How an endpoint stands; the best first.
+/// The health of an endpoint; the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
     /// Its checks succeed.
@@ -80,7 +80,7 @@ impl Endpoint {
         }
     }
 
-    /// How it stands now.
+    /// Its current health.
     pub fn health(&self) -> Health {
         let inner = self.inner.lock();
         if inner.healthy == Some(false) {

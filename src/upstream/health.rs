@@ -11,7 +11,7 @@ use super::{Endpoint, ResolveError, Upstream, describe, fault::Fault};
 /// How often the loop looks for checks that are due.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The upstreams that there are now.
+/// The current upstreams.
 pub trait Upstreams {
     /// Shows each of them.
     fn each(&self, show: &mut dyn FnMut(&Arc<Upstream>));

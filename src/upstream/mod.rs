@@ -1,5 +1,5 @@
-//! Where a tenant's requests go: its peers, their addresses and health, and how to connect to them. Knows neither the
-//! configuration nor the gateway: it is handed what it needs.
+//! A tenant's upstream: its peers, their addresses and health, and how to connect to them. Knows neither the
+//! configuration nor the gateway: it gets what it needs as arguments.
 //!
 //! A *peer* is an origin as it is configured; an *endpoint* is one of its addresses. Requests are balanced over both, and
 //! health and ejection are an endpoint's.
@@ -10,9 +10,9 @@
 //! | `options` | how an upstream is set up |
 //! | `resolve` | names to addresses |
 //! | `peer` | a peer's addresses; kept across reloads |
-//! | `endpoint` | what is known of one address's health |
-//! | `balance` | which peer and which address a request goes to |
-//! | `fault` | whose fault a failure is: what counts against a peer |
+//! | `endpoint` | the health of one address |
+//! | `balance` | chooses peer and address for a request |
+//! | `fault` | which failures count against a peer |
 //! | `health` | active checks |
 //! | `describe` | Pingora's errors in words |
 

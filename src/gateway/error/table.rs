@@ -79,7 +79,7 @@ impl Row<'_> {
 }
 
 impl Failure {
-    /// The table: status, cause, level, the client's text, the operator's text. A line is passed to `read` by reference, because its texts
+    /// The table: status, cause, level, the client's text, the operator's text. `read` gets a reference to a line: its texts
     /// borrow the failure's values and are written only where they are needed.
     #[rustfmt::skip]
     pub(super) fn row<T>(&self, read: impl FnOnce(Row<'_>) -> T) -> T {
