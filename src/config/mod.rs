@@ -36,7 +36,7 @@ use self::{
 };
 use crate::{domains::Domains, telemetry::Log, trusted::TrustedProxies};
 
-/// Where the admin listener is if nothing is said.
+/// The default address of the admin listener.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9_090));
 
 /// The checked configuration. A request keeps the one it began with.
@@ -62,11 +62,11 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Whether changes of its files are watched for.
     pub watch: bool,
-    /// Proxies whose word about the client is believed.
+    /// Proxies that are trusted to name the client.
     pub trusted_proxies: TrustedProxies,
     /// The tenants.
     pub domains: Domains,
-    /// What is not wrong, but should be known.
+    /// Warnings.
     pub warnings: Vec<String>,
     /// The files it was made of.
     pub files: Files,
@@ -98,7 +98,7 @@ pub struct Admin {
     pub hosts: Vec<String>,
     /// A Unix socket beside it.
     pub socket: Option<PathBuf>,
-    /// What changes anything needs this.
+    /// The token that changes need.
     pub token: Option<Secret>,
 }
 

@@ -42,7 +42,7 @@ pub enum CorsError {
         #[source]
         error: HostError,
     },
-    /// A star elsewhere than in front.
+    /// A star anywhere but at the front.
     #[error("{0:?}: a star may only stand for the first label")]
     Star(String),
     /// The methods cannot stand in a header.

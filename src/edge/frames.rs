@@ -1,4 +1,4 @@
-//! HTTP/2 frames on their way from a client and to it, read just far enough to see a head that does not end, and what is
+//! Observes HTTP/2 frames in both directions, just enough to detect a head that does not end, and what is
 //! refused without the gateway (RFC 9113, sections 4.1, 6.4 and 6.8): RST_STREAM and GOAWAY with a code that blames the
 //! client, and responses that consist of only a status.
 
@@ -11,7 +11,7 @@ const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// What a client's connection begins with.
+/// The client's connection preface.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A response head that has more than its status is longer: it has the request's id.

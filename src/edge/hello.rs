@@ -5,7 +5,7 @@ use rustls::server::Acceptor as ClientHelloReader;
 
 use super::refused::TlsError;
 
-/// A client's first message is never larger in earnest.
+/// Real clients never send a larger first message.
 const MAX_HELLO: usize = 16 << 10;
 
 /// The name; `None` if the client asks for none.

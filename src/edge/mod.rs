@@ -8,10 +8,10 @@
 //! | --- | --- |
 //! | `proxy_protocol` | the PROXY header |
 //! | `hello` | the name that a TLS client asks for |
-//! | `request_line` | blanks that Pingora would mend |
-//! | `connections` | how many there may be |
-//! | `refused` | why a connection does not come to its first request |
-//! | `watch`, `frames` | deadlines for request heads, and what Pingora refuses by itself |
+//! | `request_line` | spaces that Pingora would escape |
+//! | `connections` | the limits on connections |
+//! | `refused` | why a connection fails before its first request |
+//! | `watch`, `frames` | deadlines for request heads, and Pingora's own refusals |
 
 mod connections;
 mod frames;
@@ -137,7 +137,7 @@ impl<G> Edge<G> {
         })
     }
 
-    /// Does what comes before HTTP. Boxed by the caller, so that requests do not carry it about.
+    /// Does everything before HTTP. Boxed by the caller, so that the request's future does not contain it.
     async fn admit(&self, mut tcp: TcpStream) -> Option<Stream> {
         let config = self.parts.config.load_full();
         let digest = tcp.get_socket_digest();
@@ -201,7 +201,7 @@ impl<G> Edge<G> {
         };
         let limits = Limits::new(&config);
         let head = Arc::new(Head::default());
-        // Pingora carries what is known of a connection in the digest of a CONNECT proxy, which is not there otherwise.
+        // Pingora carries the connection's data in the digest of a CONNECT proxy, which is otherwise unused.
         let response = ResponseHeader::build_no_case(200, None).ok()?;
         let network = counted_network(client, &config);
         let client = client.and_then(|client| {
@@ -213,7 +213,7 @@ impl<G> Edge<G> {
         Some(Box::new(Watched::new(stream, head, proxy_digest, socket_digest, limits, report, slot)))
     }
 
-    /// Counts a connection that is one too many, and says so now and then.
+    /// Counts a connection above the limit, and logs it at a limited rate.
     fn refuse(&self, full: Full, client: Option<SocketAddr>) {
         self.parts.metrics.malformed.with_label_values(&[full.cause()]).inc();
         let Some(more) = self.parts.connections.log_refusal() else { return };
@@ -246,7 +246,7 @@ fn counted_network(client: Option<SocketAddr>, config: &Config) -> Option<Networ
     (!trusted).then(|| ip.into())
 }
 
-/// Counts a connection for its client's network; `false` if that has as many as may be.
+/// Counts a connection for its client's network; `false` if the network's limit is reached.
 fn enter(slot: &mut Slot, client: Option<SocketAddr>, config: &Config) -> bool {
     counted_network(client, config).is_none_or(|network| slot.enter(network, &config.limits))
 }
@@ -257,7 +257,7 @@ async fn believed(
     other_end: Option<SocketAddr>,
     config: &Config,
 ) -> Result<proxy_protocol::Addresses, ProxyHeaderError> {
-    // Read first: a load balancer that only checks whether the port is open is not refused anything.
+    // Read first: a load balancer that only checks whether the port is open is not refused.
     let named = proxy_protocol::read(tcp).await?;
     if !other_end.is_some_and(|address| config.trusted_proxies.trusts(address.ip())) {
         return Err(ProxyHeaderError::Untrusted);
@@ -282,8 +282,8 @@ impl<G: ServerApp + Send + Sync + 'static> ServerApp for Edge<G> {
         self.gateway.process_new(stream, shutdown).await
     }
 
-    /// The listeners are closed. What their connections still send within a moment is answered; those that stay silent
-    /// are closed then.
+    /// The listeners are closed. Requests that arrive on their connections within a short time are answered; silent ones
+    /// are closed afterwards.
     async fn cleanup(&self) {
         let end = tokio::time::Instant::now() + LINGER;
         while self.parts.metrics.connections.get() > 0 && tokio::time::Instant::now() < end {

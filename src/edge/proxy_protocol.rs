@@ -38,7 +38,7 @@ pub(super) async fn read(stream: &mut TcpStream) -> Result<Addresses, ProxyHeade
     }
 }
 
-/// Whether one begins with the other, as far as both go.
+/// Whether one is a prefix of the other.
 fn is_start(seen: &[u8], prefix: &[u8]) -> bool {
     let len = seen.len().min(prefix.len());
     seen[..len] == prefix[..len]

@@ -1,4 +1,4 @@
-//! The line of a finished request.
+//! The access line of a finished request.
 
 use std::{borrow::Cow, net::SocketAddr, time::Duration};
 

@@ -1,8 +1,8 @@
 //! Where lines go: a bounded queue, and one thread that writes it to stdout.
 //!
-//! A reader of the log that is slow or has stopped loses lines but never delays requests: adding a line never waits for stdout. What
-//! does not fit is dropped and counted, and once lines can be written again, one of them says how many are missing. The same holds
-//! where stdout is closed (EPIPE) or the disk behind it is full (ENOSPC).
+//! A reader of the log that is slow or has stopped loses lines but never delays requests: adding a line never waits for
+//! stdout. What does not fit is dropped and counted, and once lines can be written again, one of them says how many are
+//! missing. The same holds where stdout is closed (EPIPE) or the disk behind it is full (ENOSPC).
 //!
 //! The line of a request waits a moment for others, so that a busy relay does not make a system call for each. Every other
 //! line takes those that wait with it, so lines stay in order.

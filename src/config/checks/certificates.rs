@@ -1,4 +1,4 @@
-//! A tenant's certificate: files that make a pair, and warnings before clients find out.
+//! A tenant's certificate: checks that certificate and key match, and warns of problems that clients would see.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! Settings, checked: what is written becomes what is used, or a problem that says where and what to do.
+//! Checks settings: what was written becomes what is used, or a problem that says where it is and how to fix it.
 
 mod certificates;
 mod listeners;
@@ -159,7 +159,7 @@ fn log(written: &LogSettings, problems: &mut Findings) -> Log {
     Log { level, json, buffer: usize::try_from(written.buffer.0).unwrap_or(usize::MAX) }
 }
 
-/// Whether others than its owner can reach what is in a folder.
+/// Whether users other than its owner can access a folder.
 fn is_open(folder: &Path) -> bool {
     folder.metadata().is_ok_and(|folder| folder.permissions().mode() & 0o011 != 0)
 }

@@ -22,7 +22,7 @@ use crate::{
     upstream::{PeerState, PeerTimeouts, Upstream, UpstreamOptions, UpstreamUrl, UrlError},
 };
 
-/// Header fields that are hardly meant for everybody.
+/// Header fields that should rarely be sent to every client.
 const CREDENTIALS: [&str; 5] =
     ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token"];
 /// Weights beyond this are a mistake: a turn of all peers is laid out in memory.
@@ -63,7 +63,7 @@ impl At<'_> {
         format!("{}.{key}", self.key())
     }
 
-    /// The tenant; `None` if a problem leaves nothing to go on with.
+    /// The tenant; `None` if a problem makes it unusable.
     pub(super) fn tenant(
         &mut self,
         written: &TenantSettings,
