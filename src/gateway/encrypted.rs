@@ -33,10 +33,10 @@ use crate::{
 /// Characters of a client id in the log.
 const MAX_LOGGED_ID: usize = 64;
 
-/// The one value of a header that may come once; `None` if it did not come.
+/// The value of a header that may occur only once; `None` if it is absent.
 ///
 /// # Errors
-/// 400 if it came more than once, or is not visible ASCII.
+/// 400 if it occurs more than once, or is not visible ASCII.
 pub(crate) fn single<'a>(request: &'a RequestHeader, name: &'static str) -> Result<Option<&'a str>, Failure> {
     Ok(server::single(&request.headers, name)?)
 }

@@ -127,7 +127,7 @@ impl Pool {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Whole after every step, so a panic elsewhere does not spoil it.
+        // Consistent after every step, so a panic elsewhere does not corrupt it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -82,7 +82,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Why, in words for a log.
+    /// The reason, for a log.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Malformed(what) => what,

@@ -31,7 +31,7 @@ pub(crate) struct Follower {
 enum State {
     #[default]
     Head,
-    /// A body of a known length, of which so many bytes are left.
+    /// A body of a known length, of which this many bytes are left.
     Length(u64),
     ChunkSize,
     /// Data of a chunk and the line's end behind it.

@@ -9,7 +9,7 @@
 //! | `tap`, `recording`, `wire`, `follow` | the eavesdropper: forwards, records, searches, reads HTTP |
 //! | `tamper` | what the eavesdropper does when it does more than listen |
 //! | `scenes` | what is sent, shown and checked |
-//! | `show`, `view` | what stands on the screen |
+//! | `show`, `view` | screen output |
 //! | `stay`, `page` | by hand, afterwards: on a terminal, and in a browser |
 #![forbid(unsafe_code)]
 
@@ -150,7 +150,7 @@ fn introduce(screen: Screen, demo: &Demo) {
     );
 }
 
-/// The last word, and whether all was well.
+/// The summary, and whether all checks held.
 fn conclude(stage: &Stage, seconds: f64) -> bool {
     let screen = stage.screen;
     let (held, failed) = stage.outcome();

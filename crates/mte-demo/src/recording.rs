@@ -6,10 +6,10 @@ use memchr::memmem::Finder;
 
 use crate::{tap::Direction, wire};
 
-/// Of each direction so many bytes are kept; the rest is searched and counted.
+/// How many bytes of each direction are kept; the rest is searched and counted.
 const KEPT: usize = 256 << 10;
 
-/// The times of so many pieces are kept.
+/// For how many pieces the time is kept.
 const PIECES: usize = 100;
 
 /// One way of a recording.

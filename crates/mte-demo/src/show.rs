@@ -1,5 +1,5 @@
-//! What stands on the screen. Lines are aligned and fit into [`WIDTH`]; colours only where there is a terminal for
-//! them.
+//! Screen output. Lines are aligned and fit into [`WIDTH`]; colours only if the output is a terminal
+//! that supports them.
 
 use std::{
     env,
@@ -74,7 +74,7 @@ impl Screen {
 
     /// One line as it is.
     pub(crate) fn line(self, text: &str) {
-        // Where nobody reads any more there is nothing to be done.
+        // If standard output is closed, there is nothing to do.
         let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
     }
 
@@ -140,7 +140,7 @@ impl Screen {
     }
 }
 
-/// Whether somebody looks.
+/// Whether standard output is a terminal.
 pub(crate) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }

@@ -1,4 +1,4 @@
-//! Staying up after the scenes: commands to try by hand, and what passes while somebody does.
+//! Staying up after the scenes: commands to try by hand, and the traffic that they cause.
 
 use std::path::Path;
 

@@ -10,7 +10,7 @@ use mte_codec::{
     seal::message_len,
 };
 
-/// Why a body is refused. Nothing that comes later may be used then.
+/// Why a body is refused. Nothing after it may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// It does not open: cut, changed, moved or replayed. The text is for logs.
@@ -33,7 +33,7 @@ pub enum BodyError {
 }
 
 impl BodyError {
-    /// Why, in words for a log.
+    /// The reason, for a log.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Open(error) => error.reason(),
@@ -160,8 +160,8 @@ impl BodyOpener {
         Ok(Some(frame))
     }
 
-    /// Whether all of the message is there, so that [`finish`](Self::finish) can be called before the input ends. Of a
-    /// gathered body it is a guess from the lengths of its frames, which are not verified yet.
+    /// Whether the whole message has arrived, so that [`finish`](Self::finish) can be called before the input ends. For a
+    /// gathered body this is a guess from the lengths of its frames, which are not verified yet.
     pub fn is_whole(&mut self) -> bool {
         match &mut self.stage {
             Stage::Streamed(opener) => opener.is_finished(),
@@ -212,7 +212,7 @@ impl BodyOpener {
         }
     }
 
-    /// Takes the buffer of a streamed body back, with the most bytes it held. The opener has no more frames then.
+    /// Returns the buffer of a streamed body, with the most bytes it held. The opener then has no more frames.
     pub fn take_buffer(&mut self) -> Option<(BytesMut, usize)> {
         match std::mem::replace(&mut self.stage, Stage::Finished) {
             Stage::Streamed(opener) => Some((opener.into_buffer(), self.used)),

@@ -21,7 +21,7 @@ pub enum Failure {
     UnknownHost(String),
     /// The connection was made for another tenant, or without what the tenant asks of connections.
     Misdirected(String),
-    /// A header that may come once came twice, or is malformed.
+    /// A header that may occur once occurs twice, or is malformed.
     BadRequest(Cow<'static, str>),
     /// A pairing request that does not fit; the JSON to answer.
     BadPairing(PairingError),
@@ -74,7 +74,7 @@ pub enum Failure {
         status: Status,
         /// Why, as a label.
         cause: &'static str,
-        /// Why, in words.
+        /// The reason as text.
         reason: Cow<'static, str>,
     },
     /// No peer of the upstream is healthy.

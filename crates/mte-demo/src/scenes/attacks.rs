@@ -1,4 +1,4 @@
-//! What somebody on the line can try with what he recorded or kept back, and what comes of it.
+//! What an attacker on the path can try with recorded or withheld messages, and how it fails.
 
 use bytes::Bytes;
 use http::Request;

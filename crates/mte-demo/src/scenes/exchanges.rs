@@ -64,7 +64,7 @@ pub(super) async fn get(stage: &mut Stage) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// The body is sealed as well. The recording is kept: somebody will try it again.
+/// The body is sealed as well. The recording is kept: a later scene replays it.
 pub(super) async fn post(stage: &mut Stage) -> Result<(), Trouble> {
     let request = Request::post("/transfers")
         .header("content-type", "application/json")

@@ -21,7 +21,7 @@ const PAGES: u64 = (64 << 20) / PAGE;
 pub(super) async fn upload(stage: &mut Stage) -> Result<(), Trouble> {
     stage.demo.tap.look_for(&[MARK, "ledgers/2031"]);
     let (at_end, sent) = std::sync::mpsc::channel();
-    // Nobody waits any more: the request has failed, and says so itself.
+    // No receiver waits any more: the request has failed, and reports it itself.
     let pages = Pages::new(PAGES, move |digested| drop(at_end.send(digested)));
     let begun = Instant::now();
     let response =

@@ -1,8 +1,8 @@
-//! Why a request is not sealed, or what came back is refused. No error carries a secret.
+//! Why a request is not sealed, or a response is refused. No error carries a secret.
 
 use mte_codec::{KemError, OpenError, ScheduleError, SealError};
 
-/// Why a pairing, a request or a response failed, as far as the protocol goes.
+/// Why a pairing, a request or a response failed, at the level of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A request's URL cannot be sealed.
@@ -86,7 +86,7 @@ pub enum ResponseError {
     Misbound {
         /// `:status` or `:request`.
         what: &'static str,
-        /// What fits this response.
+        /// The expected value.
         expected: u64,
         /// What is sealed.
         got: String,

@@ -227,7 +227,7 @@ impl Drop for Ticket {
     }
 }
 
-/// What the locks guard is whole after every step, so a panic elsewhere does not spoil it.
+/// What the locks guard is consistent after every step, so a panic elsewhere does not corrupt it.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

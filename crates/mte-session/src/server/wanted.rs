@@ -43,7 +43,7 @@ impl Wanted {
         headers.keys().filter(|name| self.seals(name.as_str())).cloned().collect()
     }
 
-    /// Whether the client decodes bodies itself: it sealed the codings that it takes.
+    /// Whether the client decodes bodies itself: it sealed the codings that it accepts.
     pub fn decodes_itself(&self) -> bool {
         self.asks("accept-encoding")
     }

@@ -1,4 +1,4 @@
-//! A pair's state on the relay's side, and what a commit does to it.
+//! A pair's state on the relay's side, and commits.
 
 use mte_codec::{DecoderState, EpochSecret, KemId, NUMBER_LIMIT};
 
