@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_refused_at_once() {
+    fn anything_but_a_header_is_refused_immediately() {
         for wrong in [
             &b"GET / HTTP/1.1\r\n"[..],
             b"\x16\x03\x01\x02\x00\x01",

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_ends_the_chain() {
+    fn an_unreadable_entry_ends_the_chain() {
         let client =
             seen("10.0.0.1", &[("x-forwarded-for", "203.0.113.7, unknown, 10.0.0.2")], &["10.0.0.0/8"]);
         assert_eq!(client.address, Some("10.0.0.2".parse().unwrap()));

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trickle_ends_with_its_grace_and_a_large_first_part_buys_no_more() {
+    fn a_slow_body_ends_with_its_grace_and_a_large_first_part_adds_none() {
         let pause = Duration::from_millis(600);
         let trickled = lasts(deadline(30), 1, pause);
         assert!((GRACE..GRACE + pause).contains(&trickled), "{trickled:?}");
@@ -91,14 +91,14 @@ mod tests {
     }
 
     #[test]
-    fn a_client_above_the_minimum_rate_has_the_time_of_a_whole_body() {
+    fn a_client_above_the_minimum_rate_is_only_bound_by_the_total_timeout() {
         let pause = Duration::from_millis(500);
         assert_eq!(lasts(deadline(30), 2_048, pause), Duration::from_secs(30));
         assert_eq!(lasts(deadline(3), 1 << 20, pause), Duration::from_secs(3));
     }
 
     #[test]
-    fn a_stall_within_the_grace_is_forgiven_once_bytes_have_come() {
+    fn a_stall_within_the_grace_is_tolerated_once_bytes_have_arrived() {
         let mut deadline = deadline(1_000);
         for _ in 0..10 {
             assert!(deadline.remaining() > Duration::from_secs(8));

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_least_busy_peer_while_others_come_and_go() {
+    fn a_least_busy_peer_is_chosen_while_requests_start_and_end() {
         let peers = peers(&[1, 1, 1]);
         let balancer = Balancer::new(Balance::LeastConnections, &[1, 1, 1]);
         std::thread::scope(|scope| {

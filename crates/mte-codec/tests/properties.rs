@@ -592,7 +592,7 @@ proptest! {
     }
 
     #[test]
-    fn what_an_encoder_keeps_seals_nothing_that_it_has_left_behind(
+    fn an_encoder_cannot_seal_under_past_epochs(
         counts in prop::collection::vec(0u64..100, 1..20),
     ) {
         let root = root();

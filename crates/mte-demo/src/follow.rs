@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_does_not_understand_passes_unseen() {
+    fn unknown_traffic_passes_unobserved() {
         assert!(followed(b"\x16\x03\x01 no HTTP \r\n\r\n more", 4, false).is_empty());
         let chunks = b"PUT / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nGET / HTTP/1.1\r\n\r\n";
         assert_eq!(followed(chunks, 9, false), ["PUT / HTTP/1.1"]);

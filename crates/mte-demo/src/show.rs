@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_long_ends_in_an_ellipsis() {
+    fn text_that_is_too_long_ends_in_an_ellipsis() {
         assert_eq!(shorten("abc", 3), "abc");
         assert_eq!(shorten("abcd", 3), "ab\u{2026}");
         assert_eq!(hex(&[0, 0xff, 1], ""), "00 ff 01");

@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn watchers_learn_of_messages_and_of_what_was_done_to_them() {
+    async fn watchers_are_informed_of_messages_and_of_what_was_done_to_them() {
         let tap = answering(sealed("HTTP/1.1 200 OK", b"answer")).await;
         let (sender, mut watched) = mpsc::unbounded_channel();
         tap.watch(sender);

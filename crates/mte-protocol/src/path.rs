@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_readers_disagree_about_is_a_flaw() {
+    fn ambiguous_paths_have_a_flaw() {
         for (path, flaw) in [
             ("/a/%", Flaw::Escape),
             ("/a/%2", Flaw::Escape),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_one_is_left_alone() {
+    fn text_that_only_looks_like_a_variable_is_not_replaced() {
         for path in [
             "",
             "/",

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_strict_base64_is_refused() {
+    fn anything_but_strict_base64_is_refused() {
         for path in [
             "/AA",
             "/AA=",

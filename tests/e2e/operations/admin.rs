@@ -71,7 +71,7 @@ fn what_changes_anything_needs_the_token_and_says_so() {
 }
 
 #[test]
-fn the_unix_socket_needs_no_token_and_lets_its_owner_in_alone() {
+fn the_unix_socket_needs_no_token_and_only_admits_its_owner() {
     run(async {
         use std::os::unix::fs::PermissionsExt;
         let site = Site::new().await;

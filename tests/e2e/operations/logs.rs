@@ -120,7 +120,7 @@ fn a_disconnected_client_is_distinguished_from_a_disconnected_upstream() {
 }
 
 #[test]
-fn the_start_tells_versions_and_effective_settings() {
+fn the_start_logs_versions_and_effective_settings() {
     run(async {
         let site = Site::new().await;
         let process = site.start().await;

@@ -85,7 +85,7 @@ fn a_broken_file_changes_nothing_and_shows_in_log_metric_and_readiness() {
 }
 
 #[test]
-fn what_changes_at_run_time_is_used_at_once_and_what_needs_a_restart_says_so() {
+fn changes_take_effect_immediately_or_are_reported_to_need_a_restart() {
     run(async {
         let mut site = Site::new().await;
         let process = site.start().await;

@@ -10,7 +10,7 @@ fn mode(path: &std::path::Path) -> u32 {
 }
 
 #[test]
-fn the_upgrade_socket_is_its_owners_alone_and_gone_afterwards() {
+fn only_its_owner_can_use_the_upgrade_socket_and_it_is_removed_afterwards() {
     run(async {
         let site = Site::new().await;
         let mut old = site.start().await;

@@ -161,7 +161,7 @@ fn a_files_own_mark_is_no_setting_and_aliases_repeat_values() {
 }
 
 #[test]
-fn placeholders_earn_a_warning_wherever_they_stand() {
+fn placeholders_cause_a_warning_in_every_setting() {
     let examples = [include_str!("../../../conf/full.yaml"), include_str!("../../../conf/minimal.yaml")];
     let mut secrets: Vec<_> = examples
         .iter()

@@ -157,7 +157,7 @@ fn a_client_that_waits_for_100_continue_is_refused_without_having_sent_its_body(
 }
 
 #[test]
-fn leave_to_send_a_body_on_a_pass_through_route_comes_from_the_upstream() {
+fn on_a_pass_through_route_100_continue_comes_from_the_upstream() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = crate::harness::Setup::default()

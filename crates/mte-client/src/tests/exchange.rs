@@ -179,7 +179,7 @@ async fn without_sealed_url_and_headers_the_request_is_still_bound() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_are_refused() {
+async fn impossible_settings_are_refused() {
     let build = |url: &str| RelayClient::builder(url).build();
     for url in
         ["relay.example", "ftp://relay.example", "https://", "https://u:p@relay.example", "https://r/x", ""]

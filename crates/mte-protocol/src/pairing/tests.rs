@@ -126,7 +126,7 @@ fn keys_are_strict_base64_of_a_known_size() {
 }
 
 #[test]
-fn opaque_texts_obey_their_rule() {
+fn opaque_texts_follow_their_rule() {
     for field in [Field::PairId, Field::EncoderPersonalization, Field::DecoderPersonalization] {
         for text in ["", "a,b", "a b", "é", "a\n", &"x".repeat(257)] {
             let mut body = value();
@@ -151,7 +151,7 @@ fn an_array_has_at_least_one_pair_and_not_too_many() {
 }
 
 #[test]
-fn what_is_not_such_json_is_refused_with_the_place() {
+fn other_json_is_refused_with_its_place() {
     for (body, index) in [
         ("", None),
         ("{}", None),

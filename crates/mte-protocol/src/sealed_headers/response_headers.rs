@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_lower_case_names_is_malformed() {
+    fn anything_but_a_list_of_lower_case_names_is_malformed() {
         for value in ["", ",", "etag,", "ETag", "etag;x", "e tag", "*,etag", "etag,*", ":status", "\u{e9}"] {
             assert_eq!(ResponseHeaders::parse(value), None, "{value:?}");
         }

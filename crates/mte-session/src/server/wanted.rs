@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_describes_the_body_is_sealed_unasked() {
+    fn headers_that_describe_the_body_are_always_sealed() {
         let wanted = wanted("{}");
         for name in ["content-type", "etag", "vary", "cdn-cache-control", "surrogate-control", "pragma"] {
             assert!(wanted.seals(name), "{name}");
