@@ -17,7 +17,7 @@ const PER_CONNECTION: u64 = 2;
 /// For listeners, the admin listener, files, name resolution, health checks, and unused connections to upstreams.
 const OVERHEAD: u64 = 768;
 
-/// Lets this process have as many descriptors as it may ask for, and says so: the soft limit, mostly 1024, is there for
+/// Raises the limit of descriptors as far as allowed, and logs it: the soft limit, mostly 1024, is there for
 /// programs that cannot deal with more.
 pub fn raise_limit() {
     let raised = raise();

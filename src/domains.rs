@@ -218,7 +218,7 @@ impl Domains {
     }
 }
 
-/// Whether a text can be a host with or without a port: it stands in names of other requests then, and in links.
+/// Whether a text can be a host with or without a port: then it may be used in links.
 pub fn is_host(text: &str) -> bool {
     let valid = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_' | b':' | b'[' | b']');
     let port = &text[without_port(text).len()..];

@@ -1,6 +1,6 @@
 //! Handing the listeners over to a successor (`mte-relay run --upgrade`).
 //!
-//! Pingora's own way shuts down whether the hand-over succeeded or not, keeps accepting beside the successor for five
+//! Pingora's own handover shuts down whether it succeeded or not, keeps accepting in parallel to the successor for five
 //! seconds, and lets any user connect to the successor's socket (mode 0666). So the listening sockets are sent and received
 //! here. This process stops accepting as soon as the successor has them, and not before. Neither side talks to a process
 //! of another user, except root.

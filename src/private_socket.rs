@@ -168,7 +168,7 @@ mod tests {
         let (seen, watched) = (std::sync::Arc::new(parking_lot::Mutex::new(Vec::new())), path.clone());
         let (modes, done) = (seen.clone(), std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)));
         let end = done.clone();
-        // Looks at the mode without a pause while sockets come and go.
+        // Reads the mode in a loop while sockets are created and removed.
         let watcher = std::thread::spawn(move || {
             while !end.load(std::sync::atomic::Ordering::Relaxed) {
                 if let Ok(found) = watched.symlink_metadata() {

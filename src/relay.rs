@@ -48,10 +48,10 @@ use crate::{
 };
 
 /// Bytes that are gathered for one write to a client: a response's head and a small body go out together.
-/// What is streamed is flushed part by part all the same.
+/// Streamed bodies are still flushed part by part.
 const WRITE_BUFFER: usize = 16 << 10;
 
-/// Everything that more than one part of a relay works with. No part sees the whole: each is handed what it needs.
+/// The state that several parts of a relay share. No part sees all of it: each gets what it needs.
 pub struct Shared {
     /// The configuration; a request keeps the one it began with.
     pub config: Arc<ArcSwap<Config>>,

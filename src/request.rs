@@ -240,7 +240,7 @@ async fn request(args: &RequestArgs) -> Result<Request<Body>, RequestError> {
     let (body, usual_method) = body(args).await?;
     let mut request = Request::new(body);
     *request.method_mut() = args.method.clone().unwrap_or(usual_method);
-    // The path alone: which relay is meant, the client knows, also under another name.
+    // Only the path: the client knows the relay, also under another name.
     *request.uri_mut() = match args.url.path_and_query() {
         Some(path) => Uri::from(path.clone()),
         None => Uri::from_static("/"),

@@ -1,6 +1,6 @@
 //! TLS towards clients: the cryptography it uses, and each tenant's configuration.
 //!
-//! Every tenant has a `ServerConfig` of its own, chosen by the name that the client asks for, with its own
+//! Every tenant has its own `ServerConfig`, chosen by the client's server name (SNI), with its own
 //! session store: what one tenant requires of its clients cannot be bypassed by resuming a session of another.
 
 use std::sync::Arc;
@@ -71,7 +71,7 @@ impl TlsError {
     }
 }
 
-/// A tenant's certificate, key, and what it asks of its clients.
+/// A tenant's certificate, key, and requirements on clients.
 #[derive(Clone)]
 pub struct TenantTls {
     pub(crate) acceptor: Arc<Acceptor>,

@@ -96,7 +96,7 @@ pub struct Admin {
     pub required: bool,
     /// Names and addresses of its own, as [`crate::host::bare`] writes them.
     pub hosts: Vec<String>,
-    /// A Unix socket beside it.
+    /// A Unix socket in addition.
     pub socket: Option<PathBuf>,
     /// The token that changes need.
     pub token: Option<Secret>,
@@ -198,7 +198,7 @@ impl Source {
 }
 
 impl Config {
-    /// Reads a configuration from text. Paths in it are relative to `base`; `name` stands in error messages.
+    /// Reads a configuration from text. Paths in it are relative to `base`; `name` is used in error messages.
     ///
     /// # Errors
     /// All [`Problems`] found.

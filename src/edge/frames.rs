@@ -89,7 +89,7 @@ pub(super) struct NoPreface;
 /// Looks for heads in what a client sends.
 #[derive(Debug)]
 pub(super) struct Heads {
-    /// What is still to come of the preface.
+    /// The part of the preface that has not arrived yet.
     preface: &'static [u8],
     frames: Frames,
     /// A head has begun, and its last frame has not.

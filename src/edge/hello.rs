@@ -1,4 +1,4 @@
-//! The name that a TLS client asks for, read from its first message without taking it.
+//! The server name (SNI) in a TLS client hello, read without consuming it.
 
 use pingora_core::protocols::l4::stream::Stream as TcpStream;
 use rustls::server::Acceptor as ClientHelloReader;
@@ -8,7 +8,7 @@ use super::refused::TlsError;
 /// Real clients never send a larger first message.
 const MAX_HELLO: usize = 16 << 10;
 
-/// The name; `None` if the client asks for none.
+/// The name; `None` if the client sends none.
 ///
 /// # Errors
 /// Why this is no client hello.

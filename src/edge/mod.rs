@@ -1,13 +1,13 @@
 //! The edge: what happens to a connection before HTTP begins.
 //!
 //! The PROXY header is read where the listener has them; on a TLS listener the client's first message is read without
-//! being taken, the tenant it asks for is looked up, and the handshake is made under that tenant's configuration. The
+//! consumed, the tenant it names is looked up, and the handshake is made under that tenant's configuration. The
 //! tenant is remembered with the connection; the gateway refuses requests for any other.
 //!
 //! | module | what it is about |
 //! | --- | --- |
 //! | `proxy_protocol` | the PROXY header |
-//! | `hello` | the name that a TLS client asks for |
+//! | `hello` | the server name in a TLS client hello |
 //! | `request_line` | spaces that Pingora would escape |
 //! | `connections` | the limits on connections |
 //! | `refused` | why a connection fails before its first request |

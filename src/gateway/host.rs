@@ -25,7 +25,7 @@ pub(super) fn of(request: &RequestHeader) -> Result<Option<&str>, Failure> {
     Ok(Some(host))
 }
 
-/// A connection serves the tenant that its handshake was made for, and a tenant that asks for client
+/// A connection serves the tenant that its handshake was made for, and a tenant that requires client
 /// certificates is served over no other.
 ///
 /// # Errors

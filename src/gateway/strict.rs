@@ -2,7 +2,7 @@
 //! their tenant is known, and their connection is closed.
 //!
 //! Pingora itself answers what it cannot parse, differing lengths and hosts, and encodings that do not end in `chunked`;
-//! of a length beside chunks it drops the length (RFC 9112, section 6.3).
+//! if there is a length in addition to chunks, it drops the length (RFC 9112, section 6.3).
 
 use http::{HeaderMap, Method, Version, header};
 use mte_protocol::hop;
@@ -86,7 +86,7 @@ fn connection_fault(headers: &HeaderMap) -> Option<&'static str> {
     (names > MAX_NAMES).then_some("the Connection field names too many fields")
 }
 
-/// The path that a request asks for, without its query: the very bytes that a pass-through upstream is sent.
+/// The requested path, without its query: exactly the bytes that are sent to a pass-through upstream.
 ///
 /// # Errors
 /// 400 for a target that two readers could take for different ones.
@@ -104,7 +104,7 @@ pub(crate) fn path<'a>(session: &Session, request: &'a RequestHeader) -> Result<
 }
 
 /// Removes an upgrade from a request that may not have one: only a WebSocket handshake on a pass-through route may. Pingora
-/// takes every request with `Upgrade` for a handshake, asked for in `Connection` or not.
+/// treats every request with `Upgrade` as a handshake, whether `Connection` names it or not.
 pub(crate) fn settle_upgrade(session: &mut Session, pass_through: bool) {
     let no_body = session.as_downstream_mut().is_body_empty();
     let request = session.as_downstream().req_header();

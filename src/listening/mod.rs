@@ -77,7 +77,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// The listeners' sockets, in their order: what a successor is handed. Empty once this relay stops accepting.
+    /// The listeners' sockets, in order: what a successor gets. Empty once this relay stops accepting.
     pub fn sockets(&self) -> Vec<Arc<TcpListener>> {
         self.sockets.lock().clone()
     }

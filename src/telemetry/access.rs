@@ -7,7 +7,7 @@ use super::{Finished, LOGGER, line::Fields};
 /// The target of these lines.
 pub(super) const TARGET: &str = "mte_relay::access";
 
-/// What is logged of a finished request, beside what is counted.
+/// What is logged of a finished request, in addition to what is counted.
 #[derive(Debug)]
 pub struct Access<'a> {
     /// Its id.

@@ -25,7 +25,7 @@ impl RequestId {
         HeaderValue::from_bytes(&digits).map_or(Self::NONE, Self)
     }
 
-    /// The `x-request-id` of a trusted proxy, if it can stand in a log and a header: visible ASCII, without quotes.
+    /// The `x-request-id` of a trusted proxy, if it is valid in a log and a header: visible ASCII, without quotes.
     pub fn of_trusted(headers: &HeaderMap) -> Option<Self> {
         let id = headers.get("x-request-id")?;
         let visible = |b: &u8| b.is_ascii_graphic() && *b != b'"' && *b != b'\\';
@@ -53,7 +53,7 @@ impl TraceId {
         let hex = |part: &[u8]| part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let mut parts = traceparent.split(|b| *b == b'-');
         let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        // Version 00 ends here; later ones may go on.
+        // Version 00 ends here; later ones may continue.
         let ends = parts.next().is_none() || version != b"00";
         let sizes = version.len() == 2 && parent.len() == 16 && flags.len() == 2;
         let all_hex = [version, trace, parent, flags].into_iter().all(hex);

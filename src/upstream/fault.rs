@@ -13,7 +13,7 @@ use super::Failed;
 /// A peer that disconnects sooner than this after connecting did not wait for the client.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// The label of a name that does not resolve, beside those of [`label`].
+/// The label of a name that does not resolve, in addition to those of [`label`].
 pub const RESOLVE: &str = "resolve";
 
 /// Who failed.

@@ -101,7 +101,7 @@ impl Upstream {
     /// An upstream of peers with their weights and lasting states; nothing is resolved or connected yet.
     ///
     /// # Errors
-    /// [`OptionsError`]: a certificate authority that is no PEM certificate, or a host that cannot stand in `Host`.
+    /// [`OptionsError`]: a certificate authority that is no PEM certificate, or a host that is not valid in `Host`.
     pub fn new(
         peers: Vec<(UpstreamUrl, u32, Arc<PeerState>)>,
         options: UpstreamOptions,

@@ -116,7 +116,7 @@ pub enum OptionsError {
     /// There is no authority among them.
     #[error("ca_file holds no certificate")]
     NoCertificate,
-    /// A peer's host cannot stand in `Host`.
+    /// A peer's host is not valid in `Host`.
     #[error(transparent)]
     Host(#[from] InvalidHeaderValue),
 }

@@ -45,7 +45,7 @@ impl Inner {
     async fn pair_again(&self, known: Option<String>, reason: Option<&str>) -> Result<NewPairs, Error> {
         if let Some(id) = known {
             match self.pair_under(id, reason).await {
-                // The relay does not take the id: its secret has changed. Go on as a new client.
+                // The relay does not accept the id: its secret has changed. Continue as a new client.
                 Err(error) if error.relay_status() == Some(Status::ClientIdInvalid.code()) => {}
                 outcome => return outcome,
             }

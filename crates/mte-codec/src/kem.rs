@@ -70,8 +70,8 @@ impl KemId {
         }
     }
 
-    /// Whether this one is good enough where `least` is asked for. ML-KEM is ordered by its parameter set. X-Wing is
-    /// ML-KEM-768 with X25519 beside it: more than ML-KEM-768, less than ML-KEM-1024 against a quantum computer, and the
+    /// Whether this algorithm satisfies the minimum `least`. ML-KEM is ordered by its parameter set. X-Wing is
+    /// ML-KEM-768 combined with X25519: more than ML-KEM-768, less than ML-KEM-1024 against a quantum computer, and the
     /// only one that satisfies a configuration that requires both kinds.
     pub const fn satisfies(self, least: Self) -> bool {
         match least {

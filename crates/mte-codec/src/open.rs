@@ -1,6 +1,6 @@
 //! Opening messages (sections 4 and 5).
 //!
-//! [`Opener`] takes a message of type MKE cut at any byte and hands out each frame once its tag has
+//! [`Opener`] takes a message of type MKE cut at any byte and releases each frame once its tag has
 //! verified; [`message`] opens a whole message of either type in place. Neither changes any state: what was
 //! opened is only valid once its number is committed.
 

@@ -26,7 +26,7 @@ impl hkdf::KeyType for KeyLen {
     }
 }
 
-/// What goes into a direction's root secret beside the entropy (section 3).
+/// The inputs of a direction's root secret in addition to the entropy (section 3).
 #[derive(Debug, Clone, Copy)]
 pub struct RootInputs<'a> {
     /// Secret of an authenticated pairing; empty in this version of the relay protocol.

@@ -1,4 +1,4 @@
-//! Reads this process's own memory: a secret that lives is there once, and one that was left behind is nowhere.
+//! Reads this process's own memory: a live secret is there once, and a wiped one nowhere.
 //!
 //! One test, and no other in this program: what another thread does at the same time would be found as well.
 #![cfg(target_os = "linux")]
@@ -111,7 +111,7 @@ fn exchange(id: KemId) {
         let expected = Expected { encode_type, place: BODY };
         let slot = encoder.reserve(1).unwrap().slot(0, encode_type, BODY).unwrap();
         let mut message = if round % 3 == 2 {
-            // A stream goes on while others come and go: at both ends it has its own key and nothing else.
+            // A stream continues while others begin and end: both ends hold its own key and nothing else.
             let mut sealer = seal::Sealer::new(&slot, &mut rng).unwrap();
             let message = sealer.seal(b"the beginning", false).unwrap();
             let mut opener = Opener::new(decoder.secrets.clone(), expected, Default::default());

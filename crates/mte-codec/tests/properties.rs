@@ -443,7 +443,7 @@ impl Pair {
         Ok(plaintexts)
     }
 
-    /// Delivers an exchange and holds what becomes of it against the plain rules of section 6.
+    /// Delivers an exchange and compares the result with the rules of section 6.
     fn deliver(&mut self, to: usize, exchange: &Exchange, intact: bool) {
         let Peer { decoder, taken, .. } = &mut self.peers[to];
         let mut model = taken.clone();

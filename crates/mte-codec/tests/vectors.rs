@@ -232,7 +232,7 @@ fn a_message_opens_only_in_its_place() {
         for byte in 0..=255 {
             let wanted = expected(encode_type(vector.kind), Place::from_byte(byte));
             let opened = open_whole(&fresh.secrets, wanted, &vector.message);
-            // One that does not know what follows stands for any count; nothing else is let off.
+            // A place of unknown count matches any count; nothing else is accepted.
             let unknown = own.following() == Place::UNKNOWN && byte | Place::UNKNOWN == own.byte();
             if byte == own.byte() || unknown {
                 assert!(opened.is_ok());

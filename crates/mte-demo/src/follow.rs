@@ -5,7 +5,7 @@ use memchr::memmem;
 
 use crate::wire;
 
-/// A longer head is given up.
+/// The longest head that is followed.
 const MAX_HEAD: usize = 64 << 10;
 
 /// What the bytes were.
@@ -34,7 +34,7 @@ enum State {
     /// A body of a known length, of which this many bytes are left.
     Length(u64),
     ChunkSize,
-    /// Data of a chunk and the line's end behind it.
+    /// Data of a chunk and the line break after it.
     Chunk(u64),
     Trailers,
     UntilClose,

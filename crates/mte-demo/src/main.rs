@@ -55,7 +55,7 @@ struct Cli {
     no_color: bool,
 }
 
-/// Why the demo, or a scene of it, cannot go on.
+/// Why the demo, or one of its scenes, failed.
 #[derive(Debug)]
 struct Trouble(String);
 

@@ -14,7 +14,7 @@ use hyper::body::{Body, Frame};
 const KEPT: usize = 64 << 10;
 /// Bytes of a page.
 pub(crate) const PAGE: u64 = 64 << 10;
-/// What stands on every page, for eavesdroppers to look for.
+/// The text on every page that the eavesdropper searches for.
 pub(crate) const MARK: &str = "CONFIDENTIAL LEDGER";
 
 /// A body that went by: its length, its digest and its beginning.

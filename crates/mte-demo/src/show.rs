@@ -117,7 +117,7 @@ impl Screen {
         }
     }
 
-    /// What was checked: what holds runs on, what does not stands out.
+    /// The checks: those that hold on one line, those that do not separately.
     pub(crate) fn checks(self, checks: &[(String, bool)]) {
         let held: Vec<&str> =
             checks.iter().filter(|(_, held)| *held).map(|(what, _)| what.as_str()).collect();

@@ -50,7 +50,7 @@ impl Order {
     }
 }
 
-/// What becomes of bytes that fell under an order.
+/// The result of applying an order to bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// More must come before the order can be carried out.

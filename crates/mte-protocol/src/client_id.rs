@@ -84,7 +84,7 @@ pub fn is_well_formed(signed: &str) -> bool {
     uuid.parse::<ClientId>().is_ok() && tag.len() == 2 * TAG_LEN && tag.bytes().all(hex)
 }
 
-/// The part of a client id, as a client sent it, that can stand in a log: up to its signature, or to what might be one.
+/// The part of a client id, as a client sent it, that may be logged: up to its signature, or to what might be one.
 pub fn without_signature(signed: &str) -> &str {
     let id = signed.split('.').next().unwrap_or_default();
     let mut run = 0;

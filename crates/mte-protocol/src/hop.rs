@@ -42,7 +42,7 @@ fn overrides(name: &str) -> bool {
     )
 }
 
-/// Fields in which proxies say who the client is, beside `x-forwarded-*`.
+/// Fields in which proxies name the client, in addition to `x-forwarded-*`.
 fn claims(name: &str) -> bool {
     matches!(
         name,

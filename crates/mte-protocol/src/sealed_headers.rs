@@ -74,7 +74,7 @@ pub enum SealedHeadersError {
     Binding(&'static str),
 }
 
-/// A sealed header map after decoding. Of names that differ only in case, the last stood.
+/// A sealed header map after decoding. Of names that differ only in case, the last one is kept.
 ///
 /// Prints names only.
 #[derive(Clone, Default)]

@@ -1,7 +1,7 @@
 //! Opening the message that carries a body, of a request or a response, as it arrives.
 //!
 //! A body of type MKE is opened frame by frame; one of type MTE is gathered and opened whole. Either way its number, and
-//! its length where the sealed headers state one, are checked before any plaintext is handed out.
+//! its length where the sealed headers state one, are checked before any plaintext is released.
 
 use bytes::BytesMut;
 use mte_codec::{
@@ -60,7 +60,7 @@ pub struct BodyOpener {
     stage: Stage,
     rules: BodyRules,
     header: Option<Header>,
-    /// Plaintext bytes handed out.
+    /// Plaintext bytes released.
     opened: u64,
     /// The most bytes that the buffer held.
     used: usize,
@@ -93,7 +93,7 @@ impl BodyOpener {
         Self { stage, rules, header: None, opened: 0, used: 0 }
     }
 
-    /// The message's header, once it was read. It is authentic once a frame was handed out.
+    /// The message's header, once it was read. It is authentic once a frame was released.
     pub fn header(&self) -> Option<Header> {
         self.header
     }
@@ -103,7 +103,7 @@ impl BodyOpener {
         self.rules.length
     }
 
-    /// Plaintext bytes handed out so far.
+    /// Plaintext bytes released so far.
     pub fn opened(&self) -> u64 {
         self.opened
     }

@@ -23,7 +23,7 @@ const INLINE_PAIRS: usize = 4;
 /// Size of one pair in a pairing body: two keys of the largest size in base64, three names, and JSON.
 const BODY_PER_PAIR: usize = 8 << 10;
 
-/// Makes the pairs that the request asks for; the JSON to answer. Cheap refusals come first: the rate before the body, the
+/// Makes the requested pairs; returns the JSON to answer. Cheap refusals come first: the rate before the body, the
 /// rest of the rate before any key is parsed.
 pub(super) async fn pair(
     session: &mut Session,

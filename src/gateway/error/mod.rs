@@ -19,7 +19,7 @@ use crate::{
 pub enum Failure {
     /// No tenant has this host.
     UnknownHost(String),
-    /// The connection was made for another tenant, or without what the tenant asks of connections.
+    /// The connection was made for another tenant, or does not meet the tenant's requirements.
     Misdirected(String),
     /// A header that may occur once occurs twice, or is malformed.
     BadRequest(Cow<'static, str>),

@@ -99,8 +99,8 @@ impl Sealing {
         Ok(())
     }
 
-    /// Has a body decoded that the upstream compressed although it was asked for `identity`. A part of one (206) and
-    /// one whose coding is not known stay as they are, and say so under the seal.
+    /// Decodes a body that the upstream compressed although the relay requested `identity`. A partial body (206) and
+    /// one whose coding is not known stay unchanged, with their sealed `content-encoding`.
     fn decode(
         &mut self,
         sealer: &ResponseSealer,

@@ -15,7 +15,7 @@ pub use error::{Field, PairingError, Problem};
 pub use nonce::{InvalidNonce, Nonce};
 pub use parse::{parse_request, parse_response};
 
-/// The KEMs by the sizes that tell them apart: name, bytes of an encapsulation key, bytes of a ciphertext
+/// The KEMs, identified by their sizes: name, bytes of an encapsulation key, bytes of a ciphertext
 /// (docs/codec.md, section 2).
 pub const KEMS: [(&str, usize, usize); 4] = [
     ("ML-KEM-512", 800, 768),

@@ -21,7 +21,7 @@ use super::{Error, PairingFailure};
 /// (docs/codec.md, section 6) and a request takes up to three: beyond this a slow exchange would fall out of a window.
 const MAX_BEHIND: u64 = 160;
 
-/// Pairs asked for and not answered yet: the client's half of a pairing.
+/// Requested pairs without an answer yet: the client's half of a pairing.
 pub struct Offer {
     kem: KemId,
     requests: Vec<PairRequest>,
@@ -54,7 +54,7 @@ impl Offer {
         pairing::write_request(&self.requests)
     }
 
-    /// Takes the relay's answer. `client_id` is the signed id that the pairing was asked for with.
+    /// Accepts the relay's answer. `client_id` is the signed id that the pairing was requested with.
     ///
     /// # Errors
     /// [`Error::Pairing`] if the answer does not fit.

@@ -57,7 +57,7 @@ pub enum ResponseHeaders {
 }
 
 impl ResponseHeaders {
-    /// The value of `:response-headers`; `None` if there is nothing to ask for.
+    /// The value of `:response-headers`; `None` if nothing is requested.
     fn value(&self) -> Option<String> {
         match self {
             Self::All => Some("*".to_owned()),

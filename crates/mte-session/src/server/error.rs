@@ -37,7 +37,7 @@ pub enum RequestError {
         "no sealed headers, which require_sealed_headers asks for: they may have been dropped on the way"
     )]
     HeadersRequired,
-    /// A body in the clear beside sealed parts.
+    /// A body in the clear together with sealed parts.
     #[error("a body in the clear")]
     ClearBody,
     /// The URL's message carries a header map.

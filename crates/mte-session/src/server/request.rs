@@ -101,7 +101,7 @@ impl RequestOpener {
     /// Which messages there are, given that there is a body or not.
     ///
     /// # Errors
-    /// 562 for a body in the clear beside sealed parts: an attacker on the path added it.
+    /// 562 for a body in the clear together with sealed parts: an attacker on the path added it.
     pub(super) fn shape(&self, has_body: bool) -> Result<Shape, RequestError> {
         let shape = Shape {
             url: matches!(self.url, Url::Sealed(_)),
