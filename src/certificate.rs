@@ -37,7 +37,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// As the status page has it.
+    /// The name on the status page.
     pub fn name(self) -> &'static str {
         match self {
             Self::Good => "good",

@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::watch;
 
 /// Connections that are open when the listeners close may send one more request within this time; it is answered
-/// with `connection: close`. Closing them at once would cut requests that are on their way.
+/// with `connection: close`. Closing them immediately would cut requests that are already sent.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 /// The phase of a relay.

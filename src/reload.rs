@@ -150,7 +150,7 @@ impl Reloader {
     }
 }
 
-/// Puts a checked configuration to use. Blocks on the pair store if a tenant is gone.
+/// Applies a checked configuration. Blocks on the pair store if a tenant was removed.
 fn adopt(parts: &Parts, config: Config) {
     let old = parts.config.load_full();
     let restart = config.needs_restart(&old);

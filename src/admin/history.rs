@@ -165,7 +165,7 @@ fn take(parts: &Parts, elapsed: f64) {
     inner.at.push_back(seconds(SystemTime::now()));
     inner.tenants.retain(|name, _| readings.contains_key(name));
 
-    // The total's own change is summed from the tenants', so that one that is gone does not turn it negative.
+    // The change of the total is summed from the tenants', so that a removed one does not make it negative.
     let (mut total, mut total_before) = (Totals::default(), Totals::default());
     let nothing = Totals::default();
     for (name, now) in &readings {

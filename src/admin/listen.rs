@@ -129,7 +129,7 @@ async fn serve(listener: Listener, admin: &Arc<Admin>) {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let accepted = loop {
             match listener.accept().await {
-                // One is given back to the system, and taken again by the next attempt, at once.
+                // One is released, and immediately taken by the next attempt.
                 Err(error) if descriptors::are_exhausted(&error) && admin.reserve.release() => {}
                 accepted => break accepted,
             }

@@ -100,7 +100,7 @@ pub struct Parts {
     pub history: Arc<History>,
 }
 
-/// What the admin listener works with.
+/// What the admin listener depends on.
 struct Admin {
     parts: Arc<Parts>,
     reloader: Option<Arc<Reloader>>,

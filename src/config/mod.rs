@@ -1,5 +1,5 @@
 //! Configuration: file and environment, read into [`Settings`] as written, checked into a [`Config`] that is
-//! ready to use. Every problem is reported at once, not only the first.
+//! ready to use. All problems are reported together, not only the first.
 
 mod carried;
 mod checks;
@@ -72,7 +72,7 @@ pub struct Config {
     pub files: Files,
     /// What it shares with its predecessors and successors.
     pub carried: Arc<Carried>,
-    /// The settings as written, defaults filled in: to be shown. Secrets in it print masked.
+    /// The settings as written, with defaults filled in, for display. Secrets in it print masked.
     pub settings: Settings,
 }
 
@@ -117,7 +117,7 @@ pub struct Pairs {
     pub max_per_request: usize,
     /// Pairs of one client network.
     pub max_per_network: usize,
-    /// Pairs in all.
+    /// Pairs in total.
     pub max_total: usize,
     /// The largest fraction of these that a tenant may keep while other tenants need pairs.
     pub tenant_share: f64,
@@ -251,7 +251,7 @@ impl Config {
     }
 }
 
-/// A log level that is none.
+/// An unknown log level.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is none of trace, debug, info, warning, error, panic, off")]
 pub struct UnknownLevel(String);

@@ -1,5 +1,5 @@
 //! What is wrong with a configuration, and where: the file with line and column or the environment variable, and the
-//! setting's full name. Problems are collected, so that an operator sees all of them at once.
+//! setting's full name. Problems are collected, so that an operator sees all of them together.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -1,7 +1,7 @@
 //! The edge: what happens to a connection before HTTP begins.
 //!
 //! The PROXY header is read where the listener has them; on a TLS listener the client's first message is read without
-//! consumed, the tenant it names is looked up, and the handshake is made under that tenant's configuration. The
+//! being consumed, the tenant it names is looked up, and the handshake is made under that tenant's configuration. The
 //! tenant is remembered with the connection; the gateway refuses requests for any other.
 //!
 //! | module | what it is about |

@@ -77,7 +77,7 @@ impl Hash for Key {
     }
 }
 
-/// Where the request goes next; `None`: no peer is healthy.
+/// The next peer of the request; `None`: no peer is healthy.
 async fn next(
     upstream: &Upstream,
     forwarded: &Forwarded,

@@ -140,7 +140,7 @@ impl Stage {
         if let Self::Forwarded(forwarded) = self { Some(forwarded) } else { None }
     }
 
-    /// The request on its way to the upstream, as every hook after `request_filter` has it: Pingora cannot know that.
+    /// The forwarded request, which exists in every hook after `request_filter`; Pingora's types do not say so.
     ///
     /// # Errors
     /// [`Failure::Internal`] before that.

@@ -20,7 +20,7 @@ const BLOCK: usize = 16 << 10;
 /// A holder may have this many times the bytes that are left.
 const TIMES_FREE: usize = 3;
 
-/// The budget is used up, in all or for this tenant or network.
+/// The budget is used up, in total or for this tenant or network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BudgetFull;
 
@@ -92,7 +92,7 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    /// Makes sure that `bytes` in all are taken for this body.
+    /// Makes sure that a total of `bytes` is reserved for this body.
     ///
     /// # Errors
     /// [`BudgetFull`]; what was taken before stays taken.

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | `body` | the time that a body held in memory may take |
 //! | `gather` | the bytes of such bodies, in total, by tenant and by client network |
-//! | `tally` | how many of something there are for each key |
+//! | `tally` | counters by key |
 //! | `work` | cores spent on key exchanges, and how many wait for one |
 //!
 //! Rates are in [`crate::rate`], connections in `edge::connections`, pairs in [`crate::pairs`]. docs/operations.md has the

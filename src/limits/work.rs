@@ -42,7 +42,7 @@ impl WorkQueue {
         }
         let fits = |waiting: usize| waiting.checked_add(pairs).filter(|sum| *sum <= self.max_waiting);
         self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map_err(|_| QueueFull)?;
-        // Given back if the request goes away while it waits, too.
+        // Also released if the request is dropped while it waits.
         let _waits = Waits(&self.waiting, pairs);
         self.cores.acquire().await.map_err(|_| QueueFull)
     }

@@ -12,7 +12,7 @@
 //! | module | what it is about |
 //! | --- | --- |
 //! | `activation` | sockets that systemd passes |
-//! | `supervised` | Pingora's service, watched |
+//! | `supervised` | Pingora's service, supervised |
 
 pub mod activation;
 mod supervised;

@@ -115,7 +115,7 @@ impl Logger {
     fn add(&self, at_once: bool, write: impl Fn(&mut Vec<u8>) -> std::io::Result<()>) {
         let add = |line: &mut Vec<u8>| {
             line.clear();
-            // Memory takes any line; what cannot be formatted (a value that refuses to be shown) has none.
+            // Writing to memory never fails; a value that cannot be formatted has no line.
             if write(line).is_ok() {
                 self.queue.add(line, at_once);
             }

@@ -22,7 +22,7 @@ use super::line::Format;
 
 /// How long the line of a request waits at most for others.
 const BATCH_DELAY: Duration = Duration::from_millis(50);
-/// With more bytes waiting, they are written at once.
+/// With more bytes waiting, they are written immediately.
 const BATCH_BYTES: usize = 64 << 10;
 /// At most one line per this many bytes: short lines do not cost more than long ones.
 const BYTES_PER_LINE: usize = 128;
@@ -94,7 +94,7 @@ struct Waiting {
     lines: usize,
     /// Lines that did not fit behind these.
     dropped: u64,
-    /// Whether one of them is to be written at once.
+    /// Whether one of them must be written immediately.
     at_once: bool,
     /// Whether others are being written.
     writing: bool,

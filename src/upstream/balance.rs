@@ -168,7 +168,7 @@ fn least(loads: impl Iterator<Item = (usize, f64)>, turn: &AtomicUsize) -> Optio
     idlest.get(turn).map(|(index, _)| *index)
 }
 
-/// Weighted rendezvous hashing: what goes or comes moves its own clients only.
+/// Weighted rendezvous hashing: a peer that is added or lost only moves its own clients.
 fn score(of: &impl Hash, weight: u32, key: &impl Hash) -> f64 {
     let hash = StableHasher::default().hash_one((of, key));
     let uniform = ((hash >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;

@@ -190,7 +190,7 @@ impl Endpoint {
         true
     }
 
-    /// Health checks were taken out of the configuration: their verdict goes with them, and that of one under way.
+    /// Health checks were removed from the configuration: their verdict is cleared, and that of a running one is ignored.
     pub fn forget_checks(&self) {
         let mut inner = self.inner.lock();
         (inner.healthy, inner.streak) = (None, 0);

@@ -60,7 +60,7 @@ impl Fault {
     pub fn of_connecting(error: &Error, address: Option<SocketAddr>) -> Self {
         match os_error(error) {
             Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Self::Relay,
-            // No port is left; over IPv6 it rather says that there is no IPv6.
+            // No local port is left; over IPv6 it more likely means that there is no IPv6.
             Some(libc::EADDRNOTAVAIL) if address.is_none_or(|address| address.is_ipv4()) => Self::Relay,
             _ => Self::Peer,
         }

@@ -29,7 +29,7 @@ pub enum CheckError {
     /// There was no answer in time.
     #[error("no answer to the health check within {0:?}")]
     Late(Duration),
-    /// The answer is none of 200 to 399.
+    /// The status of the answer is not from 200 to 399.
     #[error("the health check got status {0}")]
     Status(u16),
     /// The relay could not make the check, which says nothing of the endpoint: Pingora's words.

@@ -7,14 +7,14 @@
 //! | module | what it is about |
 //! | --- | --- |
 //! | `url` | an origin as it is written |
-//! | `options` | how an upstream is set up |
-//! | `resolve` | names to addresses |
+//! | `options` | the options of an upstream |
+//! | `resolve` | resolves names to addresses |
 //! | `peer` | a peer's addresses; kept across reloads |
 //! | `endpoint` | the health of one address |
 //! | `balance` | chooses peer and address for a request |
 //! | `fault` | which failures count against a peer |
 //! | `health` | active checks |
-//! | `describe` | Pingora's errors in words |
+//! | `describe` | Pingora's errors as text |
 
 mod balance;
 mod describe;

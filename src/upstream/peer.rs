@@ -91,7 +91,7 @@ impl PeerState {
         self.known.load().endpoints.iter().map(|endpoint| endpoint.in_flight()).sum()
     }
 
-    /// Health checks were taken out of the configuration: their verdicts go with them.
+    /// Health checks were removed from the configuration: their verdicts are cleared.
     pub fn forget_checks(&self) {
         self.known.load().endpoints.iter().for_each(|endpoint| endpoint.forget_checks());
     }

@@ -4,7 +4,7 @@ use std::{fmt, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use super::UpstreamUrl;
 
-/// What a lookup comes to.
+/// The result of a lookup.
 pub type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
 /// Resolves the addresses of a host and port. The default is the system: hosts file and DNS.

@@ -73,7 +73,7 @@ impl Numbers {
 }
 
 /// The epoch secrets a decoder holds: the oldest its window reaches, from which all others follow, and the
-/// newest, which spares the way there. Neither opens anything that the window has left behind.
+/// newest, which saves deriving it. Neither opens anything that the window has left behind.
 #[derive(Debug, Clone)]
 pub struct DecoderSecrets {
     oldest: EpochSecret,

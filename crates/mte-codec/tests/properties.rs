@@ -175,7 +175,7 @@ proptest! {
         for part in message[..stop.index(message.len() + 1)].chunks(chunk) {
             opener.push(part);
             while let Some(frame) = opener.next_frame().unwrap() {
-                // A consumer may hold on to frames, or let go of them at once.
+                // A consumer may keep frames, or drop them immediately.
                 if keep {
                     kept.push(frame);
                 }

@@ -64,7 +64,7 @@ pub(crate) enum Seen {
         number: u64,
         text: String,
     },
-    /// The answer is over, and this was its body.
+    /// The answer has ended, and this was its body.
     Answered {
         number: u64,
         body: Digested,

@@ -3,7 +3,7 @@
 //!
 //! A pattern that allows one path must not allow another by a trick. So patterns are matched against the path as
 //! received, case-sensitively and without its query, and a path with `.` or `..` segments (in any spelling,
-//! see [`RoutePattern::matches`]) can only match an exact pattern, and no exact pattern equals it.
+//! see [`RoutePattern::matches`]) matches no pattern at all.
 
 use std::fmt;
 

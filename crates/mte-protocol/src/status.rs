@@ -132,7 +132,7 @@ impl<'a> ErrorBody<'a> {
         Self { error: status.text().into(), status: status.code(), request_id: Some(request_id.into()) }
     }
 
-    /// Reads the body of an answer; `None` if it is none of a relay's.
+    /// Reads the body of an answer; `None` if it is not from a relay.
     pub fn parse(json: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }

@@ -59,7 +59,7 @@ impl From<Flaw> for TargetError {
 /// [`TargetError`]; answered with 400.
 pub fn check_clear(target: &[u8]) -> Result<(), TargetError> {
     let path = &target[..memchr::memchr(b'?', target).unwrap_or(target.len())];
-    // All at once, and which it was only for the few that have any.
+    // One pass for all, and the exact error only for the few targets that have one.
     let forbidden = |byte: &u8| matches!(byte, 0..=b' ' | b'#' | b'\\' | 0x7f..);
     if target.iter().fold(false, |any, byte| any | forbidden(byte)) {
         if target.iter().any(|byte| matches!(byte, 0..=b' ' | 0x7f)) {

@@ -62,7 +62,7 @@ pub fn path_to_message(path: &str) -> Result<Option<Vec<u8>>, TextError> {
     if text.is_empty() {
         return Ok(None);
     }
-    // Borrows where nothing is escaped. An escape that is none leaves its `%`, which is not base64.
+    // Borrows where nothing is escaped. An invalid escape leaves its `%`, which is not base64.
     let text: std::borrow::Cow<'_, [u8]> = percent_decode_str(text).into();
     decode(&text).map(Some)
 }

@@ -1,4 +1,4 @@
-//! What a client is sent, on every route: one place for every pair of HTTP versions (docs/protocol.md, section 4).
+//! The responses to clients, on every route and for every pair of HTTP versions (docs/protocol.md, section 4).
 //!
 //! `prepare` runs in Pingora's `response_filter`, where the request's context is available: it removes what belongs to the
 //! upstream's connection and passes the rest to [`ResponseModule`]. The module frames and seals: only it is informed whether
@@ -223,7 +223,7 @@ impl HttpModule for ResponseModule {
     }
 
     fn response_trailer_filter(&mut self, _: &mut Option<Box<HeaderMap>>) -> Result<Option<Bytes>> {
-        // After trailers no end of the body comes: this is where the final frame goes out.
+        // After trailers there is no end-of-body call: the final frame is sent here.
         self.last_part(true)
     }
 

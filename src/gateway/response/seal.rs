@@ -124,7 +124,7 @@ impl Sealing {
         Ok(())
     }
 
-    /// Replaces a part of the body by what goes to the client.
+    /// Replaces a part of the body with the bytes for the client.
     ///
     /// # Errors
     /// A body that cannot be decoded, one of type MTE that outgrows its limit, or a fault in sealing: the response is
@@ -154,7 +154,7 @@ impl Sealing {
         Ok(held.hold(seal::message_len(EncodeType::Mte, len))?)
     }
 
-    /// What goes to the client for a part of the body.
+    /// The bytes for the client for a part of the body.
     fn seal(&mut self, part: &[u8], end: bool) -> Result<Bytes, ResponseError> {
         self.body.as_mut().map_or(Ok(Bytes::new()), |body| body.seal(part, end, &mut rand::rng()))
     }

@@ -18,7 +18,7 @@ pub(crate) struct File {
 }
 
 /// A key exchange (section 2). `seed` makes the decapsulation key, `randomness` is what encapsulation drew;
-/// an implementation that only encapsulates, or only decapsulates, can do without one of them.
+/// an implementation that only encapsulates, or only decapsulates, does not need both.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KemVector {
@@ -44,7 +44,7 @@ pub(crate) struct DirectionVector {
     pub(crate) epochs: BTreeMap<u32, Hex>,
 }
 
-/// A message and all that it was made of (sections 4 and 5).
+/// A message and all its inputs (sections 4 and 5).
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MessageVector {

@@ -19,7 +19,7 @@ use rand::CryptoRng;
 
 use crate::store::NewPair;
 
-/// The pairs that a client asks for, read and checked as far as that goes without cryptography.
+/// The requested pairs, parsed and checked as far as possible without cryptography.
 #[derive(Debug)]
 pub struct PairingRequest(Vec<PairRequest>);
 

@@ -103,7 +103,7 @@ pub struct SealedHead {
 pub enum WireLength {
     /// It is small, and sealed in one piece.
     Known(usize),
-    /// It goes out as it arrives.
+    /// It is sent as it arrives.
     Unknown,
 }
 

@@ -89,7 +89,7 @@ impl PairState {
         Ok(std::mem::replace(&mut self.next_response, end))
     }
 
-    /// Moves the encoder to an epoch: with the secret that the request brought, as far as it goes.
+    /// Moves the encoder to an epoch, with the secret that the request brought as far as possible.
     fn advance_encoder(&mut self, brought: Option<EpochSecret>, epoch: u64) {
         let current = self.encoder.index();
         let helps = |secret: &EpochSecret| secret.index() > current && u64::from(secret.index()) <= epoch;
