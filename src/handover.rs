@@ -210,7 +210,7 @@ fn accept(predecessor: &UnixStream) -> io::Result<Received> {
 /// What a predecessor sent.
 #[derive(Debug)]
 struct Received {
-    /// The sockets' addresses, separated by spaces; `None` if they are no text, or not all sockets fit.
+    /// The sockets' addresses, separated by spaces; `None` if they are not text, or not all sockets fit.
     names: Option<String>,
     sockets: Vec<TcpListener>,
 }

@@ -265,7 +265,7 @@ impl Relay {
         reserve_descriptors(&self.shared.connections, config.limits.connections);
         let conf = ServerConf {
             threads: config.threads,
-            // The relay itself waits for requests in flight and then exits (see `lifecycle`): Pingora's own wait is never reached.
+            // The relay itself waits for requests in flight, then exits (see `lifecycle`), before Pingora would.
             grace_period_seconds: Some(if signals { u64::from(u32::MAX) } else { 0 }),
             graceful_shutdown_timeout_seconds: Some(1),
             upstream_keepalive_pool_size: 512,

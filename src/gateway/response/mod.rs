@@ -245,8 +245,8 @@ impl ResponseModule {
         self.delivery.as_mut()?.sealing.as_deref_mut()
     }
 
-    /// What is still owed at the end of a sealed body. `instead` of trailers, which cannot be sealed, an empty part goes
-    /// out if nothing is owed.
+    /// The last bytes of a sealed body, if any are left. `instead` of trailers, which cannot be sealed, an empty part is
+    /// sent if nothing is left.
     fn last_part(&mut self, instead: bool) -> Result<Option<Bytes>> {
         let Some(sealing) = self.sealing() else { return Ok(None) };
         if !sealing.is_open() {

@@ -159,7 +159,7 @@ impl Sealing {
         self.body.as_mut().map_or(Ok(Bytes::new()), |body| body.seal(part, end, &mut rand::rng()))
     }
 
-    /// Whether the final frame is still owed.
+    /// Whether the final frame has not been sent yet.
     pub(crate) fn is_open(&self) -> bool {
         self.body.as_ref().is_some_and(|body| !body.is_finished())
     }
