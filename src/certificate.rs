@@ -1,5 +1,5 @@
-//! What a tenant's certificate says of itself: from when until when it is valid, and for which names. Nothing here decides
-//! whether it is used; clients do that, and an operator wants to know first.
+//! What a tenant's certificate says: when it is valid, and for which names. Nothing here decides
+//! whether it is accepted; clients do that, and operators want to know before.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// An operator wants to know so long before a certificate expires.
+/// Operators are warned this long before a certificate expires.
 pub const SOON: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// A chain's facts.
@@ -23,10 +23,10 @@ pub struct CertificateFacts {
     pub not_after: Option<i64>,
 }
 
-/// How a certificate stands at a moment.
+/// The validity of a certificate at a given time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Valid, and for a while.
+    /// Valid, and not expiring soon.
     Good,
     /// Valid from a later moment on.
     NotYet,
@@ -37,7 +37,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// As the status page has it.
+    /// The name on the status page.
     pub fn name(self) -> &'static str {
         match self {
             Self::Good => "good",
@@ -64,7 +64,7 @@ impl CertificateFacts {
         }
     }
 
-    /// How it stands at `now`.
+    /// Its validity at `now`.
     pub fn standing(&self, now: SystemTime) -> Standing {
         let now = now.duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() as i64);
         match (self.not_before, self.not_after) {
@@ -75,7 +75,7 @@ impl CertificateFacts {
         }
     }
 
-    /// What an operator has to know about a standing; nothing if all is well.
+    /// The warning for operators; nothing if the certificate is valid.
     pub fn describe(&self, standing: Standing) -> Option<String> {
         let text = |seconds: Option<i64>| {
             let time = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());

@@ -53,7 +53,7 @@ pub(crate) fn run(args: CheckArgs) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Whether every upstream can be reached; tells about each.
+/// Whether every upstream can be reached; prints the result for each.
 fn connect(config: &Config) -> bool {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -83,7 +83,7 @@ enum Unreached {
     Check(#[from] health::CheckError),
 }
 
-/// Whether a peer can be reached, at one of its addresses at least; tells about each that cannot.
+/// Whether a peer can be reached at one of its addresses at least; prints each address that cannot.
 async fn reach(connector: &Connector, tenant: &Tenant, index: usize, limit: Duration) -> bool {
     let upstream = &tenant.upstream;
     let peer = &upstream.peers[index];

@@ -1,4 +1,4 @@
-//! File descriptors: how many this process may have, and a few that are kept back.
+//! File descriptors: how many this process may have, and a small reserve.
 //!
 //! Clients decide how many connections there are. When they have used up all descriptors, the admin listener still answers:
 //! it gives one of its reserve back to the system and takes it again as a connection.
@@ -8,7 +8,7 @@ use std::{io, os::fd::OwnedFd};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use parking_lot::Mutex;
 
-/// With fewer, a busy relay is out of them soon.
+/// With fewer, a busy relay soon runs out.
 const FEW: u64 = 4_096;
 
 /// For each connection of a client: its own, and one to an upstream.
@@ -17,7 +17,7 @@ const PER_CONNECTION: u64 = 2;
 /// For listeners, the admin listener, files, name resolution, health checks, and unused connections to upstreams.
 const OVERHEAD: u64 = 768;
 
-/// Lets this process have as many descriptors as it may ask for, and says so: the soft limit, mostly 1024, is there for
+/// Raises the limit of descriptors as far as allowed, and logs it: the soft limit, mostly 1024, is there for
 /// programs that cannot deal with more.
 pub fn raise_limit() {
     let raised = raise();
@@ -46,20 +46,20 @@ fn raise() -> nix::Result<(u64, u64)> {
 
 /// How many connections there are descriptors for; `None` if the limit is not known. A relay serves fewer connections rather
 /// than run out: without a descriptor nothing can be accepted, resolved or read.
-pub fn room() -> Option<usize> {
+pub fn connection_capacity() -> Option<usize> {
     let limit = match raise() {
         Ok((_, hard)) => hard,
         Err(_) => getrlimit(Resource::RLIMIT_NOFILE).ok()?.0,
     };
-    Some(room_in(limit))
+    Some(capacity_of(limit))
 }
 
-fn room_in(descriptors: u64) -> usize {
+fn capacity_of(descriptors: u64) -> usize {
     let spare = descriptors.saturating_sub(OVERHEAD.min(descriptors / 2));
     usize::try_from(spare / PER_CONNECTION).unwrap_or(usize::MAX).max(1)
 }
 
-/// Descriptors that so many connections need.
+/// Descriptors that this many connections need.
 pub fn needed(connections: usize) -> u64 {
     (connections as u64).saturating_mul(PER_CONNECTION).saturating_add(OVERHEAD)
 }
@@ -72,7 +72,7 @@ pub(crate) fn are_exhausted(error: &io::Error) -> bool {
     )
 }
 
-/// Descriptors that are kept back.
+/// Reserved descriptors.
 #[derive(Debug)]
 pub(crate) struct Reserve {
     held: Mutex<Vec<OwnedFd>>,
@@ -80,7 +80,7 @@ pub(crate) struct Reserve {
 }
 
 impl Reserve {
-    /// Keeps back so many, or as many as there are.
+    /// Reserves this many, or as many as there are.
     pub(crate) fn new(size: usize) -> Self {
         let reserve = Self { held: Mutex::default(), size };
         reserve.fill();
@@ -118,7 +118,7 @@ impl Reserve {
     }
 }
 
-/// Descriptors are lent: what is free afterwards is kept back again.
+/// Descriptors are lent: they are reserved again afterwards.
 pub(crate) struct Lent<'a>(&'a Reserve);
 
 impl Drop for Lent<'_> {
@@ -147,14 +147,14 @@ mod tests {
 
     #[test]
     fn descriptors_are_left_for_what_is_no_connection() {
-        assert_eq!(room_in(1_024), 256);
-        assert_eq!(room_in(64), 16);
-        assert_eq!(room_in(0), 1);
-        assert_eq!(room_in(needed(20_000)), 20_000);
+        assert_eq!(capacity_of(1_024), 256);
+        assert_eq!(capacity_of(64), 16);
+        assert_eq!(capacity_of(0), 1);
+        assert_eq!(capacity_of(needed(20_000)), 20_000);
     }
 
     #[test]
-    fn exhaustion_is_told_from_other_errors() {
+    fn exhaustion_is_distinguished_from_other_errors() {
         for (number, exhausted) in [(24, true), (23, true), (104, false)] {
             assert_eq!(are_exhausted(&io::Error::from_raw_os_error(number)), exhausted, "{number}");
         }

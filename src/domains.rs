@@ -1,5 +1,5 @@
-//! The domain map: which tenant an inbound host belongs to. Built whole from a checked configuration and
-//! swapped whole on reload; never changed in place.
+//! The domain map: which tenant an inbound host belongs to. Built as a whole from a checked configuration and
+//! replaced as a whole on reload; never changed in place.
 
 mod cors;
 
@@ -49,7 +49,7 @@ impl TenantId {
 /// One tenant, ready to serve.
 #[derive(Debug)]
 pub struct Tenant {
-    /// What names it in stores.
+    /// Its name in stores.
     pub id: TenantId,
     /// Its key in the domain map.
     pub name: Arc<str>,
@@ -94,7 +94,7 @@ pub struct Secrets {
 
 impl Secrets {
     /// The client of a signed id that verifies under either key, with the id as it is signed now: clients
-    /// take it from every answer, so that a rotation forces nobody to pair anew.
+    /// take it from every answer, so that a rotation forces no client to pair again.
     pub fn verify(&self, signed: &str) -> Option<(ClientId, String)> {
         if let Ok(client) = self.current.verify(signed) {
             return Some((client, signed.to_owned()));
@@ -118,7 +118,7 @@ pub enum HostPattern {
 /// Why a key of the domain map is no host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// What the host, or what follows the star, suffers from.
+    /// What is wrong with the host, or with what follows the star.
     #[error("{}{}", .0, remedy(*.0))]
     Host(HostError),
     /// A star in another place, or more than one.
@@ -170,7 +170,7 @@ pub struct Domains {
 }
 
 impl Domains {
-    /// Adds a tenant; the caller sees to it that each host is there once.
+    /// Adds a tenant; the caller ensures that each host is there once.
     pub fn insert(&mut self, pattern: HostPattern, tenant: Arc<Tenant>) {
         match pattern {
             HostPattern::Exact(host) => drop(self.exact.insert(host, tenant)),
@@ -207,7 +207,7 @@ impl Domains {
         self.exact.len() + self.wildcard.len() + usize::from(self.default.is_some()) > 1
     }
 
-    /// Until when the tenants' certificates are valid, in seconds since 1970, by the tenants' names.
+    /// The expiry of the tenants' certificates, in seconds since 1970, by tenant name.
     pub fn certificates(&self) -> impl Iterator<Item = (&str, i64)> {
         self.tenants().filter_map(|tenant| Some((&*tenant.name, tenant.tls.as_ref()?.certificate.not_after?)))
     }
@@ -218,7 +218,7 @@ impl Domains {
     }
 }
 
-/// Whether a text can be a host with or without a port: it stands in names of other requests then, and in links.
+/// Whether a text can be a host with or without a port: then it may be used in links.
 pub fn is_host(text: &str) -> bool {
     let valid = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_' | b':' | b'[' | b']');
     let port = &text[without_port(text).len()..];

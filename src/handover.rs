@@ -1,9 +1,9 @@
 //! Handing the listeners over to a successor (`mte-relay run --upgrade`).
 //!
-//! Pingora's own way shuts down whether the hand-over succeeded or not, keeps accepting beside the successor for five
-//! seconds, and lets anybody connect to the successor's socket (mode 0666). So the listening sockets are sent and received
-//! here. Only once the successor has them does this process stop accepting, at once. Neither side says a word to a process
-//! of another user, root excepted.
+//! Pingora's own handover shuts down whether it succeeded or not, keeps accepting in parallel to the successor for five
+//! seconds, and lets any user connect to the successor's socket (mode 0666). So the listening sockets are sent and received
+//! here. This process stops accepting as soon as the successor has them, and not before. Neither side talks to a process
+//! of another user, except root.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -112,7 +112,7 @@ pub async fn send(path: &Path, sockets: &[Arc<TcpListener>]) -> Result<(), Error
         }
         Err(error) => return Err(failed(error)),
     };
-    // Of a listening socket the kernel names the user that listens: whoever took the path first cannot hide.
+    // For a listening socket the kernel reports the listening user: a process that took the path first cannot hide.
     private_socket::check_peer(&successor).map_err(|why| Error::Untrusted { path: path.to_owned(), why })?;
     if sockets.is_empty() {
         return Err(Error::NoListeners);
@@ -148,7 +148,7 @@ fn transmit(successor: &UnixStream, names: &str, sockets: &[BorrowedFd<'_>]) -> 
     if !control.push(SendAncillaryMessage::ScmRights(sockets)) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    // A successor that is gone is an error, not a signal.
+    // A successor that has exited is an error, not a signal.
     sendmsg(successor, &[IoSlice::new(names.as_bytes())], &mut control, SendFlags::NOSIGNAL)?;
     Ok(())
 }
@@ -170,7 +170,7 @@ pub async fn receive(path: &Path) -> Result<Vec<TcpListener>, Error> {
         }
     });
     let received = received.await.unwrap_or_else(|_| Err(Error::NoPredecessor(path.to_owned())));
-    // What is left of it would be in nobody's way.
+    // A leftover socket file does no harm.
     let _ = std::fs::remove_file(path);
     received
 }
@@ -210,7 +210,7 @@ fn accept(predecessor: &UnixStream) -> io::Result<Received> {
 /// What a predecessor sent.
 #[derive(Debug)]
 struct Received {
-    /// The sockets' addresses, separated by spaces; `None` if they are no text, or not all sockets fit.
+    /// The sockets' addresses, separated by spaces; `None` if they are not text, or not all sockets fit.
     names: Option<String>,
     sockets: Vec<TcpListener>,
 }

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused_with_a_reason() {
+    fn an_invalid_host_is_refused_with_a_reason() {
         let long = "a".repeat(64);
         for (text, error) in [
             ("", HostError::NotHost),

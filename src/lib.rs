@@ -1,7 +1,7 @@
 //! The MTE Relay: an edge gateway that opens end-to-end encrypted HTTP requests, proxies them to a tenant's
 //! upstream, and seals the responses as they stream back.
 //!
-//! `docs/architecture.md` has the map of this house. In short: [`config`] becomes [`domains`], a
+//! `docs/architecture.md` describes the structure. In short: [`config`] becomes [`domains`], a
 //! [`relay::Relay`] runs a [`gateway`] behind its [`edge`], which opens requests with pairs from the [`pairs`] store and
 //! buffers from the [`pool`], and answers the control routes itself. Operators see it through [`telemetry`] and the
 //! [`admin`] listener; what clients may make it spend is bounded by [`limits`] and [`rate`]; [`lifecycle`], [`reload`] and [`shutdown`] bring it up, change it, and take it down.

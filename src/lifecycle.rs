@@ -1,4 +1,4 @@
-//! Where a relay is in its life: its phase, and why it cannot go on. What moves it on is in `shutdown`.
+//! The lifecycle of a relay: its phase, and why it failed. The transitions are in `shutdown`.
 
 use std::{
     error::Error,
@@ -11,11 +11,11 @@ use std::{
 
 use tokio::sync::watch;
 
-/// Connections that are open when the listeners are given up may send one more request within this time; it is answered
-/// with `connection: close`. Closing them at once would cut requests that are on their way.
+/// Connections that are open when the listeners close may send one more request within this time; it is answered
+/// with `connection: close`. Closing them immediately would cut requests that are already sent.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
-/// Where a relay is in its life.
+/// The phase of a relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Phase {
@@ -29,14 +29,14 @@ pub enum Phase {
     HandingOver,
 }
 
-/// Why a relay cannot go on: an error of the part that says so.
+/// Why a relay cannot continue: an error of the failed part.
 type Defect = Box<dyn Error + Send + Sync>;
 
 /// A relay's phase, for all of its parts.
 #[derive(Debug)]
 pub struct Lifecycle {
     phase: AtomicU8,
-    /// Why it cannot go on, if that is so.
+    /// Why it cannot continue, if so.
     failure: OnceLock<Defect>,
     changed: watch::Sender<()>,
 }
@@ -52,7 +52,7 @@ impl Default for Lifecycle {
 }
 
 impl Lifecycle {
-    /// Where it is now.
+    /// The current phase.
     pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Relaxed) {
             0 => Phase::Starting,
@@ -62,30 +62,30 @@ impl Lifecycle {
         }
     }
 
-    /// Goes on to the next phase; a relay that is leaving does not come back.
+    /// Enters the next phase; a relay that is shutting down does not return to an earlier one.
     pub fn enter(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, Ordering::Relaxed);
         self.changed.send_replace(());
     }
 
-    /// Whether it is about to go.
+    /// Whether it is shutting down.
     pub fn is_leaving(&self) -> bool {
         self.phase() > Phase::Running
     }
 
-    /// Ends the relay, which lacks what it needs: better no process than one that serves half of what it should.
+    /// Stops the relay after a fatal failure: no process is better than one that only half works.
     pub fn fail(&self, why: impl Error + Send + Sync + 'static) {
         if !self.is_leaving() && self.failure.set(Box::new(why)).is_ok() {
             self.changed.send_replace(());
         }
     }
 
-    /// Why the relay had to end.
+    /// Why the relay failed.
     pub fn failure(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.failure.get().map(AsRef::as_ref)
     }
 
-    /// Waits until the relay has to end.
+    /// Waits until the relay fails.
     pub(crate) async fn failed(&self) {
         let mut changed = self.changed.subscribe();
         while self.failure.get().is_none() {
@@ -98,7 +98,7 @@ impl Lifecycle {
         }
     }
 
-    /// Waits until it is about to go.
+    /// Waits until it is shutting down.
     pub async fn leaving(&self) {
         let mut changed = self.changed.subscribe();
         while !self.is_leaving() {
@@ -115,7 +115,7 @@ impl PartialOrd for Phase {
     }
 }
 
-/// Tells systemd, if it started this process (sd_notify(3)).
+/// Notifies systemd, if it started this process (sd_notify(3)).
 pub(crate) fn notify_systemd(state: &[sd_notify::NotifyState<'_>], condition: bool) {
     if condition
         && std::env::var_os("NOTIFY_SOCKET").is_some()

@@ -1,4 +1,4 @@
-//! Parse the command line, build, run; nothing else.
+//! Parses the command line, builds the relay, runs it; nothing else.
 #![forbid(unsafe_code)]
 
 mod check;
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// A proxy allocates small things for every request; this allocator does it in half the time of glibc's.
+/// A proxy makes many small allocations per request; this allocator takes half the time of glibc's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

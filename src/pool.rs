@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::telemetry::PoolMetrics;
 
-/// Room for one frame of the largest size.
+/// The size of one frame of the largest size.
 const FRAME_ROOM: usize = MAX_FRAME + FRAME_OVERHEAD;
 
 /// The pool of one relay.
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_comes_back_empty_and_with_room_for_a_frame() {
+    fn an_instance_is_returned_empty_and_with_space_for_a_frame() {
         let pool = Arc::new(CodecPool::new(1, crate::telemetry::Metrics::default().pool));
         let mut codec = pool.take();
         let mut frame = codec.lend();

@@ -1,8 +1,8 @@
-//! Unix sockets that let this process's own user in, and root: the admin socket and the upgrade socket.
+//! Unix sockets that only this process's user and root can use: the admin socket and the upgrade socket.
 //!
-//! Never leaves a moment in which others could connect: Linux gives the file that bind(2) makes the mode of the socket (less
+//! At no time can others connect: Linux gives the file that bind(2) creates the mode of the socket (less
 //! the umask, which belongs to the whole process and is left alone), so the mode is set before there is a file. What the
-//! file system made of it is looked at before listen(2); until then no connection is accepted.
+//! file system made of it is checked before listen(2); until then no connection is accepted.
 
 use std::{
     io,
@@ -31,7 +31,7 @@ pub enum Error {
     /// Another process listens there.
     #[error("another process listens at {}", .0.display())]
     InUse(PathBuf),
-    /// There is something that is no socket, and it is left alone.
+    /// There is something that is not a socket; it is not touched.
     #[error("{} is there and is {what}: remove it, or name another path", .path.display())]
     Occupied {
         /// Where.
@@ -113,13 +113,13 @@ fn clear(path: &Path, address: &UnixAddr) -> Result<(), Error> {
     let probe = socket().map_err(|error| failed(error.into()))?;
     match socket::connect(probe.as_raw_fd(), address) {
         Err(Errno::ECONNREFUSED) => std::fs::remove_file(path).map_err(failed),
-        // EAGAIN: so many connections wait there that no more fit.
+        // EAGAIN: the queue of waiting connections is full.
         Ok(()) | Err(Errno::EAGAIN) => Err(Error::InUse(path.to_owned())),
         Err(error) => Err(failed(error.into())),
     }
 }
 
-/// Where bind(2) did not heed the socket's mode, the file's is changed; listen(2) comes after this.
+/// Where bind(2) ignored the socket's mode, the file's is changed; listen(2) comes after this.
 fn keep_private(path: &Path) -> Result<(), Error> {
     let failed = |error: io::Error| Error::System { path: path.to_owned(), error };
     let mode = || path.symlink_metadata().map(|made| made.permissions().mode() & 0o777).map_err(failed);
@@ -162,13 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_has_its_mode_before_anybody_can_see_it() {
+    fn a_socket_has_its_mode_before_it_is_visible() {
         let folder = folder();
         let path = folder.path().join("s.sock");
         let (seen, watched) = (std::sync::Arc::new(parking_lot::Mutex::new(Vec::new())), path.clone());
         let (modes, done) = (seen.clone(), std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)));
         let end = done.clone();
-        // Looks at the mode without a pause while sockets come and go.
+        // Reads the mode in a loop while sockets are created and removed.
         let watcher = std::thread::spawn(move || {
             while !end.load(std::sync::atomic::Ordering::Relaxed) {
                 if let Ok(found) = watched.symlink_metadata() {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_a_folder_and_a_link_are_left_alone() {
+    fn a_file_a_folder_and_a_link_are_not_touched() {
         let folder = folder();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("file"), "kept").unwrap();

@@ -1,4 +1,4 @@
-//! What the process asks of the kernel for the sake of its secrets: no core dumps, and no other user's debugger.
+//! Protects the process's secrets: no core dumps, and no other user's debugger.
 //!
 //! Memory holds keys and plaintext while it is in use. A core dump would write all of it to a disk, or send it to a crash
 //! reporter.
@@ -12,8 +12,8 @@ use nix::sys::{
 
 /// Keeps the process's memory out of core dumps, and `/proc/PID/mem` and `ptrace` to root.
 ///
-/// Both are asked for: a crash handler in `core_pattern` is not bound by the limit, and a debugger that root attaches does
-/// not look at the flag.
+/// Both are set: a crash handler in `core_pattern` ignores the limit, and a debugger that root attaches ignores
+/// the flag.
 ///
 /// # Errors
 /// The kernel's, if core dumps may still be written.

@@ -1,4 +1,4 @@
-//! Rate limits per key: so many per second, with a burst of [`BURST`] times that. Their memory is bounded, whatever keys
+//! Rate limits per key: a number per second, with a burst of [`BURST`] times that. Their memory is bounded, whatever keys
 //! come.
 
 use std::{
@@ -14,20 +14,20 @@ use std::{
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
 use parking_lot::Mutex;
 
-/// So many seconds' allowance may be used at once.
+/// The allowance of this many seconds may be used at once.
 pub const BURST: u32 = 2;
 
-/// Keys that have their whole allowance back are forgotten after so many checks.
+/// Keys that have their whole allowance back are removed after this many checks.
 const SWEEP_EVERY: u64 = 1_024;
 
 /// Keys that are remembered, some 100 bytes each. If more than these are over their rate at once, all are forgotten: an
-/// attacker with so many networks is not held up by a limit for each network, and memory matters more then.
+/// attacker with that many networks is not stopped by a limit for each network, and memory matters more then.
 const MAX_KEYS: usize = 1 << 16;
 
-/// Seconds to say where waiting does not help: more than the burst at once.
+/// The answer where waiting does not help (more than the burst is requested), in seconds.
 const LONG: u64 = 60;
 
-/// A site's networks together may pair so many times as fast as one of them.
+/// A site's networks together may pair this many times as fast as one of them.
 const NETWORKS_PER_SITE: u32 = 5;
 
 /// A rate limit for each key. The rate comes with every check, so that a reload changes it.
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_told_apart_and_an_ipv4_address_in_ipv6_is_an_ipv4_address() {
+    fn networks_are_distinguished_and_an_ipv4_address_in_ipv6_is_an_ipv4_address() {
         assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.9"));
         assert_ne!(network("0.0.0.1"), network("::1"));
         assert_eq!(network("2001:db8:0:12ff::1"), network("2001:db8:0:1200:9::"));

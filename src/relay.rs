@@ -1,4 +1,4 @@
-//! One relay, as a value: built from a configuration, run until it is told to stop. Two of them can live in
+//! One relay, as a value: built from a configuration, run until it is stopped. Two of them can live in
 //! one process; nothing is global.
 
 use std::{
@@ -48,10 +48,10 @@ use crate::{
 };
 
 /// Bytes that are gathered for one write to a client: a response's head and a small body go out together.
-/// What is streamed is flushed part by part all the same.
+/// Streamed bodies are still flushed part by part.
 const WRITE_BUFFER: usize = 16 << 10;
 
-/// Everything that more than one part of a relay works with. No part sees the whole: each is handed what it needs.
+/// The state that several parts of a relay share. No part sees all of it: each gets what it needs.
 pub struct Shared {
     /// The configuration; a request keeps the one it began with.
     pub config: Arc<ArcSwap<Config>>,
@@ -59,7 +59,7 @@ pub struct Shared {
     pub listeners: Vec<Listener>,
     /// Their sockets.
     pub listening: Arc<Listening>,
-    /// Where a successor takes them over: likewise.
+    /// Where a successor takes them over, also from the start.
     pub upgrade_socket: Option<PathBuf>,
     /// The pairs.
     pub pairs: Arc<WatchedStore>,
@@ -73,9 +73,9 @@ pub struct Shared {
     pub in_flight: InFlightCounter,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Where the relay is in its life.
+    /// The relay's phase.
     pub lifecycle: Arc<Lifecycle>,
-    /// What came of reloads.
+    /// The results of reloads.
     pub reloads: Arc<Mutex<Reloads>>,
     /// The last minutes, for the status page.
     pub history: Arc<History>,
@@ -134,7 +134,7 @@ impl Shared {
         }
     }
 
-    /// What operators are shown.
+    /// What the admin listener shows.
     pub fn for_admin(&self) -> Arc<admin::Parts> {
         Arc::new(admin::Parts {
             config: self.config.clone(),
@@ -155,11 +155,11 @@ impl Shared {
 pub struct Relay {
     shared: Arc<Shared>,
     source: Option<Source>,
-    /// Sockets that somebody else has bound.
+    /// Sockets that another process has bound.
     inherited: Vec<TcpListener>,
     /// A socket for each listener, once they are bound.
     bound: Option<Vec<TcpListener>>,
-    /// The admin listener's, likewise.
+    /// The same for the admin listener.
     admin: Option<TcpListener>,
 }
 
@@ -209,7 +209,7 @@ impl Relay {
         self.shared.clone()
     }
 
-    /// Gives it sockets that somebody else has bound: a listener with the same address takes one, others are closed.
+    /// Gives it sockets that another process has bound: a listener with the same address takes one, others are closed.
     pub fn inheriting(self, sockets: Vec<TcpListener>) -> Self {
         Self { inherited: sockets, ..self }
     }
@@ -235,7 +235,7 @@ impl Relay {
         self.bound.take().map_or_else(|| listening::open(&self.shared.listeners, inherited), Ok)
     }
 
-    /// Runs until it is told to stop, or cannot go on (`Lifecycle::failure`). Blocks; makes its own worker threads.
+    /// Runs until it is stopped, or cannot continue (`Lifecycle::failure`). Blocks; creates its own worker threads.
     pub fn run(self, until: Until) {
         let lifecycle = self.shared.lifecycle.clone();
         if let Err(error) = self.serve(until) {
@@ -262,10 +262,10 @@ impl Relay {
         let sockets = self.sockets()?;
         let config = self.shared.config.load_full();
         let signals = matches!(until, Until::Signal);
-        find_room(&self.shared.connections, config.limits.connections);
+        reserve_descriptors(&self.shared.connections, config.limits.connections);
         let conf = ServerConf {
             threads: config.threads,
-            // The wait for requests in flight, and the end after it, are ours (see `lifecycle`): Pingora's never comes.
+            // The relay itself waits for requests in flight, then exits (see `lifecycle`), before Pingora would.
             grace_period_seconds: Some(if signals { u64::from(u32::MAX) } else { 0 }),
             graceful_shutdown_timeout_seconds: Some(1),
             upstream_keepalive_pool_size: 512,
@@ -307,14 +307,14 @@ impl Relay {
     }
 }
 
-/// Sees to file descriptors for the connections that may be open, and says so where there are too few.
-fn find_room(connections: &Connections, wanted: usize) {
-    let Some(room) = descriptors::room() else { return };
-    connections.set_room(room);
-    // Without a limit on connections the descriptors are it.
-    if room < wanted && wanted != usize::MAX {
+/// Limits connections to the available file descriptors, and warns if there are too few.
+fn reserve_descriptors(connections: &Connections, wanted: usize) {
+    let Some(capacity) = descriptors::connection_capacity() else { return };
+    connections.set_descriptor_limit(capacity);
+    // Without a configured limit on connections, the descriptors are the limit.
+    if capacity < wanted && wanted != usize::MAX {
         log::warn!(
-            "limits.connections: there are file descriptors for {room} connections only, not for {wanted}: raise the limit \
+            "limits.connections: there are file descriptors for {capacity} connections only, not for {wanted}: raise the limit \
              of open files (LimitNOFILE, ulimit -n) to {}, or lower limits.connections",
             descriptors::needed(wanted)
         );
@@ -334,7 +334,7 @@ fn http2(config: &Config) -> H2Options {
     options
 }
 
-/// What is done beside the requests, on a thread of its own.
+/// Background work, on a separate thread.
 struct Upkeep {
     shared: Arc<Shared>,
     reloader: Option<Arc<Reloader>>,
@@ -342,7 +342,7 @@ struct Upkeep {
     signals: bool,
 }
 
-/// What a relay does beside its requests is done no more.
+/// A relay's background work has ended.
 #[derive(Debug, thiserror::Error)]
 #[error("health checks and reloads ended with a panic")]
 struct UpkeepPanicked;
@@ -378,7 +378,7 @@ impl BackgroundService for Upkeep {
     }
 }
 
-/// Drops pairs that are past their time.
+/// Drops expired pairs.
 async fn sweep(shared: &Shared) {
     let mut interval = tokio::time::interval(SWEEP_INTERVAL);
     loop {
@@ -387,7 +387,7 @@ async fn sweep(shared: &Shared) {
     }
 }
 
-/// What is done once every listener accepts connections: it is said in the log, and to systemd.
+/// Reports readiness once every listener accepts connections, in the log and to systemd.
 fn ready(shared: Arc<Shared>, signals: bool) -> impl Fn() {
     move || {
         shared.lifecycle.enter(Phase::Running);

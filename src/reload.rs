@@ -1,7 +1,7 @@
-//! A new configuration for a running relay: read, checked, and swapped whole, or not at all.
+//! Reloads the configuration of a running relay: it is read, checked, and swapped as a whole, or not at all.
 //!
-//! Requests in flight end under the configuration that they began with. What depends on the configuration and outlives
-//! it (pairs, health, metrics, sessions of TLS) is carried over; see `config::Carried`.
+//! Requests in flight finish under the configuration that they began with. State that depends on the configuration and is
+//! kept across reloads (pairs, health, metrics, TLS sessions) is carried over; see `config::Carried`.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -28,10 +28,10 @@ use crate::{
 
 /// Changes that come within this time of each other are one: editors and kubelets write in several steps.
 const SETTLE: Duration = Duration::from_millis(200);
-/// File systems that tell nothing of changes are looked at this often.
+/// File systems without change notifications are polled this often.
 const POLL: Duration = Duration::from_secs(30);
 
-/// What came of the reloads so far.
+/// The results of the reloads so far.
 #[derive(Debug, Clone, Default)]
 pub struct Reloads {
     /// The last one: when, and what was wrong if it failed.
@@ -50,7 +50,7 @@ pub struct Parts {
     pub pairs: Arc<WatchedStore>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// What came of reloads.
+    /// The results of reloads.
     pub reloads: Arc<Mutex<Reloads>>,
 }
 
@@ -73,7 +73,7 @@ impl Reloader {
     /// thread of a runtime where that is allowed.
     ///
     /// # Errors
-    /// Everything that is wrong; the relay goes on as it was.
+    /// Everything that is wrong; the relay continues unchanged.
     pub fn reload(&self) -> Result<(), Problems> {
         let mut files = self.files.lock();
         let carried = self.parts.config.load().carried.clone();
@@ -82,7 +82,7 @@ impl Reloader {
             loaded.as_ref().map_or_else(|problems| problems.files.clone(), |config| config.files.clone());
         let outcome = loaded.map(|config| adopt(&self.parts, config));
         if outcome.is_err() {
-            // What the broken one brought along is not needed.
+            // State created for the broken configuration is not needed.
             carried.retain(&self.parts.config.load().domains);
         }
         self.note(&outcome);
@@ -118,7 +118,7 @@ impl Reloader {
         let mut watch = Watch::new();
         let mut poll = tokio::time::interval(POLL);
         loop {
-            // A reload that was asked for elsewhere may be reading files: nothing else here waits for that.
+            // Another reload may be reading files: nothing else here waits for it.
             if let Some(files) = self.files.try_lock() {
                 watch.follow(&files, self.parts.config.load().watch);
             }
@@ -140,7 +140,7 @@ impl Reloader {
                     let reloading = [sd_notify::NotifyState::Reloading];
                     let monotonic = sd_notify::NotifyState::monotonic_usec_now();
                     notify_systemd(&reloading.into_iter().chain(monotonic).collect::<Vec<_>>(), signals);
-                    // What came of it is in the log, the metrics and the status page.
+                    // The result is in the log, the metrics and the status page.
                     let _ = this.reload();
                     notify_systemd(&[sd_notify::NotifyState::Ready], signals);
                 }
@@ -150,7 +150,7 @@ impl Reloader {
     }
 }
 
-/// Puts a checked configuration to use. Blocks on the pair store if a tenant is gone.
+/// Applies a checked configuration. Blocks on the pair store if a tenant was removed.
 fn adopt(parts: &Parts, config: Config) {
     let old = parts.config.load_full();
     let restart = config.needs_restart(&old);
@@ -166,7 +166,7 @@ fn adopt(parts: &Parts, config: Config) {
     let stays: HashSet<_> = config.domains.tenants().map(|tenant| tenant.id).collect();
     let config = Arc::new(config);
     parts.config.store(config.clone());
-    // Now no new check of theirs begins.
+    // From now on no new health check of theirs begins.
     for tenant in config.domains.tenants().filter(|tenant| tenant.upstream.health.is_none()) {
         tenant.upstream.peers.iter().for_each(|peer| peer.state.forget_checks());
     }
@@ -211,7 +211,7 @@ impl Watch {
         Self { events: events.ok(), folders: HashMap::new() }
     }
 
-    /// Follows the files of now; a folder that was replaced is another one, though its name is the same.
+    /// Watches the current files; a folder that was replaced is a different one, though its name is the same.
     fn follow(&mut self, files: &Files, watch: bool) {
         let Some(events) = &self.events else { return };
         let mut wanted = HashSet::new();
@@ -227,7 +227,7 @@ impl Watch {
         }
         let mut watches = events.watches();
         for (_, gone) in self.folders.extract_if(|folder, _| !wanted.contains(folder)) {
-            // An error means that the folder is gone, and the watch with it.
+            // An error means that the folder was removed, and the watch with it.
             let _ = watches.remove(gone);
         }
         for folder in wanted {

@@ -1,7 +1,7 @@
 //! `mte-relay request`: one request through a relay, from the command line.
 //!
-//! The face of `mte-client`, with the flags that people know from curl. With `-v` it shows on standard error what goes over
-//! the wire and what it means, so that one can see with one's own eyes what an onlooker sees, and what not.
+//! A command line for `mte-client`, with curl's flags. With `-v` it shows on standard error what goes over
+//! the wire and what it means, so that you can see what an eavesdropper sees, and what not.
 
 mod verbose;
 
@@ -240,7 +240,7 @@ async fn request(args: &RequestArgs) -> Result<Request<Body>, RequestError> {
     let (body, usual_method) = body(args).await?;
     let mut request = Request::new(body);
     *request.method_mut() = args.method.clone().unwrap_or(usual_method);
-    // The path alone: which relay is meant, the client knows, also under another name.
+    // Only the path: the client knows the relay, also under another name.
     *request.uri_mut() = match args.url.path_and_query() {
         Some(path) => Uri::from(path.clone()),
         None => Uri::from_static("/"),

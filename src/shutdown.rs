@@ -1,8 +1,8 @@
-//! Going down: signals, drain, and the hand-over to a successor.
+//! Shutdown: signals, drain, and the handover to a successor.
 //!
 //! SIGTERM: readiness fails, listeners close, requests in flight may finish, and the process ends as soon as there are
-//! none. SIGINT: at once. SIGQUIT: a successor that waits at `upgrade_socket` gets the listeners (see `handover`), and this
-//! process leaves as on SIGTERM; without one nothing happens. SIGHUP is `reload`'s.
+//! none. SIGINT: immediately. SIGQUIT: a successor that waits at `upgrade_socket` gets the listeners (see `handover`), and this
+//! process drains as on SIGTERM; without one nothing happens. SIGHUP is handled by `reload`.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ use crate::{
     telemetry::{self, Metrics},
 };
 
-/// How often a leaving relay looks whether it may go.
+/// How often a draining relay checks whether it may exit.
 const TICK: Duration = Duration::from_millis(10);
 /// Requests that were on their way when the listeners closed are seen within this time.
 const LAST_ARRIVALS: Duration = Duration::from_millis(100);
@@ -46,7 +46,7 @@ impl Stop {
 pub enum Until {
     /// On signals; the process ends with the relay.
     Signal,
-    /// When the other end says so.
+    /// When the sender says so.
     Stopped(watch::Receiver<bool>),
 }
 
@@ -58,7 +58,7 @@ impl Until {
     }
 }
 
-/// Tells Pingora when to shut down.
+/// Signals Pingora when to shut down.
 pub(crate) struct Shutdown {
     until: tokio::sync::Mutex<Until>,
     parts: Arc<Parts>,
@@ -87,7 +87,7 @@ impl ShutdownSignalWatch for Shutdown {
         match &mut *self.until.lock().await {
             Until::Stopped(stop) => {
                 tokio::select! {
-                    // An error means that the other end is gone, which is a stop as well.
+                    // An error means that the sender was dropped, which is a stop as well.
                     _ = stop.wait_for(|stop| *stop) => {}
                     () = self.parts.lifecycle.failed() => return ShutdownSignal::FastShutdown,
                 }

@@ -1,7 +1,7 @@
-//! TLS towards clients: which cryptography it uses, and each tenant's own configuration.
+//! TLS towards clients: the cryptography it uses, and each tenant's configuration.
 //!
-//! Every tenant has a `ServerConfig` of its own, chosen by the name that the client asks for, with its own
-//! memory of sessions: what one tenant asks of its clients cannot be skipped by resuming a session of another.
+//! Every tenant has its own `ServerConfig`, chosen by the client's server name (SNI), with its own
+//! session store: what one tenant requires of its clients cannot be bypassed by resuming a session of another.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ fn provider() -> CryptoProvider {
     CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() }
 }
 
-/// Makes it the process's choice. Must come before anything of Pingora, which would otherwise install its own;
+/// Installs it as the process default. Call it before anything of Pingora, which would otherwise install its own;
 /// a second call changes nothing.
 pub fn install_provider() {
     // An error means that there is one already: this one, or an embedding program's choice.
@@ -61,7 +61,7 @@ pub enum TlsFile {
 }
 
 impl TlsError {
-    /// The setting that is to blame, below `tls`.
+    /// The setting with the error, below `tls`.
     pub fn setting(self) -> &'static str {
         match self {
             Self::NoCertificate(TlsFile::ClientCa) => "client_ca_file",
@@ -71,7 +71,7 @@ impl TlsError {
     }
 }
 
-/// A tenant's certificate, key, and what it asks of its clients.
+/// A tenant's certificate, key, and requirements on clients.
 #[derive(Clone)]
 pub struct TenantTls {
     pub(crate) acceptor: Arc<Acceptor>,

@@ -1,15 +1,15 @@
-//! Who is believed about a connection's client: one answer for PROXY headers and for `x-forwarded-*`.
+//! Which peers are trusted to name the client: the same answer for PROXY headers and for `x-forwarded-*`.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The networks of the proxies in front. Empty: no address is believed.
+/// The networks of the trusted proxies. Empty: no address is trusted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Whether what this address says about others is believed.
+    /// Whether this address is trusted.
     pub fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))

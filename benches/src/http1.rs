@@ -10,7 +10,7 @@ use tokio::{
 use crate::Result;
 
 /// Header fields of one message.
-pub(crate) const MOST_HEADERS: usize = 64;
+pub(crate) const MAX_HEADERS: usize = 64;
 
 /// Bytes read at once, and the most that a message's head may have.
 const BUFFER: usize = 256 << 10;

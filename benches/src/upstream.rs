@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
     Result,
-    http1::{Framing, MOST_HEADERS, Wire},
+    http1::{Framing, MAX_HEADERS, Wire},
     payload,
     scenario::Size,
 };
@@ -105,7 +105,7 @@ async fn connection(stream: TcpStream, answers: &Answers) -> Result<()> {
 /// The next request's head; `None` where the connection ends instead.
 async fn head(wire: &mut Wire) -> Result<Option<Asked>> {
     loop {
-        let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
         if let httparse::Status::Complete(len) = request.parse(wire.unused())? {
             let path = request.path.unwrap_or_default().split('?').next().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Wrong tokens slow down the next ones, for each address and for all together.
 //!
-//! An address that was never wrong is always heard once, however many others are guessing: an operator with the right token
-//! gets in. So many addresses mean one guess each; with 16 characters a token is out of reach all the same.
+//! An address that was never wrong can always try once, however many others are guessing: an operator with the right token
+//! gets in. Many addresses mean one guess each; a token of 16 characters still cannot be guessed.
 
 use std::{
     collections::HashMap,
@@ -46,18 +46,18 @@ impl Left {
     }
 }
 
-/// What came of a token.
+/// The result of checking a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It is right.
     Right,
     /// It is wrong.
     Wrong,
-    /// It was not looked at: there were too many wrong ones. The time to wait.
+    /// It was not checked: there were too many wrong ones. The time to wait.
     TooMany(Duration),
 }
 
-/// Wrong tokens of late.
+/// Recent wrong tokens.
 #[derive(Default)]
 pub(super) struct Guesses {
     addresses: HashMap<IpAddr, Left>,
@@ -65,9 +65,9 @@ pub(super) struct Guesses {
 }
 
 impl Guesses {
-    /// Looks at a token, if its client may have one looked at now.
+    /// Checks a token, if its client may have one checked now.
     pub(super) fn look(&mut self, client: IpAddr, now: Instant, is_right: impl FnOnce() -> bool) -> Outcome {
-        let client = household(client);
+        let client = client_prefix(client);
         let wait = self.wait(client, now);
         if !wait.is_zero() {
             return Outcome::TooMany(wait);
@@ -75,7 +75,7 @@ impl Guesses {
         if is_right() {
             return Outcome::Right;
         }
-        self.make_room(now);
+        self.evict(now);
         let left = Left::take(self.addresses.get(&client).copied(), &OF_ADDRESS, now);
         self.addresses.insert(client, left);
         self.all = Some(Left::take(self.all, &OF_ALL, now));
@@ -88,21 +88,21 @@ impl Guesses {
         own.wait(&OF_ADDRESS, now).max(all)
     }
 
-    fn make_room(&mut self, now: Instant) {
+    fn evict(&mut self, now: Instant) {
         if self.addresses.len() < MAX_ADDRESSES {
             return;
         }
         self.addresses.retain(|_, left| left.now(&OF_ADDRESS, now) < OF_ADDRESS.free);
         if self.addresses.len() >= MAX_ADDRESSES {
-            // The one that has been quiet for the longest time.
+            // The one that was last used longest ago.
             let oldest = self.addresses.iter().min_by_key(|(_, left)| left.at).map(|(address, _)| *address);
             oldest.map(|oldest| self.addresses.remove(&oldest));
         }
     }
 }
 
-/// The addresses that one client has for nothing: of IPv6 a /64.
-fn household(client: IpAddr) -> IpAddr {
+/// The network that one client controls: for IPv6 a /64.
+fn client_prefix(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (!0 << 64)).into(),
         v4 => v4,
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_guesses_is_not_heard_for_a_while_and_another_one_is() {
+    fn an_address_that_guesses_is_refused_for_some_time_and_another_one_is_not() {
         let (mut guesses, now) = (Guesses::default(), Instant::now());
         for _ in 0..5 {
             assert_eq!(guesses.look(address(1), now, || false), Outcome::Wrong);

@@ -24,7 +24,7 @@ use crate::{
 const INTERVAL: Duration = Duration::from_secs(2);
 /// Samples that are kept: ten minutes.
 const KEPT: usize = 300;
-/// Tenants that the page is told of: the busiest.
+/// Tenants that the page shows: the busiest.
 const MAX_TENANTS: usize = 50;
 
 /// A ring of samples.
@@ -82,7 +82,7 @@ fn push(ring: &mut Ring, value: Option<f64>) {
     if ring.len() == KEPT {
         ring.pop_front();
     }
-    // Three decimals are what anybody can see.
+    // Three decimals are all that is visible.
     ring.push_back(value.map(|value| ((value * 1e3).round() / 1e3) as f32));
 }
 
@@ -165,7 +165,7 @@ fn take(parts: &Parts, elapsed: f64) {
     inner.at.push_back(seconds(SystemTime::now()));
     inner.tenants.retain(|name, _| readings.contains_key(name));
 
-    // The total's own change is summed from the tenants', so that one that is gone does not turn it negative.
+    // The change of the total is summed from the tenants', so that a removed one does not make it negative.
     let (mut total, mut total_before) = (Totals::default(), Totals::default());
     let nothing = Totals::default();
     for (name, now) in &readings {
@@ -259,8 +259,8 @@ struct ShownTenant<'a> {
     series: &'a Series,
 }
 
-/// What the page draws. Written without a detour over `serde_json::Value`, which would make doubles of the samples, with
-/// digits that nobody measured.
+/// What the page draws. Serialised directly, not through `serde_json::Value`, which would turn the samples into doubles with
+/// meaningless digits.
 #[derive(Serialize)]
 struct Shown<'a> {
     relay: Value,

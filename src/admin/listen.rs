@@ -1,7 +1,7 @@
 //! The admin listener's sockets and connections.
 //!
-//! It answers when the clients of the relay have used up all descriptors: see [`Reserve`]. A connection does not last, so
-//! that idle ones cannot use up those that there may be.
+//! It answers even when the relay's clients have used up all descriptors: see [`Reserve`]. Connections are short-lived, so
+//! that idle ones cannot use up the limit.
 
 use std::{
     io,
@@ -129,7 +129,7 @@ async fn serve(listener: Listener, admin: &Arc<Admin>) {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let accepted = loop {
             match listener.accept().await {
-                // One is given back to the system, and taken again by the next attempt, at once.
+                // One is released, and immediately taken by the next attempt.
                 Err(error) if descriptors::are_exhausted(&error) && admin.reserve.release() => {}
                 accepted => break accepted,
             }
@@ -163,7 +163,7 @@ async fn connection(
             .header_read_timeout(HEAD_TIMEOUT)
             .serve_connection(TokioIo::new(stream), service);
         let mut served = pin!(served);
-        // A connection that ends badly is its client's affair.
+        // Errors of a connection only concern its client.
         if timeout(LIFETIME, served.as_mut()).await.is_err() {
             served.as_mut().graceful_shutdown();
             let _ = timeout(LAST_ANSWER, served).await;

@@ -1,4 +1,4 @@
-//! The operators' own listener. Never on a tenant's listener, and on a thread of its own.
+//! The admin listener, for operators. Never on a tenant's listener, and on a separate thread.
 //!
 //! | route | what it is |
 //! | --- | --- |
@@ -11,13 +11,13 @@
 //! | `GET /log-level`, `PUT /log-level` | the log's level, as text |
 //! | `POST /reload` | reads the configuration again; what is wrong with it, if anything is |
 //!
-//! What is not GET or HEAD changes something and needs the admin token, or comes over the Unix socket. Over TCP only requests
-//! for a name of the listener's own are answered: a page in an operator's browser could have its own name resolve to here.
+//! Methods other than GET and HEAD change something: they need the admin token, or the Unix socket. Over TCP only requests
+//! for one of the listener's own names are answered: a web page could make its own name resolve to this address.
 //!
 //! | module | what it is about |
 //! | --- | --- |
 //! | `listen` | sockets and connections; descriptors in reserve |
-//! | `refusal` | who is not answered, and why |
+//! | `refusal` | which requests are refused, and why |
 //! | `guesses` | tokens that were wrong slow down the next ones |
 //! | `routes` | the answers |
 //! | `history`, `ready` | what the status page and `/readyz` show |
@@ -57,9 +57,9 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// Descriptors that are kept back for the operators' connections, and for what they ask for.
+/// Descriptors reserved for the operators' connections and their requests.
 const RESERVE: usize = 16;
-/// Large answers that are made at a time: whoever asks for more of them waits.
+/// Large answers that are built at a time: further requests for them wait.
 const LARGE_ANSWERS: usize = 2;
 
 /// How a request came.
@@ -76,7 +76,7 @@ enum Transport {
     Socket,
 }
 
-/// What operators are shown.
+/// What the admin listener shows.
 pub struct Parts {
     /// The configuration in use.
     pub config: Arc<ArcSwap<Config>>,
@@ -92,15 +92,15 @@ pub struct Parts {
     pub in_flight: InFlightCounter,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Where the relay is in its life.
+    /// The relay's phase.
     pub lifecycle: Arc<Lifecycle>,
-    /// What came of reloads.
+    /// The results of reloads.
     pub reloads: Arc<Mutex<Reloads>>,
     /// The last minutes.
     pub history: Arc<History>,
 }
 
-/// What the admin listener works with.
+/// What the admin listener depends on.
 struct Admin {
     parts: Arc<Parts>,
     reloader: Option<Arc<Reloader>>,
@@ -132,7 +132,7 @@ impl Service {
 
 #[async_trait]
 impl BackgroundService for Service {
-    /// Serves until the relay hands over to a successor, which wants the address. A relay on its way down still answers: it
+    /// Serves until the relay hands over to a successor, which needs the address. A draining relay still answers: it
     /// says that it is draining.
     async fn start(&self, _: ShutdownWatch) {
         let admin = &self.0;
@@ -154,7 +154,7 @@ impl BackgroundService for Service {
     }
 }
 
-/// A draining relay keeps telling that it drains; one that hands over lets its successor tell.
+/// A draining relay keeps reporting that it drains; one that hands over leaves that to its successor.
 async fn handed_over(lifecycle: &Lifecycle) {
     lifecycle.leaving().await;
     if lifecycle.phase() != Phase::HandingOver {

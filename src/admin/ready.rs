@@ -17,7 +17,7 @@ pub struct Readiness {
     pub ready: bool,
     /// Why not.
     pub not_ready_because: Vec<String>,
-    /// Whether it is going down.
+    /// Whether it is shutting down.
     pub draining: bool,
     /// The last reload; a failed one does not make the relay unready, since it serves as before.
     pub reload: Option<LastReload>,
@@ -57,7 +57,7 @@ fn not_accepting(parts: &Parts) -> impl Iterator<Item = SocketAddr> {
     listeners.filter(|(index, _)| !parts.listening.is_accepting(*index)).map(|(_, listener)| listener.address)
 }
 
-/// How the relay stands now.
+/// The relay's current readiness.
 pub fn readiness(parts: &Parts) -> Readiness {
     let mut why = Vec::new();
     match parts.lifecycle.phase() {

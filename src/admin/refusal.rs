@@ -1,4 +1,4 @@
-//! Who is not answered, and why: one place for status, text and label.
+//! Which requests are refused, and why: one place for status, text and label.
 
 use std::{
     borrow::Cow,
@@ -121,7 +121,7 @@ fn is_token(given: &[u8], token: &Secret) -> bool {
 }
 
 /// A page can make its own name resolve to this listener's address (DNS rebinding), and then a browser lets it read the
-/// answers. The name stays the page's, so it is what is looked at.
+/// answers. The name stays the page's, so the name is checked.
 fn check_host<B>(request: &Request<B>, local: IpAddr, hosts: &[String]) -> Result<(), Refusal> {
     let mut written = request.headers().get_all(header::HOST).iter();
     let of_target = request.uri().authority().map(Authority::as_str);

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use super::{Admin, Parts, Transport, readiness, refusal, refusal::Refusal};
 use crate::{config, telemetry, upstream::Health};
 
-/// The status page: one file, nothing from elsewhere.
+/// The status page: one file without external resources.
 const PAGE: &str = include_str!("status.html");
 /// What the page may do: run its own script and style, and ask this listener.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
@@ -23,7 +23,7 @@ const YAML: &str = "application/yaml";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The largest request body there is.
-const MOST_BODY: usize = 1_024;
+const MAX_BODY: usize = 1_024;
 
 type Answer = Response<Full<Bytes>>;
 
@@ -100,7 +100,7 @@ fn refused(refusal: &Refusal, parts: &Parts) -> Answer {
 /// Descriptors that making an answer takes: files of /proc, or of the configuration.
 const FILES: usize = 4;
 
-/// Makes an answer that may take a while with thousands of tenants, on another thread: health checks do not wait for it.
+/// Builds an answer that may be slow with thousands of tenants, on another thread: health checks do not wait for it.
 async fn large<T: Into<Bytes> + 'static>(
     admin: &Arc<Admin>,
     kind: &'static str,
@@ -161,14 +161,14 @@ fn level_name(level: log::LevelFilter) -> String {
 }
 
 async fn set_level(request: Request<Incoming>) -> Answer {
-    let Ok(body) = Limited::new(request.into_body(), MOST_BODY).collect().await else {
+    let Ok(body) = Limited::new(request.into_body(), MAX_BODY).collect().await else {
         return problem(StatusCode::BAD_REQUEST, "send the level as text, as in: info");
     };
     let body = body.to_bytes();
     match config::parse_level(String::from_utf8_lossy(&body).trim()) {
         Ok(level) => {
             let name = level_name(level);
-            // Under the more talkative of the two levels.
+            // At the more verbose of the two levels.
             let more = level.max(log::max_level());
             telemetry::set_level(more);
             log::info!("log level set to {name} by the admin listener, until the next change or restart");

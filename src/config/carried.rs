@@ -1,4 +1,4 @@
-//! What is carried from one configuration to the next: a reload changes what the file says, and nothing else.
+//! State that is carried from one configuration to the next: a reload changes only what the file changes.
 
 use std::{
     collections::HashMap,
@@ -15,12 +15,12 @@ use crate::{
     upstream::{PeerState, Resolver, UpstreamUrl},
 };
 
-/// What outlives a reload. A relay has one; configurations of different relays share nothing.
+/// What is kept across reloads. A relay has one; configurations of different relays share nothing.
 #[derive(Default)]
 pub struct Carried {
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Who knows the addresses of upstreams.
+    /// The resolver of upstream addresses.
     pub resolver: Resolver,
     inner: Mutex<Inner>,
 }
@@ -49,13 +49,13 @@ impl Carried {
         self.inner.lock().peers.entry(key).or_insert_with(fresh).clone()
     }
 
-    /// The random secret of a tenant that was given none.
+    /// The random secret of a tenant without a configured one.
     pub(super) fn random_secret(&self, tenant: &str) -> Zeroizing<Vec<u8>> {
         let fresh = || Zeroizing::new(rand::random::<[u8; 32]>().to_vec());
         self.inner.lock().random.entry(tenant.to_owned()).or_insert_with(fresh).clone()
     }
 
-    /// The tenant's TLS of earlier, if it was made of the same files, or what `make` makes.
+    /// The tenant's previous TLS state, if it was made from the same files, or the result of `make`.
     pub(super) fn tls<E>(
         &self,
         tenant: &str,
@@ -72,7 +72,7 @@ impl Carried {
         Ok(made)
     }
 
-    /// Forgets the tenants, and the peers of tenants, that a configuration in use does not have.
+    /// Removes the tenants, and the peers of tenants, that the configuration in use does not have.
     pub fn retain(&self, domains: &crate::domains::Domains) {
         let mut names = HashMap::new();
         for tenant in domains.tenants() {
@@ -89,12 +89,12 @@ impl Carried {
     }
 }
 
-/// The files that a configuration was made of, each with a digest of what was in it.
+/// The files that a configuration was read from, each with a digest of its content.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Files(Vec<(PathBuf, Option<[u8; 32]>)>);
 
 impl Files {
-    /// Reads a file, and takes note of it whether it can be read or not.
+    /// Reads a file, and records it whether it can be read or not.
     ///
     /// # Errors
     /// As reading.
@@ -109,7 +109,7 @@ impl Files {
         self.0.iter().map(|(path, _)| path.as_path())
     }
 
-    /// Whether any of them is not what it was.
+    /// Whether any of them has changed.
     pub fn changed(&self) -> bool {
         self.0.iter().any(|(path, was)| {
             let now = std::fs::read(path).ok().map(Zeroizing::new);

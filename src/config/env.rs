@@ -1,5 +1,5 @@
-//! The environment variables that operators of v4.5 know (docs/protocol.md, section 8). They mean what they
-//! meant, and win over the file.
+//! The environment variables of v4.5 (docs/protocol.md, section 8). They keep their
+//! meaning, and override the file.
 
 use std::collections::BTreeMap;
 
@@ -69,14 +69,14 @@ fn names() -> impl Iterator<Item = &'static str> {
     MAPS.into_iter().chain(TENANT).chain(process).chain(["MTE_RELAY_CONFIG"])
 }
 
-/// The environment, laid over the settings.
+/// The environment, applied over the settings.
 struct Overlay<'a> {
     env: &'a dyn Environment,
     settings: &'a mut Settings,
     problems: &'a mut Findings,
 }
 
-/// Lays the environment over the settings.
+/// Applies the environment over the settings.
 pub(super) fn apply(settings: &mut Settings, env: &dyn Environment, problems: &mut Findings) {
     let mut overlay = Overlay { env, settings, problems };
     for name in names().filter(|name| env.is_not_text(name)) {
@@ -186,7 +186,7 @@ impl Overlay<'_> {
         self.settings.domain_map.insert("*".to_owned(), tenant);
     }
 
-    /// What is known and does nothing.
+    /// Variables that are known and have no effect.
     fn ignored(&mut self) {
         for name in LATER {
             let off = matches!(self.env.get(name).as_deref(), None | Some("eclypses_no_billing"));

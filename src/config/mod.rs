@@ -1,5 +1,5 @@
 //! Configuration: file and environment, read into [`Settings`] as written, checked into a [`Config`] that is
-//! ready to use. Every problem is reported at once, not only the first.
+//! ready to use. All problems are reported together, not only the first.
 
 mod carried;
 mod checks;
@@ -36,7 +36,7 @@ use self::{
 };
 use crate::{domains::Domains, telemetry::Log, trusted::TrustedProxies};
 
-/// Where the admin listener is if nothing is said.
+/// The default address of the admin listener.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9_090));
 
 /// The checked configuration. A request keeps the one it began with.
@@ -62,17 +62,17 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Whether changes of its files are watched for.
     pub watch: bool,
-    /// Proxies whose word about the client is believed.
+    /// Proxies that are trusted to name the client.
     pub trusted_proxies: TrustedProxies,
     /// The tenants.
     pub domains: Domains,
-    /// What is not wrong, but should be known.
+    /// Warnings.
     pub warnings: Vec<String>,
     /// The files it was made of.
     pub files: Files,
     /// What it shares with its predecessors and successors.
     pub carried: Arc<Carried>,
-    /// The settings as written, defaults filled in: to be shown. Secrets in it print masked.
+    /// The settings as written, with defaults filled in, for display. Secrets in it print masked.
     pub settings: Settings,
 }
 
@@ -92,13 +92,13 @@ pub struct Listener {
 pub struct Admin {
     /// Address and port.
     pub address: Option<SocketAddr>,
-    /// Whether somebody asked for this address: the relay does not start without it then.
+    /// Whether this address was configured: then the relay does not start without it.
     pub required: bool,
     /// Names and addresses of its own, as [`crate::host::bare`] writes them.
     pub hosts: Vec<String>,
-    /// A Unix socket beside it.
+    /// A Unix socket in addition.
     pub socket: Option<PathBuf>,
-    /// What changes anything needs this.
+    /// The token that changes need.
     pub token: Option<Secret>,
 }
 
@@ -117,9 +117,9 @@ pub struct Pairs {
     pub max_per_request: usize,
     /// Pairs of one client network.
     pub max_per_network: usize,
-    /// Pairs in all.
+    /// Pairs in total.
     pub max_total: usize,
-    /// The most of these, as a part of one, that a tenant may keep while others want room.
+    /// The largest fraction of these that a tenant may keep while other tenants need pairs.
     pub tenant_share: f64,
 }
 
@@ -198,7 +198,7 @@ impl Source {
 }
 
 impl Config {
-    /// Reads a configuration from text. Paths in it are relative to `base`; `name` stands in error messages.
+    /// Reads a configuration from text. Paths in it are relative to `base`; `name` is used in error messages.
     ///
     /// # Errors
     /// All [`Problems`] found.
@@ -251,7 +251,7 @@ impl Config {
     }
 }
 
-/// A log level that is none.
+/// An unknown log level.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is none of trace, debug, info, warning, error, panic, off")]
 pub struct UnknownLevel(String);

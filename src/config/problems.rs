@@ -1,5 +1,5 @@
 //! What is wrong with a configuration, and where: the file with line and column or the environment variable, and the
-//! setting's full name. Problems are collected, so that an operator sees all of them at once.
+//! setting's full name. Problems are collected, so that an operator sees all of them together.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -42,7 +42,7 @@ impl fmt::Display for Place {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Places {
     known: HashMap<String, Place>,
-    /// Where settings are that were written nowhere: the file, if there is one.
+    /// Where settings that were not written belong: the file, if there is one.
     file: Option<Arc<str>>,
 }
 
@@ -135,7 +135,7 @@ pub(super) struct Findings {
     pub(super) warnings: Vec<String>,
     pub(super) files: Files,
     pub(super) places: Places,
-    /// Settings that could not be read: what is said about their values would be wrong.
+    /// Settings that could not be read: problems of their values would be wrong.
     unread: HashSet<String>,
     all_unread: bool,
 }
@@ -161,18 +161,18 @@ impl Findings {
         }
     }
 
-    /// A setting cannot be read at all: nothing more is said about it, whatever stands in for it.
+    /// A setting cannot be read at all: no more problems of it are reported.
     pub(super) fn add_unread(&mut self, path: &str, place: Place, what: impl Into<String>) {
         self.unread.insert(path.to_owned());
         self.found.push(Problem { place: Some(place), setting: Some(path.to_owned()), what: what.into() });
     }
 
-    /// Something is wrong at a place that is no setting.
+    /// A problem at a place that is not a setting.
     pub(super) fn add_at(&mut self, place: Place, what: impl Into<String>) {
         self.found.push(Problem { place: Some(place), setting: None, what: what.into() });
     }
 
-    /// The text cannot be read at all: nothing is said about any setting.
+    /// The text cannot be read at all: no problems of settings are reported.
     pub(super) fn add_all_unread(&mut self, place: Place, what: impl Into<String>) {
         self.all_unread = true;
         self.add_at(place, what);
@@ -183,12 +183,12 @@ impl Findings {
         self.add_all_unread(Place { source: name.into(), at: None }, what);
     }
 
-    /// Says nothing about a setting that was meant by another, unknown name.
+    /// Suppresses problems of a setting that was written under an unknown name.
     pub(super) fn set_unread(&mut self, path: String) {
         self.unread.insert(path);
     }
 
-    /// Something that is no problem, but should be known.
+    /// A warning.
     pub(super) fn warn(&mut self, path: impl Into<String>, what: impl Into<String>) {
         let path = path.into();
         if !self.is_unread(&path) {
@@ -197,7 +197,7 @@ impl Findings {
         }
     }
 
-    /// Something about a place that is no setting.
+    /// A warning about a place that is not a setting.
     pub(super) fn warn_of(&mut self, place: Place, what: impl Into<String>) {
         let warning = Problem { place: Some(place), setting: None, what: what.into() };
         self.warnings.push(warning.to_string());
@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_setting_that_was_left_out_belongs_where_its_parent_is() {
+    fn a_setting_that_was_left_out_is_reported_at_its_parent() {
         let mut places = Places::default();
         let at = |line| Place { source: "a.yaml".into(), at: Some(Position { line, column: 1 }) };
         places.set("domain_map.a.test", at(3));

@@ -1,6 +1,6 @@
 //! Reads settings out of a [`Node`]: every value by the type that its setting has, and every problem with its place.
 //!
-//! A value that cannot be read is reported and keeps its default, so that the rest is looked at as well.
+//! A value that cannot be read is reported and keeps its default, so that the rest is checked as well.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,7 +19,7 @@ use super::{
     tree::{Node, Style, Value},
 };
 
-/// Names less alike than this are not suggested.
+/// Names less similar than this are not suggested.
 const ALIKE: f64 = 0.75;
 
 /// Why a text is not the value that a setting wants.
@@ -43,7 +43,7 @@ pub(super) trait FromNode: Sized {
     fn from_node(node: &Node, reader: &mut Reader<'_>) -> Option<Self>;
 }
 
-/// Where the reading stands.
+/// The reader's position.
 pub(super) struct Reader<'a> {
     source: Arc<str>,
     /// Where `${NAME}` comes from; without it, `${` means nothing.
@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
         Self { source, env, problems, path: path.to_owned(), at }
     }
 
-    /// The setting that is being read cannot be.
+    /// Reports that the current setting cannot be read.
     pub(super) fn problem<T>(&mut self, what: impl Into<String>) -> Option<T> {
         match self.path.as_str() {
             // The top of the text is no setting.
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
         let Some(env) = self.env else { return Some((text.clone(), text, style)) };
         match substitute(text, env) {
             Ok(value) => {
-                // What came from a variable is whatever the setting wants, in quotes or not.
+                // A variable's value has the type that the setting needs, in quotes or not.
                 let style = if value.is_changed() { Style::Plain } else { style };
                 Some((Zeroizing::new(value.into_string()), text, style))
             }
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A value that is parsed from a word without quotes: a number, a truth value.
+    /// A value that is parsed from a word without quotes: a number, a boolean.
     pub(super) fn word<T, E: fmt::Display>(
         &mut self,
         node: &Node,
@@ -220,7 +220,7 @@ impl<'a> Reader<'a> {
         match substitute(written, env) {
             Ok(name) => Some(name.into_string()),
             Err(unresolved) => {
-                // What it holds is looked at all the same.
+                // Its entries are checked anyway.
                 self.below(written, key, |reader| reader.problem::<()>(unresolved.to_string()));
                 Some(written.to_owned())
             }

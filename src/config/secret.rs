@@ -1,11 +1,11 @@
-//! Text that is never shown: it prints and serialises as a mask, and is wiped when dropped.
+//! Secret text: it prints and serialises as a mask, and is wiped when dropped.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
-/// What stands for a secret where settings are shown.
+/// The mask shown in place of a secret.
 pub const MASK: &str = "(masked)";
 
 /// A secret as it was written.
@@ -13,7 +13,7 @@ pub const MASK: &str = "(masked)";
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// The secret itself: for what uses it, never for what shows it.
+    /// The secret itself: for use, never for display.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -43,7 +43,7 @@ pub(super) fn of_file(bytes: &[u8]) -> &[u8] {
     text.strip_suffix(b"\n").map_or(text, |text| text.strip_suffix(b"\r").unwrap_or(text))
 }
 
-/// Words that stand in examples until somebody puts a secret there.
+/// Placeholders that examples have in place of a secret.
 const PLACEHOLDERS: [&str; 14] = [
     "changeme",
     "changeit",
@@ -60,13 +60,13 @@ const PLACEHOLDERS: [&str; 14] = [
     "todo",
     "xxxx",
 ];
-/// Secrets of their own that anybody tries first.
+/// Secrets that attackers try first.
 const COMMON: [&str; 8] =
     ["secret", "password", "passwort", "token", "test", "admin", "letmein", "clientidsecret"];
-/// A random secret of any length worth using has more different characters.
+/// A random secret of any usable length has more different characters.
 const FEW_CHARACTERS: usize = 5;
 
-/// Why a secret is hardly meant: an example's, a common word, or the same characters again and again.
+/// Why a secret is suspicious: one of an example, a common word, or repeated characters.
 pub(super) fn is_placeholder(secret: &[u8]) -> bool {
     let word: Zeroizing<Vec<u8>> = Zeroizing::new(
         secret.iter().filter(|b| b.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect(),

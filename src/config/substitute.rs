@@ -1,7 +1,7 @@
-//! `${NAME}` in a value stands for an environment variable, `$${` for the two characters `${` themselves.
+//! `${NAME}` in a value is replaced by an environment variable, `$${` by the two characters `${`.
 //!
-//! It is put in after the file was parsed, so that a value cannot change the file's structure, and is not looked through
-//! again: whatever is in the variable arrives as it is.
+//! Substitution happens after the file is parsed, so that a value cannot change the file's structure, and is not
+//! repeated: a variable's value is used unchanged.
 
 use std::borrow::Cow;
 
@@ -9,14 +9,14 @@ use zeroize::Zeroizing;
 
 use super::env::Environment;
 
-/// Why a value cannot be put together.
+/// Why a value cannot be substituted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unresolved {
     /// The variable is not set, or empty.
     Unset(String),
     /// The variable's value is not UTF-8.
     NoText(String),
-    /// What stands in the braces is no variable's name.
+    /// The text in the braces is not a variable name.
     NoName(String),
     /// The brace is not closed.
     Unclosed,
@@ -78,11 +78,11 @@ fn is_name(name: &str) -> bool {
     name.chars().all(word) && name.chars().next().is_some_and(|first| !first.is_ascii_digit())
 }
 
-/// Text after substitution; wiped if it holds a variable's value and nobody takes it.
+/// Text after substitution; wiped if it holds a variable's value and the caller does not take it.
 pub(super) struct Substituted<'a>(Cow<'a, str>);
 
 impl Substituted<'_> {
-    /// Whether anything was put in.
+    /// Whether anything was substituted.
     pub(super) fn is_changed(&self) -> bool {
         matches!(self.0, Cow::Owned(_))
     }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_arrives_as_it_is_and_is_not_looked_through_again() {
+    fn a_variable_arrives_unchanged_and_is_not_substituted_again() {
         for (text, expected) in [
             ("plain $ {A} $A", "plain $ {A} $A"),
             ("${A}", "one"),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_stands_for_nothing_is_an_error() {
+    fn a_variable_that_is_not_set_is_an_error() {
         let name = |name: &str| name.to_owned();
         for (text, why) in [
             ("${C}", Unresolved::Unset(name("C"))),

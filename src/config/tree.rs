@@ -1,6 +1,6 @@
-//! A configuration's text as a tree of values with their positions, before anybody knows what they mean.
+//! A configuration's text as a tree of values with their positions, before they are interpreted.
 //!
-//! YAML keeps what was written: whether a word stood in quotes, a key that is there twice. Nothing is converted here, so
+//! The tree keeps what was written: whether a word was in quotes, a key that is there twice. Nothing is converted here, so
 //! that a secret of digits stays what it is. Deep nesting and repeated aliases are bounded.
 
 use std::{borrow::Cow, collections::HashMap};
@@ -36,15 +36,15 @@ pub(super) enum Value {
 /// How a scalar was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
-    /// YAML without quotes: text, number, truth value or nothing, as its reader wants it.
+    /// YAML without quotes: text, number, boolean or null, as its reader needs it.
     Plain,
-    /// Text for sure.
+    /// Certainly text.
     Quoted,
-    /// JSON that is no text for sure: a number, a truth value, null.
+    /// JSON that is certainly not text: a number, a boolean, null.
     Literal,
 }
 
-/// Why a text is no tree.
+/// Why a text cannot be parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed {
     pub(super) at: Option<Position>,

@@ -17,7 +17,7 @@ pub struct Span(pub Duration);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub u64);
 
-/// Why a text is no duration or no size.
+/// Why a text is not a duration or a size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
     /// There is no number in front.
@@ -26,7 +26,7 @@ pub enum UnitError {
     /// The number itself is too large.
     #[error("{0:?} is too large")]
     Number(String),
-    /// A duration with a unit that is none.
+    /// A duration with an unknown unit.
     #[error("unknown unit {unit:?} in {text:?}: write 500ms, 30s, 10m or 24h")]
     TimeUnit {
         /// The unit.
@@ -34,7 +34,7 @@ pub enum UnitError {
         /// The duration.
         text: String,
     },
-    /// A size with a unit that is none.
+    /// A size with an unknown unit.
     #[error("unknown unit {unit:?} in {text:?}: write 4096, 64KiB, 1MiB or 2GiB")]
     SizeUnit {
         /// The unit.
@@ -96,7 +96,7 @@ impl std::str::FromStr for Size {
 
 impl FromNode for Span {
     fn from_node(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
-        // With a unit it is text, which may stand in quotes.
+        // With a unit it is text, which may be in quotes.
         reader.measure(node, "a duration, as in 500ms, 30s, 10m or 24h", str::parse)
     }
 }

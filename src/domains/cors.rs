@@ -21,7 +21,7 @@ pub struct Cors {
 /// Why origins cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CorsError {
-    /// Every origin, and credentials beside it.
+    /// Every origin together with credentials.
     #[error(
         "\"*\" allows every origin, which browsers refuse together with credentials: \
          list the origins, or set cors_credentials: false"
@@ -30,7 +30,7 @@ pub enum CorsError {
     /// There is no scheme.
     #[error("{0:?} is not an origin: write https://app.example.com")]
     NotAnOrigin(String),
-    /// There is a path, or the like.
+    /// There is a path, query or fragment.
     #[error("{0:?} is more than an origin: write scheme, host and port only")]
     MoreThanAnOrigin(String),
     /// Its port cannot be one.
@@ -42,10 +42,10 @@ pub enum CorsError {
         #[source]
         error: HostError,
     },
-    /// A star elsewhere than in front.
+    /// A star anywhere but at the front.
     #[error("{0:?}: a star may only stand for the first label")]
     Star(String),
-    /// The methods cannot stand in a header.
+    /// The methods are not a valid header value.
     #[error("the methods cannot stand in a header")]
     Methods,
 }
@@ -98,7 +98,7 @@ impl Cors {
             }
         }
         let mut all = methods;
-        // What these ask for is the relay's own business (a tunnel, an echo of what hops added), never an upstream's.
+        // These methods concern the relay itself (a tunnel, an echo of what hops added), never an upstream.
         all.retain(|method| !matches!(*method, Method::CONNECT | Method::TRACE));
         for method in [Method::OPTIONS, Method::HEAD] {
             if !all.contains(&method) {

@@ -1,11 +1,11 @@
-//! How many connections there are: in all, and by client network. What is beyond is closed before anything is read from it,
-//! counted, and told in the log once a second at most.
+//! Limits connections, in total and by client network. Connections above the limit are closed before anything is read,
+//! counted, and logged once a second at most.
 //!
-//! A client is known by its connection's other end, or by what a PROXY header says. A trusted proxy that sends none is counted
-//! in all only: its clients cannot be told apart before their requests.
+//! A client is identified by the remote address, or by the PROXY header. A trusted proxy that sends none is counted
+//! in the total only: its clients cannot be distinguished before their requests.
 //!
-//! HTTP/2 brings many requests over one connection. Requests may be as many as connections: then what a request costs is
-//! paid so many times at most, whatever the version.
+//! HTTP/2 carries many requests over one connection. The limit on connections also limits requests, so that the cost of
+//! requests is bounded, whatever the version.
 
 use std::sync::{
     Arc,
@@ -19,7 +19,7 @@ use crate::{
     rate::Network,
 };
 
-/// What there are as many of as may be.
+/// The limit that is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
     /// Connections of all.
@@ -46,7 +46,7 @@ impl Full {
     }
 }
 
-/// As many requests as may be are in flight.
+/// The limit of requests in flight is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyRequests;
 
@@ -58,7 +58,7 @@ pub struct Connections {
     /// Of HTTP/2 only.
     requests_by_network: Arc<Tally<Network>>,
     /// What the process has file descriptors for.
-    room: AtomicUsize,
+    descriptors: AtomicUsize,
     started: Instant,
     /// The second after which the last refusal was logged.
     logged: AtomicU64,
@@ -71,7 +71,7 @@ impl Default for Connections {
             open: AtomicUsize::new(0),
             by_network: Arc::default(),
             requests_by_network: Arc::default(),
-            room: AtomicUsize::new(usize::MAX),
+            descriptors: AtomicUsize::new(usize::MAX),
             started: Instant::now(),
             logged: AtomicU64::new(0),
             unlogged: AtomicU64::new(0),
@@ -80,17 +80,17 @@ impl Default for Connections {
 }
 
 impl Connections {
-    /// The process has descriptors for so many.
-    pub fn set_room(&self, room: usize) {
-        self.room.store(room, Ordering::Relaxed);
+    /// Sets how many connections the process has descriptors for.
+    pub fn set_descriptor_limit(&self, limit: usize) {
+        self.descriptors.store(limit, Ordering::Relaxed);
     }
 
-    /// As many as there may be, of connections and of requests.
+    /// The limit, of connections and of requests.
     fn max(&self, limits: &Limits) -> usize {
-        limits.connections.min(self.room.load(Ordering::Relaxed))
+        limits.connections.min(self.descriptors.load(Ordering::Relaxed))
     }
 
-    /// Counts a connection that was accepted; `None` if there are as many as may be.
+    /// Counts a connection that was accepted; `None` if the limit is reached.
     pub(super) fn open(self: &Arc<Self>, limits: &Limits) -> Option<Slot> {
         let max = self.max(limits);
         let fits = |open: usize| (open < max).then_some(open + 1);
@@ -98,8 +98,8 @@ impl Connections {
         Some(Slot { connections: self.clone(), network: None })
     }
 
-    /// Lets a request in; `in_flight` are the requests of all, this one included. One that shares its connection counts for
-    /// its `network` until what is returned is dropped: others count with their connection.
+    /// Admits a request; `in_flight` are all requests in flight, this one included. One that shares its connection counts for
+    /// its `network` until the returned guard is dropped: others count with their connection.
     ///
     /// # Errors
     /// [`TooManyRequests`].
@@ -117,7 +117,7 @@ impl Connections {
         counted.map(Some).ok_or(TooManyRequests)
     }
 
-    /// Whether a refusal is to be logged now, and how many were not before it.
+    /// Whether to log a refusal now, and how many were not logged before it.
     pub(super) fn log_refusal(&self) -> Option<u64> {
         let now = self.started.elapsed().as_secs() + 1;
         if self.logged.swap(now, Ordering::Relaxed) == now {
@@ -136,7 +136,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Counts it for its client's network as well; `false` if that has as many as may be.
+    /// Counts it for its client's network as well; `false` if the network's limit is reached.
     #[must_use]
     pub(super) fn enter(&mut self, network: Network, limits: &Limits) -> bool {
         self.network = self.connections.by_network.enter(network, limits.connections_per_network);

@@ -1,6 +1,6 @@
-//! HTTP/2 frames on their way from a client and to it, read just far enough to see a head that does not end, and what is
+//! Observes HTTP/2 frames in both directions, just enough to detect a head that does not end, and what is
 //! refused without the gateway (RFC 9113, sections 4.1, 6.4 and 6.8): RST_STREAM and GOAWAY with a code that blames the
-//! client, and responses that are nothing but a status.
+//! client, and responses that consist of only a status.
 
 const FRAME_HEADER: usize = 9;
 const DATA: u8 = 0;
@@ -11,14 +11,14 @@ const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// What a client's connection begins with.
+/// The client's connection preface.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A response head that has more than its status is longer: it has the request's id.
-const MOST_STATUS: usize = 8;
+const MAX_STATUS: usize = 8;
 
 /// Streams that are remembered: more than a connection has at a time. Of those that the client resets nothing is seen.
-const MOST_RESPONDING: usize = 256;
+const MAX_RESPONDING: usize = 256;
 
 /// The beginning of a frame.
 struct Frame<'a> {
@@ -66,7 +66,7 @@ impl Frames {
         }
     }
 
-    /// How much of this frame is to be looked at, header included.
+    /// How much of this frame is inspected, header included.
     fn wanted(&self, kept: fn(u8) -> usize) -> usize {
         let payload = match self.start.get(..4) {
             Some(&[a, b, c, kind]) => kept(kind).min(u32::from_be_bytes([0, a, b, c]) as usize),
@@ -89,7 +89,7 @@ pub(super) struct NoPreface;
 /// Looks for heads in what a client sends.
 #[derive(Debug)]
 pub(super) struct Heads {
-    /// What is still to come of the preface.
+    /// The part of the preface that has not arrived yet.
     preface: &'static [u8],
     frames: Frames,
     /// A head has begun, and its last frame has not.
@@ -101,7 +101,7 @@ pub(super) struct Heads {
 
 impl Default for Heads {
     fn default() -> Self {
-        // The preface and the frame behind it are as good as a head.
+        // The preface and the frame after it count as a head.
         Self { preface: PREFACE, frames: Frames::default(), open: true, ending: false, ended: 0 }
     }
 }
@@ -164,7 +164,7 @@ impl Refusals {
         let kept = |kind| match kind {
             RST_STREAM => 4,
             GOAWAY => 8,
-            HEADERS => MOST_STATUS,
+            HEADERS => MAX_STATUS,
             _ => 0,
         };
         frames.read(part, kept, |frame| {
@@ -172,11 +172,11 @@ impl Refusals {
             let known = responding.iter().position(|stream| *stream == frame.stream);
             match frame.kind {
                 RST_STREAM | GOAWAY => found = blames(frame.payload).or(found),
-                HEADERS if known.is_none() && ends && frame.len <= MOST_STATUS => {
+                HEADERS if known.is_none() && ends && frame.len <= MAX_STATUS => {
                     found = Some(status_only(frame.payload));
                 }
                 HEADERS if known.is_none() && !ends => {
-                    if responding.len() == MOST_RESPONDING {
+                    if responding.len() == MAX_RESPONDING {
                         responding.remove(0);
                     }
                     responding.push(frame.stream);
@@ -193,8 +193,8 @@ impl Refusals {
     }
 }
 
-/// A response that is nothing but a status, compressed: 400 has a place in the static table, which no other has that is
-/// sent like this.
+/// A response that is only a status, compressed: 400 has an index in the static table; no other status that is
+/// sent like this has one.
 fn status_only(head: &[u8]) -> &'static str {
     const BAD_REQUEST: u8 = 0x8c;
     if head.ends_with(&[BAD_REQUEST]) {

@@ -1,14 +1,14 @@
-//! The name that a TLS client asks for, read from its first message without taking it.
+//! The server name (SNI) in a TLS client hello, read without consuming it.
 
 use pingora_core::protocols::l4::stream::Stream as TcpStream;
 use rustls::server::Acceptor as ClientHelloReader;
 
 use super::refused::TlsError;
 
-/// A client's first message is never larger in earnest.
-const MOST_HELLO: usize = 16 << 10;
+/// Real clients never send a larger first message.
+const MAX_HELLO: usize = 16 << 10;
 
-/// The name; `None` if the client asks for none.
+/// The name; `None` if the client sends none.
 ///
 /// # Errors
 /// Why this is no client hello.
@@ -32,7 +32,7 @@ pub(super) async fn server_name(stream: &mut TcpStream) -> Result<Option<String>
                 Err((error, _)) => return Err(TlsError::NotHello(error)),
             }
         }
-        if seen.len() > MOST_HELLO {
+        if seen.len() > MAX_HELLO {
             return Err(TlsError::TooLarge);
         }
     }

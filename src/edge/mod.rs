@@ -1,17 +1,17 @@
-//! The front door: what happens to a connection before HTTP begins.
+//! The edge: what happens to a connection before HTTP begins.
 //!
 //! The PROXY header is read where the listener has them; on a TLS listener the client's first message is read without
-//! being taken, the tenant it asks for is looked up, and the handshake is made under that tenant's configuration. The
+//! being consumed, the tenant it names is looked up, and the handshake is made under that tenant's configuration. The
 //! tenant is remembered with the connection; the gateway refuses requests for any other.
 //!
 //! | module | what it is about |
 //! | --- | --- |
 //! | `proxy_protocol` | the PROXY header |
-//! | `hello` | the name that a TLS client asks for |
-//! | `request_line` | blanks that Pingora would mend |
-//! | `connections` | how many there may be |
-//! | `refused` | why a connection does not come to its first request |
-//! | `watch`, `frames` | deadlines for request heads, and what Pingora refuses by itself |
+//! | `hello` | the server name in a TLS client hello |
+//! | `request_line` | spaces that Pingora would escape |
+//! | `connections` | the limits on connections |
+//! | `refused` | why a connection fails before its first request |
+//! | `watch`, `frames` | deadlines for request heads, and Pingora's own refusals |
 
 mod connections;
 mod frames;
@@ -60,7 +60,7 @@ use crate::{
 pub struct Connection {
     /// What its TLS handshake was made for, if there was one.
     pub made_for: Option<MadeFor>,
-    /// The other end's address (what the PROXY header says, if there was one), also as a header's value.
+    /// The remote address (from the PROXY header, if there was one), also as a header value.
     pub client: Option<(IpAddr, HeaderValue)>,
     /// The client network that its requests count for; `None` for a trusted proxy, which has many clients.
     pub network: Option<Network>,
@@ -91,7 +91,7 @@ async fn more(
     awaited: &'static str,
 ) -> Result<usize, ReadError> {
     match stream.read(part).await {
-        // Some who look whether a port is open close their connection with a reset.
+        // Port scanners often close with RST.
         Ok(0) | Err(_) if seen.is_empty() => Err(ReadError::Silent),
         Ok(0) => Err(ReadError::Cut(awaited)),
         Ok(read) => Ok(read),
@@ -105,7 +105,7 @@ pub struct Edge<G> {
     parts: Parts,
 }
 
-/// What the front door works with.
+/// What the edge depends on.
 pub struct Parts {
     /// The configuration in use.
     pub config: Arc<ArcSwap<Config>>,
@@ -118,7 +118,7 @@ pub struct Parts {
 }
 
 impl<G> Edge<G> {
-    /// A front door before this gateway.
+    /// An edge in front of this gateway.
     pub fn new(gateway: G, parts: Parts) -> Self {
         Self { gateway: Arc::new(gateway), parts }
     }
@@ -137,7 +137,7 @@ impl<G> Edge<G> {
         })
     }
 
-    /// Does what comes before HTTP. Boxed by the caller, so that requests do not carry it about.
+    /// Does everything before HTTP. Boxed by the caller, so that the request's future does not contain it.
     async fn admit(&self, mut tcp: TcpStream) -> Option<Stream> {
         let config = self.parts.config.load_full();
         let digest = tcp.get_socket_digest();
@@ -201,7 +201,7 @@ impl<G> Edge<G> {
         };
         let limits = Limits::new(&config);
         let head = Arc::new(Head::default());
-        // Pingora carries what is known of a connection in the digest of a CONNECT proxy, which is not there otherwise.
+        // Pingora carries the connection's data in the digest of a CONNECT proxy, which is otherwise unused.
         let response = ResponseHeader::build_no_case(200, None).ok()?;
         let network = counted_network(client, &config);
         let client = client.and_then(|client| {
@@ -213,7 +213,7 @@ impl<G> Edge<G> {
         Some(Box::new(Watched::new(stream, head, proxy_digest, socket_digest, limits, report, slot)))
     }
 
-    /// Counts a connection that is one too many, and says so now and then.
+    /// Counts a connection above the limit, and logs it at a limited rate.
     fn refuse(&self, full: Full, client: Option<SocketAddr>) {
         self.parts.metrics.malformed.with_label_values(&[full.cause()]).inc();
         let Some(more) = self.parts.connections.log_refusal() else { return };
@@ -246,7 +246,7 @@ fn counted_network(client: Option<SocketAddr>, config: &Config) -> Option<Networ
     (!trusted).then(|| ip.into())
 }
 
-/// Counts a connection for its client's network; `false` if that has as many as may be.
+/// Counts a connection for its client's network; `false` if the network's limit is reached.
 fn enter(slot: &mut Slot, client: Option<SocketAddr>, config: &Config) -> bool {
     counted_network(client, config).is_none_or(|network| slot.enter(network, &config.limits))
 }
@@ -257,7 +257,7 @@ async fn believed(
     other_end: Option<SocketAddr>,
     config: &Config,
 ) -> Result<proxy_protocol::Addresses, ProxyHeaderError> {
-    // Read first: a load balancer that only checks whether the port is open is not refused anything.
+    // Read first: a load balancer that only checks whether the port is open is not refused.
     let named = proxy_protocol::read(tcp).await?;
     if !other_end.is_some_and(|address| config.trusted_proxies.trusts(address.ip())) {
         return Err(ProxyHeaderError::Untrusted);
@@ -268,7 +268,7 @@ async fn believed(
 /// The socket's digest with the addresses that a PROXY header names.
 fn named_digest(tcp: &TcpStream, source: SocketAddr, destination: SocketAddr) -> SocketDigest {
     let digest = SocketDigest::from_raw_fd(tcp.id());
-    // They are empty: nobody has asked for them yet.
+    // They are empty: nothing has requested them yet.
     let _ = digest.peer_addr.set(Some(socket::SocketAddr::Inet(source)));
     let _ = digest.local_addr.set(Some(socket::SocketAddr::Inet(destination)));
     digest
@@ -282,8 +282,8 @@ impl<G: ServerApp + Send + Sync + 'static> ServerApp for Edge<G> {
         self.gateway.process_new(stream, shutdown).await
     }
 
-    /// The listeners are closed. What their connections still send within a moment is answered; those that stay silent
-    /// are closed then.
+    /// The listeners are closed. Requests that arrive on their connections within a short time are answered; silent ones
+    /// are closed afterwards.
     async fn cleanup(&self) {
         let end = tokio::time::Instant::now() + LINGER;
         while self.parts.metrics.connections.get() > 0 && tokio::time::Instant::now() < end {

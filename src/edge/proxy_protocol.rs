@@ -7,10 +7,10 @@ use ppp::{HeaderResult, PartialResult, v1, v2};
 
 use super::refused::{Malformed, ProxyHeaderError};
 
-/// Version 1 has at most so many bytes.
-const MOST_LINE: usize = 107;
+/// Version 1 has at most this many bytes.
+const MAX_LINE: usize = 107;
 /// Of version 2 this is more than any balancer sends, extensions included.
-const MOST_HEADER: usize = 4 << 10;
+const MAX_HEADER: usize = 4 << 10;
 
 /// The client's and the relay's address as the balancer saw them; `None` if it speaks for itself (LOCAL, UNKNOWN).
 pub(super) type Addresses = Option<(SocketAddr, SocketAddr)>;
@@ -32,13 +32,13 @@ pub(super) async fn read(stream: &mut TcpStream) -> Result<Addresses, ProxyHeade
                 }
                 return Ok(addresses);
             }
-            None if seen.len() >= MOST_HEADER => return Err(ProxyHeaderError::TooLarge),
+            None if seen.len() >= MAX_HEADER => return Err(ProxyHeaderError::TooLarge),
             None => {}
         }
     }
 }
 
-/// Whether one begins with the other, as far as both go.
+/// Whether one is a prefix of the other.
 fn is_start(seen: &[u8], prefix: &[u8]) -> bool {
     let len = seen.len().min(prefix.len());
     seen[..len] == prefix[..len]
@@ -51,7 +51,7 @@ fn parse(seen: &[u8]) -> Result<Option<(usize, Addresses)>, Malformed> {
     if is_start(seen, b"PROXY ") {
         match seen.iter().position(|b| *b == b'\n') {
             Some(end) => header = &seen[..=end],
-            None if seen.len() < MOST_LINE => return Ok(None),
+            None if seen.len() < MAX_LINE => return Ok(None),
             None => return Err(Malformed::NoEnd),
         }
     }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_balancer_that_speaks_for_itself_names_nobody() {
+    fn a_local_header_of_a_balancer_names_no_client() {
         let local = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00";
         assert_eq!(parse(local), Ok(Some((local.len(), None))));
         let unknown = b"PROXY UNKNOWN\r\n";
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_refused_at_once() {
+    fn anything_but_a_header_is_refused_immediately() {
         for wrong in [
             &b"GET / HTTP/1.1\r\n"[..],
             b"\x16\x03\x01\x02\x00\x01",

@@ -1,4 +1,4 @@
-//! Why a connection did not come to its first request: the kinds, each with its label for the log and the metrics.
+//! Why a connection failed before its first request: the kinds, each with its label for the log and the metrics.
 
 use std::{io, time::Duration};
 
@@ -7,13 +7,13 @@ use ppp::{v1, v2};
 
 use super::connections;
 
-/// Why a connection did not come to its first request.
+/// Why a connection failed before its first request.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refused {
     /// Its client network has as many as it may.
     #[error("the client network has as many connections as limits.connections_per_network allows")]
     NetworkFull,
-    /// There is no PROXY header that is believed.
+    /// There is no trusted PROXY header.
     #[error(transparent)]
     ProxyHeader(#[from] ProxyHeaderError),
     /// There is no TLS connection.
@@ -56,7 +56,7 @@ impl Refused {
         }
     }
 
-    /// Whether the client connected and went away without a word. Load balancers look whether a port is open: that is nothing
+    /// Whether the client disconnected without sending anything. Load balancers check whether a port is open: that is nothing
     /// to report.
     pub(super) fn is_silent(&self) -> bool {
         matches!(
@@ -71,7 +71,7 @@ impl Refused {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
     /// The connection ended without a byte.
-    #[error("the client went away without a word")]
+    #[error("the client disconnected without sending anything")]
     Silent,
     /// It ended before something was done.
     #[error("the client went away before {0}")]
@@ -81,7 +81,7 @@ pub(super) enum ReadError {
     Failed(#[from] io::Error),
 }
 
-/// Why there is no PROXY header that is believed.
+/// Why there is no trusted PROXY header.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProxyHeaderError {
     #[error(transparent)]

@@ -1,10 +1,10 @@
 //! The request line of an HTTP/1.1 head, as it comes.
 //!
-//! Pingora mends a line that does not parse: it percent-encodes blanks and control characters in the target, and nothing
-//! of what came is left to be looked at afterwards. Whoever reads the line in another way (cutting it at the first or at
-//! the last blank) would take another target. So blanks are counted here, below Pingora; it is the gateway that refuses.
+//! Pingora repairs a line that does not parse: it percent-encodes spaces and control characters in the target, and nothing
+//! of the original is left to check afterwards. A parser that reads the line differently (cutting it at the first or at
+//! the last space) would see another target. So spaces are counted here, below Pingora; the gateway refuses the request.
 
-/// A line has two blanks: between method, target and version.
+/// A line has two spaces: between method, target and version.
 const BLANKS: u32 = 2;
 
 /// One request line.
@@ -18,7 +18,7 @@ pub(super) struct RequestLine {
 }
 
 impl RequestLine {
-    /// Reads on; whether there is a blank too many, or a control character, so far.
+    /// Reads on; whether there is a space too many, or a control character, so far.
     pub(super) fn read(&mut self, part: &[u8]) -> bool {
         if self.ended {
             return self.stray;

@@ -1,7 +1,7 @@
-//! What passes between client and Pingora, watched from below.
+//! Watches the bytes between client and Pingora.
 //!
 //! Pingora has no deadline for a request's whole head, and answers what it cannot parse by itself, without a hook or a log
-//! line. This stream lies between it and the connection: it ends a head that takes too long, and when a connection ends
+//! line. This stream sits between it and the connection: it ends a head that takes too long, and when a connection ends
 //! without a request in it, it says so. Of HTTP/2 it reads as much of the frames as that needs.
 
 use std::{
@@ -42,7 +42,7 @@ pub struct Head {
     seen: AtomicU64,
     /// The status that Pingora answered by itself.
     answered: AtomicU16,
-    /// Its request line has a blank too many, or a control character.
+    /// Its request line has a space too many, or a control character.
     stray_blank: AtomicBool,
 }
 
@@ -54,13 +54,13 @@ impl Head {
         self.seen.store(ARRIVED, Ordering::Relaxed);
     }
 
-    /// The request is done with: the next head is awaited.
+    /// The request has ended: the next head is awaited.
     pub fn awaited(&self) {
         self.seen.store(0, Ordering::Relaxed);
         self.stray_blank.store(false, Ordering::Relaxed);
     }
 
-    /// Whether its request line had a blank too many, or a control character, which Pingora has percent-encoded since.
+    /// Whether its request line had a space too many, or a control character, which Pingora has percent-encoded since.
     pub fn had_stray_blank(&self) -> bool {
         self.stray_blank.load(Ordering::Relaxed)
     }
@@ -95,7 +95,7 @@ pub(super) struct Watched {
     due: Due,
     deadline: Option<Pin<Box<Sleep>>>,
     timed_out: bool,
-    /// A head grew without an end.
+    /// A head exceeded the limit.
     too_large: bool,
     /// Nothing has come yet.
     silent: bool,
@@ -133,7 +133,7 @@ impl Limits {
     }
 }
 
-/// What a client owes.
+/// What the relay waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Due {
     Nothing,

@@ -1,4 +1,4 @@
-//! A request before it is forwarded: what it is, whose it is, which way it goes, and whether it may.
+//! A request before it is forwarded: its tenant, its client, its route, and whether it is allowed.
 
 use bytes::Bytes;
 use pingora_http::RequestHeader;
@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{config::Limits, domains::Tenant, telemetry::RouteLabel};
 
-/// Decides what becomes of a request up to the upstream; `Ok(true)` if it was answered here. Each way is boxed: a future is
-/// as large as its largest way, and Pingora moves it for every request.
+/// Handles a request up to the upstream; `Ok(true)` if it was answered here. Each route is boxed: a future is
+/// as large as its largest branch, and Pingora moves it for every request.
 ///
 /// # Errors
 /// What to answer instead.
@@ -66,7 +66,7 @@ pub(super) async fn admit(
     take(session, ctx, route, &tenant, parts).await
 }
 
-/// Takes a request the way that it goes.
+/// Handles a request on its route.
 async fn take(
     session: &mut Session,
     ctx: &mut RequestContext,
@@ -108,7 +108,7 @@ fn count(session: &Session, ctx: &mut RequestContext, parts: &Parts) -> Result<(
 }
 
 /// Charges a request that does not decode to the address it came from: its client id is on the wire for all to copy,
-/// and nobody shall be locked out by who copies it.
+/// and copying it must not lock out its owner.
 fn charge(ctx: &RequestContext, parts: &Parts, failure: Failure) -> Failure {
     let Some(address) = ctx.from.address.filter(|_| failure.is_suspicious()) else { return failure };
     let rate = ctx.config.limits.requests_per_second;
@@ -118,7 +118,7 @@ fn charge(ctx: &RequestContext, parts: &Parts, failure: Failure) -> Failure {
     }
 }
 
-/// Takes note of an origin that may not call: its page will not get to see the answer, and its developer will ask why.
+/// Records an origin that is not allowed: its page will not see the answer, and its developer will ask why.
 fn notice_origin(request: &RequestHeader, ctx: &RequestContext, tenant: &Tenant) -> Option<String> {
     let origin = cors::refused(&tenant.cors, request, (ctx.from.scheme(), &ctx.host))?;
     tenant.metrics.cors_refused();
@@ -129,7 +129,7 @@ fn notice_origin(request: &RequestHeader, ctx: &RequestContext, tenant: &Tenant)
     Some(origin)
 }
 
-/// The most that a head may have, over HTTP/1.1 and HTTP/2 alike.
+/// The limits of a request head, over both HTTP/1.1 and HTTP/2.
 fn check_header_size(request: &RequestHeader, limits: &Limits) -> Result<(), Failure> {
     if request.headers.keys_len() > limits.header_names {
         return Err(Failure::TooManyHeaders { limit: limits.header_names });

@@ -15,10 +15,10 @@ use crate::telemetry::RouteLabel;
 /// What is left of an unwanted request body is read for this long before the connection is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Answers a failure, unless a response is under way already; it is logged once, here.
+/// Answers a failure, unless a response has already begun; it is logged once, here.
 pub(super) async fn fail(session: &mut Session, ctx: &mut RequestContext, failure: Failure) {
     let head = session.as_downstream().response_written();
-    // In a tunnel (101) the bytes are another protocol's: nothing is written into it.
+    // In a tunnel (101) the bytes belong to another protocol: nothing is written into it.
     let upgraded = session.was_upgraded();
     let sent = head.map(|head| head.status).filter(|status| upgraded || !status.is_informational());
     let what = if sent.is_some() { "response broken off" } else { "request refused" };
@@ -77,7 +77,7 @@ fn relay_header<'a>(session: &Session, ctx: &'a RequestContext) -> Option<Cow<'a
         let tenant = ctx.tenant()?;
         let value = encrypted::single(session.as_downstream().req_header(), X_MTE_RELAY).ok()??;
         let relay = RelayHeader::parse(value).ok()?;
-        // Whoever fails before the client is looked at is a client all the same.
+        // A request that fails before its client is determined still has a client.
         let signed = match alone {
             Some(signed) => Cow::Borrowed(signed),
             None => tenant.secrets.verify(relay.client_id)?.1.into(),
@@ -87,7 +87,7 @@ fn relay_header<'a>(session: &Session, ctx: &'a RequestContext) -> Option<Cow<'a
     named().map(Cow::Owned).or(alone.map(Cow::Borrowed))
 }
 
-/// Ends a request whose response was whole before: the client's connection is read for a while, so that the client
+/// Ends a request whose response was complete first: the client's connection is drained for a short time, so that the client
 /// gets to see the response.
 pub(super) async fn drain(session: &mut Session) {
     let downstream = session.as_downstream_mut();
@@ -114,7 +114,7 @@ pub(crate) fn finish_response(
     Ok(())
 }
 
-/// Sends a whole response of the relay's own. A client that is gone is no error here.
+/// Sends one of the relay's own responses. A client that has disconnected is no error here.
 ///
 /// # Errors
 /// A response that cannot be built.
@@ -142,6 +142,6 @@ async fn write(session: &mut Session, response: ResponseHeader, body: Bytes) -> 
     } else {
         downstream.write_response_body(body, true).await?;
     }
-    // What the client still sends is read for a while: closing at once would take the answer back from it.
+    // What the client still sends is drained for a short time: closing immediately could lose the answer.
     downstream.drain_request_body().await
 }

@@ -1,8 +1,8 @@
-//! A request on its way to a peer: which one, what it took, and what follows when it fails.
+//! A request's attempts at peers: which peer, how long it took, and what follows when it fails.
 //!
-//! Nothing may happen twice: a connection that could not be made is tried again, at another peer if there is one; what
+//! No request may be executed twice: a connection that could not be made is tried again, at another peer if there is one; what
 //! was sent is sent again only if the request is idempotent, whole, and went over a connection that had been idle,
-//! which is how a kept-alive connection's end looks.
+//! which is what a closed keep-alive connection looks like.
 
 use std::{
     hash::{Hash, Hasher},
@@ -77,7 +77,7 @@ impl Hash for Key {
     }
 }
 
-/// Where the request goes next; `None`: no peer is healthy.
+/// The next peer of the request; `None`: no peer is healthy.
 async fn next(
     upstream: &Upstream,
     forwarded: &Forwarded,
@@ -97,7 +97,7 @@ fn no_upstream(upstream: &Upstream) -> Failure {
     Failure::NoUpstream(why.map_or_else(|| "its health checks fail".to_owned(), |why| why.to_string()))
 }
 
-/// There is a connection to the peer.
+/// A connection to the peer was made.
 pub(super) fn connected(forwarded: &mut Forwarded, reused: bool) {
     if let Some(peer) = &mut forwarded.peer {
         peer.connected = Some((Instant::now(), reused));
@@ -105,7 +105,7 @@ pub(super) fn connected(forwarded: &mut Forwarded, reused: bool) {
     forwarded.admitted.tenant.metrics.connected(reused);
 }
 
-/// The head of the upstream's response is there.
+/// The head of the upstream's response has arrived.
 pub(super) fn answered(forwarded: &Forwarded, timing: &mut Timing) {
     timing.upstream = timing.upstream_began.map(|began| began.elapsed());
     if let Some(peer) = &forwarded.peer {
@@ -113,13 +113,13 @@ pub(super) fn answered(forwarded: &Forwarded, timing: &mut Timing) {
     }
 }
 
-/// The head of the client's response is there.
+/// The head of the client's response is ready.
 pub(super) fn head_is_ready(ctx: &mut RequestContext) {
     let waits = ctx.timing.upstream.unwrap_or_default() + ctx.timing.client_wait;
     ctx.timing.overhead = Some(ctx.started.elapsed().saturating_sub(waits));
 }
 
-/// Takes note of a connection that could not be made; whether to try again.
+/// Records a connection that could not be made; returns whether to try again.
 pub(super) fn failed_to_connect(ctx: &mut RequestContext, error: &Error) -> bool {
     let Ok(forwarded) = ctx.stage.forwarded() else { return false };
     let address = forwarded.peer.as_ref().and_then(|peer| peer.choice.endpoint.address);
@@ -129,8 +129,8 @@ pub(super) fn failed_to_connect(ctx: &mut RequestContext, error: &Error) -> bool
     forwarded.attempts <= forwarded.admitted.tenant.retries
 }
 
-/// Takes note of a connection that failed with the request under way. The error that comes back says what to answer, and
-/// whether the request may go out once more, provided that it is one that comes before anything of it was acted upon.
+/// Records a connection that failed with the request in flight. The returned error says what to answer, and
+/// whether the request may be sent again, provided that the error came before any of it was processed.
 pub(super) fn failed_while_proxying(
     session: &mut Session,
     ctx: &mut RequestContext,
@@ -154,12 +154,12 @@ pub(super) fn failed_while_proxying(
     let fault = Fault::of_serving(&error, &progress);
     if *error.esource() == ErrorSource::Upstream {
         let why = (label(error.etype()), error.etype().as_str());
-        // After the end of an idle connection the same address is as good as any.
+        // After an idle connection was closed, the same address can be used again.
         if fault == Fault::Peer || !reused {
             failed(forwarded, &ctx.request_id, Failed::Serving, (fault == Fault::Peer).then_some(why));
         }
         if fault == Fault::Client {
-            // The peer has waited as long as the relay for what did not come.
+            // The peer has waited for the missing bytes as long as the relay.
             return Failure::RequestTimeout.into_pingora();
         }
     }
@@ -175,14 +175,14 @@ pub(super) fn failed_while_proxying(
     error
 }
 
-/// How much of the request has come from the client.
+/// How much of the request has arrived from the client.
 fn sent(session: &mut Session, forwarded: &Forwarded, timeout: Duration, error: &Error) -> Sent {
     let downstream = session.as_downstream_mut();
     if downstream.is_body_done() {
         return Sent::Whole;
     }
     // Over HTTP/2 the wait for the peer's answer ends even while a part of the body waits to be taken by it. What the client has
-    // sent lies there meanwhile, and can be read at once. The request is over: nothing is lost by it.
+    // sent is buffered meanwhile, and can be read immediately. The request is over: nothing is lost.
     let quiet = forwarded.body_at.is_none_or(|at| at.elapsed() >= timeout / 2);
     let timed_out = *error.etype() == ErrorType::ReadTimedout && *error.esource() == ErrorSource::Upstream;
     if timed_out && quiet {
@@ -194,7 +194,7 @@ fn sent(session: &mut Session, forwarded: &Forwarded, timeout: Duration, error: 
     Sent::Part
 }
 
-/// Takes note of a failed attempt; `blamed` is why, as a label and in words, if it is the peer's fault.
+/// Records a failed attempt; `blamed` is why, as a label and in words, if it is the peer's fault.
 fn failed(
     forwarded: &mut Forwarded,
     request_id: &RequestId,

@@ -1,13 +1,13 @@
-//! The request body: read as far as needed before the upstream is contacted, opened frame by frame after.
+//! The request body: read as far as needed before the upstream is contacted, then opened frame by frame.
 //!
 //! # How this fits Pingora
 //!
-//! What `request_filter` reads of a body is gone for the proxy, unless Pingora's retry buffer kept it: 64 KiB
-//! at most, and dropped in silence beyond. The proxy calls the body filter for a body that was read to its
+//! What `request_filter` reads of a body is lost to the proxy, unless Pingora's retry buffer kept it: 64 KiB
+//! at most, and silently dropped beyond that. The proxy calls the body filter for a body that was read to its
 //! end only if that buffer holds something. So: a body known to be small is read whole with the buffer on; of
 //! a larger one the buffer is turned on only for the last 64 KiB; and of a body of unknown length the end is
-//! left unread, which over HTTP/1.1 always comes as a read of its own. The bytes themselves are taken from
-//! here, not from the buffer; `replayed` counts what the buffer will bring again.
+//! left unread, which over HTTP/1.1 always comes as a separate read. The bytes themselves are taken from
+//! here, not from the buffer; `replayed` counts what the buffer will deliver again.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ const RETRY_BUFFER: u64 = 64 << 10;
 /// The most that one read returns over HTTP/2 (its default frame size).
 const H2_READ: u64 = 16 << 10;
 
-/// What becomes of a part of a request's body on its way to the upstream, on every route.
+/// Processes a part of a request's body on its way to the upstream, on every route.
 ///
 /// # Errors
 /// More than `max` bytes, a part that comes after the response has ended, and one that does not verify.
@@ -66,9 +66,9 @@ pub enum RequestBody {
     Whole {
         /// The plaintext.
         data: Bytes,
-        /// Bytes that the proxy will bring although they are opened already.
+        /// Bytes that the proxy will deliver although they are already opened.
         replayed: usize,
-        /// Bytes that the proxy brought in this attempt.
+        /// Bytes that the proxy delivered in this attempt.
         brought: usize,
     },
     /// Opened as it arrives.
@@ -81,9 +81,9 @@ pub enum RequestBody {
 pub struct Stream {
     opener: BodyOpener,
     codec: Codec,
-    /// Opened, and not handed on yet.
+    /// Opened, and not passed on yet.
     ready: Ready,
-    /// Bytes that the proxy will bring although they are pushed already.
+    /// Bytes that the proxy will deliver although they are already pushed.
     replayed: usize,
 }
 
@@ -104,10 +104,10 @@ pub(crate) struct FirstPart {
     /// Bytes read since the retry buffer was turned on.
     buffered: Option<u64>,
     done: bool,
-    /// Read, but not used yet: the first bytes, which told that there is a body.
+    /// Read, but not used yet: the first bytes, which showed that there is a body.
     held: Vec<Bytes>,
     max: Option<u64>,
-    /// How long the client is waited for.
+    /// How long to wait for the client.
     deadline: BodyDeadline,
 }
 
@@ -122,7 +122,7 @@ impl FirstPart {
         deadline: BodyDeadline,
     ) -> Result<Self, Failure> {
         let request = session.as_downstream().req_header();
-        // Pingora drops a content-length that stands beside transfer-encoding.
+        // Pingora drops a content-length next to transfer-encoding.
         let length = request.headers.get(header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
         let max = limits.max_body;
@@ -136,7 +136,7 @@ impl FirstPart {
         Ok(Self { length, http2, read: 0, buffered: None, done, held: Vec::new(), max, deadline })
     }
 
-    /// How long the client was waited for.
+    /// How long the relay waited for the client.
     pub(crate) fn waited(&self) -> Duration {
         self.deadline.waited_in_all()
     }
@@ -267,7 +267,7 @@ impl FirstPart {
     /// Opens a body of type MTE, which is read whole (CODEC section 5).
     ///
     /// # Errors
-    /// As reading and opening, [`Failure::TooLarge`], and [`Failure::Overloaded`] if `held` gets no room for it.
+    /// As reading and opening, [`Failure::TooLarge`], and [`Failure::Overloaded`] if the budget of `held` is used up.
     pub(crate) async fn open_gathered(
         &mut self,
         session: &mut Session,
@@ -306,7 +306,7 @@ impl Stream {
         self.opener.opened() == 0 && !self.opener.is_whole()
     }
 
-    /// The plaintext of the next part of the body, as the proxy brings it.
+    /// The plaintext of the next part of the body, as the proxy delivers it.
     fn filter(&mut self, bytes: &[u8], end: bool) -> Result<Bytes, BodyError> {
         let again = self.replayed.min(bytes.len());
         self.replayed -= again;
@@ -364,19 +364,19 @@ impl RequestBody {
         }
     }
 
-    /// Begins another attempt: the proxy brings the body anew.
+    /// Begins another attempt: the proxy sends the body again.
     pub fn restart(&mut self) {
         if let Self::Whole { brought, .. } = self {
             *brought = 0;
         }
     }
 
-    /// Whether the whole request can be sent once more.
+    /// Whether the whole request can be sent again.
     pub fn is_whole(&self) -> bool {
         matches!(self, Self::None | Self::Whole { .. })
     }
 
-    /// Replaces a part of the body, as the proxy brings it, by its plaintext; an empty part is nothing yet.
+    /// Replaces a part of the body, as the proxy delivers it, with its plaintext; an empty part means nothing yet.
     ///
     /// # Errors
     /// Why it does not verify.

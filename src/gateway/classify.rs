@@ -1,10 +1,10 @@
-//! What Pingora's errors mean to clients.
+//! Maps Pingora's errors to the relay's failures.
 
 use pingora_core::{Error, ErrorSource, ErrorType};
 
 use super::error::Failure;
 
-/// The failure to answer an error of Pingora's with.
+/// The failure to answer for an error of Pingora.
 pub(super) fn classify(error: &Error) -> Failure {
     if let Some(failure) = error.root_cause().downcast_ref::<Failure>() {
         return failure.clone();

@@ -1,7 +1,7 @@
 //! Who the client is, seen through the proxies in front.
 //!
-//! The connection's other end is believed first (or what its PROXY header says, see `edge`); only if that is a trusted
-//! proxy does its `x-forwarded-for` say more, and so on along the chain, from the right.
+//! The connection's remote address is trusted first (or its PROXY header, see `edge`); only if that is a trusted
+//! proxy is its `x-forwarded-for` used, and so on along the chain, from right to left.
 
 use std::{borrow::Cow, net::IpAddr};
 
@@ -20,7 +20,7 @@ pub struct Client {
     pub address: Option<IpAddr>,
     /// Whether it came over TLS, to the relay or to the first proxy.
     pub tls: bool,
-    /// Whether the connection's other end is a trusted proxy.
+    /// Whether the connection's peer is a trusted proxy.
     pub behind_trusted: bool,
     /// The chain to send upstream as `x-forwarded-for`.
     pub forwarded_for: Option<HeaderValue>,
@@ -35,7 +35,7 @@ impl Client {
         Self::seen(other_end, tls, &downstream.req_header().headers, trusted)
     }
 
-    /// `other_end` is the connection's, as an address and as a header's value.
+    /// `other_end` is the connection's remote address, also as a header value.
     fn seen(
         other_end: Option<&(IpAddr, HeaderValue)>,
         tls: bool,
@@ -50,13 +50,13 @@ impl Client {
         }
         let mut chain = String::new();
         for value in &headers.get_all(&X_FORWARDED_FOR) {
-            // What is no text makes its own entry unreadable, not those beside it.
+            // Bytes that are not text make only their own entry unreadable.
             chain.push_str(&String::from_utf8_lossy(value.as_bytes()));
             chain.push_str(", ");
         }
         let mut client = address;
         for hop in chain.rsplit(',').map(str::trim).filter(|hop| !hop.is_empty()) {
-            // What cannot be read was written by nobody who is trusted.
+            // An entry that cannot be parsed was not written by a trusted proxy.
             let Some(hop) = parse(hop) else { break };
             client = hop;
             if !trusted.trusts(hop) {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_not_believed() {
+    fn an_untrusted_proxy_is_not_believed() {
         let client = seen(
             "192.0.2.1",
             &[("x-forwarded-for", "8.8.8.8"), ("x-forwarded-proto", "https")],
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_of_trusted_proxies_is_followed_to_the_first_stranger() {
+    fn a_chain_of_trusted_proxies_is_followed_to_the_first_untrusted_address() {
         let headers = [
             ("x-forwarded-for", "1.1.1.1, 203.0.113.7"),
             ("x-forwarded-for", "10.0.0.9:4711"),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_ends_the_chain() {
+    fn an_unreadable_entry_ends_the_chain() {
         let client =
             seen("10.0.0.1", &[("x-forwarded-for", "203.0.113.7, unknown, 10.0.0.2")], &["10.0.0.0/8"]);
         assert_eq!(client.address, Some("10.0.0.2".parse().unwrap()));
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_is_no_text_hides_nobody_beside_it() {
+    fn an_entry_that_is_no_text_does_not_hide_its_neighbours() {
         let mut headers = HeaderMap::new();
         headers.insert(X_FORWARDED_FOR.clone(), HeaderValue::from_bytes(b"\xff, 203.0.113.7").unwrap());
         let trusted = ["10.0.0.0/8".parse().unwrap()].into_iter().collect();

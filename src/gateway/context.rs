@@ -1,4 +1,4 @@
-//! What the relay knows of one request, from its first hook to its last.
+//! The state of one request, from its first hook to its last.
 
 use std::{
     sync::Arc,
@@ -33,21 +33,21 @@ pub struct RequestContext {
     pub trace: Option<TraceId>,
     /// Who sent it.
     pub from: Client,
-    /// Which way it goes.
+    /// Its route.
     pub route: RouteLabel,
-    /// The host it came for, as the client wrote it; empty where none came.
+    /// The requested host, as the client wrote it; empty if there was none.
     pub host: String,
-    /// How far it has come.
+    /// Its stage.
     pub stage: Stage,
     /// An origin that the tenant's CORS policy refuses, escaped and cut, for the log.
     pub refused_origin: Option<String>,
     /// What went wrong, for the log.
     pub failure: Option<Failure>,
-    /// What its parts took.
+    /// The duration of its parts.
     pub timing: Timing,
     /// Plain and encoded bytes of the request: URL and headers; bodies are added at the end.
     pub request_size: [u64; 2],
-    /// Plain and encoded bytes of the response, likewise.
+    /// The same for the response.
     pub response_size: [u64; 2],
     /// Counts the request as in flight until it is dropped.
     pub in_flight: Option<super::InFlight>,
@@ -57,7 +57,7 @@ pub struct RequestContext {
     pub gathered: Option<Gathered>,
 }
 
-/// What the parts of a request took.
+/// The duration of a request's parts.
 #[derive(Debug, Default)]
 pub struct Timing {
     /// Waiting for the client's body before the upstream was contacted.
@@ -66,7 +66,7 @@ pub struct Timing {
     pub decode: Duration,
     /// Sealing messages.
     pub encode: Duration,
-    /// When the upstream was turned to.
+    /// When the upstream was first contacted.
     pub upstream_began: Option<Instant>,
     /// From there to the head of its response, all attempts together.
     pub upstream: Option<Duration>,
@@ -102,7 +102,7 @@ impl RequestContext {
         self.from.address.map(Network::from)
     }
 
-    /// Room for a body in memory, within the relay's budget; nothing is taken yet.
+    /// The relay's budget for a body in memory; nothing is reserved yet.
     pub fn gathered(&self, parts: &Parts) -> Gathered {
         let tenant = self.tenant().filter(|_| self.config.domains.are_several());
         parts.gathered.body(self.config.limits.gathered, tenant.map(|tenant| tenant.id), self.network())
@@ -123,7 +123,7 @@ impl RequestContext {
         self.stage.on_its_way()?.exchange()
     }
 
-    /// Room for the response's body, if it is held in memory: one of type MTE.
+    /// The budget for the response's body, if it is held in memory: one of type MTE.
     pub fn response_gathered(&self, parts: &Parts) -> Option<Gathered> {
         let exchange = self.exchange()?;
         (exchange.encode_type == EncodeType::Mte).then(|| self.gathered(parts))

@@ -1,4 +1,4 @@
-//! What browsers are told (docs/protocol.md, section 6).
+//! CORS: the headers that browsers get (docs/protocol.md, section 6).
 
 use http::{HeaderValue, header};
 use mte_protocol::names::{X_MTE_RELAY, X_MTE_RELAY_EH};
@@ -21,7 +21,7 @@ fn allowed<'a>(cors: &Cors, request: &'a RequestHeader) -> Option<&'a HeaderValu
 }
 
 /// An origin that the policy refuses, escaped and cut for a log. `own` is the relay's own, as the client sees it: a page
-/// of the same origin needs no leave, and neither does a WebSocket, which CORS does not cover.
+/// of the same origin needs no permission, and neither does a WebSocket, which CORS does not cover.
 pub(crate) fn refused(cors: &Cors, request: &RequestHeader, own: (&str, &str)) -> Option<String> {
     let origin = request.headers.get(header::ORIGIN)?;
     let same = |origin: &str| {
@@ -47,7 +47,7 @@ pub(crate) fn refused(cors: &Cors, request: &RequestHeader, own: (&str, &str)) -
     )
 }
 
-/// Whether this is a browser's question before the real request.
+/// Whether this is a browser's preflight request.
 pub(crate) fn is_preflight(request: &RequestHeader) -> bool {
     request.method == http::Method::OPTIONS
         && request.headers.contains_key(header::ORIGIN)

@@ -1,6 +1,6 @@
 //! An encrypted request, opened (docs/protocol.md, section 3).
 //!
-//! What the protocol asks is the session's to check (`mte_session::server`). This is where it gets what it needs, in this order: the
+//! The session (`mte_session::server`) checks what the protocol requires. This module provides its inputs, in this order: the
 //! relay header, the client id, the pair, whether there is a body, the body's first part, and last the commit that spends the request's
 //! numbers, all before the upstream is contacted.
 
@@ -33,10 +33,10 @@ use crate::{
 /// Characters of a client id in the log.
 const MAX_LOGGED_ID: usize = 64;
 
-/// The one value of a header that may come once; `None` if it did not come.
+/// The value of a header that may occur only once; `None` if it is absent.
 ///
 /// # Errors
-/// 400 if it came more than once, or is not visible ASCII.
+/// 400 if it occurs more than once, or is not visible ASCII.
 pub(crate) fn single<'a>(request: &'a RequestHeader, name: &'static str) -> Result<Option<&'a str>, Failure> {
     Ok(server::single(&request.headers, name)?)
 }
@@ -77,13 +77,13 @@ pub(crate) async fn open(
     let response = response.map_err(RequestError::from)?;
     tenant.metrics.codec(Operation::Open, request.messages().into());
     let request = request.accept(response, &mut rand::rng())?;
-    // Only now is it known that the client itself has sent this: nobody else can use up its allowance.
+    // Only now is it known that the client itself has sent this: another client cannot use up its allowance.
     let allowed = parts.request_rate.check(&owner, 1, ctx.config.limits.requests_per_second);
     allowed.map_err(|retry_after| Failure::TooManyRequests { retry_after })?;
     ctx.timing.client_wait = first_part.waited();
     ctx.timing.decode = began.elapsed().saturating_sub(first_part.waited());
 
-    // The numbers are spent, whatever comes.
+    // From here on the numbers are spent.
     let request = request.plain()?;
     let path = request.target.split('?').next().unwrap_or_default();
     if tenant.mte_routes.as_ref().is_some_and(|routes| !routes.matches(path)) {
@@ -92,7 +92,7 @@ pub(crate) async fn open(
     Ok(exchange(request, body))
 }
 
-/// What the tenant demands of encrypted requests.
+/// What the tenant requires of encrypted requests.
 fn policy(tenant: &Tenant, limits: &Limits) -> Policy {
     Policy {
         allow_plain_requests: tenant.allow_plain_requests,
@@ -102,7 +102,7 @@ fn policy(tenant: &Tenant, limits: &Limits) -> Policy {
     }
 }
 
-/// Notes what the log tells of URL and headers.
+/// Records what the log shows of URL and headers.
 fn note_head(ctx: &mut RequestContext, head: &OpenedHead) {
     let sizes = head.sizes();
     ctx.request_size = [sizes.plain, sizes.encoded];
@@ -157,7 +157,7 @@ fn exchange(request: PlainRequest, body: RequestBody) -> Exchange {
 /// The client of a signed id, and the form to answer with.
 ///
 /// # Errors
-/// 566; the log says why, and repeats as much of the id as is no signature.
+/// 566; the log says why, and shows the id without its signature.
 pub(crate) fn identify(tenant: &Tenant, signed: &str) -> Result<Identity, Failure> {
     let verified = tenant.secrets.verify(signed).map(|(id, signed)| Identity { id, signed });
     verified.ok_or_else(|| {
@@ -172,15 +172,15 @@ pub(crate) fn identify(tenant: &Tenant, signed: &str) -> Result<Identity, Failur
     })
 }
 
-/// The request target as it stands in the request line.
+/// The request target exactly as in the request line.
 fn target(request: &RequestHeader) -> &str {
     std::str::from_utf8(request.raw_path()).unwrap_or_default()
 }
 
-/// Lets a client go on that waits for leave to send its body.
+/// Sends `100 Continue` to a client that waits for it before it sends its body.
 ///
 /// # Errors
-/// 400 if the client is gone.
+/// 400 if the client has disconnected.
 pub(crate) async fn expect_continue(session: &mut Session) -> Result<(), Failure> {
     let request = session.as_downstream().req_header();
     let expect = request.headers.get(header::EXPECT).filter(|_| request.version != Version::HTTP_10);

@@ -1,4 +1,4 @@
-//! The end of a request: what is counted of it, and what its line in the log says.
+//! The end of a request: its metrics and its access line.
 
 use pingora_core::{Error, ErrorSource};
 use pingora_proxy::Session;

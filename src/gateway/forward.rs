@@ -1,8 +1,8 @@
-//! What an upstream is sent (docs/protocol.md, section 3, "What is forwarded"): the one place that decides it, for
+//! What is sent to an upstream (docs/protocol.md, section 3, "What is forwarded"): the only place that decides it, for
 //! pass-through and encrypted requests, for HTTP/1.1 and HTTP/2 on either side.
 //!
-//! Pingora has normalised an upgrade before, and frames a body that is still without a length after. It never decides
-//! here whether a request may go: that has been checked.
+//! Pingora has already normalised upgrades, and later frames bodies that still have no length. This module never decides
+//! whether a request may be forwarded: that has been checked before.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Version, header, uri::PathAndQuery};
@@ -57,7 +57,7 @@ pub(crate) fn prepare(
                 let target = request.uri.path_and_query().cloned();
                 request.set_uri(target.unwrap_or_else(|| PathAndQuery::from_static("/")).into());
             }
-            // Pingora writes a body that comes without a length in chunks; only "none" is left to be said.
+            // Pingora writes a body without a length in chunks; only an absent body has to be stated.
             let no_body = session.as_downstream_mut().is_body_empty();
             if no_body && !request.headers.contains_key(header::CONTENT_LENGTH) {
                 frame(request, None, true)?;
@@ -71,7 +71,7 @@ pub(crate) fn prepare(
 }
 
 /// A part of a body for Pingora. An empty part at the end would be written to an HTTP/1.1 upstream as a second last chunk,
-/// which begins the connection's next request: it is no part.
+/// which would begin the connection's next request: so it is dropped.
 pub(crate) fn settle_part(part: &mut Option<Bytes>, end: bool) {
     if end && part.as_ref().is_some_and(Bytes::is_empty) {
         *part = None;
@@ -83,7 +83,7 @@ struct Rules<'a> {
     /// The sealed part, if the request has one.
     sealed: Option<&'a SealedHeaders>,
     encrypted: bool,
-    /// Whether the client bound its request: then the clear part hardly counts.
+    /// Whether the client bound its request: then most clear headers are ignored.
     bound: bool,
     /// Whether a trusted proxy passed the request on.
     trusted: bool,
@@ -131,8 +131,8 @@ impl<'a> Rules<'a> {
         self.sealed.is_none() || !hop::makes_partial(name)
     }
 
-    /// Of what is never forwarded as it stands: what an upgrade, a length or HTTP/2 trailers need where a request passes
-    /// through.
+    /// Whether a field that is otherwise dropped is forwarded: pass-through requests need it for upgrades, lengths and HTTP/2
+    /// trailers.
     fn belongs_to_passed_request(&self, name: &str, value: &HeaderValue) -> bool {
         match name {
             _ if self.encrypted => false,
@@ -147,7 +147,7 @@ impl<'a> Rules<'a> {
     /// Whether a field with `_` in its name passes, at some upstream, for one that the relay, the tenant or the client's
     /// sealed part sets.
     fn shadows(&self, name: &str) -> bool {
-        // Such names are rare: what is allocated for them does not count.
+        // Such names are rare: allocating for them does not matter.
         let Some(hyphenated) = hop::hyphenated(name) else { return false };
         self.shadows_ours(name) || self.sealed.is_some_and(|sealed| sealed.get(&hyphenated).is_some())
     }
@@ -219,7 +219,7 @@ fn join_cookies(request: &mut RequestHeader) -> Result<()> {
     request.insert_header(header::COOKIE, joined.or_err(ErrorType::InternalError, "joined cookies")?)
 }
 
-/// Who asks, and for which host: what the relay knows replaces what anybody claims.
+/// Client address and host: what the relay knows replaces what the request claims.
 fn describe_client(
     request: &mut RequestHeader,
     ctx: &RequestContext,

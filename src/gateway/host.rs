@@ -6,7 +6,7 @@ use pingora_proxy::Session;
 use super::{encrypted::single, error::Failure};
 use crate::domains::{Tenant, is_host};
 
-/// The inbound host. HTTP/1.0 knows none, which will do for a health check.
+/// The inbound host. HTTP/1.0 requests have none, which is accepted for health checks.
 ///
 /// # Errors
 /// 400 if there is none, or none that can be one.
@@ -25,7 +25,7 @@ pub(super) fn of(request: &RequestHeader) -> Result<Option<&str>, Failure> {
     Ok(Some(host))
 }
 
-/// A connection serves the tenant that its handshake was made for, and a tenant that asks for client
+/// A connection serves the tenant that its handshake was made for, and a tenant that requires client
 /// certificates is served over no other.
 ///
 /// # Errors

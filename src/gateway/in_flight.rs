@@ -1,4 +1,4 @@
-//! How many requests are under way: the drain waits for them, and the limits count them.
+//! How many requests are in flight: the drain waits for them, and the limits count them.
 
 use std::sync::{
     Arc,

@@ -1,7 +1,7 @@
 //! The Pingora adapter. `impl ProxyHttp` is a table of contents: each hook is a few lines that call a phase.
 //!
-//! It knows no cryptography and keeps no state of its own beside the request's [`RequestContext`]; pairs are
-//! the store's, buffers the pool's, tenants the configuration's.
+//! It contains no cryptography and keeps no state besides the request's [`RequestContext`]; pairs belong to
+//! the store, buffers to the pool, tenants to the configuration.
 
 mod admission;
 mod answer;
@@ -49,7 +49,7 @@ use crate::{
     telemetry::{Metrics, TraceId},
 };
 
-/// What the gateway works with.
+/// What the gateway depends on.
 pub struct Parts {
     /// The configuration; a request keeps the one it began with.
     pub config: Arc<ArcSwap<Config>>,
@@ -73,7 +73,7 @@ pub struct Parts {
     pub in_flight: InFlightCounter,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Whether the relay is on its way down.
+    /// Whether the relay is shutting down.
     pub lifecycle: Arc<Lifecycle>,
 }
 
@@ -116,7 +116,7 @@ impl ProxyHttp for Gateway {
             downstream.set_keepalive(Some(timeouts.idle.as_secs().max(1)));
         }
         if self.0.lifecycle.is_leaving() {
-            // Clients that know do not send their next request to a relay that is about to go.
+            // Clients that see this do not send their next request to a relay that is shutting down.
             downstream.set_keepalive(None);
         }
         Ok(())

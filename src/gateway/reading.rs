@@ -33,7 +33,7 @@ pub(crate) async fn read_body_part(
 }
 
 /// Why a request body cannot be read. Where its framing is lost, nothing that follows on the connection can be
-/// told apart from it: the connection is closed.
+/// separated from it: the connection is closed.
 fn unreadable(session: &mut Session, error: &Error) -> Failure {
     session.as_downstream_mut().set_keepalive(None);
     match error.etype() {

@@ -1,4 +1,4 @@
-//! Which way a request goes (docs/protocol.md, section 2).
+//! The route of a request (docs/protocol.md, section 2).
 
 use http::Method;
 use mte_protocol::names::{ROUTE_ECHO, ROUTE_ERRORS, ROUTE_HELLO, ROUTE_PAIR};
@@ -6,14 +6,14 @@ use mte_protocol::names::{ROUTE_ECHO, ROUTE_ERRORS, ROUTE_HELLO, ROUTE_PAIR};
 use super::error::Failure;
 use crate::{domains::Tenant, telemetry::RouteLabel};
 
-/// The ways through the relay.
+/// The routes through the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     /// The client asks for its id.
     Hello,
     /// The client pairs.
     Pair,
-    /// A sign of life.
+    /// A health check.
     Echo,
     /// The list of the relay's statuses.
     Errors,
@@ -56,7 +56,7 @@ impl Route {
     }
 
     /// The route of a path that is no control route. Whether an encrypted route is one of the tenant's can
-    /// only be told once its URL is opened.
+    /// only be known once its URL is opened.
     pub(crate) fn of_tenant(tenant: &Tenant, path: &str) -> Self {
         if tenant.pass_through.matches(path) { Self::PassThrough } else { Self::Encrypted }
     }

@@ -1,4 +1,4 @@
-//! How far a request has come. A stage holds what the steps before it have established; nothing can be asked for that is
+//! The stages of a request. A stage holds what the previous steps have established; nothing can be accessed that is
 //! not established yet.
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
@@ -15,7 +15,7 @@ use crate::{
 
 /// The stages of a request. Each has all that those before it have.
 pub enum Stage {
-    /// Its head is there. It may turn out to be for no tenant.
+    /// Its head has arrived. It may turn out to be for no tenant.
     Received,
     /// Its host is a tenant's.
     Admitted(Admitted),
@@ -39,7 +39,7 @@ pub struct Identity {
     pub signed: String,
 }
 
-/// A request on its way to the upstream, and its response on the way back.
+/// A request that is forwarded to the upstream, and its response.
 pub struct Forwarded {
     /// Whose it is.
     pub admitted: Admitted,
@@ -49,7 +49,7 @@ pub struct Forwarded {
     pub attempts: usize,
     /// What failed for it.
     pub tried: Tried,
-    /// The peer that has it.
+    /// The peer that it was sent to.
     pub peer: Option<AtPeer>,
     /// Request body bytes as they arrived.
     pub body_received: u64,
@@ -140,7 +140,7 @@ impl Stage {
         if let Self::Forwarded(forwarded) = self { Some(forwarded) } else { None }
     }
 
-    /// The request on its way to the upstream, as every hook after `request_filter` has it: Pingora cannot know that.
+    /// The forwarded request, which exists in every hook after `request_filter`; Pingora's types do not say so.
     ///
     /// # Errors
     /// [`Failure::Internal`] before that.
@@ -163,18 +163,18 @@ impl Forwarded {
         if let Content::Encrypted(exchange) = &mut self.content { Some(exchange) } else { None }
     }
 
-    /// The peer that has the request.
+    /// The peer that the request was sent to.
     pub fn upstream_peer(&self) -> Option<&Peer> {
         self.admitted.tenant.upstream.peers.get(self.peer.as_ref()?.choice.peer)
     }
 
-    /// The address that has the request, where the peer is a name.
+    /// The address that the request was sent to, where the peer is a name.
     pub fn peer_address(&self) -> Option<SocketAddr> {
         self.upstream_peer().filter(|peer| peer.state.is_name())?;
         self.peer.as_ref()?.choice.endpoint.address
     }
 
-    /// Whether the whole request can be sent once more.
+    /// Whether the whole request can be sent again.
     pub fn is_whole(&self) -> bool {
         self.exchange().is_none_or(|exchange| exchange.body.is_whole())
     }

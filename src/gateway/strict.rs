@@ -1,8 +1,8 @@
-//! What Pingora lets pass, and the next reader might take for something else: such requests are refused here, before
-//! anything is known of their tenant, and their connection serves no other.
+//! Requests that Pingora accepts but the next parser may read differently: they are refused here, before
+//! their tenant is known, and their connection is closed.
 //!
 //! Pingora itself answers what it cannot parse, differing lengths and hosts, and encodings that do not end in `chunked`;
-//! of a length beside chunks it drops the length (RFC 9112, section 6.3).
+//! if there is a length in addition to chunks, it drops the length (RFC 9112, section 6.3).
 
 use http::{HeaderMap, Method, Version, header};
 use mte_protocol::hop;
@@ -11,7 +11,7 @@ use pingora_proxy::Session;
 
 use super::error::Failure;
 
-/// Looks at a request's head.
+/// Checks a request's head.
 ///
 /// # Errors
 /// 400, or 405 for CONNECT and TRACE; the connection is closed after it.
@@ -35,7 +35,7 @@ pub(crate) fn check(session: &mut Session) -> Result<(), Failure> {
 
 /// What is wrong with a head, in words; `raw` is how it came, if it came as text.
 fn fault(request: &RequestHeader, raw: &[u8]) -> Option<&'static str> {
-    // A line may end so (RFC 9112, section 2.2), but not everybody takes it for an end.
+    // A line may end so (RFC 9112, section 2.2), but not every parser accepts it as an end.
     let bare = |at: usize| at == 0 || raw[at - 1] != b'\r';
     if memchr::memchr_iter(b'\n', raw).any(bare) {
         return Some("a line of the head ends without a carriage return");
@@ -86,7 +86,7 @@ fn connection_fault(headers: &HeaderMap) -> Option<&'static str> {
     (names > MAX_NAMES).then_some("the Connection field names too many fields")
 }
 
-/// The path that a request asks for, without its query: the very bytes that a pass-through upstream is sent.
+/// The requested path, without its query: exactly the bytes that are sent to a pass-through upstream.
 ///
 /// # Errors
 /// 400 for a target that two readers could take for different ones.
@@ -103,8 +103,8 @@ pub(crate) fn path<'a>(session: &Session, request: &'a RequestHeader) -> Result<
     Ok(target.split('?').next().unwrap_or_default())
 }
 
-/// Takes an upgrade out of a request that may not have one: only a WebSocket handshake on a pass-through route may. Pingora
-/// takes every request with `Upgrade` for a handshake, asked for in `Connection` or not.
+/// Removes an upgrade from a request that may not have one: only a WebSocket handshake on a pass-through route may. Pingora
+/// treats every request with `Upgrade` as a handshake, whether `Connection` names it or not.
 pub(crate) fn settle_upgrade(session: &mut Session, pass_through: bool) {
     let no_body = session.as_downstream_mut().is_body_empty();
     let request = session.as_downstream().req_header();

@@ -1,7 +1,7 @@
-//! How long a client may take with a body that the relay holds in memory.
+//! How long a client may take to send a body that the relay holds in memory.
 //!
 //! Three limits hold at once: a time for the whole body, a time without a byte, and a minimum rate. The rate is an
-//! allowance: it begins at the grace, waiting uses it up, and every byte that arrives gives some back, up to the grace. So a
+//! allowance: it begins at the grace, waiting uses it up, and every byte that arrives restores some, up to the grace. So a
 //! client cannot save up an allowance with a large first part and then send a byte a second.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::config::Timeouts;
 /// Bytes per second that a client must send once its grace is used up.
 pub(crate) const MIN_RATE: u32 = 1_024;
 
-/// A client that sends nothing, or less than [`MIN_RATE`], is waited for this long in all.
+/// The relay waits this long in total for a client that sends nothing, or less than [`MIN_RATE`].
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The time that one body may still take. It counts the time spent waiting for the client, nothing else.
@@ -47,7 +47,7 @@ impl BodyDeadline {
         self.allowance = self.allowance.saturating_sub(time).saturating_add(earned).min(self.grace);
     }
 
-    /// How long the client was waited for so far.
+    /// How long the relay has waited for the client so far.
     pub fn waited_in_all(&self) -> Duration {
         self.waited
     }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trickle_ends_with_its_grace_and_a_large_first_part_buys_no_more() {
+    fn a_slow_body_ends_with_its_grace_and_a_large_first_part_adds_none() {
         let pause = Duration::from_millis(600);
         let trickled = lasts(deadline(30), 1, pause);
         assert!((GRACE..GRACE + pause).contains(&trickled), "{trickled:?}");
@@ -91,14 +91,14 @@ mod tests {
     }
 
     #[test]
-    fn a_client_above_the_minimum_rate_has_the_time_of_a_whole_body() {
+    fn a_client_above_the_minimum_rate_is_only_bound_by_the_total_timeout() {
         let pause = Duration::from_millis(500);
         assert_eq!(lasts(deadline(30), 2_048, pause), Duration::from_secs(30));
         assert_eq!(lasts(deadline(3), 1 << 20, pause), Duration::from_secs(3));
     }
 
     #[test]
-    fn a_stall_within_the_grace_is_forgiven_once_bytes_have_come() {
+    fn a_stall_within_the_grace_is_tolerated_once_bytes_have_arrived() {
         let mut deadline = deadline(1_000);
         for _ in 0..10 {
             assert!(deadline.remaining() > Duration::from_secs(8));

@@ -1,9 +1,9 @@
-//! The bytes of bodies held in memory at once, in all: pairing requests, and requests and responses of type MTE.
+//! The total bytes of bodies held in memory: pairing requests, and requests and responses of type MTE.
 //!
-//! One budget for the relay. So that nobody can use all of it, a client network may hold at most three times as many bytes
-//! as are left: three quarters of the budget alone, less beside others. The same goes for a tenant, if there are several.
+//! One budget for the relay. So that no client uses all of it, a client network may hold at most three times as many bytes
+//! as are left: three quarters of the budget at most. The same holds for a tenant, if there are several.
 //!
-//! A body takes a [`Gathered`] and tells it its size as it grows; dropping it gives the bytes back. Bytes are taken in blocks,
+//! A body takes a [`Gathered`] and reports its size as it grows; dropping it returns the bytes. Bytes are taken in blocks,
 //! so that a body that grows by small reads does not count them one by one.
 
 use std::sync::{
@@ -17,10 +17,10 @@ use crate::{domains::TenantId, rate::Network};
 /// Bytes are taken in blocks of this size.
 const BLOCK: usize = 16 << 10;
 
-/// A holder may have so many times the bytes that are left.
+/// A holder may have this many times the bytes that are left.
 const TIMES_FREE: usize = 3;
 
-/// The budget is used up, in all or for this tenant or network.
+/// The budget is used up, in total or for this tenant or network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BudgetFull;
 
@@ -92,7 +92,7 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    /// Makes sure that `bytes` in all are taken for this body.
+    /// Makes sure that a total of `bytes` is reserved for this body.
     ///
     /// # Errors
     /// [`BudgetFull`]; what was taken before stays taken.
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn one_network_has_three_quarters_and_leaves_room_for_others() {
+    fn one_network_has_three_quarters_and_leaves_the_rest_to_others() {
         let budget = Arc::new(GatherBudget::default());
         let mut first = budget.body(LIMIT, None, network(1));
         assert_eq!(blocks(&mut first), 48);

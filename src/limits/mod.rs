@@ -1,11 +1,11 @@
-//! What clients may make the relay spend: one type for each kind of cost. Nothing here knows HTTP, and nothing here
+//! Limits on the resources that clients can use: one type for each kind. Nothing here knows HTTP, and nothing here
 //! waits without a bound.
 //!
 //! | module | what it bounds |
 //! | --- | --- |
-//! | `body` | the time that a body may take which the relay holds in memory |
-//! | `gather` | the bytes of such bodies, in all, by tenant and by client network |
-//! | `tally` | how many of something there are for each key |
+//! | `body` | the time that a body held in memory may take |
+//! | `gather` | the bytes of such bodies, in total, by tenant and by client network |
+//! | `tally` | counters by key |
 //! | `work` | cores spent on key exchanges, and how many wait for one |
 //!
 //! Rates are in [`crate::rate`], connections in `edge::connections`, pairs in [`crate::pairs`]. docs/operations.md has the

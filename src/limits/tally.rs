@@ -1,5 +1,5 @@
-//! How many of something there are for each key: connections and pairs of a client network, gathered bytes of a tenant.
-//! Keys without any take no memory. Locks are sharded by key.
+//! Counters by key: connections and pairs of a client network, gathered bytes of a tenant.
+//! Keys with a count of zero take no memory. Locks are sharded by key.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

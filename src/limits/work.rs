@@ -1,6 +1,6 @@
-//! Cores for work that clients can ask for without having proven anything: the key exchanges of pairing. At most half of
-//! the workers do it at a time, so that requests of paired clients go on; a bounded number of exchanges waits its turn, and
-//! what is beyond is refused at once.
+//! Cores for work that clients can request without authentication: the key exchanges of pairing. At most half of
+//! the workers do it at a time, so that requests of paired clients continue; a bounded number of exchanges is queued, and
+//! any more are refused immediately.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// Pairs that may wait for each core: a fraction of a second's work.
 const WAITING_PER_CORE: usize = 2_048;
 
-/// Too much waits already.
+/// The queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueFull;
 
@@ -22,7 +22,7 @@ pub struct WorkQueue {
 }
 
 impl WorkQueue {
-    /// A queue for a relay with so many workers.
+    /// A queue for a relay with this many workers.
     pub fn new(workers: usize) -> Self {
         let cores = workers.div_ceil(2).max(1);
         Self::with(cores, cores * WAITING_PER_CORE)
@@ -42,7 +42,7 @@ impl WorkQueue {
         }
         let fits = |waiting: usize| waiting.checked_add(pairs).filter(|sum| *sum <= self.max_waiting);
         self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map_err(|_| QueueFull)?;
-        // Given back if the request goes away while it waits, too.
+        // Also released if the request is dropped while it waits.
         let _waits = Waits(&self.waiting, pairs);
         self.cores.acquire().await.map_err(|_| QueueFull)
     }

@@ -65,7 +65,7 @@ impl Activated {
     /// # Errors
     /// What was passed cannot be listened on.
     pub fn from_env() -> Result<Self, Error> {
-        // Without LISTEN_PID, or with another process's, nothing is meant for this one.
+        // Without LISTEN_PID, or with that of another process, no socket is for this process.
         let names = sd_notify::listen_fds_with_names().map_err(Error::Environment)?;
         if names.len() == 0 {
             return Ok(Self::default());

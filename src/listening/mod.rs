@@ -1,7 +1,7 @@
-//! The listening sockets. The relay binds them itself, before anything else is started, so that an address that is taken
+//! The listening sockets. The relay binds them itself, before anything else is started, so that an address in use
 //! ends the process with a reason; a service manager or a predecessor may have bound them already. Pingora gets
-//! duplicates through its table of descriptors. What serves them is watched: a relay without a listener does not stay
-//! half-alive.
+//! duplicates through its table of descriptors. The service behind them is supervised: a relay without a listener does not stay
+//! running.
 //!
 //! A listener *accepts* while its socket listens and Pingora's accept loops run. The relay knows both without connecting
 //! to itself.
@@ -12,7 +12,7 @@
 //! | module | what it is about |
 //! | --- | --- |
 //! | `activation` | sockets that systemd passes |
-//! | `supervised` | Pingora's service, watched |
+//! | `supervised` | Pingora's service, supervised |
 
 pub mod activation;
 mod supervised;
@@ -56,7 +56,7 @@ impl CannotListen {
     }
 }
 
-/// Why nobody can connect any more.
+/// Why clients can no longer connect.
 #[derive(Debug, thiserror::Error)]
 enum Lost {
     #[error("{0} has stopped listening")]
@@ -77,7 +77,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// The listeners' sockets, in their order: what a successor is handed. Empty once this relay stops accepting.
+    /// The listeners' sockets, in order: what a successor gets. Empty once this relay stops accepting.
     pub fn sockets(&self) -> Vec<Arc<TcpListener>> {
         self.sockets.lock().clone()
     }
@@ -90,7 +90,7 @@ impl Listening {
         self.served.store(true, Ordering::Relaxed);
     }
 
-    /// Lets go of the sockets: clients can connect as long as anyone has one.
+    /// Closes the sockets: clients can connect as long as any process has one open.
     fn close(&self) {
         self.served.store(false, Ordering::Relaxed);
         self.sockets.lock().clear();
@@ -185,7 +185,7 @@ mod tests {
         let listening = |address| bind(address).and_then(|socket| listen(&socket).map(|()| socket));
         let any = listening("0.0.0.0:0".parse().unwrap()).unwrap();
         let port = any.local_addr().unwrap().port();
-        // A machine without IPv6 has nothing to show here.
+        // Nothing to test on a machine without IPv6.
         if let Ok(six) = listening(SocketAddr::new("::".parse().unwrap(), port)) {
             assert_eq!(six.local_addr().unwrap().port(), port);
             assert!(!takes_both_families(&six));

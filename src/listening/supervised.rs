@@ -1,4 +1,4 @@
-//! Pingora's service behind the listeners: it gets the sockets, its start is what makes the relay ready, and its end ends
+//! Pingora's service behind the listeners: it gets the sockets, its start makes the relay ready, and its end stops
 //! the relay.
 
 use std::{
@@ -27,7 +27,7 @@ pub(crate) struct Supervised<S> {
     ready: Box<dyn Fn() + Send + Sync>,
 }
 
-/// The sockets are let go when the service ends, whether it returns or is dropped.
+/// The sockets are closed when the service ends, whether it returns or is dropped.
 struct Held<'a>(&'a Listening);
 
 impl Drop for Held<'_> {
@@ -84,7 +84,7 @@ impl<S: PingoraService> PingoraService for Supervised<S> {
             }
             polled
         });
-        // The service ends some time after it has stopped accepting; until then nobody would take a connection.
+        // The service ends some time after it has stopped accepting; until then no connection would be accepted.
         let mut stopping = shutdown.clone();
         let closing = async {
             let _ = stopping.wait_for(|stopping| *stopping).await;

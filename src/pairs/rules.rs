@@ -9,7 +9,7 @@ use crate::config;
 pub enum Age {
     /// It is used.
     Live,
-    /// Older than `max_age`, but its client is still about and shall learn of it (559).
+    /// Older than `max_age`, but its client is still active and must be informed (559).
     Old,
     /// As good as not there.
     Gone,

@@ -100,7 +100,7 @@ pub enum PairEvent {
 
 /// Hears what a store does with pairs.
 pub trait PairEvents: Send + Sync {
-    /// It has happened to so many pairs of a tenant. Called under the store's locks: takes no time.
+    /// The event happened to this many pairs of a tenant. Called under the store's locks: must be fast.
     fn happened(&self, tenant: TenantId, event: PairEvent, count: usize);
 }
 

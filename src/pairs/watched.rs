@@ -22,7 +22,7 @@ pub struct WatchedStore {
     store: Arc<dyn PairStore>,
     counters: Arc<Counters>,
     metrics: PairStoreMetrics,
-    /// Why it was unavailable when it was last looked at.
+    /// Why it was unavailable at the last check.
     unavailable: Mutex<Option<Unavailable>>,
 }
 

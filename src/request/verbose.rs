@@ -10,7 +10,7 @@ use mte_client::{
 };
 use mte_protocol::SealedHeaders;
 
-/// Longer values on the wire are cut: nobody reads base64.
+/// Longer values on the wire are cut: base64 is not readable anyway.
 const WIDTH: usize = 88;
 
 /// Prints what a client does to standard error.
@@ -73,7 +73,7 @@ impl Observer for Verbose {
     }
 
     fn retry(&self, event: &Retry<'_>) {
-        eprintln!("* {}: pairing anew, sending once more", event.error);
+        eprintln!("* {}: pairing again, resending", event.error);
     }
 }
 

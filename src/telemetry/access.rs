@@ -1,4 +1,4 @@
-//! The line of a finished request.
+//! The access line of a finished request.
 
 use std::{borrow::Cow, net::SocketAddr, time::Duration};
 
@@ -7,7 +7,7 @@ use super::{Finished, LOGGER, line::Fields};
 /// The target of these lines.
 pub(super) const TARGET: &str = "mte_relay::access";
 
-/// What is logged of a finished request, beside what is counted.
+/// What is logged of a finished request, in addition to what is counted.
 #[derive(Debug)]
 pub struct Access<'a> {
     /// Its id.
@@ -56,7 +56,7 @@ pub fn access_is_logged() -> bool {
     log::log_enabled!(target: TARGET, log::Level::Info)
 }
 
-/// Writes the line of a request. There is one for each, so it does not take the way through `log`, whose fields may be of
+/// Writes the line of a request. There is one for each, so it bypasses `log`, whose fields may be of
 /// any kind.
 pub fn access(access: &Access<'_>, finished: &Finished) {
     let Some(logger) = LOGGER.get() else { return };

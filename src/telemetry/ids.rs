@@ -1,10 +1,10 @@
-//! What ties lines of different logs together: the request's id, and the trace it belongs to.
+//! Correlation ids for lines of different logs: the request's id, and its trace.
 
 use std::fmt;
 
 use http::{HeaderMap, HeaderValue};
 
-/// A request id that somebody else made is at most this long.
+/// The longest request id that is accepted from a proxy.
 const MAX_ID: usize = 128;
 
 /// A request's id, which every log line, error answer and header of the request carries.
@@ -25,7 +25,7 @@ impl RequestId {
         HeaderValue::from_bytes(&digits).map_or(Self::NONE, Self)
     }
 
-    /// The `x-request-id` of a trusted proxy, if it can stand in a log and a header: visible ASCII, without quotes.
+    /// The `x-request-id` of a trusted proxy, if it is valid in a log and a header: visible ASCII, without quotes.
     pub fn of_trusted(headers: &HeaderMap) -> Option<Self> {
         let id = headers.get("x-request-id")?;
         let visible = |b: &u8| b.is_ascii_graphic() && *b != b'"' && *b != b'\\';
@@ -37,7 +37,7 @@ impl RequestId {
         self.0.to_str().unwrap_or_default()
     }
 
-    /// As a header's value.
+    /// As a header value.
     pub fn to_header(&self) -> HeaderValue {
         self.0.clone()
     }
@@ -53,7 +53,7 @@ impl TraceId {
         let hex = |part: &[u8]| part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let mut parts = traceparent.split(|b| *b == b'-');
         let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        // Version 00 ends here; later ones may go on.
+        // Version 00 ends here; later ones may continue.
         let ends = parts.next().is_none() || version != b"00";
         let sizes = version.len() == 2 && parent.len() == 16 && flags.len() == 2;
         let all_hex = [version, trace, parent, flags].into_iter().all(hex);

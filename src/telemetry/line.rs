@@ -1,4 +1,4 @@
-//! How a log line looks: one JSON object for machines, colours for people.
+//! The format of a log line: one JSON object for machines, colours for people.
 
 use std::{
     cell::RefCell,

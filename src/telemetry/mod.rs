@@ -1,10 +1,10 @@
-//! What operators see: logs, metrics, request ids. Never logged: a secret, a key, a body, or a decoded URL's query.
+//! Logs, metrics, and request ids. Never logged: a secret, a key, a body, or a decoded URL's query.
 //!
 //! | module | what it is about |
 //! | --- | --- |
-//! | `line` | how a log line looks: one JSON object, or for people |
+//! | `line` | the format of a log line: JSON, or for people |
 //! | `output` | where lines go: a bounded queue and the thread that writes it |
-//! | `access` | the one line a request; what it says is handed in |
+//! | `access` | the access line of a request; its values are passed in |
 //! | `ids` | request ids, and the trace that a request belongs to |
 //! | `metrics` | what is counted |
 
@@ -58,7 +58,7 @@ pub fn init(log: &Log) {
     for module in ["pingora", "pingora_core", "pingora_proxy", "pingora_pool", "h2", "rustls"] {
         filter.filter_module(module, log::LevelFilter::Off);
     }
-    // But this one nobody else knows: connections that cannot be accepted, for want of file descriptors most likely.
+    // Only Pingora reports this one: connections that cannot be accepted, most likely because file descriptors have run out.
     filter.filter_module("pingora_core::services::listening", log::LevelFilter::Error);
     let new = || Logger { filter: filter.build(), format, queue: output::start(format, log.buffer) };
     // A second relay in the process shares the first one's logger.
@@ -103,7 +103,7 @@ const KEPT_LINE: usize = 64 << 10;
 /// `log` has one logger in a process.
 static LOGGER: OnceCell<Logger> = OnceCell::new();
 
-/// What `log` hands records to: formats them on the calling thread, and leaves the writing to another.
+/// The logger behind `log`: formats records on the calling thread, and leaves the writing to another.
 struct Logger {
     filter: env_logger::Logger,
     format: Format,
@@ -115,7 +115,7 @@ impl Logger {
     fn add(&self, at_once: bool, write: impl Fn(&mut Vec<u8>) -> std::io::Result<()>) {
         let add = |line: &mut Vec<u8>| {
             line.clear();
-            // Memory takes any line; what cannot be formatted (a value that refuses to be shown) has none.
+            // Writing to memory never fails; a value that cannot be formatted has no line.
             if write(line).is_ok() {
                 self.queue.add(line, at_once);
             }
@@ -128,7 +128,7 @@ impl Logger {
             }
             true
         });
-        // A thread that is ending, or a value that logs while it is shown.
+        // A thread that is ending, or a value that logs while it is formatted.
         if !reused.unwrap_or(false) {
             add(&mut Vec::new());
         }

@@ -1,8 +1,8 @@
 //! Where lines go: a bounded queue, and one thread that writes it to stdout.
 //!
-//! A reader of the log that is slow or has stopped costs lines, never requests: adding a line never waits for stdout. What
-//! does not fit is dropped and counted, and when lines flow again one of them says how many are missing. The same holds
-//! where stdout is closed (EPIPE) or the disk behind it is full (ENOSPC).
+//! A reader of the log that is slow or has stopped loses lines but never delays requests: adding a line never waits for
+//! stdout. What does not fit is dropped and counted, and once lines can be written again, one of them says how many are
+//! missing. The same holds where stdout is closed (EPIPE) or the disk behind it is full (ENOSPC).
 //!
 //! The line of a request waits a moment for others, so that a busy relay does not make a system call for each. Every other
 //! line takes those that wait with it, so lines stay in order.
@@ -22,17 +22,17 @@ use super::line::Format;
 
 /// How long the line of a request waits at most for others.
 const BATCH_DELAY: Duration = Duration::from_millis(50);
-/// With more bytes waiting, they are written at once.
+/// With more bytes waiting, they are written immediately.
 const BATCH_BYTES: usize = 64 << 10;
-/// Of so many bytes there is one line at most: short ones do not cost more than long ones.
+/// At most one line per this many bytes: short lines do not cost more than long ones.
 const BYTES_PER_LINE: usize = 128;
-/// What access lines leave free: a quarter, so that there is room for warnings and errors.
+/// What access lines leave free: a quarter, reserved for warnings and errors.
 const OTHERS: usize = 4;
 /// Buffers above this size are given back.
 const KEPT_BYTES: usize = 1 << 20;
-/// A reader that takes nothing for this time holds up the end of the process no longer.
+/// A reader that takes nothing for this long no longer delays the end of the process.
 const FLUSH_STALL: Duration = Duration::from_secs(1);
-/// A reader that is slow holds it up at most this long.
+/// A slow reader delays it at most this long.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 /// Stdout that would block (another process made it so) is tried again after this time.
 const RETRY: Duration = Duration::from_millis(10);
@@ -94,7 +94,7 @@ struct Waiting {
     lines: usize,
     /// Lines that did not fit behind these.
     dropped: u64,
-    /// Whether one of them is to be written at once.
+    /// Whether one of them must be written immediately.
     at_once: bool,
     /// Whether others are being written.
     writing: bool,
@@ -173,7 +173,7 @@ struct Writer<W> {
     queue: &'static Queue,
     out: W,
     format: Format,
-    /// Lines dropped that no line has told of yet.
+    /// Dropped lines that were not reported yet.
     missing: u64,
     /// Whether the last write ended within a line.
     torn: bool,
@@ -213,7 +213,7 @@ impl<W: Write> Writer<W> {
         let record = log::Record::builder()
             .level(log::Level::Warn)
             .target(module_path!())
-            .args(format_args!("lines are missing here: whoever reads the log did not take them in time"))
+            .args(format_args!("lines are missing here: the reader of the log was too slow"))
             .key_values(&fields)
             .build();
         if self.format.write(&mut line, &record).is_ok() && self.write_out(&line).is_empty() {
@@ -268,7 +268,7 @@ mod tests {
     const MAX_BYTES: usize = 1 << 20;
     const MAX_LINES: usize = MAX_BYTES / BYTES_PER_LINE;
 
-    /// A disk with room for so many bytes.
+    /// A disk with space for this many bytes.
     #[derive(Clone, Default)]
     struct Disk(Arc<Mutex<(Vec<u8>, usize)>>);
 
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_dropped_and_counted_and_warnings_have_room_when_access_lines_have_none() {
+    fn lines_that_do_not_fit_are_dropped_and_counted_and_space_is_reserved_for_warnings() {
         let disk = Disk::default();
         disk.0.lock().1 = usize::MAX;
         let mut writer = writer(&disk);

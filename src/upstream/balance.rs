@@ -1,4 +1,4 @@
-//! Which peer a request goes to, and which of the peer's addresses.
+//! Chooses the peer for a request, and one of the peer's addresses.
 //!
 //! A peer's weight is its share of the requests, however many addresses it has; they divide it among them.
 
@@ -13,7 +13,7 @@ use std::{
 
 use super::{Balance, Endpoint, Health, Peer};
 
-/// The same in every process and after every restart, so that relays side by side agree on a client's peer.
+/// The same in every process and after every restart, so that several relays agree on a client's peer.
 type StableHasher = std::hash::BuildHasherDefault<std::collections::hash_map::DefaultHasher>;
 
 /// How an attempt at an endpoint failed.
@@ -23,7 +23,7 @@ pub enum Failed {
     NoRoute,
     /// No connection could be made.
     Connecting,
-    /// With the request under way.
+    /// With the request in flight.
     Serving,
 }
 
@@ -160,7 +160,7 @@ pub(super) fn choose_endpoint(
 
 /// The least loaded. Ties go in turn, so that idle ones share the work.
 fn least(loads: impl Iterator<Item = (usize, f64)>, turn: &AtomicUsize) -> Option<usize> {
-    // Looked at once: other requests come and go meanwhile.
+    // Read only once: other requests start and end meanwhile.
     let mut idlest: Vec<_> = loads.collect();
     let least = idlest.iter().map(|(_, load)| *load).min_by(f64::total_cmp)?;
     idlest.retain(|(_, load)| *load <= least);
@@ -168,7 +168,7 @@ fn least(loads: impl Iterator<Item = (usize, f64)>, turn: &AtomicUsize) -> Optio
     idlest.get(turn).map(|(index, _)| *index)
 }
 
-/// Weighted rendezvous hashing: what goes or comes moves its own clients only.
+/// Weighted rendezvous hashing: a peer that is added or lost only moves its own clients.
 fn score(of: &impl Hash, weight: u32, key: &impl Hash) -> f64 {
     let hash = StableHasher::default().hash_one((of, key));
     let uniform = ((hash >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn all_others_share_what_a_lost_peer_cannot_take() {
+    fn all_others_share_the_requests_of_a_lost_peer() {
         for balance in [Balance::RoundRobin, Balance::LeastConnections] {
             let peers = peers(&[1, 1, 1, 1]);
             let balancer = Balancer::new(balance, &[1, 1, 1, 1]);
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_least_busy_peer_while_others_come_and_go() {
+    fn a_least_busy_peer_is_chosen_while_requests_start_and_end() {
         let peers = peers(&[1, 1, 1]);
         let balancer = Balancer::new(Balance::LeastConnections, &[1, 1, 1]);
         std::thread::scope(|scope| {

@@ -1,8 +1,8 @@
-//! Pingora's errors in words, without what an upstream sent: that could be anybody's cookie.
+//! Pingora's errors as text, without what an upstream sent: that could be a user's cookie.
 
 use pingora_core::{BError, Error};
 
-/// What stands in front of a buffer's content in the context of an error.
+/// The text before a buffer's content in the context of an error.
 const CONTENT: &str = "buf:";
 /// Characters of a description; an upstream's certificate, for one, may name anything.
 const MOST: usize = 500;

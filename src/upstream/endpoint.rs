@@ -1,4 +1,4 @@
-//! What is known of one address of a peer: from active checks, and from requests.
+//! The health of one address of a peer, from active checks and from requests.
 
 use std::{
     net::SocketAddr,
@@ -13,17 +13,17 @@ use parking_lot::Mutex;
 
 use super::{Ejection, HealthChecks, health::CheckError};
 
-/// An ejection lasts at most so many times the configured time.
+/// An ejection lasts at most this many times the configured time.
 const LONGEST_EJECTION: u32 = 10;
 
-/// How an endpoint stands; the best first.
+/// The health of an endpoint; the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
     /// Its checks succeed.
     Healthy,
     /// No check says otherwise.
     Unchecked,
-    /// Requests to it failed: it is left alone for a while.
+    /// Requests to it failed: it gets no requests for some time.
     Ejected,
     /// Its checks fail.
     Unhealthy,
@@ -80,7 +80,7 @@ impl Endpoint {
         }
     }
 
-    /// How it stands now.
+    /// Its current health.
     pub fn health(&self) -> Health {
         let inner = self.inner.lock();
         if inner.healthy == Some(false) {
@@ -137,7 +137,7 @@ impl Endpoint {
         true
     }
 
-    /// Whether a check is due; the caller makes it then, and tells [`Endpoint::checked`] with the generation.
+    /// Whether a check is due; the caller then makes it and reports to [`Endpoint::checked`] with the generation.
     pub fn take_check(&self, interval: Duration) -> Option<u64> {
         let now = Instant::now();
         let mut inner = self.inner.lock();
@@ -178,7 +178,7 @@ impl Endpoint {
         }
         inner.streak += 1;
         let enough = if success { settings.healthy_after } else { settings.unhealthy_after };
-        // The first check decides at once: nobody knows better.
+        // The first check decides immediately: there is no earlier result.
         if inner.healthy.is_some() && inner.streak < enough {
             return false;
         }
@@ -190,7 +190,7 @@ impl Endpoint {
         true
     }
 
-    /// Health checks were taken out of the configuration: their verdict goes with them, and that of one under way.
+    /// Health checks were removed from the configuration: their verdict is cleared, and that of a running one is ignored.
     pub fn forget_checks(&self) {
         let mut inner = self.inner.lock();
         (inner.healthy, inner.streak) = (None, 0);

@@ -1,8 +1,8 @@
-//! Whose fault it is that a request failed: only what is the peer's counts against it.
+//! Whose fault a failed request is: only the peer's own faults count against it.
 //!
 //! A client decides how much of a request it sends, how fast, and how fast it takes the response; a peer that gives up on such
-//! a client is in order. So a broken connection counts against a peer only if the client had no part in it, and in doubt it
-//! does not: a peer that is dead shows it at the next connection.
+//! a client is healthy. So a broken connection counts against a peer only if the client had no part in it, and in doubt it
+//! does not: a dead peer will show at the next connection.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -10,23 +10,23 @@ use pingora_core::{Error, ErrorSource, ErrorType};
 
 use super::Failed;
 
-/// A peer that breaks off sooner than this after connecting did not wait for the client.
+/// A peer that disconnects sooner than this after connecting did not wait for the client.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// The label of a name that does not resolve, beside those of [`label`].
+/// The label of a name that does not resolve, in addition to those of [`label`].
 pub const RESOLVE: &str = "resolve";
 
 /// Who failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The client: it went away, or kept everybody waiting.
+    /// The client: it disconnected, or was too slow.
     Client,
-    /// The relay: it had no descriptor left, or refused to go on.
+    /// The relay: it had no descriptor left, or refused to continue.
     Relay,
     /// The peer. This alone counts against it.
     Peer,
-    /// It cannot be told, or the end of a connection that may end.
-    Nobody,
+    /// It cannot be determined, or a connection ended that is allowed to end.
+    Unknown,
 }
 
 /// How much of a request the client has sent.
@@ -60,7 +60,7 @@ impl Fault {
     pub fn of_connecting(error: &Error, address: Option<SocketAddr>) -> Self {
         match os_error(error) {
             Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Self::Relay,
-            // No port is left; over IPv6 it rather says that there is no IPv6.
+            // No local port is left; over IPv6 it more likely means that there is no IPv6.
             Some(libc::EADDRNOTAVAIL) if address.is_none_or(|address| address.is_ipv4()) => Self::Relay,
             _ => Self::Peer,
         }
@@ -79,19 +79,19 @@ impl Fault {
 
 fn of_upstream(kind: &ErrorType, progress: &Progress) -> Fault {
     if progress.tunnel {
-        return Fault::Nobody;
+        return Fault::Unknown;
     }
     match kind {
         ErrorType::ReadTimedout if progress.sent == Sent::Part => Fault::Client,
         // A peer that answers while it reads may be held up by a client that does not take the answer.
-        ErrorType::WriteTimedout if progress.answered => Fault::Nobody,
+        ErrorType::WriteTimedout if progress.answered => Fault::Unknown,
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => Fault::Peer,
         ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::InvalidH2 => Fault::Peer,
         // What is left is a connection that broke, or over HTTP/2 a stream. An idle one may end at any time.
-        _ if progress.reused && !progress.answered => Fault::Nobody,
+        _ if progress.reused && !progress.answered => Fault::Unknown,
         _ if progress.sent == Sent::Whole && !progress.answered => Fault::Peer,
         _ if progress.connected < AT_ONCE => Fault::Peer,
-        _ => Fault::Nobody,
+        _ => Fault::Unknown,
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
             assert_eq!(upstream(ReadTimedout, Sent::Whole, false, reused, LATE), Fault::Peer);
             assert_eq!(upstream(ReadTimedout, Sent::Whole, true, reused, LATE), Fault::Peer);
             assert_eq!(upstream(WriteTimedout, Sent::Held, false, reused, LATE), Fault::Peer);
-            assert_eq!(upstream(WriteTimedout, Sent::Part, true, reused, LATE), Fault::Nobody);
+            assert_eq!(upstream(WriteTimedout, Sent::Part, true, reused, LATE), Fault::Unknown);
         }
     }
 
@@ -188,18 +188,18 @@ mod tests {
             let fault =
                 |sent, answered, reused, connected| upstream(kind.clone(), sent, answered, reused, connected);
             assert_eq!(fault(Sent::Whole, false, false, LATE), Fault::Peer);
-            assert_eq!(fault(Sent::Part, false, false, LATE), Fault::Nobody);
+            assert_eq!(fault(Sent::Part, false, false, LATE), Fault::Unknown);
             assert_eq!(fault(Sent::Part, false, false, Duration::ZERO), Fault::Peer);
-            assert_eq!(fault(Sent::Whole, true, false, LATE), Fault::Nobody);
+            assert_eq!(fault(Sent::Whole, true, false, LATE), Fault::Unknown);
             assert_eq!(fault(Sent::Whole, true, false, Duration::ZERO), Fault::Peer);
-            assert_eq!(fault(Sent::Whole, false, true, Duration::ZERO), Fault::Nobody);
+            assert_eq!(fault(Sent::Whole, false, true, Duration::ZERO), Fault::Unknown);
         }
         let nonsense = |sent| upstream(ErrorType::InvalidHTTPHeader, sent, false, true, LATE);
         assert_eq!((nonsense(Sent::Whole), nonsense(Sent::Part)), (Fault::Peer, Fault::Peer));
     }
 
     #[test]
-    fn a_tunnel_that_ends_is_nobodys_fault() {
+    fn the_end_of_a_tunnel_is_no_ones_fault() {
         let progress = Progress {
             sent: Sent::Part,
             answered: true,
@@ -208,7 +208,7 @@ mod tests {
             connected: Duration::ZERO,
         };
         for kind in [ErrorType::ReadTimedout, ErrorType::ConnectionClosed, ErrorType::WriteError] {
-            assert_eq!(fault(ErrorSource::Upstream, kind, progress), Fault::Nobody);
+            assert_eq!(fault(ErrorSource::Upstream, kind, progress), Fault::Unknown);
         }
     }
 

@@ -11,7 +11,7 @@ use super::{Endpoint, ResolveError, Upstream, describe, fault::Fault};
 /// How often the loop looks for checks that are due.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The upstreams that there are now.
+/// The current upstreams.
 pub trait Upstreams {
     /// Shows each of them.
     fn each(&self, show: &mut dyn FnMut(&Arc<Upstream>));
@@ -29,7 +29,7 @@ pub enum CheckError {
     /// There was no answer in time.
     #[error("no answer to the health check within {0:?}")]
     Late(Duration),
-    /// The answer is none of 200 to 399.
+    /// The status of the answer is not from 200 to 399.
     #[error("the health check got status {0}")]
     Status(u16),
     /// The relay could not make the check, which says nothing of the endpoint: Pingora's words.
@@ -39,7 +39,7 @@ pub enum CheckError {
 
 /// Checks every endpoint that is to be checked, until the future is dropped.
 pub async fn run(upstreams: &impl Upstreams) {
-    // A connector of its own. It reads the system's certificates, which takes a while: only if there is something to check.
+    // A separate connector. It reads the system's certificates, which is slow: created only if there is something to check.
     let mut connector = None;
     let mut ticks = tokio::time::interval(TICK);
     loop {
@@ -100,7 +100,7 @@ pub async fn attempt(
         let resolved = peer.state.resolve(upstream.connect_limit()).await;
         return resolved.map_err(CheckError::from);
     };
-    // A connection of its own, with HTTP/2 as well: one that is kept says nothing of whether others can be made.
+    // A new connection, with HTTP/2 as well: a kept-alive one does not show whether new ones can be made.
     connection.options.max_h2_streams = 1;
     let connected = connector.new_http_session(&*connection).await;
     let mut session: HttpSession =

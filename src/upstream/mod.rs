@@ -1,5 +1,5 @@
-//! Where a tenant's requests go: its peers, their addresses and health, and how to connect to them. Knows neither the
-//! configuration nor the gateway: it is handed what it needs.
+//! A tenant's upstream: its peers, their addresses and health, and how to connect to them. Knows neither the
+//! configuration nor the gateway: it gets what it needs as arguments.
 //!
 //! A *peer* is an origin as it is configured; an *endpoint* is one of its addresses. Requests are balanced over both, and
 //! health and ejection are an endpoint's.
@@ -7,14 +7,14 @@
 //! | module | what it is about |
 //! | --- | --- |
 //! | `url` | an origin as it is written |
-//! | `options` | how an upstream is set up |
-//! | `resolve` | names to addresses |
-//! | `peer` | a peer's addresses; they outlive a reload |
-//! | `endpoint` | what is known of one address's health |
-//! | `balance` | which peer and which address a request goes to |
-//! | `fault` | whose fault a failure is: what counts against a peer |
+//! | `options` | the options of an upstream |
+//! | `resolve` | resolves names to addresses |
+//! | `peer` | a peer's addresses; kept across reloads |
+//! | `endpoint` | the health of one address |
+//! | `balance` | chooses peer and address for a request |
+//! | `fault` | which failures count against a peer |
 //! | `health` | active checks |
-//! | `describe` | Pingora's errors in words |
+//! | `describe` | Pingora's errors as text |
 
 mod balance;
 mod describe;
@@ -56,7 +56,7 @@ pub struct Peer {
     url: UpstreamUrl,
     /// Its own `Host`.
     pub host: HeaderValue,
-    /// `scheme://authority`, as it stands at the start of a `location` that points here.
+    /// `scheme://authority`, as at the start of a `location` that points here.
     pub origin: String,
     /// Its share of the requests.
     pub weight: u32,
@@ -101,7 +101,7 @@ impl Upstream {
     /// An upstream of peers with their weights and lasting states; nothing is resolved or connected yet.
     ///
     /// # Errors
-    /// [`OptionsError`]: a certificate authority that is no PEM certificate, or a host that cannot stand in `Host`.
+    /// [`OptionsError`]: a certificate authority that is no PEM certificate, or a host that is not valid in `Host`.
     pub fn new(
         peers: Vec<(UpstreamUrl, u32, Arc<PeerState>)>,
         options: UpstreamOptions,
@@ -162,7 +162,7 @@ impl Upstream {
         Some(Box::new(connection))
     }
 
-    /// Takes note of a request that failed by the peer's fault; `true` if the endpoint is ejected for it. A tenant's only
+    /// Records a request that failed by the peer's fault; `true` if the endpoint is ejected for it. A tenant's only
     /// endpoint never is.
     pub fn failed(&self, endpoint: &Endpoint, why: &str) -> bool {
         let only = self.peers.len() == 1 && !self.peers[0].state.is_several();
@@ -192,7 +192,7 @@ impl Peer {
     ) -> Result<Self, OptionsError> {
         let host = HeaderValue::from_str(&url.authority())?;
         let sni = options.sni.clone().unwrap_or_else(|| url.host.clone());
-        // Pingora's pool tells peers apart by address, name and this key, but not by authority or tenant.
+        // Pingora's pool distinguishes peers by address, name and this key, but not by authority or tenant.
         let mut hasher = DefaultHasher::new();
         (&options.tenant, options.verify, &options.ca_pem, &sni, options.http2).hash(&mut hasher);
         let (group_key, origin) = (hasher.finish(), url.to_string());

@@ -1,4 +1,4 @@
-//! How an upstream is set up: types of this part's own, which a checked configuration fills. Knows no file and no units.
+//! The options of an upstream, as plain types that a checked configuration fills. Knows no file and no units.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ pub struct UpstreamOptions {
     pub ca_pem: Option<Vec<u8>>,
     /// The name to ask for and verify instead of the host.
     pub sni: Option<String>,
-    /// Whether HTTP/2 is spoken.
+    /// Whether HTTP/2 is used.
     pub http2: Http2,
     /// Names are resolved again after this time.
     pub dns_refresh: Duration,
@@ -44,7 +44,7 @@ pub struct UpstreamOptions {
     pub ready: bool,
 }
 
-/// Whether HTTP/2 is spoken to an upstream.
+/// Whether HTTP/2 is used to an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Http2 {
@@ -92,16 +92,16 @@ pub struct HealthChecks {
     pub interval: Duration,
     /// One check may take this long.
     pub timeout: Duration,
-    /// So many failures in a row make an address unhealthy.
+    /// This many failures in a row make an address unhealthy.
     pub unhealthy_after: u32,
-    /// So many successes in a row make it healthy again.
+    /// This many successes in a row make it healthy again.
     pub healthy_after: u32,
 }
 
-/// Passive health: what requests tell.
+/// Passive health, from the results of requests.
 #[derive(Debug, Clone)]
 pub struct Ejection {
-    /// So many failed requests in a row eject an address; 0: never.
+    /// This many failed requests in a row eject an address; 0: never.
     pub failures: u32,
     /// For this long, twice as long each time again.
     pub time: Duration,
@@ -116,7 +116,7 @@ pub enum OptionsError {
     /// There is no authority among them.
     #[error("ca_file holds no certificate")]
     NoCertificate,
-    /// A peer's host cannot stand in `Host`.
+    /// A peer's host is not valid in `Host`.
     #[error(transparent)]
     Host(#[from] InvalidHeaderValue),
 }

@@ -1,7 +1,7 @@
-//! One peer's addresses, each an endpoint with a health of its own. It outlives a reload.
+//! One peer's addresses, each an endpoint with its own health. The state is kept across reloads.
 //!
-//! A literal address is one endpoint for good. A name begins with one endpoint without an address, which stands for the name
-//! until it is resolved, and is resolved again from time to time while requests go on with what is known: addresses that stay
+//! A literal address is always one endpoint. A name begins with one endpoint without an address, which stands for the name
+//! until it is resolved, and is resolved again periodically while requests use the known addresses: addresses that stay
 //! keep their state, and if the name no longer resolves, the last addresses stay.
 
 use std::{
@@ -75,7 +75,7 @@ impl PeerState {
         known.at.is_some() || known.endpoints[0].address.is_none()
     }
 
-    /// How the best of its endpoints stands.
+    /// The health of its best endpoint.
     pub fn health(&self) -> Health {
         let known = self.known.load();
         known.endpoints.iter().map(|endpoint| endpoint.health()).min().unwrap_or(Health::Unhealthy)
@@ -91,7 +91,7 @@ impl PeerState {
         self.known.load().endpoints.iter().map(|endpoint| endpoint.in_flight()).sum()
     }
 
-    /// Health checks were taken out of the configuration: their verdicts go with them.
+    /// Health checks were removed from the configuration: their verdicts are cleared.
     pub fn forget_checks(&self) {
         self.known.load().endpoints.iter().for_each(|endpoint| endpoint.forget_checks());
     }

@@ -1,13 +1,13 @@
-//! Names to addresses. Asks, and remembers nothing: [`super::PeerState`] keeps what is known.
+//! Resolves names to addresses. It caches nothing: [`super::PeerState`] keeps the results.
 
 use std::{fmt, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use super::UpstreamUrl;
 
-/// What a lookup comes to.
+/// The result of a lookup.
 pub type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
-/// Who is asked for the addresses of a host and port. The default is the system: hosts file and DNS.
+/// Resolves the addresses of a host and port. The default is the system: hosts file and DNS.
 #[derive(Clone)]
 pub struct Resolver(Arc<dyn Fn(String, u16) -> Lookup + Send + Sync>);
 
@@ -26,7 +26,7 @@ impl fmt::Debug for Resolver {
 }
 
 impl Resolver {
-    /// Somebody else than the system.
+    /// A resolver other than the system's.
     pub fn new(lookup: impl Fn(String, u16) -> Lookup + Send + Sync + 'static) -> Self {
         Self(Arc::new(lookup))
     }

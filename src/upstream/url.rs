@@ -18,7 +18,7 @@ pub struct UpstreamUrl {
 /// Why a text is no upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// No scheme, or one that is not spoken.
+    /// No scheme, or one that is not supported.
     #[error("does not begin with http:// or https://: write https://backend:8443")]
     Scheme,
     /// A user name, perhaps with a password.

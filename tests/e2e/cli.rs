@@ -21,7 +21,7 @@ fn write(folder: &Path, text: &str) -> String {
 }
 
 #[test]
-fn run_serves_a_file_until_it_is_told_to_stop() {
+fn run_serves_a_file_until_it_is_stopped() {
     run(async {
         let upstream = Upstream::standard().await;
         let folder = tempfile::tempdir().unwrap();

@@ -17,7 +17,7 @@ use mte_client::{Body, EncodeType};
 use crate::harness::{HOST, Pattern, Relay, Session, Setup, Upstream, channel, eventually, reply, run};
 
 #[test]
-fn thousands_of_requests_over_a_few_pairs_are_all_right_and_distinct() {
+fn thousands_of_requests_over_a_few_pairs_are_all_correct_and_distinct() {
     const REQUESTS: usize = 3_000;
     const AT_ONCE: usize = 64;
     run(async {

@@ -94,7 +94,7 @@ fn an_unknown_key_at_the_very_beginning_is_refused_with_its_line_too() {
 }
 
 #[test]
-fn a_key_unlike_any_other_gets_no_wild_guess() {
+fn a_key_unlike_any_other_gets_no_suggestion() {
     let problems = refused(&format!("{TENANT}zzz: 5\n"), &[]);
     assert!(problems[0].contains("zzz") && !problems[0].contains("did you mean"), "{problems:?}");
 }
@@ -148,7 +148,7 @@ domain_map:
 }
 
 #[test]
-fn what_is_no_yaml_is_refused_with_its_line() {
+fn invalid_yaml_is_refused_with_its_line() {
     let problems = refused("threads: 1\npool_size: [1\n", &[]);
     assert!(problems[0].contains("relay.yaml") && problems[0].contains("line"), "{problems:?}");
     let problems = refused("timeouts: {read: 5 fortnights}\n", &[]);
@@ -261,7 +261,7 @@ fn environment_variables_that_make_no_sense_are_refused_by_name() {
 }
 
 #[test]
-fn what_is_taken_and_hardly_meant_earns_a_warning() {
+fn suspicious_but_valid_settings_cause_a_warning() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("upgrade.sock").display().to_string();
@@ -305,7 +305,7 @@ fn names_in_the_file_are_replaced_from_the_environment() {
 }
 
 #[test]
-fn names_in_a_comment_are_left_alone() {
+fn names_in_a_comment_are_not_replaced() {
     let text = format!("# Set ${{NOT_SET}} to change this.\n{TENANT}");
     accepted(&text, &[]);
 }

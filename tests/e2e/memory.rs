@@ -11,7 +11,7 @@ use crate::harness::{
 };
 
 const GIB: u64 = 1 << 30;
-const MOST_GROWTH: u64 = 16 << 20;
+const MAX_GROWTH: u64 = 16 << 20;
 
 /// The most memory that a process ever had.
 fn peak(process: &Process) -> u64 {
@@ -49,6 +49,6 @@ fn a_gibibyte_up_and_down_takes_no_more_memory_than_a_few_buffers() {
         assert!(upstream.seen()[1..].iter().all(|seen| seen.body == expected));
         let growth = peak(&relay) - before;
         println!("peak {} KiB at the start, then {}, then {} more", start >> 10, before >> 10, growth >> 10);
-        assert!(growth < MOST_GROWTH, "grown by {} KiB", growth >> 10);
+        assert!(growth < MAX_GROWTH, "grown by {} KiB", growth >> 10);
     });
 }

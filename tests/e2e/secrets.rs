@@ -150,7 +150,7 @@ async fn upstream(gates: Arc<Gates>) -> Upstream {
 }
 
 #[test]
-fn the_secrets_of_epochs_left_behind_are_nowhere_in_memory() {
+fn the_secrets_of_past_epochs_are_nowhere_in_memory() {
     let binary = release_binary();
     run_within(Duration::from_secs(300), async {
         let gates = Arc::new(Gates::default());

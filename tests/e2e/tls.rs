@@ -123,7 +123,7 @@ fn a_tenant_that_asks_for_client_certificates_is_served_over_no_connection_witho
 }
 
 #[test]
-fn what_is_not_tls_ends_the_connection_and_the_next_one_is_served() {
+fn anything_but_tls_ends_the_connection_and_the_next_one_is_served() {
     run(async {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let house = House::new().await;

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::{
     Result,
-    http1::{Framing, MOST_HEADERS, Wire},
+    http1::{Framing, MAX_HEADERS, Wire},
 };
 
 /// A response's head. Its body must be read before the next request.
@@ -31,7 +31,7 @@ impl Client {
 
     pub(super) async fn head(&mut self) -> Result<ResponseHead> {
         loop {
-            let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+            let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
             let mut response = httparse::Response::new(&mut headers);
             if let httparse::Status::Complete(len) = response.parse(self.0.unused())? {
                 let head = ResponseHead {

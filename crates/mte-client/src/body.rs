@@ -39,7 +39,7 @@ impl Body {
         Self(Kind::Empty)
     }
 
-    /// Any other body. If it tells its exact size, the request has a `content-length`. Trailers are not sent.
+    /// Any other body. If its exact size is known, the request has a `content-length`. Trailers are not sent.
     pub fn wrap<B>(body: B) -> Self
     where
         B: http_body::Body + Send + 'static,
@@ -87,7 +87,7 @@ impl Body {
         }
     }
 
-    /// The same body once more, if it is in memory.
+    /// The same body again, if it is in memory.
     pub(crate) fn again(&self) -> Option<Self> {
         self.in_memory().cloned().map(Self::from)
     }

@@ -114,7 +114,7 @@ impl Builder {
         self
     }
 
-    /// Speaks to the relay under another name, `tenant.example` or `tenant.example:8443`: in `Host`, in TLS, and in what
+    /// Addresses the relay by another name, `tenant.example` or `tenant.example:8443`: in `Host`, in TLS, and in what
     /// binds a request to its authority. The connection still goes where the relay's URL says.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = Some(host.into());
@@ -140,7 +140,7 @@ impl Builder {
         self
     }
 
-    /// Somebody who watches.
+    /// An observer of the client's exchanges.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = Some(observer);
         self
@@ -152,7 +152,7 @@ impl Builder {
         self
     }
 
-    /// Goes on under a signed client id of earlier, instead of asking for a new one.
+    /// Continues with an earlier signed client id, instead of asking for a new one.
     pub fn client_id(mut self, id: impl Into<String>) -> Self {
         self.client_id = Some(id.into());
         self

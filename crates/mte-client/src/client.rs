@@ -20,7 +20,7 @@ use mte_codec::{EncodeType, KemId};
 use mte_protocol::{
     control_client_id,
     names::{X_MTE_RELAY, X_MTE_RELAY_EH},
-    status::code_means_pair_anew,
+    status::code_requires_new_pair,
 };
 
 use crate::{
@@ -35,10 +35,10 @@ use crate::{
     wire::{self, Options, Pair},
 };
 
-/// Of an error in the clear no more is read.
-const MOST_ERROR_BYTES: usize = 64 << 10;
+/// The most that is read of an error in the clear.
+const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// How a client does things.
+/// A client's settings.
 pub(crate) struct Rules {
     pub(crate) options: Options,
     pub(crate) pairs: usize,
@@ -149,7 +149,7 @@ impl RelayClient {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            let Some(status) = error.relay_status().filter(|status| code_means_pair_anew(*status)) else {
+            let Some(status) = error.relay_status().filter(|status| code_requires_new_pair(*status)) else {
                 return Err(error);
             };
             inner.pool.drop_pair(&pair, status);
@@ -286,8 +286,8 @@ impl Inner {
     pub(crate) async fn clear_error(&self, status: StatusCode, headers: &HeaderMap, body: Incoming) -> Error {
         let mut text = Bytes::new();
         if status.as_u16() >= 400 {
-            let read = Limited::new(body, MOST_ERROR_BYTES).collect();
-            // Without its text the error is still an error.
+            let read = Limited::new(body, MAX_ERROR_BYTES).collect();
+            // It is an error even without its text.
             if let Ok(Ok(read)) = tokio::time::timeout(self.rules.timeout, read).await {
                 text = read.to_bytes();
             }

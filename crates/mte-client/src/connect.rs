@@ -31,7 +31,7 @@ pub(crate) struct Plan {
     pub(crate) timeout: Duration,
 }
 
-/// The URL that stands for a TCP connection to `address`.
+/// The URL that represents a TCP connection to `address`.
 pub(crate) fn dial_address(address: SocketAddr) -> String {
     format!("http://{address}")
 }
@@ -77,7 +77,7 @@ fn tls_config(roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Error
     Ok(builder.with_root_certificates(store).with_no_client_auth())
 }
 
-/// aws-lc-rs with post-quantum key exchange first. It is handed to the connector and never made the process's default.
+/// aws-lc-rs with post-quantum key exchange first. It is passed to the connector and never becomes the process default.
 fn provider() -> CryptoProvider {
     use aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
     CryptoProvider {

@@ -1,4 +1,4 @@
-//! A response's body on its way in: each frame's plaintext as soon as its tag has verified.
+//! Opens a response's body: each frame's plaintext as soon as its tag has verified.
 
 use std::{
     pin::Pin,

@@ -1,4 +1,4 @@
-//! What can go wrong, and what to do about it.
+//! The client's errors, and what to do about them.
 //!
 //! Errors can be cloned, because callers that wait for one pairing share its outcome. None of them carries a secret.
 
@@ -7,12 +7,12 @@ use std::{sync::Arc, time::Duration};
 use mte_codec::SealError;
 use mte_session::client::{self, ResponseError};
 
-/// Any error as it may come out of a caller's body or out of hyper.
+/// Any error from a caller's body or from hyper.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// A cause that several callers may share.
 pub(crate) type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
-/// Why a request could not be made, or its response not be taken.
+/// Why a request could not be sent, or its response not accepted.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -43,10 +43,10 @@ pub enum Error {
         /// The limit.
         after: Duration,
     },
-    /// The exchange broke off: the connection was closed, or what came was not HTTP.
+    /// The exchange failed: the connection was closed, or the answer was not HTTP.
     #[error("the exchange with the relay broke off")]
     Http(#[source] Cause),
-    /// The relay answered with an error of its own, in the clear (docs/protocol.md, section 5). Whoever sits between
+    /// The relay answered with an error of its own, in the clear (docs/protocol.md, section 5). Anyone on the path between
     /// the client and the relay could have written it as well.
     #[error("the relay answered {status}: {message}{}", note.as_ref().map(|n| format!(" ({n})")).unwrap_or_default())]
     Relay {

@@ -1,6 +1,6 @@
-//! Hooks for those who watch what a client does and what it means: `-v` on the command line, the demo, tests.
+//! Hooks for observing what a client does: `-v` on the command line, the demo, tests.
 //!
-//! Events borrow what the client has in hand anyway, so that without an observer nothing is built for one. They show
+//! Events borrow what the client already has, so that nothing is built without an observer. They show
 //! plaintext and what goes over the wire side by side, never a key.
 
 use http::{HeaderMap, Method, StatusCode, Version};
@@ -9,10 +9,10 @@ use mte_protocol::SealedHeaders;
 
 use crate::{Error, wire::Part};
 
-/// Watches a client. Every method does nothing unless it is written anew. They are called in the midst of an exchange:
+/// Observes a client. Every method does nothing by default. They are called in the middle of an exchange:
 /// be quick.
 ///
-/// `exchange` counts the requests of a client, so that the events of several in flight can be told apart; a repeated
+/// `exchange` counts the requests of a client, so that the events of several in flight can be distinguished; a repeated
 /// request keeps its number.
 pub trait Observer: Send + Sync {
     /// The relay gave a client id (docs/protocol.md, section 1).
@@ -27,7 +27,7 @@ pub trait Observer: Send + Sync {
     fn response(&self, _event: &ResponseEvent<'_>) {}
     /// A frame of the response's body is open.
     fn response_chunk(&self, _event: Chunk) {}
-    /// The pair is dropped and the request is sent once more (docs/protocol.md, section 5).
+    /// The pair is dropped and the request is sent again (docs/protocol.md, section 5).
     fn retry(&self, _event: &Retry<'_>) {}
 }
 
@@ -105,7 +105,7 @@ pub struct Opened<'a> {
     pub part: Part,
 }
 
-/// A request that is sent once more.
+/// A request that is sent again.
 pub struct Retry<'a> {
     /// Which exchange.
     pub exchange: u64,

@@ -24,17 +24,17 @@ use crate::{
     wire::{Offer, Pair},
 };
 
-/// An answer to a pairing of 100 pairs has less.
-const MOST_CONTROL_BYTES: usize = 4 << 20;
+/// The largest pairing answer; one for 100 pairs is smaller.
+const MAX_CONTROL_BYTES: usize = 4 << 20;
 
 impl Inner {
-    /// The next pair in turn, of a new pairing if need be. `reason` says what made that necessary.
+    /// The next pair in turn, from a new pairing if necessary. `reason` says what made that necessary.
     pub(crate) async fn take_pair(&self, reason: Option<&str>) -> Result<Arc<Pair>, Error> {
         // Twice, so that it is connecting that fails where there is no connection.
         let after = self.rules.timeout * 2;
         self.pool
             .take(|client_id| async move {
-                let pairing = self.pair_anew(client_id, reason);
+                let pairing = self.pair_again(client_id, reason);
                 let timeout = |_| Error::Timeout { what: "pairing with the relay", after };
                 tokio::time::timeout(after, pairing).await.map_err(timeout)?
             })
@@ -42,10 +42,10 @@ impl Inner {
     }
 
     /// Asks for a client id where there is none, then for pairs (docs/protocol.md, section 2).
-    async fn pair_anew(&self, known: Option<String>, reason: Option<&str>) -> Result<NewPairs, Error> {
+    async fn pair_again(&self, known: Option<String>, reason: Option<&str>) -> Result<NewPairs, Error> {
         if let Some(id) = known {
             match self.pair_under(id, reason).await {
-                // The relay does not take the id: its secret has changed. Go on as a new client.
+                // The relay does not accept the id: its secret has changed. Continue as a new client.
                 Err(error) if error.relay_status() == Some(Status::ClientIdInvalid.code()) => {}
                 outcome => return outcome,
             }
@@ -89,7 +89,7 @@ impl Inner {
         if parts.status != StatusCode::OK {
             return Err(self.clear_error(parts.status, &parts.headers, body).await);
         }
-        let answer = Limited::new(body, MOST_CONTROL_BYTES)
+        let answer = Limited::new(body, MAX_CONTROL_BYTES)
             .collect()
             .await
             .map_err(|error| Error::Http(Cause::from(error)))?

@@ -1,6 +1,6 @@
 //! The client id and the pairs of a client: made on first use, used in turn, dropped when the relay says so.
 //!
-//! Callers that come while a pairing is under way wait for it and share what it brings, be it an error.
+//! Callers that come while a pairing is under way wait for it and share its result, including an error.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,9 +9,9 @@ use mte_protocol::Status;
 use crate::{Error, wire::Pair};
 
 /// More pairs than this are not kept, even if all of them wait for slow responses.
-const MOST_PAIRS: usize = 100;
+const MAX_PAIRS: usize = 100;
 
-/// What a pairing brings.
+/// The result of a pairing.
 pub(crate) struct NewPairs {
     pub(crate) client_id: String,
     pub(crate) pairs: Vec<Arc<Pair>>,
@@ -71,7 +71,7 @@ impl Pool {
             }
             state.client_id.clone()
         };
-        // If the caller gives up here, the next one in line begins anew.
+        // If the caller gives up here, the next one in line starts over.
         let outcome = pair(client_id).await;
         let mut state = self.state();
         state.tried += 1;
@@ -90,7 +90,7 @@ impl Pool {
         }
     }
 
-    /// Drops what `status` makes worthless (docs/protocol.md, section 5): the pair; on 560, where the relay seems to have
+    /// Drops what `status` invalidates (docs/protocol.md, section 5): the pair; on 560, where the relay seems to have
     /// lost its memory, all that came with it or before; on 566 the client id with all its pairs.
     pub(crate) fn drop_pair(&self, pair: &Arc<Pair>, status: u16) {
         let mut state = self.state();
@@ -101,7 +101,7 @@ impl Pool {
                     .iter()
                     .find(|(_, one)| Arc::ptr_eq(one, pair))
                     .map(|(generation, _)| *generation);
-                // If it is gone already, whoever dropped it has dropped the others.
+                // If it is gone already, the caller that dropped it has dropped the others.
                 if let Some(lost) = generation {
                     state.pairs.retain(|(generation, _)| *generation > lost);
                 }
@@ -117,7 +117,7 @@ impl Pool {
         }
     }
 
-    /// Goes on under the id of a response, which is this client's, signed anew, for its other pairs as well.
+    /// Adopts the id of a response, which is this client's, signed with a new key, for its other pairs as well.
     pub(crate) fn take_signature(&self, signed: &str) {
         let mut state = self.state();
         for (_, pair) in &state.pairs {
@@ -127,7 +127,7 @@ impl Pool {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Whole after every step, so a panic elsewhere does not spoil it.
+        // Consistent after every step, so a panic elsewhere does not corrupt it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -145,6 +145,6 @@ impl State {
             }
         }
         // All wait for old responses. Beyond the limit, late responses may be lost; more pairs would help less.
-        (count >= MOST_PAIRS).then(|| Arc::clone(&self.pairs[self.turn].1))
+        (count >= MAX_PAIRS).then(|| Arc::clone(&self.pairs[self.turn].1))
     }
 }

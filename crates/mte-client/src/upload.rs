@@ -1,4 +1,4 @@
-//! A request's body on its way out: sealed whole if it is small, else frame by frame as it comes.
+//! Seals a request's body: as a whole if it is small, else frame by frame as it arrives.
 //!
 //! A body of known length is gathered into full frames, so that the length of the ciphertext is known before the first byte
 //! goes. One of unknown length is sealed piece by piece, as it comes. Either way no more than a frame, and the piece
@@ -20,7 +20,7 @@ use crate::{
     wire::{BodyPlan, Part},
 };
 
-/// An observer, and the exchange it is told about.
+/// An observer, and the exchange that it observes.
 #[derive(Clone)]
 pub(crate) struct Watch {
     pub(crate) observer: Arc<dyn Observer>,

@@ -73,7 +73,7 @@ impl Numbers {
 }
 
 /// The epoch secrets a decoder holds: the oldest its window reaches, from which all others follow, and the
-/// newest, which spares the way there. Neither opens anything that the window has left behind.
+/// newest, which saves deriving it. Neither opens anything that the window has left behind.
 #[derive(Debug, Clone)]
 pub struct DecoderSecrets {
     oldest: EpochSecret,
@@ -115,13 +115,13 @@ impl DecoderSecrets {
     /// # Errors
     /// [`OpenError::NoSecret`] for a number whose epoch is wiped or too far ahead.
     pub fn epoch_of(&self, number: u64) -> Result<EpochSecret, OpenError> {
-        const MOST_STEPS: u64 = 128;
+        const MAX_STEPS: u64 = 128;
         if number >= NUMBER_LIMIT {
             return Err(WindowError::Exhausted.into());
         }
         let index = EpochSecret::index_of(number);
         let from = if index < u64::from(self.newest.index()) { &self.oldest } else { &self.newest };
-        if index.saturating_sub(u64::from(from.index())) > MOST_STEPS {
+        if index.saturating_sub(u64::from(from.index())) > MAX_STEPS {
             return Err(OpenError::NoSecret);
         }
         from.at(index).ok_or(OpenError::NoSecret)

@@ -1,4 +1,4 @@
-//! What can go wrong, as enums. A peer is told none of the reasons of [`OpenError`] (section 8).
+//! Errors, as enums. The reasons of [`OpenError`] are never sent to a peer (section 8).
 
 use crate::window::WindowError;
 
@@ -82,7 +82,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Why, in words for a log.
+    /// The reason, for a log.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Malformed(what) => what,

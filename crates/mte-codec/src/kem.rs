@@ -1,7 +1,7 @@
 //! Key encapsulation and the entropy both sides take from it (section 2).
 //!
-//! The algorithm is told by the size of the encapsulation key. All calls to a KEM library are in this file,
-//! so that the library is a choice. Each call wipes the stack it used: the libraries return secrets by value.
+//! The size of the encapsulation key identifies the algorithm. All calls to a KEM library are in this file,
+//! so that the library can be replaced. Each call wipes the stack it used: the libraries return secrets by value.
 
 use aws_lc_rs::{digest, error::Unspecified, hkdf};
 use kem::{Decapsulate, Encapsulate, Generate, Kem, KeyExport, TryKeyInit};
@@ -70,9 +70,9 @@ impl KemId {
         }
     }
 
-    /// Whether this one is good enough where `least` is asked for. ML-KEM is ordered by its parameter set. X-Wing is
-    /// ML-KEM-768 with X25519 beside it: more than ML-KEM-768, less than ML-KEM-1024 against a quantum computer, and the
-    /// only one that satisfies who asks for both kinds.
+    /// Whether this algorithm satisfies the minimum `least`. ML-KEM is ordered by its parameter set. X-Wing is
+    /// ML-KEM-768 combined with X25519: more than ML-KEM-768, less than ML-KEM-1024 against a quantum computer, and the
+    /// only one that satisfies a configuration that requires both kinds.
     pub const fn satisfies(self, least: Self) -> bool {
         match least {
             Self::MlKem512 => true,

@@ -50,7 +50,7 @@ impl Place {
         Self(Self::text(index, following).0 | 0x80)
     }
 
-    /// The place that a byte stands for; every byte stands for one.
+    /// The place that a byte encodes; every byte encodes one.
     pub const fn from_byte(byte: u8) -> Self {
         Self(byte)
     }
@@ -75,7 +75,7 @@ impl Place {
         self.0 & 15
     }
 
-    /// Whether a message at this place may stand where `expected` is looked for: the same place, or one
+    /// Whether a message at this place is acceptable where `expected` is expected: the same place, or one
     /// whose sender could not know how many messages follow.
     pub const fn fits(self, expected: Self) -> bool {
         self.0 == expected.0 || self.0 == expected.0 | Self::UNKNOWN

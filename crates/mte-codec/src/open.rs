@@ -1,8 +1,8 @@
 //! Opening messages (sections 4 and 5).
 //!
-//! [`Opener`] takes a message of type MKE cut at any byte and hands out each frame once its tag has
+//! [`Opener`] takes a message of type MKE cut at any byte and releases each frame once its tag has
 //! verified; [`message`] opens a whole message of either type in place. Neither changes any state: what was
-//! opened counts only once its number is committed.
+//! opened is only valid once its number is committed.
 
 use aws_lc_rs::{
     aead::{Aad, LessSafeKey},
@@ -24,9 +24,9 @@ use crate::{
 pub struct Opened<'a> {
     /// Its number, to be committed.
     pub number: u64,
-    /// The place its header bears (section 4); it fitted the one expected.
+    /// The place in its header (section 4); it matched the expected one.
     pub place: crate::Place,
-    /// What it said.
+    /// Its plaintext.
     pub plaintext: &'a [u8],
 }
 
@@ -90,7 +90,7 @@ impl Frames {
         Ok(Self { aead: key.aead().map_err(refused)?, counter: FrameCounter::default() })
     }
 
-    /// Opens ciphertext and tag in place; the plaintext then stands at the start.
+    /// Opens ciphertext and tag in place; the plaintext is then at the start.
     fn open(&mut self, head: &Head, sealed: &mut [u8]) -> Result<(), OpenError> {
         let nonce = self.counter.next().ok_or(OpenError::Malformed("more than 2^32 frames"))?;
         match self.aead.open_in_place(nonce, Aad::from(head.bytes), sealed) {
@@ -103,7 +103,7 @@ impl Frames {
 /// Opens a whole message in place.
 ///
 /// # Errors
-/// Any [`OpenError`]; the peer is told `decode failed` for each. `message` is wiped then: nothing of the
+/// Any [`OpenError`]; the peer gets `decode failed` for each. `message` is then wiped: nothing of the
 /// plaintext has been released, not even that of the frames before the one that failed.
 pub fn message<'a>(
     secrets: &DecoderSecrets,
@@ -122,7 +122,7 @@ pub fn message<'a>(
     }
 }
 
-/// Opens a whole message; its plaintext, whose length is returned, then stands behind the header.
+/// Opens a whole message; its plaintext, whose length is returned, then follows the header.
 fn open_in_place(
     secrets: &DecoderSecrets,
     expected: Expected,
@@ -160,7 +160,7 @@ fn open_in_place(
     Ok((header, len))
 }
 
-/// Opens a whole message that was gathered; its plaintext is handed on without a copy, and wiped when it is dropped.
+/// Opens a whole message that was gathered; its plaintext is passed on without a copy, and wiped when it is dropped.
 ///
 /// # Errors
 /// Those of [`message()`].
@@ -191,7 +191,7 @@ impl Default for EndFinder {
 
 impl EndFinder {
     /// Whether `message`, which grew since the last call, reaches to the end of its final frame; or is
-    /// malformed, so that waiting for more is in vain.
+    /// malformed, so that more input cannot help.
     pub fn is_whole(&mut self, message: &[u8]) -> bool {
         while !self.found {
             let Some(head) = message.get(self.at..).and_then(|rest| rest.first_chunk()) else { return false };

@@ -1,7 +1,7 @@
 //! Root secret, epochs and message keys (sections 3 and 4).
 //!
 //! Every secret is written where it stays (`secret`), and the stack that a derivation used is wiped after it
-//! (`scrub`): what has been left behind is nowhere in memory.
+//! (`scrub`): no wiped secret remains in memory.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, LessSafeKey, UnboundKey},
@@ -26,7 +26,7 @@ impl hkdf::KeyType for KeyLen {
     }
 }
 
-/// What goes into a direction's root secret beside the entropy (section 3).
+/// The inputs of a direction's root secret in addition to the entropy (section 3).
 #[derive(Debug, Clone, Copy)]
 pub struct RootInputs<'a> {
     /// Secret of an authenticated pairing; empty in this version of the relay protocol.

@@ -33,7 +33,7 @@ fn apart<R>(work: impl FnOnce() -> R) -> R {
 /// Overwrites the stack below its caller: the frame of this function lies where that of `apart` lay.
 #[inline(never)]
 fn wipe<const STACK: usize>() {
-    // The compiler must take it that somebody reads the zeros, so it writes them.
+    // The compiler must assume that the zeros are read, so it writes them.
     black_box(&mut [0u8; STACK]);
 }
 

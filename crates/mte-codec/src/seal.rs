@@ -51,7 +51,7 @@ impl Slot {
 
 /// One message about to be made, whose header and one-time key are made already.
 ///
-/// It holds no epoch's secret: who must wait before a message can be made keeps this, so that the epoch can be wiped in
+/// It holds no epoch secret: a caller that must wait before a message can be made keeps this, so that the epoch can be wiped in
 /// the meantime. It makes one message, and is used up by it.
 #[derive(Debug)]
 pub struct Prepared {
@@ -212,18 +212,18 @@ impl Sealer {
     }
 }
 
-/// Gathers a plaintext of at most one frame where its message will stand, and seals it there: for a body of
+/// Gathers a plaintext of at most one frame in the buffer of its message, and seals it in place: for a body of
 /// type MKE whose small size is known, but which arrives in parts.
 pub struct InPlace {
     message: Prepared,
-    /// Room for header and head, then the plaintext; wiped unless it became ciphertext.
+    /// Space for header and head, then the plaintext; wiped unless it became ciphertext.
     buffer: Zeroizing<Vec<u8>>,
 }
 
 impl InPlace {
     const PREFIX: usize = HEADER_LEN + HEAD_LEN;
 
-    /// Room for `len` bytes.
+    /// A buffer for `len` bytes.
     ///
     /// # Errors
     /// [`SealError::NotStreamable`] for type MTE, [`SealError::TooLong`] above one frame.
@@ -240,7 +240,7 @@ impl InPlace {
     /// Adds a part.
     ///
     /// # Errors
-    /// [`SealError::TooLong`] beyond the length that there is room for: the buffer never moves.
+    /// [`SealError::TooLong`] beyond the buffer's capacity: the buffer never moves.
     pub fn push(&mut self, part: &[u8]) -> Result<(), SealError> {
         if self.buffer.len() + part.len() + TAG_LEN > self.buffer.capacity() {
             return Err(SealError::TooLong);
@@ -287,7 +287,7 @@ impl Frames {
         Ok(())
     }
 
-    /// Encrypts the next frame's plaintext where it stands: its head and its tag.
+    /// Encrypts the next frame's plaintext in place; returns its head and its tag.
     fn seal_in_place(
         &mut self,
         plaintext: &mut [u8],

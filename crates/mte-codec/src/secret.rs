@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 pub(crate) struct Secret<const N: usize = 32>(Arc<Zeroizing<[u8; N]>>);
 
 impl<const N: usize> Secret<N> {
-    /// A copy of `bytes`. What becomes of the original is the caller's affair.
+    /// A copy of `bytes`. The caller is responsible for the original.
     pub(crate) fn copied(bytes: &[u8; N]) -> Self {
         Self::written(|secret| secret.copy_from_slice(bytes))
     }

@@ -1,4 +1,4 @@
-//! MTE tokens (section 5): every byte becomes a two-byte token under a key of its own.
+//! MTE tokens (section 5): every byte becomes a two-byte token under a separate key.
 
 use chacha20::{
     ChaCha20,
@@ -14,7 +14,7 @@ use crate::{
 
 /// The token plaintext grows in steps of this many bytes, so that its length shows only roughly.
 const STEP: usize = 64;
-/// Bytes of the length that stands before the plaintext.
+/// Bytes of the length in front of the plaintext.
 const LEN: usize = 4;
 
 /// Bytes of the token string for a plaintext of `len` bytes.
@@ -55,7 +55,7 @@ pub(crate) fn encode_unscrubbed(
     Ok(tokens)
 }
 
-/// Decodes a token string in place: the plaintext then stands at the start of `tokens`, and its length is
+/// Decodes a token string in place: the plaintext is then at the start of `tokens`, and its length is
 /// returned. Nothing is released unless length, zeros and total size are as section 5 says.
 pub(crate) fn decode(key: &[u8; 32], tokens: &mut [u8]) -> Result<usize, OpenError> {
     scrubbed::<TOKENS, _>(|| decode_unscrubbed(key, tokens))

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-/// Bytes that are gathered, and wiped wherever they were: when the buffer is dropped, and when it grows and moves.
+/// A growing buffer that is wiped when it is dropped, and when it grows and moves.
 ///
-/// A `Vec` that grows gives its old memory back as it is, with what it held.
+/// A `Vec` that grows frees its old memory without wiping it.
 #[derive(Default)]
 pub struct WipingBuffer(Zeroizing<Vec<u8>>);
 
 impl WipingBuffer {
-    /// An empty buffer with room for `len` bytes, up to which it does not move.
+    /// An empty buffer with capacity for `len` bytes, up to which it does not move.
     pub fn with_capacity(len: usize) -> Self {
         Self(Zeroizing::new(Vec::with_capacity(len)))
     }
@@ -26,12 +26,12 @@ impl WipingBuffer {
         self.0.extend_from_slice(part);
     }
 
-    /// The bytes, without a copy; wiping them is then the caller's affair.
+    /// The bytes, without a copy; the caller is then responsible for wiping them.
     pub fn into_vec(mut self) -> Vec<u8> {
         std::mem::take(&mut *self.0)
     }
 
-    /// The bytes, to be handed on without a copy; they are wiped when the last part of them is dropped.
+    /// The bytes, to be passed on without a copy; they are wiped when the last part of them is dropped.
     pub fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self.0)
     }

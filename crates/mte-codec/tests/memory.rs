@@ -1,4 +1,4 @@
-//! Reads this process's own memory: a secret that lives is there once, and one that was left behind is nowhere.
+//! Reads this process's own memory: a live secret is there once, and a wiped one nowhere.
 //!
 //! One test, and no other in this program: what another thread does at the same time would be found as well.
 #![cfg(target_os = "linux")]
@@ -29,7 +29,7 @@ impl Wanted {
     }
 }
 
-/// How often each secret stands in this process's writable memory.
+/// How often each secret occurs in this process's writable memory.
 fn count(wanted: &[Wanted]) -> Vec<(&'static str, usize)> {
     let mut buffer = vec![0u8; 1 << 20];
     let own = buffer.as_ptr_range();
@@ -111,7 +111,7 @@ fn exchange(id: KemId) {
         let expected = Expected { encode_type, place: BODY };
         let slot = encoder.reserve(1).unwrap().slot(0, encode_type, BODY).unwrap();
         let mut message = if round % 3 == 2 {
-            // A stream goes on while others come and go: at both ends it has its own key and nothing else.
+            // A stream continues while others begin and end: both ends hold its own key and nothing else.
             let mut sealer = seal::Sealer::new(&slot, &mut rng).unwrap();
             let message = sealer.seal(b"the beginning", false).unwrap();
             let mut opener = Opener::new(decoder.secrets.clone(), expected, Default::default());
@@ -137,7 +137,7 @@ fn exchange(id: KemId) {
 }
 
 #[test]
-fn a_secret_that_lives_is_in_memory_once_and_one_left_behind_is_nowhere() {
+fn a_live_secret_is_in_memory_once_and_a_wiped_one_nowhere() {
     for id in KemId::ALL {
         exchange(id);
     }

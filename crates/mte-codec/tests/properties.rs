@@ -175,7 +175,7 @@ proptest! {
         for part in message[..stop.index(message.len() + 1)].chunks(chunk) {
             opener.push(part);
             while let Some(frame) = opener.next_frame().unwrap() {
-                // A consumer may hold on to frames, or let go of them at once.
+                // A consumer may keep frames, or drop them immediately.
                 if keep {
                     kept.push(frame);
                 }
@@ -350,7 +350,7 @@ proptest! {
             prop_assert_eq!(slot.number, before);
             messages.push(seal::message(slot, &plaintext, &mut rand::rng()).unwrap());
         }
-        // One number, but another header (so another key), and nothing alike behind it.
+        // The same number, but another header (so another key), and different bytes after it.
         let [a, b] = messages.as_slice() else { unreachable!("two messages") };
         prop_assert_eq!(&a[..10], &b[..10]);
         prop_assert_ne!(&a[10..HEADER_LEN], &b[10..HEADER_LEN]);
@@ -443,7 +443,7 @@ impl Pair {
         Ok(plaintexts)
     }
 
-    /// Delivers an exchange and holds what becomes of it against the plain rules of section 6.
+    /// Delivers an exchange and compares the result with the rules of section 6.
     fn deliver(&mut self, to: usize, exchange: &Exchange, intact: bool) {
         let Peer { decoder, taken, .. } = &mut self.peers[to];
         let mut model = taken.clone();
@@ -488,7 +488,7 @@ enum Event {
     Change(usize, Index, Index, Change),
     /// Two exchanges arrive with their last messages swapped.
     Mix(usize, Index, Index),
-    /// So many numbers are used and lost at once.
+    /// This many numbers are used and lost together.
     Skip(usize, u64),
 }
 
@@ -592,7 +592,7 @@ proptest! {
     }
 
     #[test]
-    fn what_an_encoder_keeps_seals_nothing_that_it_has_left_behind(
+    fn an_encoder_cannot_seal_under_past_epochs(
         counts in prop::collection::vec(0u64..100, 1..20),
     ) {
         let root = root();
@@ -711,7 +711,7 @@ fn an_opener_that_failed_stays_failed_and_holds_nothing() {
 }
 
 #[test]
-fn a_final_frame_is_not_handed_out_with_bytes_behind_it() {
+fn a_final_frame_is_not_released_with_bytes_after_it() {
     let mut message = sealed(root(), 0, EncodeType::Mke, BODY, b"plaintext");
     message.push(0);
     let mut opener =

@@ -208,7 +208,7 @@ fn a_message_is_whole_at_its_last_byte_and_not_before() {
             assert!(!open::EndFinder::default().is_whole(&message[..cut]), "cut at {cut}");
         }
     }
-    // Waiting for more of a malformed one is in vain; of one that was only cut it is not.
+    // More input cannot help a malformed one; it can help one that was only cut.
     for vector in vectors().refused {
         match vector.class {
             Class::Truncated => {
@@ -232,7 +232,7 @@ fn a_message_opens_only_in_its_place() {
         for byte in 0..=255 {
             let wanted = expected(encode_type(vector.kind), Place::from_byte(byte));
             let opened = open_whole(&fresh.secrets, wanted, &vector.message);
-            // One that does not know what follows stands for any count; nothing else is let off.
+            // A place of unknown count matches any count; nothing else is accepted.
             let unknown = own.following() == Place::UNKNOWN && byte | Place::UNKNOWN == own.byte();
             if byte == own.byte() || unknown {
                 assert!(opened.is_ok());
@@ -344,7 +344,7 @@ fn a_stream_of_type_mte_is_refused() {
 }
 
 #[test]
-fn every_window_takes_and_refuses_as_told() {
+fn every_window_takes_and_refuses_as_the_vectors_say() {
     for vector in vectors().windows {
         let mut window = Window::new();
         for (index, step) in vector.steps.iter().enumerate() {

@@ -21,10 +21,10 @@ pub(crate) const SHOP: &str = "shop.localhost";
 /// The other's.
 pub(crate) const BANK: &str = "bank.localhost";
 
-/// The host that the page's requests name: every browser finds it. Behind it is the shop's upstream.
+/// The host that the page's requests name: every browser resolves it. Its upstream is the shop's.
 pub(crate) const PAGE: &str = "127.0.0.1";
 
-/// The relay must be there, and gone, within this time.
+/// The relay must start, and stop, within this time.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What runs.

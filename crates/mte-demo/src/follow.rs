@@ -5,7 +5,7 @@ use memchr::memmem;
 
 use crate::wire;
 
-/// A longer head is given up.
+/// The longest head that is followed.
 const MAX_HEAD: usize = 64 << 10;
 
 /// What the bytes were.
@@ -31,10 +31,10 @@ pub(crate) struct Follower {
 enum State {
     #[default]
     Head,
-    /// A body of a known length, of which so many bytes are left.
+    /// A body of a known length, of which this many bytes are left.
     Length(u64),
     ChunkSize,
-    /// Data of a chunk and the line's end behind it.
+    /// Data of a chunk and the line break after it.
     Chunk(u64),
     Trailers,
     UntilClose,
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_cut_alike_wherever_the_bytes_are_cut() {
+    fn messages_are_cut_the_same_way_wherever_the_bytes_are_cut() {
         let requests =
             b"POST /a HTTP/1.1\r\ncontent-length: 5\r\n\r\nhelloGET /b HTTP/1.1\r\nhost: x\r\n\r\n\
             PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nt: 1\r\n\r\n\
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_does_not_understand_passes_unseen() {
+    fn unknown_traffic_passes_unobserved() {
         assert!(followed(b"\x16\x03\x01 no HTTP \r\n\r\n more", 4, false).is_empty());
         let chunks = b"PUT / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nGET / HTTP/1.1\r\n\r\n";
         assert_eq!(followed(chunks, 9, false), ["PUT / HTTP/1.1"]);

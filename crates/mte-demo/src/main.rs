@@ -9,7 +9,7 @@
 //! | `tap`, `recording`, `wire`, `follow` | the eavesdropper: forwards, records, searches, reads HTTP |
 //! | `tamper` | what the eavesdropper does when it does more than listen |
 //! | `scenes` | what is sent, shown and checked |
-//! | `show`, `view` | what stands on the screen |
+//! | `show`, `view` | screen output |
 //! | `stay`, `page` | by hand, afterwards: on a terminal, and in a browser |
 #![forbid(unsafe_code)]
 
@@ -55,7 +55,7 @@ struct Cli {
     no_color: bool,
 }
 
-/// Why the demo, or a scene of it, cannot go on.
+/// Why the demo, or one of its scenes, failed.
 #[derive(Debug)]
 struct Trouble(String);
 
@@ -145,17 +145,17 @@ fn introduce(screen: Screen, demo: &Demo) {
     ));
     screen.line("");
     screen.prose(
-        "The eavesdropper sees what whoever ends TLS on the way would see: a proxy, a content delivery network, a load \
+        "The eavesdropper sees what any party that ends TLS on the path would see: a proxy, a content delivery network, a load \
          balancer. Lines with > go to the upstream, lines with < come back.",
     );
 }
 
-/// The last word, and whether all was well.
+/// The summary, and whether all checks held.
 fn conclude(stage: &Stage, seconds: f64) -> bool {
     let screen = stage.screen;
     let (held, failed) = stage.outcome();
     screen.line("");
-    screen.line(&screen.paint(Style::Bold, "What the eavesdropper learnt all the same"));
+    screen.line(&screen.paint(Style::Bold, "What the eavesdropper learnt anyway"));
     screen.prose(
         "Methods, hosts, statuses, client and pair ids; when, how often and how much (lengths are exact for MKE, and show \
          in steps of 64 for MTE); response headers that were not asked for under seal, set-cookie above all; everything \

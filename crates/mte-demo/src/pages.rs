@@ -10,11 +10,11 @@ use aws_lc_rs::digest;
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame};
 
-/// Of a body that is recorded so many bytes are kept.
+/// How many bytes of a recorded body are kept.
 const KEPT: usize = 64 << 10;
 /// Bytes of a page.
 pub(crate) const PAGE: u64 = 64 << 10;
-/// What stands on every page, for eavesdroppers to look for.
+/// The text on every page that the eavesdropper searches for.
 pub(crate) const MARK: &str = "CONFIDENTIAL LEDGER";
 
 /// A body that went by: its length, its digest and its beginning.
@@ -75,7 +75,7 @@ impl Digesting {
     }
 }
 
-/// A ledger of so many pages: each has its number, [`MARK`], and bytes that do not compress. Its size is not announced.
+/// A ledger of this many pages: each has its number, [`MARK`], and bytes that do not compress. Its size is not announced.
 pub(crate) struct Pages {
     next: u64,
     count: u64,

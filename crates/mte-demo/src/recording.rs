@@ -6,10 +6,10 @@ use memchr::memmem::Finder;
 
 use crate::{tap::Direction, wire};
 
-/// Of each direction so many bytes are kept; the rest is searched and counted.
+/// How many bytes of each direction are kept; the rest is searched and counted.
 const KEPT: usize = 256 << 10;
 
-/// The times of so many pieces are kept.
+/// For how many pieces the time is kept.
 const PIECES: usize = 100;
 
 /// One way of a recording.
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_merely_base64_is_found() {
+    fn a_base64_encoded_secret_is_found() {
         let mut recording = Recording::new(&["needle"]);
         let value = mte_protocol::text::encode(b"a needle");
         recording.push(

@@ -1,5 +1,5 @@
-//! What stands on the screen. Lines are aligned and fit into [`WIDTH`]; colours only where there is a terminal for
-//! them.
+//! Screen output. Lines are aligned and fit into [`WIDTH`]; colours only if the output is a terminal
+//! that supports them.
 
 use std::{
     env,
@@ -74,7 +74,7 @@ impl Screen {
 
     /// One line as it is.
     pub(crate) fn line(self, text: &str) {
-        // Where nobody reads any more there is nothing to be done.
+        // If standard output is closed, there is nothing to do.
         let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
     }
 
@@ -117,7 +117,7 @@ impl Screen {
         }
     }
 
-    /// What was checked: what holds runs on, what does not stands out.
+    /// The checks: those that hold on one line, those that do not separately.
     pub(crate) fn checks(self, checks: &[(String, bool)]) {
         let held: Vec<&str> =
             checks.iter().filter(|(_, held)| *held).map(|(what, _)| what.as_str()).collect();
@@ -140,7 +140,7 @@ impl Screen {
     }
 }
 
-/// Whether somebody looks.
+/// Whether standard output is a terminal.
 pub(crate) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_long_ends_in_an_ellipsis() {
+    fn text_that_is_too_long_ends_in_an_ellipsis() {
         assert_eq!(shorten("abc", 3), "abc");
         assert_eq!(shorten("abcd", 3), "ab\u{2026}");
         assert_eq!(hex(&[0, 0xff, 1], ""), "00 ff 01");

@@ -1,4 +1,4 @@
-//! Staying up after the scenes: commands to try by hand, and what passes while somebody does.
+//! Staying up after the scenes: commands to try by hand, and the traffic that they cause.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ pub(crate) async fn stay(screen: Screen, demo: &Demo) -> Result<(), Trouble> {
     suggest(screen, demo.tap.address.port(), &format!("http://{address}/"));
     loop {
         tokio::select! {
-            // What went by on the wire comes before what the upstream made of it.
+            // The traffic on the wire is shown before what the upstream received.
             biased;
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => {

@@ -1,4 +1,4 @@
-//! What somebody on the way can do to a message: keep it, send it twice, change a bit of it, cut it.
+//! What an attacker on the path can do to a message: withhold it, send it twice, flip a bit, cut it.
 
 use mte_protocol::names::X_MTE_RELAY_EH;
 
@@ -50,20 +50,20 @@ impl Order {
     }
 }
 
-/// What becomes of bytes that fell under an order.
+/// The result of applying an order to bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// More must come before the order can be carried out.
     Wait,
-    /// They are not what the order is for: they go on as they came.
+    /// The order does not apply to them: they are forwarded unchanged.
     Pass,
-    /// They go on, as they are now. The number is the first byte of the body that differs, if one does.
+    /// They are forwarded, changed. The number is the first byte of the body that differs, if one does.
     Go(Option<usize>),
-    /// They go on, and this copy of them once more.
+    /// They are forwarded, and then this copy of them.
     Twice(Vec<u8>),
-    /// They go on, and nothing after them.
+    /// They are forwarded, and nothing after them.
     Last,
-    /// They stay here, and the connection ends.
+    /// They are withheld, and the connection ends.
     Stay,
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn carry_out(order: Order, held: &mut Vec<u8>, sealed: bool) -> Fate 
     let Some(message) = wire::message(held) else { return Fate::Wait };
     let meant = match order.direction() {
         Direction::ToRelay => is_sealed(&message),
-        // An answer in the clear is an error, which is no news to anybody.
+        // An answer in the clear is an error, which is not secret.
         Direction::ToClient => sealed && is_sealed(&message),
     };
     if !meant {
@@ -107,7 +107,7 @@ pub(crate) fn carry_out(order: Order, held: &mut Vec<u8>, sealed: bool) -> Fate 
     }
 }
 
-/// The byte of a body that is spoilt: the first of its ciphertext.
+/// The byte of a body that is changed: the first of its ciphertext.
 const SPOILT: usize = mte_codec::HEADER_LEN + mte_codec::HEAD_LEN;
 
 /// Flips a bit of a message's body, or of its sealed headers if it has none.

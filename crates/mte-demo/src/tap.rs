@@ -1,5 +1,5 @@
 //! The eavesdropper: a TCP tap between client and relay. It sees what a proxy or a content delivery network sees that
-//! ends TLS. It forwards bytes, records them, looks for secrets in all of them, and tells watchers of every message; on
+//! ends TLS. It forwards bytes, records them, searches all of them for secrets, and informs watchers of every message; on
 //! order it also interferes.
 
 use std::{
@@ -28,13 +28,13 @@ use crate::{
     wire,
 };
 
-/// Of each body watchers get so many bytes; of the rest, how many there are.
+/// How many bytes of each body watchers get; of the rest they get the count.
 const MAX_WATCHED: u64 = 4 << 10;
-/// A request that is sent again comes so much later,
+/// A replayed request is sent after this time,
 const REPLAY_PAUSE: Duration = Duration::from_millis(100);
-/// and its answer is waited for so long.
+/// and the tap waits this long for its answer.
 const REPLAY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Of that answer no more is read.
+/// The most that is read of that answer.
 const MAX_REPLAY_ANSWER: usize = 64 << 10;
 
 /// Which way bytes go.
@@ -44,7 +44,7 @@ pub(crate) enum Direction {
     ToClient,
 }
 
-/// What watchers are told of a message.
+/// What watchers get of a message.
 #[derive(Debug, Clone)]
 pub(crate) struct Passed {
     /// Messages are numbered in the order in which they begin.
@@ -59,7 +59,7 @@ pub(crate) struct Passed {
 pub(crate) enum Piece {
     /// It begins. `answers`: the request that it answers.
     Head { head: Vec<u8>, answers: Option<u64> },
-    /// So much of its body, and the beginning of that where it is also the beginning of the body.
+    /// This much of its body, and the first bytes if it is the beginning of the body.
     Body { len: usize, start: Vec<u8> },
     /// It is whole.
     End,
@@ -89,7 +89,7 @@ struct State {
 }
 
 impl Shared {
-    /// What it guards is whole after every step.
+    /// What it guards is consistent after every step.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -150,7 +150,7 @@ impl Tap {
         self.shared.lock().order = order;
     }
 
-    /// Also tells `watcher` of every message.
+    /// Also reports every message to `watcher`.
     pub(crate) fn watch(&self, watcher: UnboundedSender<Passed>) {
         self.shared.lock().watchers.push(watcher);
     }
@@ -246,7 +246,7 @@ impl Pump<'_> {
         self.request.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what passes, and tells watchers.
+    /// Records the traffic, and informs watchers.
     fn step(&mut self, step: Step<'_>) {
         let what = match step {
             Step::Head(head) => {
@@ -280,7 +280,7 @@ impl Pump<'_> {
     }
 }
 
-/// Sends a request's bytes again, and tells what the relay answers to them.
+/// Sends a request's bytes again, and reports the relay's answer.
 async fn replay(bytes: Vec<u8>, message: u64, shared: Arc<Shared>) {
     tokio::time::sleep(REPLAY_PAUSE).await;
     let answer = tokio::time::timeout(REPLAY_TIMEOUT, exchange(shared.relay, &bytes)).await;
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn watchers_learn_of_messages_and_of_what_was_done_to_them() {
+    async fn watchers_are_informed_of_messages_and_of_what_was_done_to_them() {
         let tap = answering(sealed("HTTP/1.1 200 OK", b"answer")).await;
         let (sender, mut watched) = mpsc::unbounded_channel();
         tap.watch(sender);

@@ -32,7 +32,7 @@ pub(crate) const TICKS: usize = 5;
 /// The pause between two of them.
 pub(crate) const TICK: Duration = Duration::from_millis(150);
 
-/// Of a long body, watchers are told after so many bytes more.
+/// Watchers of a long body are informed after this many more bytes.
 const PROGRESS: u64 = 1 << 20;
 
 /// One request as it came.
@@ -47,7 +47,7 @@ pub(crate) struct Received {
     pub(crate) body: Digested,
 }
 
-/// What watchers are told.
+/// What watchers get.
 #[derive(Debug, Clone)]
 pub(crate) enum Seen {
     /// A request of which the body is still on its way; what there is of it.
@@ -64,7 +64,7 @@ pub(crate) enum Seen {
         number: u64,
         text: String,
     },
-    /// The answer is over, and this was its body.
+    /// The answer has ended, and this was its body.
     Answered {
         number: u64,
         body: Digested,
@@ -126,7 +126,7 @@ impl Upstream {
                 let memory = Arc::clone(&serving);
                 let service = service_fn(move |request| answer(request, Arc::clone(&memory)));
                 tokio::spawn(async move {
-                    // A connection that breaks off is the relay's affair.
+                    // Broken connections are handled by the relay.
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                 });
             }
@@ -149,13 +149,13 @@ impl Upstream {
         lock(&self.memory).ticks.get(index).copied()
     }
 
-    /// Tells `watcher` of requests and answers from now on, and remembers none.
+    /// Reports requests and answers to `watcher` from now on, and stores none.
     pub(crate) fn watch(&self, watcher: mpsc::UnboundedSender<Seen>) {
         lock(&self.memory).watchers.push(watcher);
     }
 }
 
-/// What it guards is whole after every step.
+/// What it guards is consistent after every step.
 fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
     memory.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
 //! HTTP/1.1 as an eavesdropper reads it: messages cut out of recorded bytes.
 //!
-//! It reads what the demo's own client and relay write, and is no parser for strangers' traffic: what it does not
+//! It reads what the demo's own client and relay write, and is no parser for untrusted traffic: what it does not
 //! understand ends the list.
 
 use memchr::memmem;
@@ -37,7 +37,7 @@ impl<'a> Message<'a> {
         self.second_word().parse().unwrap_or_default()
     }
 
-    /// What its base64 stands for: whoever looks for secrets looks there as well.
+    /// What its base64 decodes to: secrets are searched for there as well.
     pub(crate) fn decoded(&self) -> Vec<Vec<u8>> {
         // Other targets are no base64.
         let url = text::path_to_message(self.second_word()).ok().flatten();

@@ -1,7 +1,7 @@
 //! Signed client ids (docs/protocol.md, section 1): `<uuid v4>.<64 lower-case hex>`.
 //!
 //! A client id costs nothing and grants nothing by itself: the signature only shows that this tenant's relay
-//! minted it, so that nobody can choose ids. Signatures are compared in constant time, and a refusal does not
+//! minted it, so that clients cannot choose ids. Signatures are compared in constant time, and a refusal does not
 //! say what was wrong.
 
 use std::fmt;
@@ -77,14 +77,14 @@ impl FromStr for ClientId {
     }
 }
 
-/// Whether a text has the form of a signed id (docs/protocol.md, section 1), whoever signed it.
+/// Whether a text has the form of a signed id (docs/protocol.md, section 1); the signature is not verified.
 pub fn is_well_formed(signed: &str) -> bool {
     let Some((uuid, tag)) = signed.split_once('.') else { return false };
     let hex = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
     uuid.parse::<ClientId>().is_ok() && tag.len() == 2 * TAG_LEN && tag.bytes().all(hex)
 }
 
-/// The part of a client id, as a client sent it, that can stand in a log: up to its signature, or to what might be one.
+/// The part of a client id, as a client sent it, that may be logged: up to its signature, or to what might be one.
 pub fn without_signature(signed: &str) -> &str {
     let id = signed.split('.').next().unwrap_or_default();
     let mut run = 0;

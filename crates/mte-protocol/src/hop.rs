@@ -1,8 +1,8 @@
 //! Which header fields stay behind (docs/protocol.md, section 3, "What is forwarded").
 //!
-//! The one list of every kind of field that is not simply passed on, for requests and responses, for the clear part and,
+//! The only list of every kind of field that is not simply passed on, for requests and responses, for the clear part and,
 //! after decoding, for the sealed header map. Names are compared without regard to case. Nothing
-//! here looks at a value, and nothing decides when a rule holds: whoever forwards a message does.
+//! here inspects a value, and nothing decides when a rule holds: the caller that forwards a message does.
 
 use crate::names::{OUTBOUND_PREFIX, X_MTE_PAIR_AUTH, X_MTE_RELAY, X_MTE_RELAY_EH};
 
@@ -42,7 +42,7 @@ fn overrides(name: &str) -> bool {
     )
 }
 
-/// Fields in which proxies say who the client is, beside `x-forwarded-*`.
+/// Fields in which proxies name the client, in addition to `x-forwarded-*`.
 fn claims(name: &str) -> bool {
     matches!(
         name,
@@ -80,13 +80,13 @@ fn of_traces(name: &str) -> bool {
 }
 const B3_PREFIX: &str = "x-b3-";
 
-/// Whether a field belongs to one connection only (RFC 9110, section 7.6.1), in requests and responses alike. What the
+/// Whether a field belongs to one connection only (RFC 9110, section 7.6.1), in both requests and responses. What the
 /// `Connection` field names is hop-by-hop as well: see [`connection_names`].
 pub fn is_hop_by_hop(name: &str) -> bool {
     in_lower_case(name, hop_by_hop)
 }
 
-/// The names that a value of `Connection` makes hop-by-hop, as they stand there. Compare without regard to case.
+/// The names that a value of `Connection` makes hop-by-hop, unchanged. Compare without regard to case.
 pub fn connection_names(value: &str) -> impl Iterator<Item = &str> {
     value.split(',').map(|name| name.trim_matches([' ', '\t'])).filter(|name| !name.is_empty())
 }
@@ -128,7 +128,7 @@ pub fn counts_in_the_clear(name: &str) -> bool {
         || begins(name, B3_PREFIX)
 }
 
-/// The name that CGI and its heirs cannot tell from `name`: `_` written as `-`. `None` where there is no `_`.
+/// The name that CGI and its successors cannot distinguish from `name`: `_` written as `-`. `None` where there is no `_`.
 pub fn hyphenated(name: &str) -> Option<String> {
     name.contains('_').then(|| name.replace('_', "-"))
 }
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_override_the_request_are_told_apart() {
+    fn headers_that_override_the_request_are_recognized() {
         for name in ["X-HTTP-Method-Override", "x-method-override", "X-Original-URL", "x-rewrite-url"] {
             assert!(overrides_request(name) && !never_forwarded(name), "{name}");
         }

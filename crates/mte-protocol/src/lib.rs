@@ -5,7 +5,7 @@
 //! The specification is `docs/protocol.md`; every public item names the section that it implements.
 //!
 //! This crate parses, checks and writes. It opens no socket, reads no clock, makes no random bytes and seals
-//! nothing: whoever uses it brings those. What borrows can borrow: nothing that a request passes allocates
+//! nothing: the caller provides those. Types borrow where they can: no step of a request allocates
 //! without a reason.
 
 #![forbid(unsafe_code)]

@@ -36,7 +36,7 @@ pub const OCTET_STREAM: &str = "application/octet-stream";
 /// Reads an echo route (docs/protocol.md, section 2): `None` if `path` is another route, `Some(None)` without
 /// a text.
 ///
-/// The text is everything behind the slash, as it stands in the path (still percent-encoded).
+/// The text is everything after the slash, as in the path (still percent-encoded).
 pub fn echo_text(path: &str) -> Option<Option<&str>> {
     match path.strip_prefix(ROUTE_ECHO)? {
         "" | "/" => Some(None),

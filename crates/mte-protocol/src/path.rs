@@ -1,9 +1,9 @@
-//! Paths, as suspiciously as the most generous upstream reads them.
+//! Paths, checked for every spelling that the most lenient upstream would accept.
 //!
 //! `/public/../admin` has many spellings, and which of them an upstream resolves is unknown. So a path is read here in
 //! the widest sense: it is percent-decoded until nothing changes, `/` and `\` separate segments, and path parameters
-//! (`..;x`) and trailing spaces do not count. What readers disagree about altogether (an escape that is none, an escaped
-//! control character, overlong UTF-8, `%u002e`) is refused. A false alarm costs a refusal of a path that is of no use.
+//! (`..;x`) and trailing spaces do not count. What readers disagree about (an invalid escape, an escaped
+//! control character, overlong UTF-8, `%u002e`) is refused. A false positive only refuses a useless path.
 //!
 //! Nothing here decodes what is forwarded: the upstream gets the path as it came, or not at all.
 
@@ -43,7 +43,7 @@ pub(crate) fn is_unmatchable(path: &[u8]) -> bool {
 /// Whether something could hide in a path's escapes, or in bytes beyond ASCII, which are escaped before they are forwarded.
 /// The usual escapes, those of base64 above all, hide nothing, and cost no allocation.
 fn needs_decoding(path: &[u8]) -> Result<bool, Flaw> {
-    // Without a way out in the middle: compilers make a few instructions for many bytes of it.
+    // Without an early exit: so compilers can vectorize it.
     let (mut escaped, mut dots, mut unusual) = (false, false, false);
     for byte in path {
         escaped |= *byte == b'%';
@@ -84,7 +84,7 @@ fn check_levels(path: &[u8]) -> Result<(), Flaw> {
     Ok(())
 }
 
-/// A path as it stands, and decoded until nothing changes, or until it is clear that it was escaped too often.
+/// A path as received, and decoded until nothing changes, or until it is clear that it was escaped too often.
 fn levels(path: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     std::iter::successors(Some(path.to_vec()), |level| {
         let decoded: Vec<u8> = percent_encoding::percent_decode(level).collect();
@@ -117,7 +117,7 @@ fn no_dot_segment(path: &[u8]) -> Result<(), Flaw> {
     if has_dot_segment(path, 2) { Err(Flaw::DotSegment) } else { Ok(()) }
 }
 
-/// Whether a segment is made of so many dots alone. A decoded `?` or `#` ends the path for some readers.
+/// Whether a segment consists of exactly this many dots. A decoded `?` or `#` ends the path for some readers.
 fn has_dot_segment(path: &[u8], dots: usize) -> bool {
     memchr::memchr(b'.', path).is_some()
         && path.split(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#')).any(|segment| {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_readers_disagree_about_is_a_flaw() {
+    fn ambiguous_paths_have_a_flaw() {
         for (path, flaw) in [
             ("/a/%", Flaw::Escape),
             ("/a/%2", Flaw::Escape),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_one_is_left_alone() {
+    fn text_that_only_looks_like_a_variable_is_not_replaced() {
         for path in [
             "",
             "/",

@@ -1,7 +1,7 @@
 //! The `x-mte-relay` header (docs/protocol.md, section 1).
 //!
 //! Parsed without copying. Whitespace around the whole value is HTTP's and is dropped; fields are taken
-//! verbatim, so a space inside the value is malformed: nobody shall read ` 1` as true where somebody else
+//! verbatim, so a space inside the value is malformed: no implementation may read ` 1` as true where another
 //! reads it as false.
 
 use std::fmt;
@@ -113,7 +113,7 @@ impl<'a> RelayHeader<'a> {
     }
 
     /// The value for an error answer to this request (docs/protocol.md, section 5): nothing of it is encoded. Without the
-    /// pair, public v4 clients take their state for lost, pair anew and send the request again.
+    /// pair, public v4 clients assume that their state is lost, pair again and resend the request.
     pub fn error_value(&self, signed_client_id: &str) -> String {
         RelayHeader {
             client_id: signed_client_id,

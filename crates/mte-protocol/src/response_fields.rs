@@ -1,4 +1,4 @@
-//! Which response headers are sealed unasked, and which never (docs/protocol.md, section 4). The relay seals by these
+//! Which response headers are always sealed, and which never (docs/protocol.md, section 4). The relay seals by these
 //! rules, and our clients take nothing from the clear part that should have been sealed.
 //!
 //! Names are in lower case, as the `http` crate has them.

@@ -1,9 +1,9 @@
 //! A tenant's route patterns (docs/protocol.md, section 2): which paths pass through raw, which are relayed
 //! at all.
 //!
-//! A pattern that opens a path must not open another by a trick. So patterns are matched against the path as
-//! it stands, case-sensitively and without its query, and a path with `.` or `..` segments (in any spelling,
-//! see [`RoutePattern::matches`]) matches nothing but an exact pattern, which then never equals it.
+//! A pattern that allows one path must not allow another by a trick. So patterns are matched against the path as
+//! received, case-sensitively and without its query, and a path with `.` or `..` segments (in any spelling,
+//! see [`RoutePattern::matches`]) matches no pattern at all.
 
 use std::fmt;
 
@@ -90,7 +90,7 @@ impl RoutePattern {
     ///
     /// A path with a `.` or `..` segment matches nothing, also where dots, slashes or backslashes are
     /// percent-encoded, once or more often, or where path parameters follow (`..;x`): some upstream would
-    /// resolve it and leave the prefix. Repeated slashes are matched as they stand.
+    /// resolve it and leave the prefix. Repeated slashes are matched as received.
     pub fn matches(&self, path: &str) -> bool {
         without_query(path).is_some_and(|path| self.matches_safe(path))
     }

@@ -2,7 +2,7 @@
 //! being a byte.
 //!
 //! Read into one buffer and written into one, with no JSON tree in between. Names that begin with `:` are
-//! never headers: they bind the sealed part to what travels in the clear, and whoever reads a map asks for
+//! never headers: they bind the sealed part to what travels in the clear, and readers of a map ask for
 //! them by name.
 
 mod response_headers;
@@ -25,7 +25,7 @@ pub const AUTHORITY: &str = ":authority";
 pub const STATUS: &str = ":status";
 /// Binds a response to its request, by the number of the request's first message.
 pub const REQUEST: &str = ":request";
-/// Says which headers of the response the relay shall seal.
+/// Names the headers of the response that the relay must seal.
 pub const RESPONSE_HEADERS: &str = ":response-headers";
 
 /// More names than this are in no map: HTTP libraries have limits of their own not far beyond.
@@ -35,7 +35,7 @@ const MAX_NAMES: usize = 10_000;
 /// port left out. Both sides compare what this makes of it: the client of the URL's authority, the relay of
 /// `Host`.
 ///
-/// The default port is 443 and 80 alike: behind a proxy that ends TLS a relay does not know the client's
+/// The default port is both 443 and 80: behind a proxy that terminates TLS a relay does not know the client's
 /// scheme.
 pub fn normal_authority(authority: &str) -> Cow<'_, str> {
     let host = authority.strip_suffix(":443").or_else(|| authority.strip_suffix(":80")).unwrap_or(authority);
@@ -74,7 +74,7 @@ pub enum SealedHeadersError {
     Binding(&'static str),
 }
 
-/// A sealed header map after decoding. Of names that differ only in case, the last stood.
+/// A sealed header map after decoding. Of names that differ only in case, the last one is kept.
 ///
 /// Prints names only.
 #[derive(Clone, Default)]
@@ -115,7 +115,7 @@ impl SealedHeaders {
         Self::parse_at_most(plaintext, MAX_NAMES)
     }
 
-    /// The same, with at most so many names; one that comes twice counts twice.
+    /// The same, with at most this many names; one that comes twice counts twice.
     ///
     /// # Errors
     /// [`SealedHeadersError`]; [`SealedHeadersError::TooMany`] is answered with 431, all others with 562.
@@ -292,7 +292,7 @@ impl<'de> Visitor<'de> for &mut Reader {
     }
 }
 
-/// Hands a string over without copying it first.
+/// Passes a string on without copying it first.
 struct Text<'r> {
     reader: &'r mut Reader,
     push: fn(&mut Reader, &str) -> Result<(), SealedHeadersError>,

@@ -85,9 +85,9 @@ impl Status {
         Self::all().iter().copied().find(|status| status.code() == code)
     }
 
-    /// Whether a client pairs anew and retries once on this status, if it can send the body again.
-    pub fn means_pair_anew(self) -> bool {
-        code_means_pair_anew(self.code())
+    /// Whether a client pairs again and retries once on this status, if it can send the body again.
+    pub fn requires_new_pair(self) -> bool {
+        code_requires_new_pair(self.code())
     }
 
     /// Whether a client also drops its client id and asks for a new one: on 566.
@@ -96,9 +96,9 @@ impl Status {
     }
 }
 
-/// Whether a client pairs anew on a status code: 559 to 568, those included that this relay does not send
+/// Whether a client pairs again on a status code: 559 to 568, including those that this relay does not send
 /// (docs/protocol.md, section 5).
-pub fn code_means_pair_anew(code: u16) -> bool {
+pub fn code_requires_new_pair(code: u16) -> bool {
     (559..=568).contains(&code)
 }
 
@@ -119,7 +119,7 @@ pub fn errors_json() -> String {
 pub struct ErrorBody<'a> {
     /// What a client may know.
     pub error: Cow<'a, str>,
-    /// The HTTP status code, once more.
+    /// The HTTP status code, repeated in the body.
     pub status: u16,
     /// Finds the request in the relay's log, if it has an id there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,7 +132,7 @@ impl<'a> ErrorBody<'a> {
         Self { error: status.text().into(), status: status.code(), request_id: Some(request_id.into()) }
     }
 
-    /// Reads the body of an answer; `None` if it is none of a relay's.
+    /// Reads the body of an answer; `None` if it is not from a relay.
     pub fn parse(json: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }
@@ -168,10 +168,10 @@ mod tests {
     }
 
     #[test]
-    fn clients_pair_anew_on_559_to_568() {
-        assert!(Status::all().iter().all(|status| status.means_pair_anew() != (status.code() == 569)));
-        assert!(code_means_pair_anew(565));
-        assert!(!code_means_pair_anew(558) && !code_means_pair_anew(502));
+    fn clients_pair_again_on_559_to_568() {
+        assert!(Status::all().iter().all(|status| status.requires_new_pair() != (status.code() == 569)));
+        assert!(code_requires_new_pair(565));
+        assert!(!code_requires_new_pair(558) && !code_requires_new_pair(502));
         assert!(Status::ClientIdInvalid.means_new_client_id() && !Status::PairNotFound.means_new_client_id());
     }
 

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::path::{self, Flaw};
 
-/// A decoded URL that is not forwarded. It was the client's own wish, so the answer is 400: pairing anew
+/// A decoded URL that is not forwarded. The client asked for it, so the answer is 400: pairing again
 /// would not help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TargetError {
@@ -27,7 +27,7 @@ pub enum TargetError {
     /// A `..` segment, however it is spelled.
     #[error("the path has a `..` segment: resolve it before sending")]
     DotSegment,
-    /// A `%` that starts no escape, `%u` and four digits, or escapes of escapes without end.
+    /// A `%` that starts no escape, `%u` and four digits, or nested escapes without end.
     #[error("the path has a % that starts no escape: write %25 for the character itself")]
     Escape,
     /// An escaped control character.
@@ -59,7 +59,7 @@ impl From<Flaw> for TargetError {
 /// [`TargetError`]; answered with 400.
 pub fn check_clear(target: &[u8]) -> Result<(), TargetError> {
     let path = &target[..memchr::memchr(b'?', target).unwrap_or(target.len())];
-    // All at once, and which it was only for the few that have any.
+    // One pass for all, and the exact error only for the few targets that have one.
     let forbidden = |byte: &u8| matches!(byte, 0..=b' ' | b'#' | b'\\' | 0x7f..);
     if target.iter().fold(false, |any, byte| any | forbidden(byte)) {
         if target.iter().any(|byte| matches!(byte, 0..=b' ' | 0x7f)) {
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clear_target_is_taken_as_it_stands_or_refused() {
+    fn a_clear_target_is_taken_unchanged_or_refused() {
         for target in ["/", "/a//b?x=\\&y=%", "/caf\u{e9}", "/a%20b", "/AQ%2F%2B%3D", "http://host/a"] {
             assert_eq!(check_clear(target.as_bytes()), Ok(()), "{target}");
         }

@@ -50,10 +50,10 @@ pub fn url_to_path(message: &[u8]) -> String {
 
 /// The URL message in a request target; `None` if there is nothing behind the first `/`.
 ///
-/// Give it the whole target as it stands in the request line, query included. Everything behind the first `/`
+/// Pass the whole target exactly as in the request line, query included. Everything after the first `/`
 /// is percent-decoded and must then be base64: a raw `+` stays a `+`, a raw `/` is data (some clients leave
-/// it unescaped). A `?` is of no alphabet of base64, so a target with a query is refused rather than cut: the
-/// message holds the real query, and what is not sealed has no say in where a request goes.
+/// it unescaped). `?` is not a base64 character, so a target with a query is refused rather than cut: the
+/// message holds the real query, and what is not sealed must not affect where a request goes.
 ///
 /// # Errors
 /// [`TextError`]; answered with 562.
@@ -62,7 +62,7 @@ pub fn path_to_message(path: &str) -> Result<Option<Vec<u8>>, TextError> {
     if text.is_empty() {
         return Ok(None);
     }
-    // Borrows where nothing is escaped. An escape that is none leaves its `%`, which is not base64.
+    // Borrows where nothing is escaped. An invalid escape leaves its `%`, which is not base64.
     let text: std::borrow::Cow<'_, [u8]> = percent_decode_str(text).into();
     decode(&text).map(Some)
 }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_strict_base64_is_refused() {
+    fn anything_but_strict_base64_is_refused() {
         for path in [
             "/AA",
             "/AA=",

@@ -1,7 +1,7 @@
 //! Opening the message that carries a body, of a request or a response, as it arrives.
 //!
 //! A body of type MKE is opened frame by frame; one of type MTE is gathered and opened whole. Either way its number, and
-//! its length where the sealed headers state one, are checked before any plaintext is handed out.
+//! its length where the sealed headers state one, are checked before any plaintext is released.
 
 use bytes::BytesMut;
 use mte_codec::{
@@ -10,7 +10,7 @@ use mte_codec::{
     seal::message_len,
 };
 
-/// Why a body is refused. Nothing that comes later may be used then.
+/// Why a body is refused. Nothing after it may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// It does not open: cut, changed, moved or replayed. The text is for logs.
@@ -33,7 +33,7 @@ pub enum BodyError {
 }
 
 impl BodyError {
-    /// Why, in words for a log.
+    /// The reason, for a log.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Open(error) => error.reason(),
@@ -60,7 +60,7 @@ pub struct BodyOpener {
     stage: Stage,
     rules: BodyRules,
     header: Option<Header>,
-    /// Plaintext bytes handed out.
+    /// Plaintext bytes released.
     opened: u64,
     /// The most bytes that the buffer held.
     used: usize,
@@ -93,7 +93,7 @@ impl BodyOpener {
         Self { stage, rules, header: None, opened: 0, used: 0 }
     }
 
-    /// The message's header, once it was read. It is authentic once a frame was handed out.
+    /// The message's header, once it was read. It is authentic once a frame was released.
     pub fn header(&self) -> Option<Header> {
         self.header
     }
@@ -103,12 +103,12 @@ impl BodyOpener {
         self.rules.length
     }
 
-    /// Plaintext bytes handed out so far.
+    /// Plaintext bytes released so far.
     pub fn opened(&self) -> u64 {
         self.opened
     }
 
-    /// Bytes that a gathered body holds once `more` have come, so that a caller can make room for them first; 0 for a
+    /// Bytes that a gathered body holds once `more` have arrived, so that a caller can reserve memory first; 0 for a
     /// streamed one.
     ///
     /// # Errors
@@ -160,8 +160,8 @@ impl BodyOpener {
         Ok(Some(frame))
     }
 
-    /// Whether all of the message is there, so that [`finish`](Self::finish) can be called before the input ends. Of a
-    /// gathered body it is a guess from the lengths of its frames, which are not verified yet.
+    /// Whether the whole message has arrived, so that [`finish`](Self::finish) can be called before the input ends. For a
+    /// gathered body this is a guess from the lengths of its frames, which are not verified yet.
     pub fn is_whole(&mut self) -> bool {
         match &mut self.stage {
             Stage::Streamed(opener) => opener.is_finished(),
@@ -212,7 +212,7 @@ impl BodyOpener {
         }
     }
 
-    /// Takes the buffer of a streamed body back, with the most bytes it held. The opener has no more frames then.
+    /// Returns the buffer of a streamed body, with the most bytes it held. The opener then has no more frames.
     pub fn take_buffer(&mut self) -> Option<(BytesMut, usize)> {
         match std::mem::replace(&mut self.stage, Stage::Finished) {
             Stage::Streamed(opener) => Some((opener.into_buffer(), self.used)),

@@ -1,7 +1,7 @@
 //! Both roles of the MTE Relay protocol, version 4, without a network.
 //!
-//! A session knows no socket, no clock, no runtime and no store. Bytes and header maps come in, bytes and header maps go
-//! out, and a pair's state is a value that the caller keeps. The relay's gateway, the client, and the tests that stand in
+//! A session knows no socket, no clock, no runtime and no store. Its inputs and outputs are bytes and header
+//! maps, and a pair's state is a value that the caller keeps. The relay's gateway, the client, and the tests that stand in
 //! for a relay are all built from this crate. The protocol is `docs/protocol.md`, the format of messages `docs/codec.md`.
 //!
 //! | module | what it does |

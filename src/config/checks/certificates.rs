@@ -1,4 +1,4 @@
-//! A tenant's certificate: files that make a pair, and warnings before clients find out.
+//! A tenant's certificate: checks that certificate and key match, and warns of problems that clients would see.
 
 use std::time::SystemTime;
 
@@ -35,7 +35,7 @@ impl At<'_> {
         };
         let (chain, key) = (chain?, key?);
         let client_ca = client_ca.as_ref().map(|pem| pem.as_slice());
-        // Whether there are authorities counts, not only which: an empty file asks for certificates of nobody.
+        // Whether there are any authorities matters, not only which: an empty file would not require client certificates.
         let asks = [u8::from(client_ca.is_some())];
         let files = carried::digest(&[&chain, &key, &asks, client_ca.unwrap_or_default()]);
         match self.carried.tls(self.host, files, || TenantTls::new(&chain, &key, client_ca)) {
@@ -62,7 +62,7 @@ impl At<'_> {
             Ok(HostPattern::Wildcard(suffix)) => format!("any{suffix}"),
             Ok(HostPattern::Default) | Err(_) => return,
         };
-        // Clients do not ask for an address by name, and check it against the certificate by themselves.
+        // Clients send no server name for an address, and check the address against the certificate themselves.
         let is_address = name.starts_with('[') || name.parse::<std::net::Ipv4Addr>().is_ok();
         if !is_address && !certificate.fits(&name) {
             let what = format!("is for other names than {}, and clients refuse it there", self.host);

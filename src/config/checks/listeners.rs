@@ -1,5 +1,5 @@
-//! Where the relay listens, for clients and for operators: addresses that can be listened on together, and whom the
-//! listeners believe.
+//! The listeners, for clients and for operators: addresses that can be listened on together, and the proxies that the
+//! listeners trust.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::trusted::TrustedProxies;
 
-/// So many listeners can be handed over to a successor in one message.
+/// The number of listeners that can be handed over to a successor in one message.
 const MAX_LISTENERS: usize = 32;
 /// The longest path that a Unix socket can have.
 const MAX_SOCKET_PATH: usize = 107;
@@ -110,7 +110,7 @@ fn about_tls(settings: &Settings, problems: &mut Findings) {
         if !certified && !settings.domain_map.is_empty() {
             problems.add(
                 format!("listeners[{index}].tls"),
-                "no tenant has a certificate, so nobody could connect: give a tenant `tls: {certificate_file: ..., key_file: ...}`, or set tls: false",
+                "no tenant has a certificate, so no client could connect: give a tenant `tls: {certificate_file: ..., key_file: ...}`, or set tls: false",
             );
         }
     }
@@ -134,7 +134,7 @@ pub(super) fn admin(
         Some("none") => None,
         Some(text) => address(PLACE, text, "127.0.0.1:9090, nor none", problems),
     };
-    // Whatever the system would allow: the admin page must not be where clients are.
+    // Even if the system would allow it: the admin page must not be on a client listener.
     let shared = |address: SocketAddr| {
         listeners.iter().find(|other| {
             let (a, b) = (address.ip(), other.address.ip());
@@ -196,7 +196,7 @@ pub(super) fn check_socket(place: &str, path: Option<&Path>, problems: &mut Find
     }
 }
 
-/// The proxies whose word about clients is believed.
+/// The proxies that are trusted to name clients.
 pub(super) fn trusted_proxies(settings: &Settings, problems: &mut Findings) -> TrustedProxies {
     let mut networks = Vec::new();
     for (index, text) in settings.trusted_proxies.iter().enumerate() {

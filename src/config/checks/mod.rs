@@ -1,4 +1,4 @@
-//! Settings, checked: what is written becomes what is used, or a problem that says where and what to do.
+//! Checks settings: what was written becomes what is used, or a problem that says where it is and how to fix it.
 
 mod certificates;
 mod listeners;
@@ -159,7 +159,7 @@ fn log(written: &LogSettings, problems: &mut Findings) -> Log {
     Log { level, json, buffer: usize::try_from(written.buffer.0).unwrap_or(usize::MAX) }
 }
 
-/// Whether others than its owner can reach what is in a folder.
+/// Whether users other than its owner can access a folder.
 fn is_open(folder: &Path) -> bool {
     folder.metadata().is_ok_and(|folder| folder.permissions().mode() & 0o011 != 0)
 }
@@ -179,7 +179,7 @@ fn domains(
     }
     let least = parse_kem(&settings.pairs.min_kem, "pairs.min_kem", problems);
     let mut domains = Domains::default();
-    // Which keys are the same host is known before any of them is looked at, even where a tenant has other problems.
+    // Duplicate hosts are found before any tenant is checked, even where a tenant has other problems.
     let mut taken: HashMap<HostPattern, &str> = HashMap::new();
     for (host, written) in &settings.domain_map {
         let mut at = At { host, base, carried, problems };

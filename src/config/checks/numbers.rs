@@ -1,5 +1,5 @@
-//! Numbers, sizes and durations: every one has a least and a most. A time of 0 is refused, since it would end everything at
-//! once; 0 means unlimited for limits only, where their descriptions say so.
+//! Numbers, sizes and durations: each has a minimum and a maximum. A time of 0 is refused, since it would expire
+//! immediately; 0 means unlimited only for limits whose descriptions say so.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -7,9 +7,9 @@ use super::super::{Size, problems::Findings, settings::Settings, units::Span};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 const MILLISECOND: Duration = Duration::from_millis(1);
-/// Any time that is waited for.
+/// The range of timeouts.
 const TIMES: RangeInclusive<Duration> = MILLISECOND..=Duration::from_secs(365 * 24 * 3_600);
-/// Times after which something is done again: below, the relay would do nothing else.
+/// The range of intervals: with shorter ones, the relay would do nothing else.
 const INTERVALS: RangeInclusive<Duration> = Duration::from_millis(100)..=DAY;
 
 /// The `http` crate panics above 24,576 names, and a name over HTTP/2 takes 33 bytes of a head at least: neither limit may

@@ -1,4 +1,4 @@
-//! Secrets: taken from the file, the environment or a file of their own, as they are; what is hardly meant earns a warning.
+//! Secrets: taken unchanged from the file, the environment or a separate file; suspicious ones get a warning.
 
 use std::path::Path;
 
@@ -14,13 +14,13 @@ use super::{
 };
 use crate::domains::Secrets;
 
-/// A secret shorter than this earns a warning.
+/// A secret shorter than this gets a warning.
 const GOOD_LEN: usize = 32;
 
 /// Characters of an admin token: fewer could be guessed.
 const MIN_TOKEN: usize = 16;
 
-/// Says what is suspicious about a secret.
+/// Warns of a suspicious secret.
 fn look_at(secret: &[u8], place: &str, problems: &mut Findings) {
     if secret::is_placeholder(secret) {
         problems.warn(place, "looks like a placeholder: make a random secret (`mte-relay keygen` does)");
@@ -91,7 +91,7 @@ impl At<'_> {
                 self.carried.random_secret(self.host)
             }
         };
-        // Neither is empty: `secret` saw to that.
+        // Neither is empty: `secret` has checked that.
         let key = |secret: &Zeroizing<Vec<u8>>| mte_protocol::client_id::ClientIdSecret::new(secret).ok();
         Secrets { current: key(&current)?, previous: previous.as_ref().and_then(key) }.into()
     }

@@ -22,11 +22,11 @@ use crate::{
     upstream::{PeerState, PeerTimeouts, Upstream, UpstreamOptions, UpstreamUrl, UrlError},
 };
 
-/// Header fields that are hardly meant for everybody.
+/// Header fields that should rarely be sent to every client.
 const CREDENTIALS: [&str; 5] =
     ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token"];
 /// Weights beyond this are a mistake: a turn of all peers is laid out in memory.
-const MOST_WEIGHT: u32 = 1_000;
+const MAX_WEIGHT: u32 = 1_000;
 
 /// One tenant under check.
 pub(super) struct At<'a> {
@@ -63,7 +63,7 @@ impl At<'_> {
         format!("{}.{key}", self.key())
     }
 
-    /// The tenant; `None` if a problem leaves nothing to go on with.
+    /// The tenant; `None` if a problem makes it unusable.
     pub(super) fn tenant(
         &mut self,
         written: &TenantSettings,
@@ -87,7 +87,7 @@ impl At<'_> {
             self.problems.warn(place, format!("{name} is below pairs.min_kem, which holds for every tenant"));
             least
         });
-        // Everything is looked at before anything is given up, so that all problems are told at once.
+        // Everything is checked before giving up, so that all problems are reported together.
         let upstream = self.upstream(written, dns_refresh, timeouts);
         let retries = self.place("retries");
         numbers::count(self.problems, &retries, written.retries as u64, 0..=100);
@@ -200,8 +200,8 @@ impl At<'_> {
                 Ok(url) if peers.iter().any(|(known, ..)| *known == url) => {
                     Some(format!("{url} is there twice: use weights for a larger share"))
                 }
-                Ok(_) if !(1..=MOST_WEIGHT).contains(weight) => {
-                    Some(format!("weight {weight} is not from 1 to {MOST_WEIGHT}"))
+                Ok(_) if !(1..=MAX_WEIGHT).contains(weight) => {
+                    Some(format!("weight {weight} is not from 1 to {MAX_WEIGHT}"))
                 }
                 Ok(url) => {
                     let state = self.carried.peer(self.host, &url);

@@ -1,5 +1,5 @@
-//! The route of a pairing (docs/protocol.md, section 2): what it may cost, where the session's work is done, and the store. The
-//! answer leaves only after the state is stored.
+//! The pairing route (docs/protocol.md, section 2): its limits, the thread that does the key exchanges, and the store. The
+//! answer is sent only after the state is stored.
 
 use mte_protocol::client_id::ClientId;
 use mte_session::pairing::PairingRequest;
@@ -20,11 +20,11 @@ use crate::{
 /// Pairs up to this many are made on the worker; more would hold up other requests.
 const INLINE_PAIRS: usize = 4;
 
-/// Room in a pairing body for one pair: two keys of the largest size in base64, three names, and JSON.
+/// Size of one pair in a pairing body: two keys of the largest size in base64, three names, and JSON.
 const BODY_PER_PAIR: usize = 8 << 10;
 
-/// Makes the pairs that the request asks for; the JSON to answer. Cheap refusals come first: the rate before the body, the
-/// rest of the rate before any key is looked at.
+/// Makes the requested pairs; returns the JSON to answer. Cheap refusals come first: the rate before the body, the
+/// rest of the rate before any key is parsed.
 pub(super) async fn pair(
     session: &mut Session,
     ctx: &RequestContext,
@@ -33,7 +33,7 @@ pub(super) async fn pair(
 ) -> Result<Vec<u8>, Failure> {
     check_rate(ctx, parts, 1)?;
     let max = ctx.config.pairs.max_per_request;
-    // Held until the pairs are made: what waits for a core counts as well.
+    // Held until the pairs are made: requests waiting for a core count as well.
     let mut held = ctx.gathered(parts);
     let body = read_body(session, ctx, max.saturating_mul(BODY_PER_PAIR), &mut held).await?;
     let request = PairingRequest::parse(&body, max).map_err(Failure::BadPairing)?;

@@ -1,4 +1,4 @@
-//! What the relay answers when it cannot do what was asked: the kinds of failure, and what becomes one. What is answered,
+//! What the relay answers when it cannot serve a request: the kinds of failure, and their sources. What is answered,
 //! counted and logged of each is one line in `table`.
 
 mod table;
@@ -19,9 +19,9 @@ use crate::{
 pub enum Failure {
     /// No tenant has this host.
     UnknownHost(String),
-    /// The connection was made for another tenant, or without what the tenant asks of connections.
+    /// The connection was made for another tenant, or does not meet the tenant's requirements.
     Misdirected(String),
-    /// A header that may come once came twice, or is malformed.
+    /// A header that may occur once occurs twice, or is malformed.
     BadRequest(Cow<'static, str>),
     /// A pairing request that does not fit; the JSON to answer.
     BadPairing(PairingError),
@@ -62,11 +62,11 @@ pub enum Failure {
     },
     /// The pair store is full.
     StoreFull,
-    /// The pair store cannot be asked. The client's pairs are not lost by it: none of 559 to 569 may say so.
+    /// The pair store is unavailable. The client's pairs are not lost: the answer must not be one of 559 to 569.
     StoreUnavailable(Unavailable),
     /// The client's network has as many live pairs as it may.
     NetworkFull,
-    /// The relay has no more of something that requests share.
+    /// A resource that requests share is used up.
     Overloaded(Overload),
     /// One of 559 to 569, with the reason for the log.
     Relay {
@@ -74,17 +74,17 @@ pub enum Failure {
         status: Status,
         /// Why, as a label.
         cause: &'static str,
-        /// Why, in words.
+        /// The reason as text.
         reason: Cow<'static, str>,
     },
     /// No peer of the upstream is healthy.
     NoUpstream(String),
     /// The body failed to verify after the upstream was contacted.
     LateBody(BodyError),
-    /// The response was whole before the request was. Nobody asked for the rest, and the upstream's connection, on which it
-    /// would stand between two requests, is given up.
+    /// The response was complete before the request was. The upstream does not want the rest, and its connection, on which it
+    /// would be taken for the next request, is closed.
     AnsweredEarly,
-    /// The upstream cannot be reached, or what it says is no HTTP.
+    /// The upstream cannot be reached, or its answer is not HTTP.
     BadGateway(String),
     /// The upstream took too long.
     GatewayTimeout(String),
@@ -98,14 +98,14 @@ pub enum Failure {
     Internal(String),
 }
 
-/// What the relay has no more of, for now.
+/// A shared resource that is used up for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overload {
     /// Memory for bodies.
     Gathered,
     /// Cores for pairing.
     KeyExchanges,
-    /// Room for requests.
+    /// Capacity for requests.
     Requests,
 }
 
@@ -157,7 +157,7 @@ impl Failure {
         self.row(|row| row.status)
     }
 
-    /// What the client is told.
+    /// The text for the client.
     pub fn client_text(&self) -> Cow<'static, str> {
         self.row(|row| row.client.as_str().map_or_else(|| row.client.to_string().into(), Cow::Borrowed))
     }

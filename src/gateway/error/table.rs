@@ -17,11 +17,11 @@ pub(super) struct Row<'a> {
     pub(super) status: u16,
     /// Why, as a label of metrics and logs.
     pub(super) cause: &'static str,
-    /// The same if the response had begun: what a client sees then is that it is cut.
+    /// The same if the response had begun: the client then sees a cut response.
     pub(super) cause_once_begun: &'static str,
-    /// At which level it is logged: the operator's own matters are warnings and errors.
+    /// At which level it is logged: what the operator can fix is a warning or an error.
     pub(super) level: log::Level,
-    /// What the client is told: enough to act on, and never why a decode failed.
+    /// The text for the client: enough to act on, and never why a decode failed.
     pub(super) client: fmt::Arguments<'a>,
     /// What the log says.
     pub(super) operator: fmt::Arguments<'a>,
@@ -29,7 +29,7 @@ pub(super) struct Row<'a> {
     pub(super) retry_after: Option<u64>,
     /// It is the codec's: the request did not open, or its pair could not be used.
     pub(super) codec: bool,
-    /// It counts against the address that the request came from: whoever makes such requests need not be the client that
+    /// It counts against the address that the request came from: the sender of such requests need not be the client that
     /// they name.
     pub(super) suspicious: bool,
 }
@@ -79,7 +79,7 @@ impl Row<'_> {
 }
 
 impl Failure {
-    /// The table: status, cause, level, the client's text, the operator's text. A line is lent to `read`, because its texts
+    /// The table: status, cause, level, the client's text, the operator's text. `read` gets a reference to a line: its texts
     /// borrow the failure's values and are written only where they are needed.
     #[rustfmt::skip]
     pub(super) fn row<T>(&self, read: impl FnOnce(Row<'_>) -> T) -> T {

@@ -1,4 +1,4 @@
-//! The table of failures, held against the documents.
+//! The table of failures, compared with the documents.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -91,7 +91,7 @@ fn every_failure_is_documented_with_its_status_and_nothing_else_is() {
     for failure in all() {
         let cause = failure.cause();
         let cell = documented.get(cause).unwrap_or_else(|| panic!("{cause} is not in docs/operations.md"));
-        // Of these two no client ever gets a status.
+        // No client ever gets a status for these two.
         let unanswered = matches!(failure, Failure::AnsweredEarly | Failure::ClientTimeout(_));
         let status = failure.status().to_string();
         assert_eq!(cell.split([',', ' ']).any(|one| one == status), !unanswered, "{cause}: {cell}");
@@ -122,7 +122,7 @@ fn the_statuses_of_http_that_the_protocol_names_are_those_of_the_table() {
 }
 
 #[test]
-fn no_client_is_told_why_a_decode_failed() {
+fn no_client_learns_why_a_decode_failed() {
     let reason = |failure: &Failure| match failure {
         Failure::Relay { reason, .. } => Some(reason.to_string()),
         Failure::LateBody(error) => Some(error.reason().to_owned()),

@@ -1,6 +1,6 @@
 //! An upstream's compressed body, decoded before it is sealed (docs/protocol.md, section 4).
 //!
-//! The relay asks for `identity`; stored objects come compressed all the same. The decoders stream and are bounded: the
+//! The relay requests `identity`, but stored objects may be compressed anyway. The decoders stream and are bounded: the
 //! window by the coding, what one part of the body may become by [`MAX_DECODED_PART`].
 
 use std::io::{self, Write};

@@ -5,11 +5,11 @@ use http::{HeaderName, StatusCode, header};
 use mte_protocol::hop;
 use pingora_http::ResponseHeader;
 
-/// Digests of the body as it was encoded: not true of the decoded one.
+/// Digests of the encoded body: not valid for the decoded one.
 const ENCODED_DIGESTS: [&str; 4] = ["content-digest", "content-md5", "digest", "repr-digest"];
 
-/// Takes out what belongs to the upstream's connection (RFC 9110 section 7.6.1): hop-by-hop fields, and what
-/// `Connection` names. `trailers` tells whether trailers can follow.
+/// Removes what belongs to the upstream's connection (RFC 9110 section 7.6.1): hop-by-hop fields, and what
+/// `Connection` names. `trailers` says whether trailers can follow.
 pub(crate) fn remove_hop_by_hop(response: &mut ResponseHeader, trailers: bool) {
     if response.status == StatusCode::SWITCHING_PROTOCOLS {
         return;
@@ -20,7 +20,7 @@ pub(crate) fn remove_hop_by_hop(response: &mut ResponseHeader, trailers: bool) {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(hop::connection_names)
-        // Whoever names these would have the end of the body lost.
+        // Removing these because `Connection` names them would lose the end of the body.
         .filter(|name| !name.eq_ignore_ascii_case("content-length"))
         .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         .collect();
@@ -36,7 +36,7 @@ pub(crate) fn remove_hop_by_hop(response: &mut ResponseHeader, trailers: bool) {
     }
 }
 
-/// Takes out what is no longer true once the body is decoded.
+/// Removes what is no longer valid once the body is decoded.
 pub(crate) fn remove_encoding(response: &mut ResponseHeader) {
     response.remove_header(&header::CONTENT_ENCODING);
     response.remove_header(&header::CONTENT_LENGTH);

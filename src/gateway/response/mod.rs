@@ -1,9 +1,9 @@
-//! What a client is sent, on every route: one place for every pair of HTTP versions (docs/protocol.md, section 4).
+//! The responses to clients, on every route and for every pair of HTTP versions (docs/protocol.md, section 4).
 //!
-//! `prepare` runs in Pingora's `response_filter`, where the request's context is at hand: it takes out what belongs to the
-//! upstream's connection and hands the rest to [`ResponseModule`]. The module frames and seals: it alone is told whether
-//! the response ended with its head, and runs after all that Pingora itself changes. It never sees what the relay answers
-//! itself (`answer`).
+//! `prepare` runs in Pingora's `response_filter`, where the request's context is available: it removes what belongs to the
+//! upstream's connection and passes the rest to [`ResponseModule`]. The module frames and seals: only it is informed whether
+//! the response ended with its head, and runs after all of Pingora's own changes. It never sees the relay's own answers
+//! (`answer`).
 
 mod decode;
 mod headers;
@@ -32,7 +32,7 @@ use crate::{domains::Tenant, limits::Gathered, telemetry::Operation, upstream::U
 /// Statuses that say something about a pair: clients repeat the request on them (docs/protocol.md, section 5).
 const RELAY_STATUSES: std::ops::RangeInclusive<u16> = 559..=569;
 
-/// How the client's connection takes a response.
+/// How a response can be framed on the client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ClientVersion {
     /// Neither chunks nor interim responses: a body without a length ends with the connection.
@@ -62,7 +62,7 @@ pub(crate) fn refuse_interim(session: &mut Session, ctx: &RequestContext) {
     }
 }
 
-/// Whether nothing follows a response's head, as far as the head itself tells.
+/// Whether nothing follows a response's head, as far as the head itself shows.
 pub(crate) fn ends_with_head(method: &Method, response: &ResponseHeader) -> bool {
     is_bodiless(*method == Method::HEAD, response.status) || states_empty(response)
 }
@@ -76,7 +76,7 @@ fn states_empty(response: &ResponseHeader) -> bool {
     response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0")
 }
 
-/// Prepares an upstream's final response for the client, up to what [`ResponseModule`] does. `held` is the room for a body
+/// Prepares an upstream's final response for the client, up to what [`ResponseModule`] does. `held` is the budget for a body
 /// that is gathered.
 ///
 /// # Errors
@@ -171,7 +171,7 @@ pub(crate) struct ResponseModule {
     delivery: Option<Delivery>,
 }
 
-/// One response on its way.
+/// One response in progress.
 struct Delivery {
     client: ClientVersion,
     /// Whether the request was a HEAD.
@@ -192,7 +192,7 @@ impl Delivery {
         self.frame(response, follows, bodiless).map_err(|error| Failure::Internal(error.to_string()))
     }
 
-    /// Says how the body ends. Pingora has framed it after its own lights, without regard to the client's version.
+    /// Decides how the body is framed. Pingora has already framed it, without regard to the client's HTTP version.
     fn frame(&self, response: &mut ResponseHeader, follows: bool, bodiless: bool) -> Result<()> {
         // An HTTP/1.0 upstream's version would contradict the chunks.
         response.set_version(Version::HTTP_11);
@@ -223,7 +223,7 @@ impl HttpModule for ResponseModule {
     }
 
     fn response_trailer_filter(&mut self, _: &mut Option<Box<HeaderMap>>) -> Result<Option<Bytes>> {
-        // After trailers no end of the body comes: this is where the final frame goes out.
+        // After trailers there is no end-of-body call: the final frame is sent here.
         self.last_part(true)
     }
 
@@ -245,8 +245,8 @@ impl ResponseModule {
         self.delivery.as_mut()?.sealing.as_deref_mut()
     }
 
-    /// What is still owed at the end of a sealed body. `instead` of trailers, which cannot be sealed, an empty part goes
-    /// out if nothing is owed.
+    /// The last bytes of a sealed body, if any are left. `instead` of trailers, which cannot be sealed, an empty part is
+    /// sent if nothing is left.
     fn last_part(&mut self, instead: bool) -> Result<Option<Bytes>> {
         let Some(sealing) = self.sealing() else { return Ok(None) };
         if !sealing.is_open() {

@@ -28,7 +28,7 @@ pub(crate) struct Sealing {
     to_head: bool,
     /// The largest body of type MTE,
     max_mte_body: usize,
-    /// and the room for it.
+    /// and the budget for it.
     held: Option<Gathered>,
     /// Decodes a body that the upstream compressed.
     decoder: Option<Decoder>,
@@ -54,7 +54,7 @@ pub(crate) struct Sizes {
 }
 
 impl Sealing {
-    /// A response that has not begun. `held` is the room for a body of type MTE.
+    /// A response that has not begun. `held` is the budget for a body of type MTE.
     pub(crate) fn new(
         sealer: ResponseSealer,
         to_head: bool,
@@ -75,7 +75,7 @@ impl Sealing {
         }
     }
 
-    /// Seals a response's headers and prepares its body; `follows` tells whether there is one.
+    /// Seals a response's headers and prepares its body; `follows` says whether there is one.
     ///
     /// # Errors
     /// 502 if sealing fails, and for a body of type MTE that is known to be too large.
@@ -99,8 +99,8 @@ impl Sealing {
         Ok(())
     }
 
-    /// Has a body decoded that the upstream compressed although it was asked for `identity`. A part of one (206) and
-    /// one whose coding is not known stay as they are, and say so under the seal.
+    /// Decodes a body that the upstream compressed although the relay requested `identity`. A partial body (206) and
+    /// one whose coding is not known stay unchanged, with their sealed `content-encoding`.
     fn decode(
         &mut self,
         sealer: &ResponseSealer,
@@ -124,7 +124,7 @@ impl Sealing {
         Ok(())
     }
 
-    /// Replaces a part of the body by what goes to the client.
+    /// Replaces a part of the body with the bytes for the client.
     ///
     /// # Errors
     /// A body that cannot be decoded, one of type MTE that outgrows its limit, or a fault in sealing: the response is
@@ -146,7 +146,7 @@ impl Sealing {
         Ok(())
     }
 
-    /// Takes room for a gathered body of `len` bytes so far: as much as it has when it is sealed.
+    /// Reserves memory for a gathered body of `len` bytes so far: as much as it needs when it is sealed.
     fn hold(&mut self, len: usize) -> Result<(), Failure> {
         let Some(held) = &mut self.held else { return Ok(()) };
         // What is larger is refused for that.
@@ -154,12 +154,12 @@ impl Sealing {
         Ok(held.hold(seal::message_len(EncodeType::Mte, len))?)
     }
 
-    /// What goes to the client for a part of the body.
+    /// The bytes for the client for a part of the body.
     fn seal(&mut self, part: &[u8], end: bool) -> Result<Bytes, ResponseError> {
         self.body.as_mut().map_or(Ok(Bytes::new()), |body| body.seal(part, end, &mut rand::rng()))
     }
 
-    /// Whether the final frame is still owed.
+    /// Whether the final frame has not been sent yet.
     pub(crate) fn is_open(&self) -> bool {
         self.body.as_ref().is_some_and(|body| !body.is_finished())
     }
@@ -172,7 +172,7 @@ fn write_head(response: &mut ResponseHeader, sealed: &SealedHead) -> Result<(), 
     }
     insert(response, &RELAY_HEADERS, &sealed.headers_message)?;
     insert(response, &RELAY, &sealed.relay_header)?;
-    // Ciphertext is good for one client once.
+    // Ciphertext is of use to one client only, and once.
     insert(response, &header::CACHE_CONTROL, "no-store")?;
     let Some(length) = sealed.length else { return Ok(()) };
     insert(response, &header::CONTENT_TYPE, OCTET_STREAM)?;

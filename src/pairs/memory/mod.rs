@@ -2,7 +2,7 @@
 //!
 //! All pairs of one client live in one shard, so that pairing is all or nothing under one lock. A request locks the shard
 //! only to find its pair. Nothing here allocates per request.
-//! Which pairs go when the store is full is told at [`share`](super::share).
+//! Which pairs are evicted when the store is full is described at [`share`](super::share).
 
 mod shard;
 mod shares;
@@ -28,7 +28,7 @@ use crate::{config, domains::TenantId, limits::Tally, rate::Network};
 
 const SHARDS: usize = 64;
 
-/// Others may take the room that was made; after so many turns the store is as good as full.
+/// Others may take the space that was freed; after this many attempts the store counts as full.
 const MAX_TURNS: usize = 64;
 
 /// The store.

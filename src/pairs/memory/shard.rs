@@ -185,7 +185,7 @@ impl Shard {
         self.detach(&Owner { tenant, client: entry.client }, &pair).then_some(pair)
     }
 
-    /// Takes out what is past its time. A pair that was used meanwhile is looked at again an idle timeout later.
+    /// Removes expired pairs. A pair that was used meanwhile is checked again an idle timeout later.
     pub(super) fn take_expired(
         &mut self,
         limits: &config::Pairs,

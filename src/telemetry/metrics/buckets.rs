@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_of_what_came_since() {
+    fn quantiles_cover_only_new_observations() {
         let options = prometheus::HistogramOpts::new("t", "t").buckets(vec![0.0025, 0.005, 1.0]);
         let histogram = Histogram::with_opts(options).unwrap();
         let now = || Buckets::sum(std::iter::once(&histogram));

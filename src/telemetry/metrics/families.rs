@@ -96,7 +96,7 @@ impl Families {
     }
 }
 
-/// A peer, as it is when the metrics are asked for.
+/// A peer, as it is when the metrics are requested.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer<'a> {
     /// The tenant's name.

@@ -182,7 +182,7 @@ impl Metrics {
         self.text_with(std::iter::empty())
     }
 
-    /// All of it in Prometheus' text format. With many busy tenants this takes a while: not for a thread that others wait
+    /// All metrics in Prometheus' text format. With many busy tenants this is slow: do not call it on a thread that others wait
     /// for.
     pub fn text_with<'a>(&self, peers: impl Iterator<Item = Peer<'a>>) -> String {
         // Relays in one process share its log, and each counts what that has dropped.
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_that_is_gone_has_no_series_and_others_keep_theirs() {
+    fn a_removed_tenant_has_no_series_and_others_keep_theirs() {
         let metrics = Metrics::default();
         for name in ["gone.test", "stays.test"] {
             everything(&metrics.tenant(name));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_outlives_its_tenant_brings_no_series_back() {
+    fn a_request_that_ends_after_its_tenant_was_removed_creates_no_series() {
         let metrics = Metrics::default();
         let tenant = metrics.tenant("gone.test");
         tenant.finished(&request(200, 1));

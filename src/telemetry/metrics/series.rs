@@ -27,7 +27,7 @@ impl Owner {
         &self.name
     }
 
-    /// Begins a series. A request may outlive its tenant: what it still counts is not exported.
+    /// Begins a series. A request may finish after its tenant is removed: what it still counts is not exported.
     fn begin<M: Labelled>(&self, family: &M::Family, labels: &[&'static str]) -> M {
         let mut ends = self.ends.lock();
         let Some(ends) = &mut *ends else { return M::unregistered() };

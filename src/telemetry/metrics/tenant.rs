@@ -23,7 +23,7 @@ pub enum RouteLabel {
     PassThrough,
     /// Opened, proxied, sealed.
     Encrypted,
-    /// Refused before a route could be told.
+    /// Refused before the route was known.
     None,
 }
 

@@ -165,7 +165,7 @@ fn a_header_that_was_added_or_changed_on_the_way_does_not_count() {
 }
 
 #[test]
-fn in_the_clear_stand_only_the_headers_that_browsers_and_proxies_act_on() {
+fn only_the_headers_that_browsers_and_proxies_act_on_are_in_the_clear() {
     run(async {
         let upstream = talkative().await;
         let relay = Relay::of(&upstream).await;

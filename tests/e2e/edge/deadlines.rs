@@ -47,7 +47,7 @@ fn in_bounds(taken: Duration) {
 }
 
 #[test]
-fn a_head_that_comes_in_drops_is_cut() {
+fn a_head_that_arrives_too_slowly_is_cut() {
     run(async {
         let door = strict().await;
         let head = format!("GET /open/a HTTP/1.1\r\nhost: {HOST}\r\nx: ");
@@ -63,7 +63,7 @@ fn a_head_that_comes_in_drops_is_cut() {
 }
 
 #[test]
-fn a_second_head_that_comes_in_drops_is_cut_as_well() {
+fn a_second_head_that_arrives_too_slowly_is_cut_as_well() {
     run(async {
         let door = strict().await;
         let mut wire = door.relay.wire().await;
@@ -79,7 +79,7 @@ fn a_second_head_that_comes_in_drops_is_cut_as_well() {
 }
 
 #[test]
-fn a_handshake_that_does_not_go_on_is_cut() {
+fn a_handshake_that_stalls_is_cut() {
     run(async {
         let door = strict().await;
         for hello in [&b""[..], b"\x16", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"] {
@@ -109,7 +109,7 @@ fn a_client_that_agrees_on_http2_and_says_nothing_is_cut() {
 }
 
 #[test]
-fn a_proxy_header_that_comes_in_drops_is_cut() {
+fn a_proxy_header_that_arrives_too_slowly_is_cut() {
     run(async {
         let setup = Setup::default().top("timeouts: {headers: 800ms}").listeners("proxy_protocol: true");
         let door = Door::new(setup).await;
@@ -141,7 +141,7 @@ fn a_connection_without_requests_is_closed_after_the_idle_timeout() {
 }
 
 #[test]
-fn a_connection_with_requests_now_and_then_outlives_the_deadline_of_a_head() {
+fn a_connection_with_occasional_requests_is_kept_beyond_the_deadline_of_a_head() {
     run(async {
         let door = strict().await;
         let paths = ["/api/mte-echo/x", "/open/a"];

@@ -90,7 +90,7 @@ fn a_header_says_who_the_client_is() {
 }
 
 #[test]
-fn what_is_no_header_ends_the_connection_and_is_counted() {
+fn anything_but_a_header_ends_the_connection_and_is_counted() {
     run(async {
         let door = door("127.0.0.0/8").await;
         let mut version = v2(0x21, 0x11, FOUR);

@@ -45,7 +45,7 @@ impl Logged {
 }
 
 #[test]
-fn a_look_whether_the_port_is_open_leaves_nothing_in_the_log() {
+fn a_port_scan_leaves_nothing_in_the_log() {
     run(async {
         for listeners in ["proxy_protocol: false", "proxy_protocol: true"] {
             let logged = Logged::new(Setup::default().listeners(listeners)).await;

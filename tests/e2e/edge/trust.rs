@@ -51,7 +51,7 @@ fn what_others_say_of_themselves_is_not() {
 }
 
 #[test]
-fn what_else_proxies_say_of_clients_is_passed_on_from_trusted_ones_only() {
+fn other_client_headers_are_passed_on_from_trusted_proxies_only() {
     run(async {
         for (trusted, passed) in [(PROXY, true), ("trusted_proxies: [10.0.0.0/8]", false)] {
             let door = Door::new(Setup::default().top(trusted)).await;

@@ -164,7 +164,7 @@ fn an_upstream_that_stops_reading_stops_the_client_and_is_given_up_after_the_tim
 }
 
 #[test]
-fn a_request_that_comes_byte_by_byte_is_served() {
+fn a_request_that_arrives_byte_by_byte_is_served() {
     run(async {
         let trial = Trial::new(Upstream::standard().await, "").await;
         let session = Session::new(&trial.relay).await;

@@ -69,7 +69,7 @@ fn a_store_full_of_pairs_in_use_is_503_with_the_time_to_wait() {
 }
 
 #[test]
-fn pairs_that_were_never_used_make_room() {
+fn pairs_that_were_never_used_are_evicted_first() {
     run(async {
         let relay = started("pairs: {max_total: 3}").await;
         let used = relay.client();

@@ -12,7 +12,7 @@ async fn started(top: &str) -> (Relay, Upstream) {
 }
 
 #[test]
-fn a_pair_above_its_age_is_559_and_the_client_pairs_anew() {
+fn a_pair_above_its_age_is_559_and_the_client_pairs_again() {
     run(async {
         let (relay, upstream) = started("pairs: {max_age: 400ms}").await;
         let (strict, lenient) = (relay.builder(HOST).resend(Resend::Never).build().unwrap(), relay.client());
@@ -31,7 +31,7 @@ fn a_pair_above_its_age_is_559_and_the_client_pairs_anew() {
 }
 
 #[test]
-fn a_pair_that_was_idle_too_long_is_560_and_the_client_pairs_anew() {
+fn a_pair_that_was_idle_too_long_is_560_and_the_client_pairs_again() {
     run(async {
         let (relay, upstream) = started("pairs: {idle_timeout: 400ms}").await;
         let (strict, lenient) = (relay.builder(HOST).resend(Resend::Never).build().unwrap(), relay.client());
@@ -73,7 +73,7 @@ fn dead_pairs_are_swept_away() {
 }
 
 #[test]
-fn a_relay_that_forgot_its_pairs_is_found_out_and_paired_with_anew() {
+fn clients_detect_a_relay_that_lost_its_pairs_and_pair_again() {
     run(async {
         let upstream = Upstream::standard().await;
         let setup = Setup::default().tenant(HOST, &upstream.url(), "");

@@ -226,7 +226,7 @@ async fn fickle() -> (Upstream, Arc<AtomicUsize>) {
 }
 
 #[test]
-fn an_idempotent_request_on_a_kept_alive_connection_that_closes_is_sent_once_more() {
+fn an_idempotent_request_on_a_kept_alive_connection_that_closes_is_sent_again() {
     run(async {
         for (method, body) in [
             (Method::GET, Body::empty()),

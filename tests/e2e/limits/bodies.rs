@@ -68,7 +68,7 @@ fn a_trickled_pairing_body_is_408_over_http2_as_well() {
 }
 
 #[test]
-fn a_body_that_comes_fast_enough_ends_with_the_time_of_a_whole_body() {
+fn a_body_that_arrives_fast_enough_is_only_bound_by_the_total_timeout() {
     run(async {
         let (relay, _upstream) = started("timeouts: {body: 1s}").await;
         let mut wire = relay.wire().await;

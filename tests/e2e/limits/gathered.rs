@@ -45,7 +45,7 @@ async fn half(relay: &Relay, session: &Session, len: usize) -> (Wire, Vec<u8>) {
 }
 
 #[test]
-fn mte_bodies_beyond_the_budget_are_503_and_there_is_room_again_afterwards() {
+fn mte_bodies_beyond_the_budget_are_503_until_memory_is_released() {
     run(async {
         let relay = started("400KiB").await;
         let sessions = [session(&relay, HOST).await, session(&relay, HOST).await];

@@ -94,7 +94,7 @@ fn a_socket_that_no_listener_can_use_is_an_error_that_names_it() {
 }
 
 #[test]
-fn sockets_that_are_meant_for_another_process_are_left_alone() {
+fn sockets_of_another_process_are_not_touched() {
     run(async {
         let site = Site::new().await;
         let variables = [("LISTEN_FDS", "1"), ("LISTEN_PID", "1")];

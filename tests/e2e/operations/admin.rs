@@ -4,7 +4,7 @@ use super::{SECRET, Site, TOKEN};
 use crate::harness::{HOST, run};
 
 #[test]
-fn health_is_told_and_an_unhealthy_upstream_fails_readiness_only_for_a_tenant_that_asks_for_it() {
+fn health_is_shown_and_an_unhealthy_upstream_fails_readiness_only_for_a_tenant_that_asks_for_it() {
     run(async {
         let site = Site::new().await;
         let broken = |ready: bool| {
@@ -71,7 +71,7 @@ fn what_changes_anything_needs_the_token_and_says_so() {
 }
 
 #[test]
-fn the_unix_socket_needs_no_token_and_lets_its_owner_in_alone() {
+fn the_unix_socket_needs_no_token_and_only_admits_its_owner() {
     run(async {
         use std::os::unix::fs::PermissionsExt;
         let site = Site::new().await;

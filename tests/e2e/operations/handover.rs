@@ -76,7 +76,7 @@ fn without_a_successor_the_process_keeps_serving() {
 }
 
 #[test]
-fn a_successor_that_nobody_hands_anything_over_to_gives_up_and_says_why() {
+fn a_successor_without_a_predecessor_gives_up_and_says_why() {
     run(async {
         let site = Site::new().await;
         let mut new = Process::spawn(&["run", "--config", &site.file(), "--upgrade"], &[]);

@@ -98,7 +98,7 @@ fn a_refused_request_says_why_in_the_log_and_not_to_the_client() {
 }
 
 #[test]
-fn a_client_that_goes_away_is_told_from_an_upstream_that_does() {
+fn a_disconnected_client_is_distinguished_from_a_disconnected_upstream() {
     run(async {
         let site = Site::new().await;
         let process = site.start().await;
@@ -120,7 +120,7 @@ fn a_client_that_goes_away_is_told_from_an_upstream_that_does() {
 }
 
 #[test]
-fn the_start_tells_versions_and_effective_settings() {
+fn the_start_logs_versions_and_effective_settings() {
     run(async {
         let site = Site::new().await;
         let process = site.start().await;

@@ -85,7 +85,7 @@ fn a_broken_file_changes_nothing_and_shows_in_log_metric_and_readiness() {
 }
 
 #[test]
-fn what_changes_at_run_time_is_used_at_once_and_what_needs_a_restart_says_so() {
+fn changes_take_effect_immediately_or_are_reported_to_need_a_restart() {
     run(async {
         let mut site = Site::new().await;
         let process = site.start().await;
@@ -114,7 +114,7 @@ fn what_changes_at_run_time_is_used_at_once_and_what_needs_a_restart_says_so() {
 }
 
 #[test]
-fn a_removed_tenant_is_gone_with_its_pairs_and_a_new_one_is_served() {
+fn a_removed_tenant_loses_its_pairs_and_a_new_one_is_served() {
     run(async {
         let mut site = Site::new().await;
         let process = site.start().await;
@@ -133,7 +133,7 @@ fn a_removed_tenant_is_gone_with_its_pairs_and_a_new_one_is_served() {
 }
 
 #[test]
-fn a_secret_is_rotated_without_anybody_pairing_anew() {
+fn a_secret_is_rotated_without_any_client_pairing_again() {
     run(async {
         let mut site = Site::new().await;
         let process = site.start().await;
@@ -219,7 +219,7 @@ fn a_certificate_is_swapped_under_load_and_open_connections_stay() {
 }
 
 #[test]
-fn a_connection_from_before_client_certificates_were_asked_for_is_served_no_more() {
+fn a_connection_from_before_client_certificates_were_required_is_no_longer_served() {
     run(async {
         let mut site = Site::new().await;
         site.tenant.push_str("\n    pass_through_routes: [/plain]");
@@ -248,7 +248,7 @@ fn a_connection_from_before_client_certificates_were_asked_for_is_served_no_more
 }
 
 #[test]
-fn client_certificates_of_nobody_are_a_broken_file_and_not_none() {
+fn an_empty_client_ca_file_is_an_error_and_not_the_same_as_none() {
     run(async {
         let site = Site::new().await;
         let process = site.start().await;

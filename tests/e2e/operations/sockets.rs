@@ -10,7 +10,7 @@ fn mode(path: &std::path::Path) -> u32 {
 }
 
 #[test]
-fn the_upgrade_socket_is_its_owners_alone_and_gone_afterwards() {
+fn only_its_owner_can_use_the_upgrade_socket_and_it_is_removed_afterwards() {
     run(async {
         let site = Site::new().await;
         let mut old = site.start().await;
@@ -31,7 +31,7 @@ fn the_upgrade_socket_is_its_owners_alone_and_gone_afterwards() {
 }
 
 #[test]
-fn a_socket_that_is_left_behind_is_replaced_and_anything_else_is_left_alone() {
+fn a_stale_socket_is_replaced_and_anything_else_is_not_touched() {
     run(async {
         let site = Site::new().await;
         site.replace(&site.text("").replace("admin: {", "admin: {socket: admin.sock, "));

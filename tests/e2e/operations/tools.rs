@@ -106,7 +106,7 @@ fn h2load_gets_every_answer_over_http1_and_http2_while_the_relay_reloads() {
 }
 
 #[test]
-fn check_tells_problems_settings_and_unreachable_upstreams_with_its_exit_code() {
+fn check_reports_problems_settings_and_unreachable_upstreams_with_its_exit_code() {
     run(async {
         let site = Site::new().await;
         let file = site.file();

@@ -62,7 +62,7 @@ impl Site {
 }
 
 #[test]
-fn a_store_that_cannot_be_asked_is_503_which_names_the_pair_and_nothing_reaches_the_upstream() {
+fn an_unavailable_store_is_503_which_names_the_pair_and_nothing_reaches_the_upstream() {
     run(async {
         let site = Site::new().await;
         let session = Session::new(&site.relay).await;
@@ -90,7 +90,7 @@ fn a_store_that_cannot_be_asked_is_503_which_names_the_pair_and_nothing_reaches_
 }
 
 #[test]
-fn our_client_keeps_its_pairs_while_the_store_cannot_be_asked() {
+fn our_client_keeps_its_pairs_while_the_store_is_unavailable() {
     run(async {
         let site = Site::new().await;
         let client = site.relay.builder(HOST).resend(Resend::Always).build().unwrap();
@@ -104,7 +104,7 @@ fn our_client_keeps_its_pairs_while_the_store_cannot_be_asked() {
 }
 
 #[test]
-fn pairing_is_503_while_the_store_cannot_be_asked_and_what_needs_no_pair_is_served() {
+fn pairing_is_503_while_the_store_is_unavailable_and_routes_without_pairs_are_served() {
     run(async {
         let site = Site::new().await;
         site.store.set(Some(Fault::Unreachable));

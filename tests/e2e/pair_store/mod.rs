@@ -75,16 +75,16 @@ macro_rules! suite {
                     a_client_whose_pairs_are_all_used_loses_those_not_used_for_longest
                     a_network_has_a_limit_of_its_own
                     a_full_store_drops_pairs_never_used_but_none_in_use
-                    a_request_for_more_than_there_is_room_for_takes_no_pair_in_use;
+                    a_request_for_more_pairs_than_fit_evicts_no_pair_in_use;
                 shares:
-                    a_tenant_below_its_share_takes_room_from_the_one_above_least_recently_used_first
+                    a_tenant_below_its_share_evicts_pairs_of_one_above_least_recently_used_first
                     pairs_never_used_of_the_tenant_above_its_share_go_before_used_ones
                     what_a_tenant_has_within_its_share_no_other_tenant_takes
                     a_third_tenant_is_served_from_the_two_that_have_more_than_a_third
                     all_pairs_of_a_request_fit_although_they_go_beyond_the_share;
                 time:
-                    a_pair_never_used_is_gone_after_its_timeout
-                    a_pair_that_is_used_outlives_its_idle_timeout
+                    a_pair_never_used_is_dropped_after_its_timeout
+                    a_pair_that_is_used_is_kept_beyond_its_idle_timeout
                     a_pair_above_its_age_must_be_renewed_until_it_is_idle
                     a_sweep_drops_what_is_past_its_time_and_nothing_else
                     changed_limits_hold_for_pairs_that_are_there;

@@ -71,7 +71,7 @@ pub(super) async fn a_full_store_drops_pairs_never_used_but_none_in_use(make: Ma
     assert_eq!(heard, [9, 1, 0]);
 }
 
-pub(super) async fn a_request_for_more_than_there_is_room_for_takes_no_pair_in_use(make: Make) {
+pub(super) async fn a_request_for_more_pairs_than_fit_evicts_no_pair_in_use(make: Make) {
     let bench = Bench::new(make);
     for client in 0..3 {
         bench.create_used(owner(client), "x").await.unwrap();

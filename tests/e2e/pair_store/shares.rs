@@ -13,9 +13,7 @@ async fn full_of_one_tenant(make: Make) -> Bench {
     bench
 }
 
-pub(super) async fn a_tenant_below_its_share_takes_room_from_the_one_above_least_recently_used_first(
-    make: Make,
-) {
+pub(super) async fn a_tenant_below_its_share_evicts_pairs_of_one_above_least_recently_used_first(make: Make) {
     let bench = full_of_one_tenant(make).await;
     for client in [0, 1, 2, 6] {
         bench.spend(owner(client), "x").await;

@@ -9,7 +9,7 @@ use mte_relay::{
 
 use super::bench::{Bench, Make, SECOND, limits, owner};
 
-pub(super) async fn a_pair_never_used_is_gone_after_its_timeout(make: Make) {
+pub(super) async fn a_pair_never_used_is_dropped_after_its_timeout(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     bench.wait(30 * SECOND);
@@ -18,7 +18,7 @@ pub(super) async fn a_pair_never_used_is_gone_after_its_timeout(make: Make) {
     assert_eq!(bench.store.begin(owner(1), "a").await.unwrap_err(), PairError::NotFound);
 }
 
-pub(super) async fn a_pair_that_is_used_outlives_its_idle_timeout(make: Make) {
+pub(super) async fn a_pair_that_is_used_is_kept_beyond_its_idle_timeout(make: Make) {
     let bench = Bench::new(make);
     bench.create_used(owner(1), "busy").await.unwrap();
     bench.create_used(owner(1), "idle").await.unwrap();

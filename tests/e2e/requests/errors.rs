@@ -86,7 +86,7 @@ fn a_client_id_that_does_not_verify_is_not_repeated() {
 }
 
 #[test]
-fn whoever_copies_a_client_id_does_not_use_up_its_allowance() {
+fn a_copied_client_id_does_not_use_up_its_owners_allowance() {
     run(async {
         let upstream = Upstream::standard().await;
         let top = "limits: {requests_per_second: 5}\ntrusted_proxies: [127.0.0.1]";

@@ -251,7 +251,7 @@ fn a_clear_range_counts_only_without_sealed_headers_or_where_they_name_it() {
 }
 
 #[test]
-fn a_sealed_field_has_no_double_in_the_clear_and_no_pseudo_name_is_forwarded() {
+fn a_sealed_field_has_no_duplicate_in_the_clear_and_no_pseudo_name_is_forwarded() {
     run(async {
         let bridge = Bridge::new(false, "").await;
         let mut session = V4::new(&bridge.relay).await;

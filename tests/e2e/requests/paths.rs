@@ -129,7 +129,7 @@ fn a_method_that_the_tenant_does_not_list_is_405_on_every_route() {
 }
 
 #[test]
-fn a_client_of_our_own_is_told_what_is_wrong_with_its_url() {
+fn a_client_of_our_own_learns_what_is_wrong_with_its_url() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = relay(&upstream, "").await;

@@ -97,7 +97,7 @@ fn an_origin_that_is_not_allowed_gets_no_cors_headers() {
 }
 
 #[test]
-fn a_tenant_without_origins_answers_preflights_without_leave() {
+fn a_tenant_without_origins_answers_preflights_without_permission() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = Relay::of(&upstream).await;

@@ -75,7 +75,7 @@ fn headers_that_override_the_request_are_not_forwarded_sealed_or_in_the_clear() 
 }
 
 #[test]
-fn the_upstream_learns_who_asks_and_nobody_else_can_say_so() {
+fn the_upstream_learns_the_client_and_no_header_can_forge_it() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = Relay::of(&upstream).await;

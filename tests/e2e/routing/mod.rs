@@ -318,7 +318,7 @@ fn with_mte_routes_every_other_encrypted_path_is_404() {
 }
 
 #[test]
-fn requests_in_the_clear_need_the_tenants_leave() {
+fn requests_in_the_clear_need_the_tenants_permission() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = Setup::default()

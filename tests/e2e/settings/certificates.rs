@@ -30,7 +30,7 @@ fn write(folder: &std::path::Path, name: &str, names: &[&str], from: i64, until:
 }
 
 #[test]
-fn a_certificate_that_clients_refuse_or_soon_will_earns_a_warning() {
+fn a_certificate_that_clients_refuse_or_soon_will_causes_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     for (host, names, from, until, words) in [
         (HOST, &[HOST][..], -10, 100, ""),

@@ -70,7 +70,7 @@ fn what_has_the_wrong_shape_is_refused_with_place_and_remedy() {
 }
 
 #[test]
-fn what_is_no_yaml_is_one_problem_in_plain_words() {
+fn invalid_yaml_is_one_problem_in_plain_words() {
     for (text, place, words) in [
         ("threads: 1\npool_size: [1\n", "line 3", "is not closed"),
         ("a: {b: c\n", "line 2", "is not closed"),
@@ -127,7 +127,7 @@ fn upstreams_that_are_no_origin_are_refused() {
 }
 
 #[test]
-fn hosts_that_are_the_same_are_told_however_they_are_spelled() {
+fn equal_hosts_are_reported_however_they_are_spelled() {
     for (first, second) in [
         ("a.test", "A.TEST"),
         ("a.test", "a.test."),
@@ -336,7 +336,7 @@ fn a_tls_listener_without_any_certificate_is_refused() {
 }
 
 #[test]
-fn times_of_nothing_and_absurd_numbers_are_refused() {
+fn times_of_zero_and_absurd_numbers_are_refused() {
     for setting in [
         "timeouts.connect",
         "timeouts.read",

@@ -78,7 +78,7 @@ fn an_ipv6_listener_takes_no_ipv4() {
 }
 
 #[test]
-fn what_cannot_be_listened_on_ends_the_process_with_71() {
+fn an_address_that_cannot_be_listened_on_ends_the_process_with_71() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();

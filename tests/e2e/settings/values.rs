@@ -97,7 +97,7 @@ fn a_number_may_come_from_a_variable_and_a_dollar_may_be_meant() {
 }
 
 #[test]
-fn a_name_that_stands_for_nothing_is_refused_with_line_and_key_and_no_value_is_shown() {
+fn a_variable_that_is_not_set_is_refused_with_line_and_key_and_no_value_is_shown() {
     for (written, words) in [
         ("${NOT_SET}", "${NOT_SET}: this environment variable is not set, or empty"),
         ("${EMPTY}", "${EMPTY}: this environment variable is not set, or empty"),
@@ -161,7 +161,7 @@ fn a_files_own_mark_is_no_setting_and_aliases_repeat_values() {
 }
 
 #[test]
-fn placeholders_earn_a_warning_wherever_they_stand() {
+fn placeholders_cause_a_warning_in_every_setting() {
     let examples = [include_str!("../../../conf/full.yaml"), include_str!("../../../conf/minimal.yaml")];
     let mut secrets: Vec<_> = examples
         .iter()

@@ -122,7 +122,7 @@ fn a_small_body_of_another_length_than_the_sealed_one_never_reaches_the_upstream
 }
 
 #[test]
-fn a_client_that_waits_for_leave_to_send_its_body_gets_it_first() {
+fn a_client_that_waits_for_100_continue_gets_it_first() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = Relay::of(&upstream).await;
@@ -143,7 +143,7 @@ fn a_client_that_waits_for_leave_to_send_its_body_gets_it_first() {
 }
 
 #[test]
-fn a_client_that_waits_for_leave_is_refused_without_having_sent_its_body() {
+fn a_client_that_waits_for_100_continue_is_refused_without_having_sent_its_body() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = Relay::of(&upstream).await;
@@ -157,7 +157,7 @@ fn a_client_that_waits_for_leave_is_refused_without_having_sent_its_body() {
 }
 
 #[test]
-fn leave_to_send_a_body_on_a_pass_through_route_comes_from_the_upstream() {
+fn on_a_pass_through_route_100_continue_comes_from_the_upstream() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = crate::harness::Setup::default()

@@ -72,7 +72,7 @@ fn dead(ip: &str) -> SocketAddr {
 }
 
 #[test]
-fn one_dead_address_of_three_costs_no_request_and_is_left_alone() {
+fn one_dead_address_of_three_fails_no_request_and_is_ejected() {
     run(async {
         for balance in ["round_robin", "least_connections", "consistent_hash"] {
             let peers = standard(2).await;

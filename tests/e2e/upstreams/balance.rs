@@ -81,7 +81,7 @@ fn a_busy_peer_gets_no_more_with_least_connections() {
 }
 
 #[test]
-fn a_peer_that_refuses_connections_costs_no_request_and_is_left_alone() {
+fn a_peer_that_refuses_connections_fails_no_request_and_is_ejected() {
     run(async {
         let mut fleet = Fleet::standard(&[1, 1], "ejection: {failures: 3, time: 60s}").await;
         let dead = fleet.peers.remove(0);
@@ -100,7 +100,7 @@ fn a_peer_that_refuses_connections_costs_no_request_and_is_left_alone() {
 }
 
 #[test]
-fn a_peer_that_breaks_requests_off_is_ejected_and_comes_back() {
+fn a_peer_that_aborts_requests_is_ejected_and_comes_back() {
     run(async {
         let broken = std::sync::Arc::new(Mutex::new(true));
         let state = broken.clone();

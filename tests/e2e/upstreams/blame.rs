@@ -59,7 +59,7 @@ impl Scene {
     }
 
     /// No peer is blamed for anything, and both get requests.
-    async fn blames_nobody(&self, what: &str) {
+    async fn blames_no_peer(&self, what: &str) {
         self.fleet.relay.settled().await;
         assert_eq!(self.fleet.failures(), BTreeMap::new(), "{what}");
         assert_eq!(self.fleet.health(), ["unchecked"; 2], "{what}");
@@ -113,7 +113,7 @@ fn an_upload_that_stalls_is_408_and_counts_against_no_peer() {
             }
             assert!(scene.begun() >= 5, "they reach the peers");
             drop((plain, sealed));
-            scene.blames_nobody(&format!("{version:?}")).await;
+            scene.blames_no_peer(&format!("{version:?}")).await;
         }
     });
 }
@@ -134,7 +134,7 @@ fn an_upload_over_http2_that_stalls_is_408_and_counts_against_no_peer() {
             }
             assert!(scene.begun() >= 1, "the second reaches a peer");
             drop(client);
-            scene.blames_nobody(&format!("{version:?}")).await;
+            scene.blames_no_peer(&format!("{version:?}")).await;
         }
     });
 }
@@ -154,7 +154,7 @@ fn an_upload_that_outlasts_the_wait_for_an_http2_peer_is_408_and_counts_against_
             let error = client.post("/", Body::wrap(body)).await.unwrap_err();
             assert_eq!(error.relay_status(), Some(408), "client http2 {http2}: {}", error.report());
         }
-        scene.blames_nobody("moving").await;
+        scene.blames_no_peer("moving").await;
     });
 }
 
@@ -180,7 +180,7 @@ fn a_client_that_goes_away_or_resets_its_stream_counts_against_no_peer() {
             eventually("the upload has begun", || scene.begun() == before + 1).await;
             pieces.send(Err(BoxError::from("changed my mind"))).await.unwrap();
             posting.await.unwrap().unwrap_err();
-            scene.blames_nobody(&format!("{version:?}")).await;
+            scene.blames_no_peer(&format!("{version:?}")).await;
         }
     });
 }
@@ -196,7 +196,7 @@ fn a_body_that_fails_to_verify_late_counts_against_no_peer() {
             wire.chunk(&part).await;
             assert_eq!(wire.response(false).await.unwrap().status(), 400, "{version:?}");
             drop(wire);
-            scene.blames_nobody(&format!("{version:?}")).await;
+            scene.blames_no_peer(&format!("{version:?}")).await;
         }
     });
 }
@@ -231,7 +231,7 @@ fn a_client_that_does_not_take_its_response_counts_against_no_peer() {
                     .await;
                 while wire.some().await.is_some() {}
             }
-            scene.blames_nobody(timeouts).await;
+            scene.blames_no_peer(timeouts).await;
         }
     });
 }
@@ -256,7 +256,7 @@ fn a_peer_that_gives_up_on_a_stalled_upload_is_not_blamed() {
             assert_eq!(wire.response(false).await.unwrap().status(), 502);
         }
         drop((plain, sealed));
-        scene.blames_nobody("impatient").await;
+        scene.blames_no_peer("impatient").await;
     });
 }
 
@@ -304,7 +304,7 @@ fn a_peer_that_does_not_take_an_upload_is_blamed() {
 }
 
 #[test]
-fn a_peer_that_breaks_off_at_once_is_blamed_even_if_the_upload_goes_on() {
+fn a_peer_that_disconnects_immediately_is_blamed_even_if_the_upload_continues() {
     run(async {
         let breaks = Upstream::raw(|mut wire: Wire, _| async move {
             if wire.head().await.is_ok() {

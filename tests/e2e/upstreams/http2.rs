@@ -281,7 +281,7 @@ fn a_request_body_that_fails_late_is_never_whole_at_an_http2_upstream() {
 }
 
 #[test]
-fn a_response_that_an_http2_upstream_breaks_off_never_looks_whole() {
+fn a_response_that_an_http2_upstream_aborts_never_looks_whole() {
     run(async {
         for link in HTTP2_LINKS {
             for http2 in [false, true] {

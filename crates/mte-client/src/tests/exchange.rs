@@ -77,7 +77,7 @@ async fn an_upstreams_404_is_a_response_and_the_relays_is_an_error() {
         server.fail_with(&[status]);
         match client.get("/missing").await.unwrap_err() {
             Error::Relay { status: got, message, request_id, note } => {
-                // What a terminal would obey is left out.
+                // Control characters that a terminal would interpret are removed.
                 assert_eq!((got, message.as_str()), (status, "refused[1m"));
                 assert_eq!((request_id.as_deref(), note), (Some("r-17"), None));
             }
@@ -179,7 +179,7 @@ async fn without_sealed_url_and_headers_the_request_is_still_bound() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_are_refused() {
+async fn impossible_settings_are_refused() {
     let build = |url: &str| RelayClient::builder(url).build();
     for url in
         ["relay.example", "ftp://relay.example", "https://", "https://u:p@relay.example", "https://r/x", ""]
@@ -214,7 +214,7 @@ async fn a_relay_that_does_not_answer_is_given_up() {
     assert!(matches!(client.get("/").await, Err(Error::Timeout { .. })));
 }
 
-/// Writes down what it is told.
+/// Records its events.
 #[derive(Default)]
 struct Diary(Mutex<Vec<String>>);
 
@@ -257,7 +257,7 @@ impl Observer for Diary {
 }
 
 #[tokio::test]
-async fn an_observer_is_told_what_is_done_and_what_it_means() {
+async fn an_observer_sees_what_is_done_and_what_it_means() {
     let server = Server::start().await;
     let diary = Arc::new(Diary::default());
     let observer: Arc<dyn Observer> = diary.clone();

@@ -1,4 +1,4 @@
-//! Which headers are sealed on the way out, and which count on the way back.
+//! Which headers are sealed in requests, and which are accepted in responses.
 
 use bytes::Bytes;
 use http::HeaderMap;

@@ -75,7 +75,7 @@ fn a_response_without_its_sealed_headers_is_refused() {
         wire.headers.append("x-mte-relay-eh", value);
     };
     assert_eq!(refusal(Reply::new(200, "yes"), twice), ResponseError::NotSealed(200));
-    // From 400 on it is an error of the relay, as far as anybody can tell; never an upstream's answer.
+    // From 400 on it is treated as an error of the relay, never as an upstream's answer.
     let error = verdict(Reply::new(404, "yes"), drop).unwrap_err();
     assert_eq!(error.relay_status(), Some(404));
 }

@@ -74,7 +74,7 @@ pub(super) struct Reply {
     pub(super) forgery: Option<Forgery>,
 }
 
-/// What a relay never seals: a forged response has it all the same, and a stated `content-length` in the sealed part.
+/// What a relay never seals, but a forged response does, with a stated `content-length` in the sealed part.
 #[derive(Clone)]
 pub(super) struct Forgery {
     /// `:status`.

@@ -82,7 +82,7 @@ async fn a_stream_is_not_sent_again_and_the_error_says_so() {
     let body = Body::from_stream(stream::iter([Ok::<_, std::io::Error>("piece")]));
     let error = client.send(put(body)).await.unwrap_err();
     assert_eq!(note(&error), &NotRepeated::Stream);
-    // The pair is gone all the same.
+    // The pair is dropped anyway.
     client.get("/").await.unwrap();
     assert_eq!(server.counts(), (1, 2, 2));
 }
@@ -110,7 +110,7 @@ async fn only_requests_of_idempotent_methods_are_sent_again() {
         }
         assert_eq!(server.counts().2, before + 1);
     }
-    // The pair is gone all the same, so the next one goes through.
+    // The pair is dropped anyway, so the next request succeeds.
     client.post("/echo", "x").await.unwrap();
 }
 

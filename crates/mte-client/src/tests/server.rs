@@ -213,7 +213,7 @@ impl Shared {
         Ok(answer)
     }
 
-    /// Opens a body frame by frame, and tells the length of each.
+    /// Opens a body frame by frame, and returns the length of each.
     async fn receive(&self, opened: &mut Opened, start: &[u8], mut incoming: Incoming) -> Result<Bytes, u16> {
         let Some(mut opener) = opened.body.take() else { return Ok(Bytes::new()) };
         let mut plain = Vec::new();

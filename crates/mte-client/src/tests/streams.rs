@@ -151,7 +151,7 @@ async fn a_stream_that_turns_out_empty_is_one_empty_message() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_its_promise_is_an_error() {
+async fn a_body_of_another_length_than_announced_is_an_error() {
     let (_server, client) = started().await;
     for (announced, pieces) in
         [(10, vec![4, 4]), (10, vec![4, 8]), (100_000, vec![99_999]), (100_000, vec![100_001])]

@@ -1,4 +1,4 @@
-//! TLS, HTTP/2, and names that differ from addresses.
+//! TLS, HTTP/2, and host names that differ from the address.
 
 use std::sync::Arc;
 

@@ -18,7 +18,7 @@ pub(crate) struct File {
 }
 
 /// A key exchange (section 2). `seed` makes the decapsulation key, `randomness` is what encapsulation drew;
-/// an implementation that only encapsulates, or only decapsulates, can do without one of them.
+/// an implementation that only encapsulates, or only decapsulates, does not need both.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KemVector {
@@ -44,7 +44,7 @@ pub(crate) struct DirectionVector {
     pub(crate) epochs: BTreeMap<u32, Hex>,
 }
 
-/// A message and all that it was made of (sections 4 and 5).
+/// A message and all its inputs (sections 4 and 5).
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MessageVector {
@@ -61,13 +61,13 @@ pub(crate) struct MessageVector {
     pub(crate) message: Hex,
 }
 
-/// A message that no decoder may take.
+/// A message that every decoder must refuse.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RefusedVector {
     pub(crate) direction: usize,
     pub(crate) expected: ExpectedVector,
-    /// What this crate's log would say; the peer is told nothing of it.
+    /// What this crate's log would say; it is never sent to the peer.
     pub(crate) class: Class,
     /// How the message was made.
     pub(crate) reason: String,
@@ -116,7 +116,7 @@ pub(crate) struct Step {
     pub(crate) outcome: Outcome,
 }
 
-/// What becomes of a commit.
+/// The result of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Outcome {

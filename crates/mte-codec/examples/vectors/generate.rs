@@ -211,7 +211,7 @@ fn keys(root: &Bytes32, header: &[u8]) -> Keys {
     Keys::derive(&reference::epoch(root, n / 32), header)
 }
 
-/// What one refused message is made of.
+/// The inputs of one refused message.
 struct Parts {
     header: Vec<u8>,
     frames: Vec<Vec<u8>>,
@@ -625,7 +625,7 @@ impl Refused {
     }
 }
 
-/// Length, plaintext and zeros up to `len` bytes, which need not be a whole step.
+/// Length, plaintext and zeros up to `len` bytes, which may be an incomplete step.
 fn padded_to(plaintext: &[u8], len: usize) -> Vec<u8> {
     let mut padded = [&(plaintext.len() as u32).to_be_bytes()[..], plaintext].concat();
     assert!(padded.len() <= len);

@@ -1,4 +1,4 @@
-//! The format once more, from the specification alone: it shares no code with the crate. HKDF is spelled
+//! A second implementation of the format, from the specification alone: it shares no code with the crate. HKDF is written
 //! out over HMAC and ChaCha20 over additions and rotations; of the library only HMAC-SHA-256, SHA-256 and
 //! AES-256-GCM are used. Slow, unwiped, and able to make messages that the crate refuses to make.
 
@@ -192,8 +192,8 @@ pub(crate) fn padded(plaintext: &[u8]) -> Vec<u8> {
     padded
 }
 
-/// A random number generator that says the same at every run: ChaCha20 under a fixed key. It yields its
-/// keystream byte after byte, however it is asked.
+/// A deterministic random number generator: ChaCha20 under a fixed key. It yields its
+/// keystream byte after byte, whatever the sizes of the reads.
 #[derive(Clone)]
 pub(crate) struct FixedRng {
     key: Bytes32,

@@ -93,7 +93,7 @@ pub(crate) fn open_in_parts<'a>(
     Ok((header.expect("a finished message has a header").number, plaintext))
 }
 
-/// Opens a message as a receiver does that keeps to the rules: open, then commit. MKE goes both ways, which
+/// Opens a message as a correct receiver does: open, then commit. MKE is opened both ways, which
 /// must agree.
 pub(crate) fn receive(
     state: &mut DecoderState,

@@ -1,5 +1,5 @@
-//! The page that stays up with the demo: a person sends requests from a browser, through the eavesdropper and the relay, and
-//! sees what became of them. Its sources are in `clients/js/demo`; the script among them is built, and kept in the
+//! The demo's web page: a user sends requests from a browser, through the eavesdropper and the relay, and
+//! sees the result. Its sources are in `clients/js/demo`; the script among them is built, and kept in the
 //! repository, so that building the demo takes no Node.
 //!
 //! | route | what it is |
@@ -7,7 +7,7 @@
 //! | `GET /`, `/style.css`, `/app.js` | the page |
 //! | `GET /setup` | where the relay is |
 //! | `GET /watch` | server-sent events: what passes the eavesdropper, and what the upstream sees |
-//! | `POST /order?do=NAME` | what the eavesdropper shall do to the next message; `none` takes it back |
+//! | `POST /order?do=NAME` | what the eavesdropper does to the next message; `none` cancels it |
 
 mod news;
 
@@ -95,7 +95,7 @@ pub(crate) fn serve(demo: &Demo) -> io::Result<SocketAddr> {
 type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 fn answer(desk: &Desk, request: &Request<Incoming>) -> Answer {
-    // A name of somebody else's that leads here must not make his page one of this origin.
+    // A foreign name that resolves to this address must not make its page one of this origin.
     let port = desk.page.port();
     let own = [format!("127.0.0.1:{port}"), format!("localhost:{port}")];
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());

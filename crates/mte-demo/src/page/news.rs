@@ -1,5 +1,5 @@
-//! What passes and what the upstream sees, as the page is told: server-sent events of JSON. Each is the whole present state
-//! of one message, so that a page needs no earlier one; a long body's state is told now and then while it passes, and at
+//! The traffic and what the upstream sees, for the page: server-sent events of JSON. Each is the whole current state
+//! of one message, so that a page needs no earlier one; a long body's state is sent from time to time while it passes, and at
 //! its end.
 
 use std::{
@@ -23,9 +23,9 @@ use crate::{
     wire,
 };
 
-/// The state of what is passing is told so often.
+/// How often the state of a passing message is sent.
 const BEAT: Duration = Duration::from_millis(40);
-/// Of a body at the upstream, so much is shown.
+/// How much of a body at the upstream is shown.
 const SHOWN: usize = 2 << 10;
 /// Messages that never end are forgotten once there are more.
 const MAX_MESSAGES: usize = 256;
@@ -181,7 +181,7 @@ fn millis(at: SystemTime) -> f64 {
 
 fn tell(news: &broadcast::Sender<Bytes>, what: &impl Serialize) {
     if let Ok(json) = serde_json::to_string(what) {
-        // Nobody has the page open: no matter.
+        // No browser has the page open, which is fine.
         let _ = news.send(format!("data: {json}\n\n").into());
     }
 }
@@ -194,7 +194,7 @@ mod tests {
     use crate::tamper::Order;
 
     #[tokio::test]
-    async fn a_message_is_told_as_it_is_at_its_end() {
+    async fn a_message_is_reported_in_its_final_state() {
         let (wire, on_the_wire) = mpsc::unbounded_channel();
         let (_upstream, at_the_upstream) = mpsc::unbounded_channel();
         let (news, mut told) = broadcast::channel(16);

@@ -1,4 +1,4 @@
-//! What somebody on the line can try with what he recorded or kept back, and what comes of it.
+//! What an attacker on the path can try with recorded or withheld messages, and how it fails.
 
 use bytes::Bytes;
 use http::Request;
@@ -37,7 +37,7 @@ pub(super) async fn attacks(stage: &mut Stage) -> Result<(), Trouble> {
     attempt(stage, "the other, as a PUT", &other_method, 562, 0).await?;
     attempt(stage, "the other, to the bank: the shop's pair", &other_host, 566, 0).await?;
     attempt(stage, "the other as it was: late, but genuine", &withheld, 201, 1).await?;
-    attempt(stage, "and once more", &withheld, 562, 0).await?;
+    attempt(stage, "and again", &withheld, 562, 0).await?;
     spoil_answer(stage).await?;
     stage
         .screen

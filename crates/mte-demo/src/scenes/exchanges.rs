@@ -64,7 +64,7 @@ pub(super) async fn get(stage: &mut Stage) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// The body is sealed as well. The recording is kept: somebody will try it again.
+/// The body is sealed as well. The recording is kept: a later scene replays it.
 pub(super) async fn post(stage: &mut Stage) -> Result<(), Trouble> {
     let request = Request::post("/transfers")
         .header("content-type", "application/json")
@@ -91,7 +91,7 @@ pub(super) async fn short_secret(stage: &mut Stage) -> Result<(), Trouble> {
     let second = wire::message(&again.to_relay.start);
     let lines: Vec<String> =
         second.iter().filter_map(|message| view::request_lines(message, 0).pop()).collect();
-    stage.screen.block(Who::Us, &["and the same once more:".into()]);
+    stage.screen.block(Who::Us, &["and the same again:".into()]);
     stage.screen.block(Who::Wire, &lines);
     let second = second.map(|message| message.body).unwrap_or_default();
     let differ =

@@ -84,7 +84,7 @@ impl Stage {
         self.scene("Server-sent events keep their rhythm", "shop, MKE", streams::events).await;
         self.scene("A pass-through route, for comparison", "shop, in the clear", exchanges::pass_through)
             .await;
-        self.scene("What somebody on the line can try", "shop and bank", attacks::attacks).await;
+        self.scene("What an attacker on the path can try", "shop and bank", attacks::attacks).await;
     }
 
     async fn scene<F>(&mut self, title: &str, remark: &str, play: F)

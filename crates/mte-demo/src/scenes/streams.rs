@@ -17,11 +17,11 @@ use crate::{
 /// 64 MiB each way.
 const PAGES: u64 = (64 << 20) / PAGE;
 
-/// A body of unknown length goes out; the upstream says what came.
+/// A body of unknown length is sent; the upstream reports what arrived.
 pub(super) async fn upload(stage: &mut Stage) -> Result<(), Trouble> {
     stage.demo.tap.look_for(&[MARK, "ledgers/2031"]);
     let (at_end, sent) = std::sync::mpsc::channel();
-    // Nobody waits any more: the request has failed, and says so itself.
+    // No receiver waits any more: the request has failed, and reports it itself.
     let pages = Pages::new(PAGES, move |digested| drop(at_end.send(digested)));
     let begun = Instant::now();
     let response =
@@ -55,7 +55,7 @@ pub(super) async fn upload(stage: &mut Stage) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// A body comes back that the upstream makes as it goes.
+/// The upstream streams a body that it generates.
 pub(super) async fn download(stage: &mut Stage) -> Result<(), Trouble> {
     stage.demo.tap.look_for(&[MARK, "ledgers/2030"]);
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! Why a pairing request or response is refused, and the JSON that tells the sender (docs/protocol.md,
+//! Why a pairing request or response is refused, and the JSON sent to its sender (docs/protocol.md,
 //! section 2).
 
 use std::fmt;
@@ -61,7 +61,7 @@ pub enum Problem {
     },
     /// A field is not there.
     Missing,
-    /// A field stands twice in one object.
+    /// A field is there twice in one object.
     Repeated,
     /// A field's value is not a string.
     NotText,

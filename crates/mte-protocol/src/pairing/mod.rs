@@ -15,7 +15,7 @@ pub use error::{Field, PairingError, Problem};
 pub use nonce::{InvalidNonce, Nonce};
 pub use parse::{parse_request, parse_response};
 
-/// The KEMs by the sizes that tell them apart: name, bytes of an encapsulation key, bytes of a ciphertext
+/// The KEMs, identified by their sizes: name, bytes of an encapsulation key, bytes of a ciphertext
 /// (docs/codec.md, section 2).
 pub const KEMS: [(&str, usize, usize); 4] = [
     ("ML-KEM-512", 800, 768),
@@ -33,13 +33,13 @@ pub struct PairRequest {
     /// c2s: the server encapsulates to it and answers with `decoder_secret`.
     #[serde(rename = "encoderPublicKey", serialize_with = "base64")]
     pub encoder_public_key: Vec<u8>,
-    /// c2s: goes into the direction's root.
+    /// c2s: an input of the direction's root.
     #[serde(rename = "encoderPersonalizationStr")]
     pub encoder_personalization: String,
     /// s2c: the server encapsulates to it and answers with `encoder_secret`.
     #[serde(rename = "decoderPublicKey", serialize_with = "base64")]
     pub decoder_public_key: Vec<u8>,
-    /// s2c: goes into the direction's root.
+    /// s2c: an input of the direction's root.
     #[serde(rename = "decoderPersonalizationStr")]
     pub decoder_personalization: String,
 }
@@ -50,13 +50,13 @@ pub struct PairResponse {
     /// The name that the client gave.
     #[serde(rename = "pairId")]
     pub pair_id: String,
-    /// s2c: goes into the direction's root.
+    /// s2c: an input of the direction's root.
     #[serde(rename = "encoderNonce")]
     pub encoder_nonce: Nonce,
     /// s2c: encapsulated to the client's `decoder_public_key`.
     #[serde(rename = "encoderSecret", serialize_with = "base64")]
     pub encoder_secret: Vec<u8>,
-    /// c2s: goes into the direction's root.
+    /// c2s: an input of the direction's root.
     #[serde(rename = "decoderNonce")]
     pub decoder_nonce: Nonce,
     /// c2s: encapsulated to the client's `encoder_public_key`.

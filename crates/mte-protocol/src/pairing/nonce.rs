@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-/// A random 63-bit number whose canonical decimal text goes into a direction's root.
+/// A random 63-bit number whose canonical decimal text is an input of a direction's root.
 ///
 /// Clients parse the text into a signed 64-bit integer, and both sides hash the text itself, so there is one
 /// text per number: no sign, no leading zero, at most 9223372036854775807.

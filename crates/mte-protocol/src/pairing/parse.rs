@@ -21,7 +21,7 @@ const RESPONSE: [Field; 5] =
 /// Reads a pairing request of 1 to `max` pairs (docs/protocol.md, section 2).
 ///
 /// Pair ids and personalization strings obey section 1, keys are strict base64 of a size that belongs to a
-/// KEM, no pair id stands twice. Unknown fields are passed over, since older clients send more.
+/// KEM, no pair id occurs twice. Unknown fields are ignored, since older clients send more.
 ///
 /// # Errors
 /// [`PairingError`], for a 400 that names the pair and the field.

@@ -33,7 +33,7 @@ pub(super) fn read<'a, const N: usize>(
     }
 }
 
-/// What serde's errors have no room for: where the reader stands, and what it refused there.
+/// What serde's errors cannot carry: the reader's position, and what it refused there.
 struct Found {
     index: Option<usize>,
     error: Option<PairingError>,

@@ -62,7 +62,7 @@ fn a_request_is_read_back_in_its_order() {
 }
 
 #[test]
-fn every_kem_is_told_by_its_key_size_and_both_keys_may_differ() {
+fn every_kem_is_identified_by_its_key_size_and_both_keys_may_differ() {
     for (_, key, _) in KEMS {
         let pair = PairRequest { encoder_public_key: vec![0; key], ..pair("a") };
         assert_eq!(parse_request(&write_request(std::slice::from_ref(&pair)), 1).unwrap(), [pair]);
@@ -100,7 +100,7 @@ fn a_value_that_is_no_string_is_named() {
 }
 
 #[test]
-fn a_field_that_stands_twice_is_named() {
+fn a_field_that_is_there_twice_is_named() {
     let body = r#"[{"pairId":"a","pairId":"b"}]"#;
     assert_eq!(parse_request(body.as_bytes(), 1), Err(field_error(0, Field::PairId, Problem::Repeated)));
 }
@@ -126,7 +126,7 @@ fn keys_are_strict_base64_of_a_known_size() {
 }
 
 #[test]
-fn opaque_texts_obey_their_rule() {
+fn opaque_texts_follow_their_rule() {
     for field in [Field::PairId, Field::EncoderPersonalization, Field::DecoderPersonalization] {
         for text in ["", "a,b", "a b", "é", "a\n", &"x".repeat(257)] {
             let mut body = value();
@@ -137,7 +137,7 @@ fn opaque_texts_obey_their_rule() {
 }
 
 #[test]
-fn a_pair_id_stands_once_in_a_request() {
+fn a_pair_id_occurs_once_in_a_request() {
     let body = write_request(&[pair("a"), pair("b"), pair("a")]);
     assert_eq!(parse_request(&body, 3), Err(field_error(2, Field::PairId, Problem::Duplicate { first: 0 })));
 }
@@ -151,7 +151,7 @@ fn an_array_has_at_least_one_pair_and_not_too_many() {
 }
 
 #[test]
-fn what_is_not_such_json_is_refused_with_the_place() {
+fn other_json_is_refused_with_its_place() {
     for (body, index) in [
         ("", None),
         ("{}", None),

@@ -1,5 +1,5 @@
 //! Which headers of a response its client wants sealed (docs/protocol.md, section 4): the value of
-//! [`RESPONSE_HEADERS`](super::RESPONSE_HEADERS). What must stay in the clear all the same is not decided here.
+//! [`RESPONSE_HEADERS`](super::RESPONSE_HEADERS). What must stay in the clear anyway is not decided here.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ pub enum ResponseHeaders {
     Asked,
     /// `*`: every header.
     All,
-    /// These names, in lower case, beside those that are asked for.
+    /// These names, in lower case, in addition to those that v4 seals.
     Named(BTreeSet<Box<str>>),
 }
 
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_lower_case_names_is_malformed() {
+    fn anything_but_a_list_of_lower_case_names_is_malformed() {
         for value in ["", ",", "etag,", "ETag", "etag;x", "e tag", "*,etag", "etag,*", ":status", "\u{e9}"] {
             assert_eq!(ResponseHeaders::parse(value), None, "{value:?}");
         }

@@ -17,12 +17,12 @@ pub struct SealedHeadersWriter {
 }
 
 impl SealedHeadersWriter {
-    /// An empty map, with room for some headers.
+    /// An empty map, with capacity for some headers.
     pub fn new() -> Self {
         Self::in_buffer(Vec::with_capacity(512))
     }
 
-    /// An empty map behind what `buffer` holds already.
+    /// An empty map after what `buffer` already holds.
     pub fn in_buffer(buffer: Vec<u8>) -> Self {
         let mut json = WipingBuffer::from(buffer);
         json.extend_from_slice(b"{");

@@ -1,8 +1,8 @@
-//! Why a request is not sealed, or what came back is refused. No error carries a secret.
+//! Why a request is not sealed, or a response is refused. No error carries a secret.
 
 use mte_codec::{KemError, OpenError, ScheduleError, SealError};
 
-/// Why a pairing, a request or a response failed, as far as the protocol goes.
+/// Why a pairing, a request or a response failed, at the level of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A request's URL cannot be sealed.
@@ -33,7 +33,7 @@ pub enum Error {
     /// The relay's answer to the pairing cannot be used (docs/protocol.md, section 2).
     #[error("pairing failed: {0}")]
     Pairing(#[from] PairingFailure),
-    /// The relay answered with an error of its own, in the clear (docs/protocol.md, section 5). Whoever sits between
+    /// The relay answered with an error of its own, in the clear (docs/protocol.md, section 5). Anyone on the path between
     /// the client and the relay could have written it as well.
     #[error("the relay answered {status}: {message}")]
     Relay {
@@ -86,7 +86,7 @@ pub enum ResponseError {
     Misbound {
         /// `:status` or `:request`.
         what: &'static str,
-        /// What fits this response.
+        /// The expected value.
         expected: u64,
         /// What is sealed.
         got: String,

@@ -1,5 +1,5 @@
 //! The headers of an opened response (docs/protocol.md, section 4): what was sealed, and of the clear part only what the
-//! relay does not seal. A header that an attacker on the way adds in place of a sealed one never counts.
+//! relay does not seal. A header that an attacker on the path adds in place of a sealed one is ignored.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,

@@ -53,7 +53,7 @@ pub enum PartKind {
     Body,
 }
 
-/// One sealed part, for those who watch: numbers and lengths, nothing secret.
+/// One sealed part, for observers: numbers and lengths, nothing secret.
 #[derive(Debug, Clone, Copy)]
 pub struct Part {
     /// What it carries.

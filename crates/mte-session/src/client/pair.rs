@@ -19,9 +19,9 @@ use super::{Error, PairingFailure};
 
 /// Requests begun on a pair since its oldest one that still waits for its response. A decoder reaches 511 numbers back
 /// (docs/codec.md, section 6) and a request takes up to three: beyond this a slow exchange would fall out of a window.
-const MOST_BEHIND: u64 = 160;
+const MAX_BEHIND: u64 = 160;
 
-/// Pairs asked for and not answered yet: the client's half of a pairing.
+/// Requested pairs without an answer yet: the client's half of a pairing.
 pub struct Offer {
     kem: KemId,
     requests: Vec<PairRequest>,
@@ -54,7 +54,7 @@ impl Offer {
         pairing::write_request(&self.requests)
     }
 
-    /// Takes the relay's answer. `client_id` is the signed id that the pairing was asked for with.
+    /// Accepts the relay's answer. `client_id` is the signed id that the pairing was requested with.
     ///
     /// # Errors
     /// [`Error::Pairing`] if the answer does not fit.
@@ -115,7 +115,7 @@ fn root(
     Ok(schedule::root(&entropy, &RootInputs::new(&nonce.to_string(), personalization))?)
 }
 
-/// 128 random bits in hexadecimal: a name nobody else has.
+/// 128 random bits in hexadecimal: a unique name.
 fn random_id() -> String {
     let mut bytes = [0; 16];
     rand::rng().fill_bytes(&mut bytes);
@@ -140,7 +140,7 @@ struct Sending {
 }
 
 impl Pair {
-    /// The pair's name, as it stands in `x-mte-relay`.
+    /// The pair's name, as in `x-mte-relay`.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -150,7 +150,7 @@ impl Pair {
         Arc::clone(&lock(&self.client_id))
     }
 
-    /// Takes the id of a response over if it is the same client's, signed anew: the relay's secret is being rotated
+    /// Adopts the id of a response if it is the same client's, signed with a new key: the relay's secret is being rotated
     /// (docs/protocol.md, section 1). Whether it did.
     pub fn take_signature(&self, signed: &str) -> bool {
         let mut own = lock(&self.client_id);
@@ -167,10 +167,10 @@ impl Pair {
         self.kem
     }
 
-    /// Whether no request may begin before an older one has its response, lest that one fall out of a window.
+    /// Whether no request may begin before an older one has its response, so that the older one does not fall out of a window.
     pub fn is_congested(&self) -> bool {
         let sending = lock(&self.sending);
-        sending.waiting.first().is_some_and(|oldest| sending.begun - oldest >= MOST_BEHIND)
+        sending.waiting.first().is_some_and(|oldest| sending.begun - oldest >= MAX_BEHIND)
     }
 
     /// Whether its numbers are used up (docs/codec.md, section 6).
@@ -227,7 +227,7 @@ impl Drop for Ticket {
     }
 }
 
-/// What the locks guard is whole after every step, so a panic elsewhere does not spoil it.
+/// What the locks guard is consistent after every step, so a panic elsewhere does not corrupt it.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -57,7 +57,7 @@ pub enum ResponseHeaders {
 }
 
 impl ResponseHeaders {
-    /// The value of `:response-headers`; `None` if there is nothing to ask for.
+    /// The value of `:response-headers`; `None` if nothing is requested.
     fn value(&self) -> Option<String> {
         match self {
             Self::All => Some("*".to_owned()),
@@ -99,7 +99,7 @@ impl Default for Options {
 pub enum BodyPlan {
     /// There is none.
     None,
-    /// There is one, of so many plaintext bytes.
+    /// There is one, of this many plaintext bytes.
     Known(u64),
     /// There is one; it may turn out empty.
     Unknown,

@@ -1,7 +1,7 @@
 //! Opening a response (docs/protocol.md, section 4).
 //!
-//! Only what the sealed headers announce counts: they must be there and open, be bound to this request and status, and
-//! their place says whether a body follows. The outer flags are not even read, since an attacker on the way could have
+//! Only what the sealed headers announce is accepted: they must be there and open, be bound to this request and status, and
+//! their place says whether a body follows. The outer flags are not even read, since an attacker on the path could have
 //! written them.
 
 use bytes::{Bytes, BytesMut};
@@ -21,9 +21,9 @@ pub struct ResponseOpener {
     request: u64,
     encode_type: EncodeType,
     max_mte_body: usize,
-    /// Headers that were sealed in the request: those of the response come back sealed.
+    /// Headers that were sealed in the request: those of the same name are sealed in the response.
     sealed_names: Vec<HeaderName>,
-    /// Which others do.
+    /// Which other headers are sealed.
     response_headers: ResponseHeaders,
 }
 
@@ -68,7 +68,7 @@ pub fn relay_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Opti
     Some(Error::Relay { status: status.as_u16(), message, request_id })
 }
 
-/// Text of unknown origin without what a terminal would obey.
+/// Text of unknown origin without control characters that a terminal would interpret.
 fn printable(text: &str) -> String {
     text.chars().filter(|char| !char.is_control()).collect()
 }
@@ -135,7 +135,7 @@ impl ResponseOpener {
             _ => return Err(ResponseError::UnknownBody.into()),
         };
 
-        // An announced body's number is taken along: nothing but this response can have it.
+        // The announced body's number is taken with it: only this response can have it.
         let take = 1 + u64::from(has_body);
         self.ticket.pair().commit(number, take).map_err(ResponseError::Headers)?;
 
@@ -157,7 +157,7 @@ impl ResponseOpener {
             false => BodyOpener::nothing(),
             true => {
                 let length = sealed_length(&sealed)?;
-                // The body may be long in coming, and other responses move the direction on: no other epoch's secret
+                // The body may arrive much later, and other responses advance the direction: no other epoch's secret
                 // is kept for it.
                 let secrets = secrets.narrowed_to(number + 1).map_err(ResponseError::Body)?;
                 BodyOpener::new(secrets, self.encode_type, number + 1, length, self.max_mte_body)

@@ -19,7 +19,7 @@ use rand::CryptoRng;
 
 use crate::store::NewPair;
 
-/// The pairs that a client asks for, read and checked as far as that goes without cryptography.
+/// The requested pairs, parsed and checked as far as possible without cryptography.
 #[derive(Debug)]
 pub struct PairingRequest(Vec<PairRequest>);
 
@@ -41,7 +41,7 @@ impl PairingRequest {
     /// Makes the pairs: two encapsulations for each, to keys of an algorithm that satisfies `least`.
     ///
     /// # Errors
-    /// [`PairingError`] for the first key that is weak or none; no pair is made then.
+    /// [`PairingError`] for the first key that is weak or invalid; then no pair is made.
     pub fn make(self, least: KemId, rng: &mut impl CryptoRng) -> Result<MadePairs, PairingError> {
         let mut made = MadePairs {
             pairs: Vec::with_capacity(self.0.len()),
@@ -56,7 +56,7 @@ impl PairingRequest {
     }
 }
 
-/// What a pairing gives: one part for the store, one for the client.
+/// The result of a pairing: one part for the store, one for the client.
 #[derive(Debug)]
 pub struct MadePairs {
     /// To be stored, all or none.
@@ -65,7 +65,7 @@ pub struct MadePairs {
     pub answer: PairingAnswer,
 }
 
-/// What tells the client the relay's half of its pairs' secrets.
+/// What sends the client the relay's half of its pairs' secrets.
 #[derive(Debug)]
 pub struct PairingAnswer(Vec<PairResponse>);
 

@@ -6,7 +6,7 @@ use mte_codec::{DecoderSecrets, EncodeType, Expected, HEADER_LEN, Header};
 use super::{OpenedRequest, RequestError, open::Opening};
 use crate::body::{BodyOpener, BodyRules};
 
-/// A request whose URL and headers are opened, and whose sealed body has still to come.
+/// A request whose URL and headers are opened, and whose sealed body has not arrived yet.
 pub struct PendingBody {
     pub(super) opening: Opening,
     pub(super) expected: Expected,
@@ -20,7 +20,7 @@ impl PendingBody {
         self.opening.encode_type
     }
 
-    /// Checks the number that the body's message bears; its place is checked as it is opened. A replay is refused here, before
+    /// Checks the number of the body's message; its place is checked as it is opened. A replay is refused here, before
     /// its body is read.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ pub struct AdmittedBody {
 }
 
 impl AdmittedBody {
-    /// Opens the body from its first byte on. A streamed one is opened in `buffer`, a gathered one may have `max_mte` bytes of
+    /// Opens the body from its first byte. A streamed one is opened in `buffer`, a gathered one may have `max_mte` bytes of
     /// plaintext.
     pub fn open(self, buffer: BytesMut, max_mte: usize) -> BodyOpener {
         let Self { secrets, expected, number, length } = self;

@@ -5,10 +5,10 @@ use mte_protocol::{RelayHeaderError, SealedHeadersError, Status, TargetError, Te
 
 use crate::{body::BodyError, store::PairError};
 
-/// Why a request is refused. The display is for the relay's log: a client is never told why a decode failed.
+/// Why a request is refused. The display is for the relay's log: clients never learn why a decode failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// A header that may come once came more often.
+    /// A header that may occur once occurs more often.
     #[error("the header {0} is there more than once")]
     Repeated(&'static str),
     /// A header with a byte that is not visible ASCII.
@@ -17,7 +17,7 @@ pub enum RequestError {
     /// The relay header lacks something, or is malformed.
     #[error(transparent)]
     RelayHeader(#[from] RelayHeaderError),
-    /// The client id does not verify; why, in words.
+    /// The client id does not verify; the reason as text.
     #[error("{0}")]
     ClientId(String),
     /// Neither URL nor headers are sealed.
@@ -32,12 +32,12 @@ pub enum RequestError {
     /// There are no sealed headers, and the flags say there are.
     #[error("no sealed headers although the flags announce them")]
     MissingHeaders,
-    /// The tenant demands sealed headers.
+    /// The tenant requires sealed headers.
     #[error(
         "no sealed headers, which require_sealed_headers asks for: they may have been dropped on the way"
     )]
     HeadersRequired,
-    /// A body in the clear beside sealed parts.
+    /// A body in the clear together with sealed parts.
     #[error("a body in the clear")]
     ClearBody,
     /// The URL's message carries a header map.
@@ -72,7 +72,7 @@ pub enum RequestError {
 /// A request that its sealed part does not belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Binding {
-    /// The tenant demands bindings, and one is missing.
+    /// The tenant requires bindings, and one is missing.
     #[error("this tenant requires :method and :authority in the sealed headers")]
     Missing,
     /// The methods differ.
@@ -105,7 +105,7 @@ impl RequestError {
             | Self::SealedHeaders(SealedHeadersError::TooMany(_))
             | Self::Target(_)
             | Self::Keys(_)
-            // The client's pairs are not lost by it: none of the relay's own statuses may say so.
+            // The client's pairs are not lost: the answer must not be one of the relay's own statuses.
             | Self::Pair(PairError::Unavailable(_)) => None,
             Self::RelayHeader(_) | Self::NothingSealed => Some(Status::RelayHeaderMissing),
             Self::ClientId(_) => Some(Status::ClientIdInvalid),
@@ -137,7 +137,7 @@ impl From<BodyError> for RequestError {
     }
 }
 
-/// A number that was taken meanwhile is a message that does not open, whoever finds it.
+/// A number that was taken meanwhile is a message that does not open, whichever check finds it.
 impl From<PairError> for RequestError {
     fn from(error: PairError) -> Self {
         match error {

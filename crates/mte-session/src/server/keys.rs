@@ -1,8 +1,8 @@
 //! The keys of a response, made when its request's numbers are spent.
 //!
-//! A response may begin long after its request, and a request may be uploaded for hours. An exchange that waits keeps these
-//! keys, each good for one message, and no epoch's secret: so an epoch that a pair has left behind is wiped however many of
-//! its exchanges still go on (docs/codec.md, section 3).
+//! A response may begin long after its request, and an upload may take hours. A waiting exchange keeps these
+//! keys, each for one message, and no epoch secret: so an epoch that a pair has left behind is wiped however many of
+//! its exchanges are still running (docs/codec.md, section 3).
 
 use mte_codec::{EncodeType, Numbers, Place, Prepared, SealError};
 use rand::CryptoRng;
@@ -12,7 +12,7 @@ pub const RESPONSE_MESSAGES: u64 = 2;
 
 /// What a response's messages are sealed with; each is taken once.
 pub struct ResponseKeys {
-    /// One for each place that the header message may turn out to have: it says whether a body follows.
+    /// One for each possible place of the header message: it says whether a body follows.
     head: [Option<(Place, Prepared)>; 2],
     body: Option<Prepared>,
     first: u64,
@@ -22,7 +22,7 @@ impl ResponseKeys {
     /// Makes the keys of the response that `numbers` are reserved for.
     ///
     /// # Errors
-    /// [`SealError::NoSecret`] if they are not, or their epoch's secret is not at hand.
+    /// [`SealError::NoSecret`] if they are not, or their epoch's secret is not available.
     pub fn new(
         numbers: &Numbers,
         encode_type: EncodeType,

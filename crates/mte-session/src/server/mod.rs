@@ -13,7 +13,7 @@
 //! | [`ResponseSealer`] | | the response's head |
 //! | [`BodySealer`] | the headers are sealed | the response's body |
 //!
-//! Nothing here reads or writes a connection, looks a pair up or asks for the time. Randomness is an argument.
+//! Nothing here reads or writes a connection, looks up a pair or reads the clock. Randomness is an argument.
 
 mod body;
 mod error;

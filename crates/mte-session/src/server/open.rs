@@ -52,7 +52,7 @@ impl RequestOpener {
     /// Opens URL and headers in place, with a snapshot of the pair.
     ///
     /// # Errors
-    /// 562 for what does not verify, does not belong to this request, or is not what the policy demands; 431 for a header
+    /// 562 for what does not verify, does not belong to this request, or does not satisfy the policy; 431 for a header
     /// map of too many names.
     pub fn open(
         self,
@@ -106,7 +106,7 @@ impl Policy {
 }
 
 impl Opening {
-    /// Opens the URL's message. Whether the URL may be requested is said once the request's numbers are spent.
+    /// Opens the URL's message. Whether the URL may be requested is only checked once the request's numbers are spent.
     fn url(
         &mut self,
         message: &mut [u8],
@@ -115,7 +115,7 @@ impl Opening {
     ) -> Result<Result<String, TargetError>, RequestError> {
         let opened = self.text(message, shape)?;
         policy.check_headers(shape.headers, opened.place.following() == Place::UNKNOWN)?;
-        // A header map that stood alone has the same place as a URL that stands alone; no URL begins like one.
+        // A header map that is sent alone has the same place as a URL that is sent alone; no URL begins like one.
         if opened.plaintext.starts_with(b"{") {
             return Err(RequestError::HeadersAsUrl);
         }
@@ -143,8 +143,8 @@ impl Opening {
         Ok(opened)
     }
 
-    /// Checks that the next message carries the next number, and one that is not taken: a replay costs no more than its
-    /// first message, whatever body comes with it. The commit has the last word.
+    /// Checks that the next message carries the next number, and that it is not taken: a replay costs no more than its
+    /// first message, whatever its body. The commit decides.
     pub(super) fn take_number(&mut self, number: u64) -> Result<(), OpenError> {
         let first = *self.first.get_or_insert(number);
         if first.checked_add(self.index.into()) != Some(number) {
@@ -220,7 +220,7 @@ impl OpenedRequest {
         })
     }
 
-    /// Goes on once the store has committed: `response` is the first of the numbers it reserved. The pair's secrets are left
+    /// Continues once the store has committed: `response` is the first of the numbers it reserved. The pair's secrets are left
     /// behind; only the response's own keys are kept.
     ///
     /// # Errors
@@ -250,13 +250,13 @@ impl OpenedHead {
         &self.opening().headers
     }
 
-    /// What its URL and headers have in bytes.
+    /// The sizes of its URL and headers.
     pub fn sizes(&self) -> RequestSizes {
         self.opening().sizes
     }
 }
 
-/// A request whose numbers are spent, whatever comes.
+/// A request whose numbers are spent.
 pub struct AcceptedRequest {
     target: Result<String, TargetError>,
     headers: SealedHeaders,

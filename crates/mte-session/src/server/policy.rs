@@ -1,6 +1,6 @@
-//! What a tenant demands of encrypted requests beyond the protocol.
+//! What a tenant requires of encrypted requests beyond the protocol.
 
-/// What a tenant demands, and one limit.
+/// What a tenant requires, and one limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// Lets requests through whose URL and headers are in the clear.

@@ -1,4 +1,4 @@
-//! What can be read of an encrypted request without its pair: the relay header, and which messages there are.
+//! The parts of an encrypted request that can be read without its pair: the relay header, and which messages there are.
 
 use http::HeaderMap;
 use mte_codec::{EncodeType, Place};
@@ -10,7 +10,7 @@ use mte_protocol::{
 
 use super::{Policy, RequestError};
 
-/// The one value of a header that may come once; `None` if it did not come.
+/// The value of a header that may occur only once; `None` if it is absent.
 ///
 /// # Errors
 /// [`RequestError::Repeated`], [`RequestError::NotAscii`].
@@ -47,7 +47,7 @@ pub struct RequestOpener {
     pub(super) pair_id: String,
     pub(super) streaming: Option<String>,
     pub(super) encode_type: EncodeType,
-    /// The URL's message, or the target that stands in the clear.
+    /// The URL's message, or the target in the clear.
     pub(super) url: Url,
     /// The message of the sealed headers.
     pub(super) headers: Option<Vec<u8>>,
@@ -59,12 +59,12 @@ pub struct RequestOpener {
 /// A request's URL as it came.
 pub(super) enum Url {
     Sealed(Vec<u8>),
-    /// What is wrong with it is said once the request's numbers are spent.
+    /// What is wrong with it is only reported once the request's numbers are spent.
     Clear(Result<String, TargetError>),
 }
 
 impl RequestOpener {
-    /// Decodes the messages. `target` is the request target as it stands in the request line.
+    /// Decodes the messages. `target` is the request target exactly as in the request line.
     ///
     /// # Errors
     /// 562 for a text that is no message, and if flags and parts contradict each other; 569 if nothing is sealed and the
@@ -101,7 +101,7 @@ impl RequestOpener {
     /// Which messages there are, given that there is a body or not.
     ///
     /// # Errors
-    /// 562 for a body in the clear beside sealed parts: somebody on the way put it there.
+    /// 562 for a body in the clear together with sealed parts: an attacker on the path added it.
     pub(super) fn shape(&self, has_body: bool) -> Result<Shape, RequestError> {
         let shape = Shape {
             url: matches!(self.url, Url::Sealed(_)),

@@ -79,7 +79,7 @@ pub struct ResponseHead<'a> {
     pub has_body: bool,
 }
 
-/// What becomes of a response's head.
+/// A sealed response head.
 pub struct SealedHead {
     /// Names of the headers that are sealed now: they leave the clear part.
     pub sealed: Vec<HeaderName>,
@@ -87,8 +87,8 @@ pub struct SealedHead {
     pub headers_message: String,
     /// The value of `x-mte-relay`.
     pub relay_header: String,
-    /// The length of the body on the wire: where it is not known, a stated one leaves the clear part as well. `None` without
-    /// a body: what is stated describes a body that is not sent.
+    /// The length of the body on the wire: if it is not known, a stated one is removed from the clear part as well. `None`
+    /// without a body: a stated length describes a body that is not sent.
     pub length: Option<WireLength>,
     /// Bytes of the header map's plaintext.
     pub map_len: u64,
@@ -103,7 +103,7 @@ pub struct SealedHead {
 pub enum WireLength {
     /// It is small, and sealed in one piece.
     Known(usize),
-    /// It goes out as it arrives.
+    /// It is sent as it arrives.
     Unknown,
 }
 
@@ -206,10 +206,10 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
 }
 
 impl SealedHead {
-    /// Makes of an upstream's headers what goes to the client.
+    /// Turns an upstream's headers into the client's.
     ///
     /// # Errors
-    /// What is no header value, which a checked client id and pair id never cause.
+    /// An invalid header value, which a checked client id and pair id never cause.
     pub fn apply(&self, headers: &mut HeaderMap) -> Result<(), header::InvalidHeaderValue> {
         for name in &self.sealed {
             headers.remove(name);
@@ -244,7 +244,7 @@ enum Stage {
 }
 
 impl BodySealer {
-    /// What goes to the client for a part of the body; with `end`, the final frame is in it.
+    /// The sealed bytes for a part of the body; with `end`, they include the final frame.
     ///
     /// # Errors
     /// [`ResponseError`]: the response must be cut then.

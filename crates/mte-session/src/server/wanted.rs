@@ -43,7 +43,7 @@ impl Wanted {
         headers.keys().filter(|name| self.seals(name.as_str())).cloned().collect()
     }
 
-    /// Whether the client decodes bodies itself: it sealed the codings that it takes.
+    /// Whether the client decodes bodies itself: it sealed the codings that it accepts.
     pub fn decodes_itself(&self) -> bool {
         self.asks("accept-encoding")
     }
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_describes_the_body_is_sealed_unasked() {
+    fn headers_that_describe_the_body_are_always_sealed() {
         let wanted = wanted("{}");
         for name in ["content-type", "etag", "vary", "cdn-cache-control", "surrogate-control", "pragma"] {
             assert!(wanted.seals(name), "{name}");

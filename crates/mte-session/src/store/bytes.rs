@@ -45,7 +45,7 @@ pub enum StateError {
 impl PairState {
     /// The stored form. It is wiped when it is dropped.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        // Never grows: what it left behind would not be wiped.
+        // Never grows: freed memory would not be wiped.
         let mut bytes = Zeroizing::new(Vec::with_capacity(LEN + KEY_ID_LEN));
         bytes.push(VERSION);
         bytes.extend(self.generation.to_be_bytes());

@@ -1,8 +1,8 @@
 //! What a request and a pair store exchange, as values.
 //!
 //! A request touches its pair twice: it begins with a [`Snapshot`], and ends with a [`Commit`] once its messages have
-//! verified. The cryptography lies in between and needs no lock. [`PairState`] is what a store keeps of a pair;
-//! [`PairState::commit`] is the one place that says what a commit does.
+//! verified. The cryptography happens in between and needs no lock. [`PairState`] is what a store keeps of a pair;
+//! [`PairState::commit`] alone defines what a commit does.
 
 mod bytes;
 mod state;
@@ -37,7 +37,7 @@ pub struct NewPair {
 /// A pair as it was at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// Tells a pair from a later one under the same id.
+    /// Distinguishes a pair from a later one under the same id.
     pub generation: u64,
     /// What requests are opened with.
     pub decoder: DecoderSecrets,
@@ -89,8 +89,8 @@ pub enum PairError {
     Unavailable(#[from] Unavailable),
 }
 
-/// The store did not do what it was asked to, or cannot say whether it did. It says nothing about any pair: the request
-/// fails, the client's pairs stay.
+/// The store failed, or cannot say whether it succeeded. This says nothing about any pair: the request
+/// fails, the client's pairs remain valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the pair store is unavailable: {reason}")]
 pub struct Unavailable {

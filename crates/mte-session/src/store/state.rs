@@ -1,4 +1,4 @@
-//! A pair's state on the relay's side, and what a commit does to it.
+//! A pair's state on the relay's side, and commits.
 
 use mte_codec::{DecoderState, EpochSecret, KemId, NUMBER_LIMIT};
 
@@ -33,7 +33,7 @@ impl PairState {
         }
     }
 
-    /// Tells the pair from a later one under the same id.
+    /// Distinguishes the pair from a later one under the same id.
     pub fn generation(&self) -> u64 {
         self.generation
     }
@@ -89,7 +89,7 @@ impl PairState {
         Ok(std::mem::replace(&mut self.next_response, end))
     }
 
-    /// Moves the encoder to an epoch: with the secret that the request brought, as far as it goes.
+    /// Moves the encoder to an epoch, with the secret that the request brought as far as possible.
     fn advance_encoder(&mut self, brought: Option<EpochSecret>, epoch: u64) {
         let current = self.encoder.index();
         let helps = |secret: &EpochSecret| secret.index() > current && u64::from(secret.index()) <= epoch;

@@ -106,7 +106,7 @@ fn a_sender_that_cannot_count_may_announce_what_is_not_there() {
 }
 
 #[test]
-fn a_request_with_nothing_sealed_needs_the_policys_leave_and_spends_no_number() {
+fn a_request_with_nothing_sealed_needs_the_policys_permission_and_spends_no_number() {
     let mut relay = Relay::new();
     let mut raw = Raw::new(&mut relay);
     let mut wire = raw.request(&[]);

@@ -1,4 +1,4 @@
-//! Both roles against each other in memory: no sockets, no clock, no runtime. The channel between them loses, reorders,
+//! Both roles against each other in memory: no sockets, no clock, no runtime. The network between them loses, reorders,
 //! duplicates, cuts and changes what passes ([`network`]).
 
 mod exchanges;

@@ -25,7 +25,7 @@ enum Event {
     Send,
     /// Delivers a request: again, if it was delivered before.
     DeliverRequest(usize),
-    /// Delivers a request with its body cut by so many bytes.
+    /// Delivers a request with its body cut by this many bytes.
     CutRequest(usize, usize),
     DeliverResponse(usize),
     /// What is never delivered is lost.

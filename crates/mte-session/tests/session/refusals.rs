@@ -185,7 +185,7 @@ fn a_gathered_body_above_its_limit_is_refused() {
 }
 
 #[test]
-fn a_url_that_leads_elsewhere_is_refused_and_has_spent_its_numbers() {
+fn a_url_that_leaves_the_upstream_is_refused_and_has_spent_its_numbers() {
     for (url, expected) in [("/evil.example", TargetError::Authority), ("a/../b", TargetError::DotSegment)] {
         let (mut relay, mut raw) = pair();
         let wire = raw.request(&[Part::Url(url)]);

@@ -64,7 +64,7 @@ proptest! {
     fn a_commit_is_the_same_whether_secrets_are_brought_or_derived(steps in steps()) {
         let mut derived = PairState::new(new_pair(1, None), 0, 0);
         let mut brought = derived.clone();
-        // Requests that race begin with the same state: it is renewed only now and then.
+        // Racing requests begin with the same state: it is only renewed from time to time.
         let mut began = brought.clone();
         for (index, (first, count)) in steps.into_iter().enumerate() {
             if index % 3 == 0 {
@@ -146,7 +146,7 @@ fn a_state_that_contradicts_itself_is_refused() {
 }
 
 #[test]
-fn a_pair_that_is_stored_and_read_between_all_steps_goes_on() {
+fn a_pair_that_is_stored_and_read_between_all_steps_still_works() {
     let mut pair = Pair::new();
     let id = pair.client.id().to_owned();
     for round in 0..80_u8 {

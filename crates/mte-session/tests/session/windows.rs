@@ -38,7 +38,7 @@ fn a_pair_takes_numbers_from_511_behind_to_4096_ahead_of_its_highest_and_each_on
 }
 
 #[test]
-fn a_request_that_straddles_the_end_of_the_window_or_a_taken_number_is_refused_whole() {
+fn a_request_that_crosses_the_end_of_the_window_or_a_taken_number_is_refused_whole() {
     let parts = [Part::Url("u"), Part::Headers("{}")];
     let (mut relay, mut raw) = pair();
     raw.next = 4_095;
@@ -85,7 +85,7 @@ fn requests_that_race_get_response_numbers_of_their_own() {
 }
 
 #[test]
-fn a_pair_that_was_made_anew_refuses_what_began_with_the_old_one() {
+fn a_replaced_pair_refuses_what_began_with_the_old_one() {
     let (mut relay, mut raw) = pair();
     let (request, _) = relay.open(&raw.request(URL)).unwrap();
     let mut bytes = relay.pairs["raw"].to_bytes();

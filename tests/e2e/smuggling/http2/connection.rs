@@ -117,7 +117,7 @@ fn another_preface_ends_its_connection() {
 }
 
 #[test]
-fn many_pings_and_settings_harm_nobody() {
+fn many_pings_and_settings_do_no_harm() {
     let bytes =
         [frame(PING, 0, 0, &[0; 8]).repeat(500), setting(4, 70_000).repeat(100), request(&PLAIN)].concat();
     let expect = Expect::Seen(&[("GET", "/open/a", "")]);

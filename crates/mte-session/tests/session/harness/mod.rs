@@ -96,7 +96,7 @@ pub(crate) struct Served {
 pub(crate) struct Relay {
     pub pairs: HashMap<String, PairState>,
     pub policy: Policy,
-    /// Request bodies arrive in parts of so many bytes.
+    /// Request bodies arrive in parts of this many bytes.
     pub part: usize,
 }
 

@@ -1,4 +1,4 @@
-//! A sender that may say anything: what clients of other makes send, and what attackers would.
+//! A sender without restrictions: sends what other clients send, and what attackers would.
 
 use http::{HeaderMap, Method};
 use mte_codec::{
