@@ -94,7 +94,7 @@ const SCENES = {
     relay: { ready: false, not_ready_because: ["tenant broken.test: no healthy upstream", "pair store redis-1.internal:6379: connection refused"] },
     reload: { ok: false, error: "relay.yaml:47:5: domain_map.api.shop.test.upstream: is missing: give the URL of the service behind this host, such as https://10.0.0.1:8443\nrelay.yaml:61:9: min_kem: expected ml-kem-768 or x-wing, got ml-kem-512" },
   },
-  draining: { tenants: [shop], relay: { ready: false, draining: true, not_ready_because: ["draining: the process was told to stop"] } },
+  draining: { tenants: [shop], relay: { ready: false, draining: true, not_ready_because: ["draining: the process is stopping"] } },
   many: { tenants: fortyTenants(), left_out: 12 },
   long: {
     tenants: [1, 2, 3].map(i => ({ ...shop, name: `${LONG}-${i}.${"x".repeat(60)}.example.test`, load: 10 ** (2 * i - 1),

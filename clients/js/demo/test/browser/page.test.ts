@@ -119,7 +119,7 @@ describe("the demo's page", () => {
     for (const price of ["3.40", "4.40", "5.40"]) {
       await page.locator(".cell.read", { hasText: `plum cake ${price} EUR` }).waitFor();
     }
-    // The third is read while the stream still goes on.
+    // The third is read while the stream is still open.
     expect(await page.locator(".outcome").innerText()).toContain("Streaming…");
     expect(await view(page, "read")).toMatch(/\d ms later/);
     expect(await view(page, "travelled-back")).not.toContain("plum");

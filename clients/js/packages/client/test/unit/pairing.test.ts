@@ -49,14 +49,14 @@ describe("pairing", () => {
     const sign = (id: string) => {
       for (const pair of relay.pairs.values()) pair.clientId = id;
     };
-    sign("client-1.anew");
+    sign("client-1.new-sig");
     await (await relayed.fetch("/")).text();
-    expect(relayed.clientId).toBe("client-1.anew");
+    expect(relayed.clientId).toBe("client-1.new-sig");
     await (await relayed.fetch("/")).text();
-    expect(relay.requests.at(-1)!.relayHeader.clientId).toBe("client-1.anew");
-    sign("somebody-else.sig");
+    expect(relay.requests.at(-1)!.relayHeader.clientId).toBe("client-1.new-sig");
+    sign("client-2.sig");
     await (await relayed.fetch("/")).text();
-    expect(relayed.clientId).toBe("client-1.anew");
+    expect(relayed.clientId).toBe("client-1.new-sig");
     expect(relay.pairings.length).toBe(1);
   });
 

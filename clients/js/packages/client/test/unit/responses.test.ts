@@ -281,7 +281,7 @@ describe("a response is refused", () => {
     ["lacks its end", "cut-body", { tamper: (s) => ({ body: s.body!.slice(0, -20) as never }) }, "truncated"],
     ["has one byte", "cut-body", { tamper: (s) => ({ body: s.body!.slice(0, 1) as never }) }, "truncated"],
     [
-      "goes on after its end",
+      "continues after its end",
       "changed-body",
       { tamper: (s) => ({ body: new Uint8Array([...s.body!, 0]) }) },
       "trailing",
