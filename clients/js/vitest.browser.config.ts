@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** Tests that drive a Chromium: CHROMIUM_BIN, or /usr/bin/chromium. */
+/** Tests in Chromium: CHROMIUM_BIN, or /usr/bin/chromium. */
 export default defineConfig({
   test: {
     include: ["packages/*/test/browser/**/*.test.ts", "demo/test/browser/**/*.test.ts"],

@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** Tests that run in Node; those in a browser have vitest.browser.config.ts. */
+/** Tests that run in Node; for those in a browser see vitest.browser.config.ts. */
 export default defineConfig({
   test: {
     include: ["packages/*/test/**/*.test.ts", "demo/test/**/*.test.ts"],

@@ -1,10 +1,10 @@
-// A relay's admin listener as far as the status page can tell: it serves the page, with the CSP the relay sends, and a
-// status.json that is made up. To work on the page alone:
+// A mock of a relay's admin listener: it serves the status page, with the relay's CSP, and an invented status.json. To
+// work on the page alone:
 //
 //     node mock.mjs            prints an address for each scene
 //     PORT=8080 node mock.mjs  on a port of your choice
 //
-// Every figure is a function of the time, so there is no state to keep: the plots roll on from one answer to the next.
+// Every figure is a function of the time, so there is no state to keep: the plots move on from one response to the next.
 // It listens on loopback only and has no part in the relay.
 
 import { createServer } from "node:http";
@@ -21,25 +21,25 @@ const page = [process.env.STATUS_PAGE, "../../src/admin/status.html", "../status
   .map(path => fileURLToPath(new URL(path, import.meta.url)))
   .find(existsSync);
 
-/** Noise from 0 to 1 that is the same each time it is asked for. */
+/** Reproducible noise from 0 to 1. */
 function noise(seed, step) {
   let h = Math.imul(seed + 1, 0x9e3779b1) ^ Math.imul(step, 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d);
   return ((h ^ (h >>> 13)) >>> 0) / 2 ** 32;
 }
 
-/** A load that swells and ebbs, with some noise, about 1. */
-const swell = (seed, t) => 1 + .3 * Math.sin(t / 97 + seed) + .15 * Math.sin(t / 23 + 2 * seed) + .25 * (noise(seed, t / INTERVAL) - .5);
+/** A load factor around 1 that rises and falls, with some noise. */
+const loadFactor = (seed, t) => 1 + .3 * Math.sin(t / 97 + seed) + .15 * Math.sin(t / 23 + 2 * seed) + .25 * (noise(seed, t / INTERVAL) - .5);
 
 const round = value => Math.round(value * 100) / 100;
 
 /**
- * One tenant. `load`: requests per second; `errors` and `refused`: shares of them, errors as a function of the time if they
- * come and go; `pace`: milliseconds a request takes at the median.
+ * One tenant. `load`: requests per second; `errors` and `refused`: shares of them, errors as a function of time if they
+ * vary; `medianMs`: milliseconds a request takes at the median.
  */
-function tenant(at, seed, { name, load = 100, errors = 0, refused = .01, pace = 12, pairs = 200, upstream }) {
+function tenant(at, seed, { name, load = 100, errors = 0, refused = .01, medianMs = 12, pairs = 200, upstream }) {
   const series = f => at.map(t => f(t, Math.round(t / INTERVAL)));
-  const requests = t => load === 0 ? 0 : Math.max(0, load < 1 ? (noise(seed, t) < load ? .5 : 0) : load * swell(seed, t));
+  const requests = t => load === 0 ? 0 : Math.max(0, load < 1 ? (noise(seed, t) < load ? .5 : 0) : load * loadFactor(seed, t));
   const share = t => typeof errors === "function" ? errors(t) : errors;
   const latency = f => series(t => requests(t) > 0 ? round(f(t)) : null);
   return {
@@ -47,8 +47,8 @@ function tenant(at, seed, { name, load = 100, errors = 0, refused = .01, pace = 
     requests_per_second: series(t => round(requests(t))),
     errors_per_second: series(t => round(requests(t) * share(t))),
     refused_per_second: series(t => round(requests(t) * refused * 2 * noise(seed + 7, t))),
-    p50_ms: latency(t => pace * (.8 + .2 * swell(seed + 1, t))),
-    p99_ms: latency(t => pace * (3 + swell(seed + 2, t) + (noise(seed + 3, t) > .97 ? 6 : 0))),
+    p50_ms: latency(t => medianMs * (.8 + .2 * loadFactor(seed + 1, t))),
+    p99_ms: latency(t => medianMs * (3 + loadFactor(seed + 2, t) + (noise(seed + 3, t) > .97 ? 6 : 0))),
     overhead_p99_ms: latency(t => .3 + .2 * noise(seed + 4, t)),
     received_bytes_per_second: series(t => Math.round(requests(t) * 1800 * (.8 + .4 * noise(seed + 5, t)))),
     sent_bytes_per_second: series(t => Math.round(requests(t) * 14000 * (.8 + .4 * noise(seed + 6, t)))),
@@ -61,14 +61,14 @@ const healthy = (url, in_flight = 3) => ({ url, state: "healthy", in_flight, why
 const unhealthy = (url, why) => ({ url, state: "unhealthy", in_flight: 0, why });
 
 const shop = { name: "shop.test", load: 140, pairs: 620, upstream: [healthy("https://10.0.0.1:8443", 4), healthy("https://10.0.0.2:8443", 2)] };
-const broken = { name: "broken.test", load: .6, errors: 1, refused: 0, pairs: 12, pace: .4, upstream: [unhealthy("http://127.0.0.1:9", "connect refused")] };
+const broken = { name: "broken.test", load: .6, errors: 1, refused: 0, pairs: 12, medianMs: .4, upstream: [unhealthy("http://127.0.0.1:9", "connect refused")] };
 
 function fortyTenants() {
   const names = ["api", "shop", "login", "media", "billing", "search", "mobile", "partner"];
   return Array.from({ length: 40 }, (_, i) => ({
     name: `${names[i % 8]}.tenant${String(i).padStart(2, "0")}.test`,
     load: i % 7 === 3 ? 0 : Math.round(900 / (i + 1)) + 2,
-    pace: 4 + i % 9 * 7,
+    medianMs: 4 + i % 9 * 7,
     pairs: 40 + 13 * i % 700,
     errors: i === 11 ? .04 : i === 23 ? t => (t % 240 < 60 ? .5 : 0) : 0,
     upstream: Array.from({ length: 1 + i % 4 }, (_, k) => {
@@ -82,19 +82,19 @@ function fortyTenants() {
 
 const LONG = "a-customer-with-a-rather-long-name-in-the-central-european-region.production.checkout-and-payment-services";
 
-/** What the relay is going through. `tenants`: what to draw; the rest overrides status.json. */
+/** Situations of a relay. `tenants`: what to draw; the rest overrides status.json. */
 const SCENES = {
   "": { tenants: [shop, broken] },
   well: { tenants: [shop, { ...shop, name: "api.shop.test", load: 60 }], reload: { ok: true, error: null } },
   fresh: { samples: 1, tenants: [{ ...shop, load: 0 }] },
   idle: { tenants: [{ ...shop, load: 0 }, { ...broken, load: 0 }] },
   trouble: {
-    tenants: [{ ...shop, errors: t => (t % 600 > 480 ? .3 : .002), pace: 80 }, broken,
+    tenants: [{ ...shop, errors: t => (t % 600 > 480 ? .3 : .002), medianMs: 80 }, broken,
       { name: "media.test", load: 30, upstream: [unhealthy("https://media-1.internal:8443", "TLS: certificate has expired"), healthy("https://media-2.internal:8443")] }],
     relay: { ready: false, not_ready_because: ["tenant broken.test: no healthy upstream", "pair store redis-1.internal:6379: connection refused"] },
     reload: { ok: false, error: "relay.yaml:47:5: domain_map.api.shop.test.upstream: is missing: give the URL of the service behind this host, such as https://10.0.0.1:8443\nrelay.yaml:61:9: min_kem: expected ml-kem-768 or x-wing, got ml-kem-512" },
   },
-  draining: { tenants: [shop], relay: { ready: false, draining: true, not_ready_because: ["draining: the process was told to stop"] } },
+  draining: { tenants: [shop], relay: { ready: false, draining: true, not_ready_because: ["draining: the process is stopping"] } },
   many: { tenants: fortyTenants(), left_out: 12 },
   long: {
     tenants: [1, 2, 3].map(i => ({ ...shop, name: `${LONG}-${i}.${"x".repeat(60)}.example.test`, load: 10 ** (2 * i - 1),

@@ -4,7 +4,7 @@
 //                                                        tenant `broken.test` whose only upstream refuses connections
 //     npm test                                           against mock.mjs
 //
-// SCREENSHOTS=<directory> keeps pictures of both themes at both widths. CHROMIUM_BIN names another browser than Debian's.
+// SCREENSHOTS=<directory> saves screenshots of both themes at both widths. CHROMIUM_BIN selects another browser than Debian's.
 
 import { after, before, describe, test } from "node:test";
 import assert from "node:assert/strict";
@@ -35,24 +35,24 @@ after(async () => {
 });
 
 /**
- * Opens the page, runs `body` on it, and then holds the page to what must always be true: nothing went to another origin,
- * nothing broke the CSP, nothing was logged as an error. `change` edits each status.json on its way to the page; `loose`
- * is for a body that takes the network away, which the browser logs.
+ * Opens the page, runs `body` on it, and then checks what must always be true: no request went to another origin,
+ * nothing violated the CSP, nothing was logged as an error. `change` edits each status.json before it reaches the page;
+ * `loose` is for a body that disconnects the network, which the browser logs.
  */
 async function withPage({ viewport = WIDE, path = "", change, loose = false, ...options }, body) {
   const context = await browser.newContext({ viewport, ...options });
   try {
-    const complaints = [];
+    const problems = [];
     context.on("request", request => {
-      if (new URL(request.url()).protocol !== "data:" && !request.url().startsWith(base)) complaints.push(`request to ${request.url()}`);
+      if (new URL(request.url()).protocol !== "data:" && !request.url().startsWith(base)) problems.push(`request to ${request.url()}`);
     });
-    await context.exposeFunction("reportViolation", text => { complaints.push(text); });
+    await context.exposeFunction("reportViolation", text => { problems.push(text); });
     await context.addInitScript(() => addEventListener("securitypolicyviolation",
       event => reportViolation(`CSP: ${event.violatedDirective} ${event.blockedURI}`)));
     const page = await context.newPage();
-    page.on("console", message => { if (message.type() === "error") complaints.push(`console: ${message.text()}`); });
-    page.on("pageerror", error => complaints.push(`exception: ${error.message}`));
-    page.on("dialog", dialog => { complaints.push("a dialog opened"); dialog.dismiss(); });
+    page.on("console", message => { if (message.type() === "error") problems.push(`console: ${message.text()}`); });
+    page.on("pageerror", error => problems.push(`exception: ${error.message}`));
+    page.on("dialog", dialog => { problems.push("a dialog opened"); dialog.dismiss(); });
     if (change) await page.route("**/status.json", async route => {
       const response = await route.fetch();
       const status = await response.json();
@@ -62,7 +62,7 @@ async function withPage({ viewport = WIDE, path = "", change, loose = false, ...
     await page.locator("#version", { hasText: /\d/ }).waitFor();
     await body(page);
     await page.unrouteAll({ behavior: "ignoreErrors" });
-    if (!loose) assert.deepEqual(complaints, []);
+    if (!loose) assert.deepEqual(problems, []);
   } finally {
     await context.close();
   }
@@ -70,7 +70,7 @@ async function withPage({ viewport = WIDE, path = "", change, loose = false, ...
 
 const row = (page, tenant) => page.locator("tbody tr").filter({ has: page.getByRole("link", { name: tenant, exact: true }) });
 
-/** The width that the content wants beyond what the window has. */
+/** How much wider the content is than the window. */
 const overflow = page => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
 
 async function eventually(what, check, within = 15_000) {
@@ -82,7 +82,7 @@ async function eventually(what, check, within = 15_000) {
 }
 
 describe("the status page", { timeout: 180_000 }, () => {
-  test("is served with a CSP that allows nothing from elsewhere, and without one error", async () => {
+  test("is served with a CSP that allows nothing from other origins, and without errors", async () => {
     const response = await fetch(base);
     assert.equal(response.status, 200);
     assert.match(response.headers.get("content-type"), /^text\/html/);
@@ -93,7 +93,7 @@ describe("the status page", { timeout: 180_000 }, () => {
     });
   });
 
-  test("lists the tenants, and says in words that an upstream is unhealthy", () => withPage({}, async page => {
+  test("lists the tenants, and says that an upstream is unhealthy", () => withPage({}, async page => {
     await row(page, "shop.test").waitFor();
     await eventually("broken.test is unhealthy", async () => /\d unhealthy/.test(await row(page, "broken.test").innerText()));
     await page.locator("#in-trouble", { hasText: /broken\.test: no healthy upstream/ }).waitFor();
@@ -113,7 +113,7 @@ describe("the status page", { timeout: 180_000 }, () => {
     assert.deepEqual(painted, Array(8).fill(true));
   }));
 
-  test("opens a tenant by keyboard, and goes back to where one was", () => withPage({}, async page => {
+  test("opens a tenant by keyboard, and returns to the previous position", () => withPage({}, async page => {
     const link = row(page, "broken.test").getByRole("link");
     await link.focus();
     await page.keyboard.press("Enter");
@@ -134,7 +134,7 @@ describe("the status page", { timeout: 180_000 }, () => {
     await page.getByRole("heading", { name: "broken.test" }).waitFor();
   }));
 
-  test("keeps focus, selection and rows while new data arrive", () => withPage({}, async page => {
+  test("keeps focus, selection and rows while new data arrives", () => withPage({}, async page => {
     const link = row(page, "shop.test").getByRole("link");
     await link.focus();
     await link.evaluate(node => {
@@ -184,14 +184,14 @@ describe("the status page", { timeout: 180_000 }, () => {
     assert.equal(await background(), dark);
   }));
 
-  test("works where the browser refuses to store anything", () => withPage({}, async page => {
+  test("works if the browser refuses to store anything", () => withPage({}, async page => {
     await page.addInitScript(() => Object.defineProperty(window, "localStorage", { get() { throw new DOMException("denied", "SecurityError"); } }));
     await page.reload();
     await row(page, "shop.test").waitFor();
     await page.getByRole("button", { name: /^Theme/ }).click();
   }));
 
-  test("says so when the relay goes away, and comes back by itself", () => withPage({ loose: true }, async page => {
+  test("reports a relay that goes away, and recovers by itself", () => withPage({ loose: true }, async page => {
     await page.route("**/status.json", route => route.abort());
     await page.getByRole("alert").filter({ hasText: "cannot be reached" }).waitFor({ timeout: 15_000 });
     assert.match(await page.locator("#lost").innerText(), /Last data \d+ s ago/);
@@ -209,7 +209,7 @@ describe("the status page", { timeout: 180_000 }, () => {
     await page.unroute("**/status.json");
     await page.locator("#lost").waitFor({ state: "hidden" });
     await page.route("**/status.json", route => route.fulfill({ status: 503, body: "" }));
-    await page.getByRole("alert").filter({ hasText: "it answered 503" }).waitFor({ timeout: 15_000 });
+    await page.getByRole("alert").filter({ hasText: "it responded with 503" }).waitFor({ timeout: 15_000 });
   }));
 
   test("shows why the relay is not ready, and a reload's error in full", () => {
@@ -227,7 +227,7 @@ describe("the status page", { timeout: 180_000 }, () => {
     });
   });
 
-  test("takes what operators write as text, never as HTML", () => {
+  test("treats operator input as text, never as HTML", () => {
     const hostile = `<img src=x onerror=alert(1)>"'&<script>alert(2)</script>.test`;
     const change = status => {
       status.relay.not_ready_because = [hostile];
@@ -243,7 +243,7 @@ describe("the status page", { timeout: 180_000 }, () => {
     });
   });
 
-  test("filters when there are many tenants, and tells which are left out", () => {
+  test("filters when there are many tenants, and says how many are left out", () => {
     const change = status => {
       const [one] = status.tenants;
       status.tenants = Array.from({ length: 50 }, (_, i) => ({ ...one, name: `tenant-${i}.test` }));
@@ -274,7 +274,7 @@ describe("the status page", { timeout: 180_000 }, () => {
     });
   });
 
-  test("looks intended before the first request", () => {
+  test("has a proper empty state before the first request", () => {
     const change = status => {
       const shorten = object => {
         for (const [key, value] of Object.entries(object)) if (Array.isArray(value) && key !== "upstream") object[key] = [/_ms$/.test(key) ? null : 0];
@@ -305,7 +305,7 @@ describe("the status page", { timeout: 180_000 }, () => {
     }
   });
 
-  // A relay has one scene, its own.
+  // A real relay has only one scene.
   if (!process.env.MTE_RELAY_ADMIN) test("draws each scene of the mock", async () => {
     for (const scene of scenes) {
       for (const viewport of [WIDE, PHONE]) {

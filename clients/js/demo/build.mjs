@@ -1,6 +1,6 @@
 /**
- * Builds the page's script into built/app.js. The result is kept in the repository, since the demo's binary has the page
- * inside and must be built without Node; a test tells when it is not that of the sources.
+ * Builds the page's script into built/app.js. The result is checked in, because the demo's binary embeds the page and
+ * must build without Node; a test fails if it does not match the sources.
  */
 
 import { fileURLToPath } from "node:url";

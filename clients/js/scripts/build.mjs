@@ -1,6 +1,6 @@
 /**
  * Builds a package in the working directory: `node build.mjs <entry>...`, each src/<entry>.ts to dist/<entry>.js and
- * dist/<entry>.d.ts. What the packages share is bundled into each; published dependencies stay imports.
+ * dist/<entry>.d.ts. Shared code is bundled into each; published dependencies stay imports.
  */
 
 import { copyFile, readFile, rm } from "node:fs/promises";

@@ -1,6 +1,6 @@
 /**
  * Packs the client as it would be published, installs it into an empty project, and uses it there: from an ES module,
- * and from TypeScript with its strictest settings, in both resolutions that know packages' exports.
+ * and from TypeScript with its strictest settings, in both module resolutions that support package exports.
  */
 
 import { execFileSync } from "node:child_process";

@@ -1,9 +1,9 @@
-/** Making elements. Text is always text: nothing that travelled is ever read as markup. */
+/** Creating elements. Text is always text: received data is never parsed as markup. */
 
 type Child = Node | string | undefined | false;
 type Props = Record<string, string | boolean | ((event: Event) => void) | undefined>;
 
-/** An element. Functions among the properties listen, `true` sets an empty attribute, `undefined` and false none. */
+/** An element. Function properties are event listeners, `true` sets an empty attribute, `undefined` and false none. */
 export function h<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   props: Props = {},
@@ -18,7 +18,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** The element of this id, which index.html has. */
+/** The element with this id in index.html. */
 export function byId(id: string): HTMLElement {
   return document.getElementById(id)!;
 }

@@ -1,9 +1,9 @@
-/** One request with all that is known of it: what was sent, what travelled, what arrived, and the same of its answer. */
+/** One request as it was sent, on the wire and as it arrived, and the same for its response. */
 
 import type { Part, RelayEvent } from "@mte-relay/client";
 import type { Body, Fields, UpstreamNews, WireMessage } from "./news.js";
 
-/** The header by which the demo knows its requests again. It is sealed like any other. */
+/** The header that identifies the demo's requests. It is sealed like any other. */
 export const MARK = "x-demo-request";
 
 export interface Exchange {
@@ -11,15 +11,15 @@ export interface Exchange {
   title: string;
   /** Milliseconds since 1970. */
   began: number;
-  /** What the eavesdropper was told to do. */
+  /** The eavesdropper's order. */
   order: string;
   method: string;
   target: string;
   headers: Fields;
   sent: Body;
-  /** The sealed parts of the request, as the client made them. */
+  /** The sealed parts of the request, as the client created them. */
   parts: Part[];
-  /** The sealed headers on the wire, by which its message is known. */
+  /** The sealed headers on the wire, which identify its message. */
   sealed: string | undefined;
   request: WireMessage | undefined;
   received: Extract<UpstreamNews, { kind: "received" }> | undefined;
@@ -37,7 +37,7 @@ export interface Exchange {
   read: Body;
   readAt: number | undefined;
   over: boolean;
-  /** Why there is no answer, or not all of it. */
+  /** Why there is no response, or not all of it. */
   error: string | undefined;
   /** The page itself stopped it. */
   stopped: boolean;
@@ -52,15 +52,15 @@ export interface StreamedEvent {
 }
 
 const NOTHING: Body = { length: 0, sha256: "", text: "" };
-/** More are not kept. */
-const MOST_EXCHANGES = 30;
-/** Of events, this many are shown. */
-const MOST_EVENTS = 200;
+/** The maximum number of exchanges kept. */
+const MAX_EXCHANGES = 30;
+/** The maximum number of events kept per exchange. */
+const MAX_EVENTS = 200;
 
-/** The exchanges of this page, the newest last, and who wants to know when one changes. */
+/** The exchanges of this page, the newest last, with a callback for changes. */
 export class Exchanges {
   readonly all: Exchange[] = [];
-  /** Messages that no exchange owns yet: news may be faster than the client's own word. */
+  /** Messages without an exchange yet: the demo's news may arrive before the client's own event. */
   #unclaimed = new Map<number, WireMessage>();
   #numbers = 0;
 
@@ -92,7 +92,7 @@ export class Exchanges {
       stopped: false,
     };
     this.all.push(exchange);
-    if (this.all.length > MOST_EXCHANGES) this.all.shift();
+    if (this.all.length > MAX_EXCHANGES) this.all.shift();
     this.changed(exchange);
     return exchange;
   }
@@ -102,7 +102,7 @@ export class Exchanges {
     this.changed(exchange);
   }
 
-  /** What the client tells of its work. */
+  /** Handles an event of the client. */
   observe(event: RelayEvent, numbers: Map<number, Exchange>): void {
     if (event.type === "request") {
       const field = (list: Fields, wanted: string) => list.find(([name]) => name === wanted)?.[1];
@@ -120,7 +120,7 @@ export class Exchanges {
     }
   }
 
-  /** What the demo tells. */
+  /** Handles news from the demo. */
   news(one: WireMessage | UpstreamNews): void {
     if ("message" in one) this.#wire(one);
     else this.#upstream(one);
@@ -142,7 +142,7 @@ export class Exchanges {
     }
     this.#unclaimed.delete(message.message);
     this.update(exchange, { [message.kind]: message });
-    // Its answer may have come before it was known whose it is.
+    // Its response may have arrived before the request was identified.
     if (message.kind === "request") {
       for (const answer of this.#unclaimed.values())
         if (answer.answers === message.message) this.#wire(answer);
@@ -164,7 +164,7 @@ export class Exchanges {
     }
   }
 
-  /** The page has read an event, of which the upstream's own word may come later. */
+  /** The page has read an event; the upstream's news about it may arrive later. */
   readEvent(exchange: Exchange, number: number, text: string): void {
     this.#event(exchange, { number, text, read: now() });
   }
@@ -172,7 +172,7 @@ export class Exchanges {
   #event(exchange: Exchange, event: StreamedEvent): void {
     const known = exchange.events.find(({ number }) => number === event.number);
     const others = exchange.events.filter((one) => one !== known);
-    exchange.events = [...others, { ...known, ...event }].slice(-MOST_EVENTS);
+    exchange.events = [...others, { ...known, ...event }].slice(-MAX_EVENTS);
     this.changed(exchange);
   }
 }

@@ -1,13 +1,13 @@
-/** Numbers for people. */
+/** Readable numbers. */
 
-/** A size: exact where it is small. */
+/** A size: exact if it is small. */
 export function size(bytes: number): string {
   if (bytes === 1) return "1 byte";
   if (bytes < 100_000) return `${bytes.toLocaleString("en")} bytes`;
   return `${(bytes / (1 << 20)).toFixed(2)} MiB`;
 }
 
-/** A time since the beginning of a request. */
+/** A time since the start of a request. */
 export function after(milliseconds: number): string {
   if (milliseconds < 9.95) return `+${Math.max(0, milliseconds).toFixed(1)} ms`;
   return milliseconds < 9_950 ? `+${milliseconds.toFixed(0)} ms` : `+${(milliseconds / 1000).toFixed(1)} s`;
@@ -18,7 +18,7 @@ export function rate(bytes: number, milliseconds: number): string {
   return `${(bytes / (1 << 20) / Math.max(milliseconds / 1000, 0.001)).toFixed(0)} MiB/s`;
 }
 
-/** At most `most` characters. */
-export function cut(text: string, most: number): string {
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+/** The text, truncated to `max` characters. */
+export function cut(text: string, max: number): string {
+  return text.length > max ? `${text.slice(0, max - 1)}…` : text;
 }

@@ -1,4 +1,4 @@
-/** The page of `mte-demo`: what a person sends, and what becomes of it. */
+/** The page of `mte-demo`: what the user sends, and what happens to it. */
 
 import { choices } from "./choices.js";
 import { byId, h } from "./dom.js";
@@ -15,9 +15,9 @@ let shown: Exchange | undefined;
 let due = false;
 
 const exchanges = new Exchanges((exchange) => {
-  // The newest one is shown as soon as it begins.
-  const begins = exchange === exchanges.all.at(-1) && exchange.request === undefined && !exchange.over;
-  if (begins && shown !== exchange) {
+  // The newest one is shown as soon as it starts.
+  const starts = exchange === exchanges.all.at(-1) && exchange.request === undefined && !exchange.over;
+  if (starts && shown !== exchange) {
     shown = exchange;
     bringIntoView();
   }
@@ -35,13 +35,13 @@ function draw(): void {
   });
 }
 
-/** On a small screen the views are below the desk: goes there, unless somebody is typing. */
+/** On a small screen the views are below the form: scrolls there, unless the user is typing. */
 function bringIntoView(): void {
   if (document.activeElement?.matches("textarea, input[type=text]")) return;
   if (matchMedia("(max-width: 860px)").matches) byId("exchange").scrollIntoView({ behavior: "smooth" });
 }
 
-/** Puts in other contents; what was unfolded stays so. */
+/** Replaces the contents; open details stay open. */
 function replace(place: HTMLElement, nodes: Node[]): void {
   const key = (details: HTMLDetailsElement) => details.closest("article")?.className;
   const open = new Set([...place.querySelectorAll<HTMLDetailsElement>("details[open]")].map(key));
@@ -109,7 +109,7 @@ function tabs(panels: [id: string, name: string, content: Node[]][]): void {
   byId("tabs").append(...buttons.map(({ button }) => button));
 }
 
-function tell(text: string, bad = false): void {
+function showStatus(text: string, bad = false): void {
   status.textContent = text;
   status.classList.toggle("bad", bad);
 }
@@ -117,14 +117,14 @@ function tell(text: string, bad = false): void {
 async function start(): Promise<void> {
   const { relay, version } = await (await fetch("/setup")).json();
   byId("tap").textContent = `listens at ${new URL(relay).host}`;
-  let said = `Version ${version}`;
+  let idleStatus = `Version ${version}`;
   const runner = new Runner(relay, exchanges, choices(), (line) => {
-    said = line;
-    tell(said);
+    idleStatus = line;
+    showStatus(idleStatus);
   });
   listen(
     (one) => exchanges.news(one),
-    (is) => tell(is ? "The demo cannot be reached: is it still running?" : said, is),
+    (is) => showStatus(is ? "Cannot reach the demo: is it still running?" : idleStatus, is),
   );
   tabs([
     ["request", "Request", requestPanel(runner)],
@@ -132,8 +132,8 @@ async function start(): Promise<void> {
     ["download", "Download", downloadPanel(runner)],
     ["events", "Events", eventsPanel(runner)],
   ]);
-  byId("exchange").append(h("p", { class: "outcome" }, "Send something: what becomes of it shows here."));
+  byId("exchange").append(h("p", { class: "outcome" }, "Send something: the result appears here."));
   await runner.client.pair();
 }
 
-start().catch((error: unknown) => tell(String(error), true));
+start().catch((error: unknown) => showStatus(String(error), true));

@@ -1,6 +1,6 @@
-/** The parts of a sealed message, for the eye: docs/codec.md, section 4. */
+/** The parts of a sealed message, for display: docs/codec.md, section 4. */
 
-/** Bytes that belong together. */
+/** A range of bytes with one meaning. */
 export interface Region {
   kind: "head" | "salt" | "frame" | "text" | "tag";
   from: number;
@@ -16,7 +16,7 @@ export const LEGEND: [Region["kind"], string][] = [
   ["tag", "tag"],
 ];
 
-/** The regions of the message that `bytes` are the beginning of. */
+/** The regions of the message that starts with `bytes`. */
 export function regions(bytes: Uint8Array): Region[] {
   const all: Region[] = [
     { kind: "head", from: 0, to: 10 },
@@ -37,7 +37,7 @@ export function fromHex(hex: string): Uint8Array {
   return Uint8Array.from(hex.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16));
 }
 
-/** The bytes of base64, if it is that. */
+/** The bytes of base64; undefined if it is invalid. */
 export function fromBase64(text: string): Uint8Array | undefined {
   try {
     return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));

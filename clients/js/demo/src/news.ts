@@ -1,4 +1,4 @@
-/** What the demo tells of what its eavesdropper and its upstream see: see crates/mte-demo/src/page/news.rs. */
+/** News from the demo about what its eavesdropper and its upstream see: see crates/mte-demo/src/page/news.rs. */
 
 export type Fields = [name: string, value: string][];
 
@@ -23,7 +23,7 @@ export interface WireMessage {
 /** A body at the upstream. */
 export interface Body {
   length: number;
-  /** Empty while it is not over. */
+  /** Empty until the body is complete. */
   sha256: string;
   text: string;
 }
@@ -43,7 +43,7 @@ export type UpstreamNews =
   | { kind: "sent"; number: number; text: string; at: number }
   | { kind: "answered"; number: number; body: Body; at: number };
 
-/** Listens until the page is left; `lost` is told whether the demo is out of reach. */
+/** Listens until the page is closed; `lost` is called with whether the demo is unreachable. */
 export function listen(news: (one: WireMessage | UpstreamNews) => void, lost: (is: boolean) => void): void {
   const source = new EventSource("/watch");
   source.onopen = () => lost(false);
@@ -51,8 +51,8 @@ export function listen(news: (one: WireMessage | UpstreamNews) => void, lost: (i
   source.onmessage = ({ data }: MessageEvent<string>) => news(JSON.parse(data));
 }
 
-/** Tells the eavesdropper what to do with the next message. */
+/** Sets what the eavesdropper does with the next message. */
 export async function order(name: string): Promise<void> {
   const response = await fetch(`/order?do=${name}`, { method: "POST" });
-  if (!response.ok) throw new Error(`the eavesdropper does not take the order ${name}`);
+  if (!response.ok) throw new Error(`the eavesdropper refused the order ${name}`);
 }

@@ -1,4 +1,4 @@
-/** Sending: every action of the page is one exchange, which learns of everything on the way. */
+/** Sending: every action of the page is one exchange, which collects every event about it. */
 
 import { createRelayClient, MteEventSource, type RelayClient } from "@mte-relay/client";
 import { sha256 } from "@noble/hashes/sha2.js";
@@ -7,10 +7,10 @@ import { type Exchange, type Exchanges, MARK, now } from "./exchange.js";
 import { cut, size } from "./format.js";
 import { type Body, order } from "./news.js";
 
-/** Of a body, so many bytes are kept to be shown. */
+/** How many bytes of a body are kept for display. */
 const KEPT = 2 << 10;
-/** The client's numbers of so many requests are remembered. */
-const MOST_IN_FLIGHT = 64;
+/** The maximum number of requests whose client numbers are kept. */
+const MAX_IN_FLIGHT = 64;
 
 export interface Task {
   title: string;
@@ -20,7 +20,7 @@ export interface Task {
   body?: string | Blob;
 }
 
-/** Told how far a body is, in bytes. */
+/** Is called with the progress of a body, in bytes. */
 export type Progress = (loaded: number, total: number | undefined) => void;
 
 export class Runner {
@@ -30,7 +30,7 @@ export class Runner {
     relay: string,
     private readonly exchanges: Exchanges,
     private readonly choices: Choices,
-    told: (line: string) => void,
+    onPaired: (line: string) => void,
   ) {
     const numbers = new Map<number, Exchange>();
     this.client = createRelayClient({
@@ -38,11 +38,11 @@ export class Runner {
       debug: (event) => {
         exchanges.observe(event, numbers);
         for (const oldest of numbers.keys()) {
-          if (numbers.size <= MOST_IN_FLIGHT) break;
+          if (numbers.size <= MAX_IN_FLIGHT) break;
           numbers.delete(oldest);
         }
         if (event.type === "paired") {
-          told(
+          onPaired(
             `Paired: ${event.pairs} pairs by ${event.kem} in ${event.milliseconds.toFixed(0)} ms, ${size(event.sent)} sent, ${size(event.received)} received`,
           );
         }
@@ -50,7 +50,7 @@ export class Runner {
     });
   }
 
-  /** Sends a request and reads its answer to the end. Never rejects. */
+  /** Sends a request and reads its response to the end. Never rejects. */
   async send(task: Task, signal?: AbortSignal, upload?: Progress, download?: Progress): Promise<void> {
     const exchange = this.#begin(task);
     try {
@@ -68,7 +68,7 @@ export class Runner {
     } catch (error) {
       this.#fail(exchange, error, signal?.aborted ?? false);
     } finally {
-      await this.#rest(exchange);
+      await this.#withdrawOrder(exchange);
     }
   }
 
@@ -97,7 +97,7 @@ export class Runner {
       source.onmessage = ({ data, lastEventId }) =>
         this.exchanges.readEvent(exchange, Number(lastEventId), data);
       source.onerror = (event) => {
-        // Its end is an end here, and no reason to begin again.
+        // The end of the stream ends the exchange: it does not reconnect.
         if (event.error !== undefined) this.#fail(exchange, event.error, false);
         end();
       };
@@ -107,7 +107,7 @@ export class Runner {
       });
     });
     this.exchanges.update(exchange, { over: true, readAt: now() });
-    await this.#rest(exchange);
+    await this.#withdrawOrder(exchange);
   }
 
   #begin({ title, method, target }: Task): Exchange {
@@ -125,13 +125,13 @@ export class Runner {
 
   async #tamper(exchange: Exchange): Promise<void> {
     if (exchange.order === "none") return;
-    // What is ordered is for the request, not for a pairing before it.
+    // The order is for the request, not for a pairing before it.
     await this.client.pair();
     await order(exchange.order);
   }
 
-  /** Takes back an order that nothing came for. */
-  async #rest(exchange: Exchange): Promise<void> {
+  /** Withdraws an order that was not used. */
+  async #withdrawOrder(exchange: Exchange): Promise<void> {
     if (exchange.order !== "none") await order("none").catch(() => {});
   }
 

@@ -6,9 +6,9 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from "p
 import { ARGUMENTS, chromiumBinary } from "../../packages/client/test/support/browser.js";
 import { builtBinary } from "../../packages/client/test/support/relay-process.js";
 
-/** The demo, which stays up. */
+/** The demo, which keeps running. */
 export interface DemoProcess {
-  /** Where its page is. */
+  /** The URL of its page. */
   url: string;
   stop(): Promise<void>;
 }
@@ -62,17 +62,17 @@ export async function startDemo(): Promise<Demo> {
   };
 }
 
-/** The demo plays its scenes first, and then says where the page is. */
+/** The demo runs its scenes first, and then prints the page's URL. */
 async function pageUrl(child: ChildProcess): Promise<string> {
   let output = "";
   for await (const piece of child.stdout!) {
     output += piece;
     const found = /In a browser[\s\S]*?(http:\/\/127\.0\.0\.1:\d+\/)\n/.exec(output);
     if (found) {
-      // Whoever does not read on stops the demo.
+      // The demo would block if its output were not read.
       child.stdout!.resume();
       return found[1]!;
     }
   }
-  throw new Error(`the demo ended:\n${output}`);
+  throw new Error(`the demo exited:\n${output}`);
 }

@@ -20,7 +20,7 @@ describe("the server of the demo's page", () => {
     expect((await fetch(`${demo.url}elsewhere`)).status).toBe(404);
   });
 
-  it("takes no order that it does not know, and none under a name that is not its own", async () => {
+  it("refuses unknown orders, and requests with a foreign host name", async () => {
     const order = (name: string) => fetch(`${demo.url}order?do=${name}`, { method: "POST" });
     expect((await order("replay")).status).toBe(204);
     expect((await order("none")).status).toBe(204);

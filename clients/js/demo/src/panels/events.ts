@@ -29,7 +29,7 @@ export function eventsPanel(runner: Runner): Node[] {
   const hint = h(
     "p",
     { class: "hint" },
-    "Each event is a sealed frame of its own, and is opened as soon as it is there.",
+    "Each event is a separate sealed frame, opened as soon as it arrives.",
   );
   return [
     h("div", { class: "row" }, h("label", {}, "Prices of plum cake", pause)),

@@ -1,11 +1,11 @@
 /** A request, typed by hand. */
 
-import { tick } from "../choices.js";
+import { checkbox } from "../choices.js";
 import { h } from "../dom.js";
 import type { Runner } from "../run.js";
 
-/** While somebody types, a request goes out after so many milliseconds of rest. */
-const REST = 350;
+/** While the user types, a request is sent after this many milliseconds without input. */
+const TYPING_PAUSE = 350;
 
 export function requestPanel(runner: Runner): Node[] {
   const method = h("select", { id: "method" });
@@ -24,7 +24,7 @@ export function requestPanel(runner: Runner): Node[] {
   });
   const body = h("textarea", { id: "body", spellcheck: "false" });
   body.value = '{"to":"Grace Hopper","amount":"7.00 EUR","for":"one moth"}';
-  const live = tick("live", "send while I type", false);
+  const live = checkbox("live", "send while I type", false);
   const go = h("button", { class: "go", type: "submit", id: "send" }, "Send");
 
   const send = () => {
@@ -45,7 +45,7 @@ export function requestPanel(runner: Runner): Node[] {
   let timer = 0;
   const typed = () => {
     clearTimeout(timer);
-    if (live.input.checked) timer = setTimeout(send, REST) as unknown as number;
+    if (live.input.checked) timer = setTimeout(send, TYPING_PAUSE) as unknown as number;
   };
   for (const field of [path, token, body]) field.addEventListener("input", typed);
   const form = h(

@@ -1,4 +1,4 @@
-/** The six views of an exchange: sent, travelled, arrived; answered, travelled back, read. */
+/** The six views of an exchange: sent, on the wire, received; answered, on the wire back, read. */
 
 import type { Part } from "@mte-relay/client";
 import { h } from "../dom.js";
@@ -47,7 +47,7 @@ function text(body: Body) {
   return h("pre", { class: "body" }, printable(body.text).slice(0, 800) + more);
 }
 
-/** Bytes that are no text show as dots. */
+/** Control characters are shown as dots. */
 function printable(bytes: string): string {
   return bytes.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufffd]/g, "·");
 }
@@ -56,7 +56,7 @@ function same(one: Body, other: Body, who: string) {
   if (one.sha256 === "" || other.sha256 === "" || other.length === 0) return undefined;
   return one.sha256 === other.sha256
     ? h("p", { class: "same" }, `✓ the same bytes ${who}: SHA-256 ${one.sha256.slice(0, 12)}…`)
-    : h("p", { class: "differs" }, `✗ other bytes than ${who}`);
+    : h("p", { class: "differs" }, `✗ not the same bytes ${who}`);
 }
 
 export function sent(exchange: Exchange) {
@@ -70,7 +70,7 @@ export function sent(exchange: Exchange) {
   );
 }
 
-/** What the relay's own and the browser's headers are among those on the wire. */
+/** The headers in the clear on the wire. */
 function clearFields(message: WireMessage): Fields {
   return message.headers.filter(([name]) => name !== "x-mte-relay-eh");
 }
@@ -82,18 +82,18 @@ function plainOf(parts: readonly (Part | undefined)[], kind: Part["kind"], wire:
 
 const TAMPERED: Record<string, string> = {
   "spoil-request": "flipped one bit of it",
-  replay: "let it pass, and sent the same bytes a second time",
+  replay: "forwarded it, and sent the same bytes a second time",
   "spoil-response": "flipped one bit of it",
-  "forge-status": "wrote another status in front",
-  "cut-response": "kept the second half, and ended it as if it were whole",
-  withhold: "kept it",
+  "forge-status": "replaced the status line",
+  "cut-response": "dropped the second half, and ended it as if it were complete",
+  withhold: "withheld it",
 };
 
 function tampered(message: WireMessage) {
   if (message.tampered === null) return undefined;
   const again = message.replayed;
-  const answer = again ? ` The relay answered that: ${again.status} ${errorText(again.text)}.` : "";
-  return h("p", { class: "note" }, `Somebody ${TAMPERED[message.tampered]}.${answer}`);
+  const answer = again ? ` The relay's answer: ${again.status} ${errorText(again.text)}.` : "";
+  return h("p", { class: "note" }, `The eavesdropper ${TAMPERED[message.tampered]}.${answer}`);
 }
 
 function errorText(json: string): string {
@@ -117,7 +117,8 @@ function allFields(message: WireMessage) {
 
 export function travelled(exchange: Exchange) {
   const { request: message, parts } = exchange;
-  if (message === undefined) return cell("travelled", "wire", "travelled", [], [empty("nothing yet")]);
+  if (message === undefined)
+    return cell("travelled", "wire", "request on the wire", [], [empty("nothing yet")]);
   const [method = "", path = ""] = message.start.split(" ");
   const content: Content = [line(cut(path, 60), method)];
   const url = fromBase64(decodeURIComponent(path.slice(1)));
@@ -126,7 +127,7 @@ export function travelled(exchange: Exchange) {
   content.push(...headerPart(message, parts));
   if (message.length > 0) content.push(bodyPart(message, plainOf(parts, "body", message.length)));
   content.push(legend(), allFields(message), tampered(message));
-  return cell("travelled", "wire", "travelled", wireFacts(exchange, message), content);
+  return cell("travelled", "wire", "request on the wire", wireFacts(exchange, message), content);
 }
 
 function headerPart(message: WireMessage, parts: readonly (Part | undefined)[]) {
@@ -177,7 +178,7 @@ export function answered(exchange: Exchange) {
       "upstream",
       "answered",
       [],
-      [empty(unasked ? "It was never asked." : "nothing yet")],
+      [empty(unasked ? "It never got the request." : "nothing yet")],
     );
   }
   const body = done?.body;
@@ -210,7 +211,7 @@ function eventList(exchange: Exchange, what: "sent" | "read") {
 export function travelledBack(exchange: Exchange) {
   const { response: message, responsePart } = exchange;
   if (message === undefined)
-    return cell("travelled-back", "wire", "travelled back", [], [empty("nothing yet")]);
+    return cell("travelled-back", "wire", "response on the wire", [], [empty("nothing yet")]);
   const [, status = "", ...reason] = message.start.split(" ");
   const content: Content = [line(reason.join(" "), status)];
   const sealed = headerPart(message, [responsePart]);
@@ -224,14 +225,14 @@ export function travelledBack(exchange: Exchange) {
     content.push(inClear || bodyPart(message, sizes));
   }
   content.push(allFields(message), tampered(message));
-  return cell("travelled-back", "wire", "travelled back", wireFacts(exchange, message), content);
+  return cell("travelled-back", "wire", "response on the wire", wireFacts(exchange, message), content);
 }
 
 export function read(exchange: Exchange) {
   const { status, type, read: body, readAt, began, error, stopped } = exchange;
   if (status === undefined) {
     const content = error
-      ? h("p", { class: "never" }, stopped ? "Stopped." : "No answer that can be trusted.")
+      ? h("p", { class: "never" }, stopped ? "Stopped." : "No response that can be trusted.")
       : empty("nothing yet");
     return cell("read", "page", "read", [], [content]);
   }
@@ -250,8 +251,8 @@ export function read(exchange: Exchange) {
             "p",
             { class: "note" },
             body.length > 0
-              ? "The rest was refused: a part is never taken for the whole."
-              : "Refused: nothing of its body was handed out.",
+              ? "The rest was refused: a partial body is never accepted as complete."
+              : "Refused: none of its body was passed to the page.",
           )
         : undefined,
     ],

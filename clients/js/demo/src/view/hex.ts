@@ -1,15 +1,15 @@
-/** Sealed bytes in hexadecimal, coloured by what they are. */
+/** Sealed bytes in hexadecimal, coloured by meaning. */
 
 import { h } from "../dom.js";
 import { LEGEND, regions } from "../message.js";
 
-/** Bytes that are shown at most. */
-const MOST = 112;
+/** The maximum number of bytes shown. */
+const MAX_SHOWN = 112;
 
-/** A part that travelled: its name, its sizes, its bytes. `changed`: the byte that somebody changed. */
+/** A sealed part: its name, its sizes, its bytes. `changed`: the index of the byte that was changed in transit. */
 export function hexPart(name: string, sizes: string, bytes: Uint8Array, total: number, changed?: number) {
   const code = h("code", { class: "hex" });
-  const shown = bytes.subarray(0, MOST);
+  const shown = bytes.subarray(0, MAX_SHOWN);
   for (const { kind, from, to } of regions(shown)) {
     const end = Math.min(to, shown.length);
     const text = (first: number, last: number) =>
@@ -17,7 +17,7 @@ export function hexPart(name: string, sizes: string, bytes: Uint8Array, total: n
     if (changed !== undefined && changed >= from && changed < end) {
       if (changed > from) code.append(h("span", { class: kind }, `${text(from, changed)} `));
       code.append(
-        h("span", { class: "changed", title: "changed on the way" }, text(changed, changed + 1)),
+        h("span", { class: "changed", title: "changed in transit" }, text(changed, changed + 1)),
         " ",
       );
       code.append(h("span", { class: kind }, `${text(changed + 1, end)} `));

@@ -5,13 +5,13 @@ import { type Demo, startDemo } from "../demo.js";
 
 const SECRET = "one moth";
 
-/** The text of one of the six views, once the exchange that is shown is over. */
+/** The text of one of the six views. */
 async function view(page: Page, name: string): Promise<string> {
   return page.locator(`.cell.${name}`).innerText();
 }
 
-/** Does what begins an exchange, and waits for the headline that it should come to. */
-async function begin(page: Page, act: () => Promise<unknown>, outcome: RegExp): Promise<string> {
+/** Starts an exchange with `act`, and waits for the expected headline. */
+async function startExchange(page: Page, act: () => Promise<unknown>, outcome: RegExp): Promise<string> {
   const outcomes = page.locator(".outcome");
   const before = await outcomes.getAttribute("data-request");
   await act();
@@ -20,10 +20,10 @@ async function begin(page: Page, act: () => Promise<unknown>, outcome: RegExp): 
   return outcomes.innerText();
 }
 
-/** Sends what is in the form, with the eavesdropper doing `order`; gives the headline. */
+/** Sends the form with the eavesdropper doing `order`; returns the headline. */
 async function send(page: Page, order: string, outcome: RegExp): Promise<string> {
   await page.getByText(order, { exact: true }).click();
-  return begin(page, () => page.locator("#send").click(), outcome);
+  return startExchange(page, () => page.locator("#send").click(), outcome);
 }
 
 describe("the demo's page", () => {
@@ -35,7 +35,7 @@ describe("the demo's page", () => {
   });
   afterAll(() => demo?.stop());
 
-  it("shows a request as it was sent, as it travelled and as it arrived", async () => {
+  it("shows a request as it was sent, on the wire and as it arrived", async () => {
     await send(page, "only listens", /^Delivered: 201/);
     await page.getByText("the same bytes as the upstream sent").waitFor();
     expect(await view(page, "sent")).toContain(SECRET);
@@ -55,7 +55,7 @@ describe("the demo's page", () => {
     expect(await view(page, "read")).toContain('"reference":"T-2031"');
   });
 
-  it("shows what the choices change: the encode type, and a URL in the clear", async () => {
+  it("shows the effect of the choices: the encode type, and a URL in the clear", async () => {
     await page.locator("#encode-type").selectOption("MTE");
     await page.locator("#seal-url").uncheck();
     await send(page, "only listens", /^Delivered: 201/);
@@ -78,18 +78,18 @@ describe("the demo's page", () => {
     expect(await send(page, "sends the request twice", /^Delivered once/)).toContain("refused with 562");
     expect(await view(page, "arrived")).toContain("it arrived once, not twice");
 
-    const answer = await send(page, "flips a bit of the answer", /^Refused/);
+    const answer = await send(page, "flips a bit of the response", /^Refused/);
     expect(answer).toContain("frame 0 does not verify");
     expect(await view(page, "arrived")).toContain(SECRET);
     expect(await view(page, "read")).not.toContain("T-2031");
 
-    expect(await send(page, "cuts the answer short", /^Refused/)).toContain("no final frame");
+    expect(await send(page, "truncates the response", /^Refused/)).toContain("no final frame");
     expect(await send(page, "forges the status", /^Refused/)).toContain(":status is 201, expected 200");
-    // And nothing of it stays.
+    // And none of it lasts.
     expect(await send(page, "only listens", /^Delivered/)).toContain("201");
   });
 
-  it("sends while somebody types", async () => {
+  it("sends while the user types", async () => {
     await page.getByText("send while I type").click();
     await page.locator("#path").fill("/search?for=plums");
     await page.locator(".cell.arrived", { hasText: "POST /search?for=plums" }).waitFor();
@@ -101,12 +101,12 @@ describe("the demo's page", () => {
     await page.getByRole("tab", { name: "Upload" }).click();
     const buffer = Buffer.alloc(3_000_000, "CONFIDENTIAL ");
     await page.locator("#file").setInputFiles({ name: "ledger.txt", mimeType: "text/plain", buffer });
-    await begin(page, () => page.locator("#upload").click(), /^Delivered: 200/);
+    await startExchange(page, () => page.locator("#upload").click(), /^Delivered: 200/);
     expect(await view(page, "arrived")).toMatch(/2\.86 MiB[\s\S]*the same bytes as the page sent/);
     expect(await view(page, "travelled")).not.toContain("CONFIDENTIAL");
     await page.getByRole("tab", { name: "Download" }).click();
     await page.locator("#download-size").selectOption("16");
-    await begin(page, () => page.locator("#download").click(), /^Delivered: 200/);
+    await startExchange(page, () => page.locator("#download").click(), /^Delivered: 200/);
     await page.getByText("the same bytes as the upstream sent").waitFor();
     expect(await view(page, "read")).toContain("16.00 MiB");
     expect(await view(page, "travelled-back")).not.toContain("CONFIDENTIAL");
@@ -115,11 +115,11 @@ describe("the demo's page", () => {
   it("shows events one by one, live, until it is stopped", async () => {
     await page.getByRole("tab", { name: "Events" }).click();
     await page.locator("#pause").selectOption("200");
-    await begin(page, () => page.locator("#listen").click(), /^Streaming/);
+    await startExchange(page, () => page.locator("#listen").click(), /^Streaming/);
     for (const price of ["3.40", "4.40", "5.40"]) {
       await page.locator(".cell.read", { hasText: `plum cake ${price} EUR` }).waitFor();
     }
-    // The third is read while the stream still goes on.
+    // The third is read while the stream is still open.
     expect(await page.locator(".outcome").innerText()).toContain("Streaming…");
     expect(await view(page, "read")).toMatch(/\d ms later/);
     expect(await view(page, "travelled-back")).not.toContain("plum");

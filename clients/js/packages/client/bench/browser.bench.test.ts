@@ -18,7 +18,7 @@ const SIZES = [
   { name: "10 MiB", bytes: 10 << 20, rounds: 6 },
 ];
 
-/** Median milliseconds of one way after another, `rounds` times in turns. */
+/** Median milliseconds of each way, measured in turns for `rounds` rounds. */
 async function measure(
   page: Page,
   upstream: string,
@@ -57,7 +57,7 @@ async function measure(
   );
 }
 
-/** Reads `bytes` bytes, keeping none. */
+/** Reads `bytes` bytes and discards them. */
 function download(page: Page, sealed: boolean, url: string, bytes: number) {
   return page.evaluate(
     async ({ sealed, url, bytes }) => {
@@ -156,12 +156,12 @@ describe("in a browser", () => {
       growth.push(peak - before);
     }
     console.log(`\n${rows.join("\n")}\n`);
-    // Without a bound it would be the gigabyte. What there is, plain fetch's included, is what the garbage collector
-    // has not come to yet.
+    // Without a bound it would be the gigabyte. The rest, also with plain fetch, is memory that the garbage collector
+    // has not freed yet.
     expect(growth[1]).toBeLessThan(growth[0]! + 200);
   });
 
-  it("pairing takes little", async () => {
+  it("pairing is fast", async () => {
     const page = await browser.open(`${relay.url}/page`);
     const times = await page.evaluate(async (relay) => {
       const { mte } = globalThis as unknown as PageGlobals;

@@ -1,6 +1,6 @@
-/** Waiting for what others wait for as well, and giving up alone. */
+/** Waiting for a shared promise, with a signal that ends only this caller's wait. */
 
-/** The promise's outcome, unless the signal is aborted first; others may go on waiting for the promise. */
+/** The promise's outcome, or the signal's reason if it is aborted first. Other callers keep waiting for the promise. */
 export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   let abort = () => {};

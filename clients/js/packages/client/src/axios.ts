@@ -1,6 +1,6 @@
 /**
- * An adapter for axios: `axios.create({ adapter: relayAdapter(axios, relay.fetch) })`. With axios 1.12 and later its own
- * fetch adapter does as well: `axios.create({ adapter: "fetch", env: { fetch: relay.fetch } })`.
+ * An adapter for axios: `axios.create({ adapter: relayAdapter(axios, relay.fetch) })`. From axios 1.12 on, its own
+ * fetch adapter works as well: `axios.create({ adapter: "fetch", env: { fetch: relay.fetch } })`.
  *
  * @module @mte-relay/client/axios
  */
@@ -8,7 +8,7 @@
 import type { MteOptions, Progress } from "./options.js";
 import { mteFetch } from "./v4.js";
 
-/** What the adapter uses of a request's config. */
+/** The parts of a request's config that the adapter uses. */
 interface Config {
   method?: string | undefined;
   headers?: unknown;
@@ -23,7 +23,7 @@ interface Config {
   onDownloadProgress?: ((event: never) => void) | undefined;
 }
 
-/** What the adapter uses of axios: give it the default export. */
+/** The parts of axios that the adapter uses: pass the default export. */
 export interface AxiosLike {
   getUri(config?: never): string;
   AxiosError: new (
@@ -36,7 +36,7 @@ export interface AxiosLike {
   CanceledError: new (message?: string, config?: never) => Error;
 }
 
-/** Like {@link mteFetch}, and `fetch` of a client. */
+/** The signature of {@link mteFetch} and of a client's `fetch`. */
 export type FetchThroughRelay = (
   input: string,
   init: RequestInit,
@@ -44,7 +44,7 @@ export type FetchThroughRelay = (
 ) => Promise<Response>;
 
 /**
- * Makes an adapter. `mteOptions` are those of every request.
+ * Creates an adapter. `mteOptions` apply to every request.
  *
  * ```ts
  * const http = axios.create({ baseURL: "https://relay.example", adapter: relayAdapter(axios, relay.fetch) });
@@ -54,7 +54,7 @@ export function relayAdapter(
   axios: AxiosLike,
   fetch: FetchThroughRelay = mteFetch,
   mteOptions: MteOptions = {},
-  // biome-ignore lint/suspicious/noExplicitAny: the types of axios differ from version to version
+  // biome-ignore lint/suspicious/noExplicitAny: the types of axios differ between versions
 ): (config: any) => Promise<any> {
   return async (config: Config) => {
     const timeout = config.timeout ? AbortSignal.timeout(config.timeout) : undefined;
@@ -101,7 +101,7 @@ function requestInit(config: Config, signal: AbortSignal): RequestInit {
     }
   }
   const { data } = config;
-  // The boundary is the platform's to choose.
+  // The platform chooses the boundary.
   if (data instanceof FormData) headers.delete("content-type");
   const hasBody = method !== "GET" && method !== "HEAD" && data !== undefined && data !== null;
   return {
@@ -133,7 +133,7 @@ function progressOptions({ onUploadProgress, onDownloadProgress }: Config): MteO
   };
 }
 
-/** The body as `responseType` wants it; JSON is parsed by axios itself. */
+/** The body in the form that `responseType` asks for; axios itself parses JSON. */
 function readData(response: Response, responseType: string | undefined): Promise<unknown> | unknown {
   switch (responseType) {
     case "arraybuffer":

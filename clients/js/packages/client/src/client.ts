@@ -13,7 +13,7 @@ import {
 import type { Relay } from "./order.js";
 import { pairAnew } from "./pair/pairing.js";
 import { Pool } from "./pair/pool.js";
-import { MOST_REDIRECTS, redirectOf } from "./redirect.js";
+import { MAX_REDIRECTS, redirectOf } from "./redirect.js";
 import { gather, inMemory } from "./request/body.js";
 import { type Outgoing, readInput } from "./request/input.js";
 import { streamsUploads } from "./transport.js";
@@ -28,23 +28,23 @@ export interface CreateRelayClientOptions extends RelayClientOptions {
 export interface RelayClient {
   /** The relay's origin. */
   readonly url: string;
-  /** The signed client id, once there is one. Give it to `clientId` later, to remain the same client. */
+  /** The signed client id, once there is one. Pass it as `clientId` later to remain the same client. */
   readonly clientId: string | undefined;
   /**
-   * `fetch`, sealed: the same arguments, the same Response. Relative URLs belong to the relay; others must be the
-   * relay's. Pairing happens with the first request.
+   * `fetch`, sealed: the same arguments, the same Response. Relative URLs are resolved against the relay; absolute URLs
+   * must have the relay's origin. Pairing happens with the first request.
    *
-   * Rejects with a {@link MteRelayError}, a TypeError, for all that keeps the response from being used; with the
-   * platform's TypeError where there is no connection; with the signal's reason if it is aborted. A body that was cut
-   * or changed on the way errors its stream.
+   * Rejects with a {@link MteRelayError}, a TypeError, if the response cannot be used; with the platform's TypeError if
+   * there is no connection; with the signal's reason if it is aborted. If a body was truncated or changed in transit,
+   * its stream errors.
    */
   fetch(input: RequestInfo | URL, init?: RequestInit, mteOptions?: MteOptions): Promise<Response>;
-  /** Pairs now rather than with the first request. */
+  /** Pairs now instead of with the first request. */
   pair(): Promise<void>;
 }
 
 /**
- * Makes a client of the relay at `options.url`. Nothing is sent yet.
+ * Creates a client for the relay at `options.url`. It sends nothing yet.
  *
  * ```ts
  * const relay = createRelayClient({ url: "https://relay.example" });
@@ -110,23 +110,23 @@ class Client {
       const next = redirectOf(response, outgoing);
       if (next === undefined) return response;
       void response.body?.cancel().catch(() => {});
-      if (followed === MOST_REDIRECTS)
-        throw new MteRelayError("redirect", "the response redirects without an end");
+      if (followed === MAX_REDIRECTS)
+        throw new MteRelayError("redirect", `more than ${MAX_REDIRECTS} redirects`);
       outgoing = next;
     }
   }
 
-  /** Gathers a body that cannot be sent as it comes. */
+  /** Buffers a body that cannot be streamed. */
   async #prepareBody(outgoing: Outgoing, rules: RequestRules): Promise<Outgoing> {
     const { body } = outgoing;
     if (body === undefined) return outgoing;
     if (rules.encodeType === "MTE") {
-      // A message of this type is sealed whole (docs/codec.md, section 5).
+      // A message of this type is sealed as a whole (docs/codec.md, section 5).
       const bytes = await inMemory(body, this.relay.rules.maxMteBody);
       return { ...outgoing, body: bytes.length > 0 ? { kind: "bytes", bytes } : undefined };
     }
     if (body.kind !== "stream") return outgoing;
-    // What the connection can do shows in the pairing.
+    // The pairing shows which protocol the connection uses.
     if (rules.uploads === "auto") await orAborted(this.pair(), outgoing.signal);
     if (await orAborted(streamsUploads(this.relay, rules), outgoing.signal)) return outgoing;
     return { ...outgoing, body: await gather(body.stream) };
@@ -138,14 +138,14 @@ function relayUrl(text: string | URL): URL {
   try {
     url = new URL(text);
   } catch (cause) {
-    throw new MteRelayError("setting", `url ${JSON.stringify(text)} is no URL: give the relay's origin`, {
+    throw new MteRelayError("setting", `url ${JSON.stringify(text)} is not a URL: give the relay's origin`, {
       cause,
     });
   }
   const refused = (reason: string) => new MteRelayError("setting", `url ${JSON.stringify(text)}: ${reason}`);
   if (url.protocol !== "https:" && url.protocol !== "http:")
-    throw refused("it must begin with https:// or http://");
-  if (url.username !== "" || url.password !== "") throw refused("user and password do not belong there");
-  if (url.search !== "" || url.hash !== "") throw refused("query and fragment do not belong there");
+    throw refused("it must start with https:// or http://");
+  if (url.username !== "" || url.password !== "") throw refused("it must not have a user or password");
+  if (url.search !== "" || url.hash !== "") throw refused("it must not have a query or fragment");
   return url;
 }

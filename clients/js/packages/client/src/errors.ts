@@ -1,8 +1,8 @@
 /**
  * What can go wrong, and what to do about it.
  *
- * As with fetch, everything that keeps a response from being used is a TypeError; an aborted request rejects with the
- * signal's reason. No error carries a secret.
+ * As with fetch, the error for a response that cannot be used is a TypeError; an aborted request rejects with the
+ * signal's reason. No error contains a secret.
  */
 
 /**
@@ -12,10 +12,10 @@
  * | --- | --- |
  * | `setting` | an option, or the environment, cannot be used |
  * | `request` | the request cannot be sent: its URL, headers, body or mode |
- * | `pairing` | the relay's answer to the pairing does not fit; is it an MTE relay? |
+ * | `pairing` | the relay's answer to the pairing is invalid; is it an MTE relay? |
  * | `relay` | the relay answered with an error of its own, in the clear: see `status` |
- * | `response` | what came back is not a whole response of the relay to this request |
- * | `redirect` | the upstream redirects where this request may not go |
+ * | `response` | what came back is not the relay's complete response to this request |
+ * | `redirect` | the upstream redirects to a URL that this request must not follow |
  * | `timeout` | pairing took too long |
  */
 export type MteErrorKind = "setting" | "request" | "pairing" | "relay" | "response" | "redirect" | "timeout";
@@ -27,16 +27,16 @@ export type MteErrorKind = "setting" | "request" | "pairing" | "relay" | "respon
  * | --- | --- |
  * | `not-sealed` | it has no sealed headers: it does not come from the relay's encrypted proxy |
  * | `sealed-headers` | its sealed headers do not open, or are malformed |
- * | `not-bound` | its sealed headers do not name a status and a request |
- * | `other-exchange` | its sealed headers name another status or another request |
+ * | `not-bound` | its sealed headers do not name both a status and a request |
+ * | `other-exchange` | its sealed headers name a different status or request |
  * | `unknown-body` | its sealed headers do not say whether a body follows |
  * | `clear-body` | it has a body that its sealed headers do not announce |
  * | `missing-body` | its sealed headers announce a body, and it has none |
- * | `cut-body` | its body ends too early |
- * | `changed-body` | its body does not open: changed, extended, or of another response |
- * | `body-length` | its body has another length than its sealed `content-length` says |
- * | `too-large` | its body of type MTE is longer than `maxMteBody` |
- * | `content-coding` | it is compressed in a way that this platform cannot undo |
+ * | `cut-body` | its body is truncated |
+ * | `changed-body` | its body does not open: it was changed or extended, or belongs to another response |
+ * | `body-length` | the length of its body differs from its sealed `content-length` |
+ * | `too-large` | its MTE body is longer than `maxMteBody` |
+ * | `content-coding` | this platform cannot decompress its content-encoding |
  */
 export type RefusalCode =
   | "not-sealed"
@@ -53,8 +53,8 @@ export type RefusalCode =
   | "content-coding";
 
 /**
- * The kind, or more exactly what happened: a {@link RefusalCode}; `not-repeated` where the relay asked for a new pairing
- * and the request was not sent again (kind `relay`).
+ * The kind, or a more specific code: a {@link RefusalCode}, or `not-repeated` if the relay asked for a new pairing and
+ * the request was not sent again (kind `relay`).
  */
 export type MteErrorCode = Exclude<MteErrorKind, "response"> | RefusalCode | "not-repeated";
 
@@ -62,7 +62,7 @@ export type MteErrorCode = Exclude<MteErrorKind, "response"> | RefusalCode | "no
 export interface MteErrorDetails {
   /** The status of the relay's own error. */
   status?: number | undefined;
-  /** What to quote to the relay's operator. */
+  /** The request id to quote to the relay's operator. */
   requestId?: string | undefined;
   cause?: unknown;
 }
@@ -71,11 +71,11 @@ export interface MteErrorDetails {
 export class MteRelayError extends TypeError {
   override readonly name = "MteRelayError";
   readonly kind: MteErrorKind;
-  /** What happened, for code that tells failures apart. */
+  /** What happened, for code that distinguishes failures. */
   readonly code: MteErrorCode;
   /** The HTTP status of the relay's own error (kind `relay`). It is not authenticated. */
   readonly status: number | undefined;
-  /** Finds the request in the relay's log, where the relay gave one. */
+  /** The request's id in the relay's log, if the relay sent one. */
   readonly requestId: string | undefined;
 
   constructor(code: MteErrorCode, message: string, details: MteErrorDetails = {}) {
@@ -108,7 +108,7 @@ export function refused(code: RefusalCode, reason: string, details?: MteErrorDet
   return new MteRelayError(code, `the response was refused: ${reason}`, details);
 }
 
-/** Makes a refusal of what keeps a part of a response from opening, unless it is one already. */
+/** Wraps the reason that a part of a response does not open, unless it is already a MteRelayError. */
 export function doesNotOpen(code: RefusalCode, what: string, cause: unknown): MteRelayError {
   if (cause instanceof MteRelayError) return cause;
   const reason = cause instanceof Error ? cause.message : String(cause);

@@ -11,20 +11,20 @@ import { mteFetch } from "./v4.js";
 export interface MteEventSourceInit {
   /** Sends cookies to another origin as well. */
   withCredentials?: boolean;
-  /** What to fetch with: `relay.fetch` of a client. Default {@link mteFetch}. */
+  /** The fetch function to use, such as `relay.fetch` of a client. Default {@link mteFetch}. */
   fetch?: (input: string, init: RequestInit) => Promise<Response>;
   /** Headers of the request, such as `authorization`. */
   headers?: HeadersInit;
-  /** The most characters of one event; beyond it the connection is closed as failed. Default 16 Mi. */
+  /** The maximum number of characters of one event; if exceeded, the connection fails and closes. Default 16 Mi. */
   maxEventSize?: number;
 }
 
-/** Before the first `retry:` of a stream, in milliseconds. */
+/** The reconnection time until a stream sends `retry:`, in milliseconds. */
 const RECONNECTION_TIME = 3_000;
-/** The relay's own errors that may pass. */
+/** The relay's own errors that are worth a retry. */
 const PASSING = [429, 502, 503, 504];
 
-/** The interface of EventSource, sealed. `onerror` events have the `error` that caused them, where there is one. */
+/** The interface of EventSource, sealed. `onerror` events have the `error` that caused them, if there is one. */
 export class MteEventSource extends EventTarget {
   static readonly CONNECTING = 0;
   static readonly OPEN = 1;
@@ -33,7 +33,7 @@ export class MteEventSource extends EventTarget {
   readonly OPEN = 1;
   readonly CLOSED = 2;
 
-  /** As it was given. */
+  /** The URL as passed to the constructor. */
   readonly url: string;
   readonly withCredentials: boolean;
   onopen: ((event: Event) => void) | null = null;
@@ -60,7 +60,7 @@ export class MteEventSource extends EventTarget {
     return this.#state;
   }
 
-  /** Ends the connection; there are no events afterwards. */
+  /** Closes the connection; no events follow. */
   close(): void {
     this.#state = 2;
     clearTimeout(this.#timer);
@@ -91,7 +91,7 @@ export class MteEventSource extends EventTarget {
   #request(): Promise<Response> {
     const headers = new Headers(this.#init.headers);
     headers.set("accept", "text/event-stream");
-    // A header's characters are bytes: those of the id's UTF-8.
+    // Each character of a header is one byte of the id's UTF-8.
     if (this.#lastEventId !== "") headers.set("last-event-id", binary(this.#lastEventId));
     const send = this.#init.fetch ?? mteFetch;
     return send(this.url, {
@@ -154,7 +154,7 @@ export class MteEventSource extends EventTarget {
   }
 }
 
-/** Why a response is no event stream. */
+/** Why a response is not an event stream. */
 function refusalOf(response: Response): Error | undefined {
   const type = response.headers.get("content-type") ?? "";
   if (response.status !== 200)
@@ -165,7 +165,7 @@ function refusalOf(response: Response): Error | undefined {
   return undefined;
 }
 
-/** Whether trying again would bring the same. */
+/** Whether a retry would fail the same way. */
 function isFinal(error: unknown): boolean {
   if (error instanceof RangeError) return true;
   if (!(error instanceof MteRelayError)) return false;

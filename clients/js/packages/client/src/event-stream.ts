@@ -7,10 +7,10 @@ export interface StreamEvent {
   lastEventId: string;
 }
 
-/** Reads text, cut anywhere, into events. Its `lastEventId` and `retry` are what the stream said last. */
+/** Parses text, in chunks of any size, into events. `lastEventId` and `retry` are the stream's latest values. */
 export class EventStream {
   retry: number | undefined;
-  /** Text whose line has not ended. */
+  /** The incomplete last line. */
   #rest = "";
   #data: string[] = [];
   #dataLength = 0;
@@ -37,7 +37,7 @@ export class EventStream {
     let at = 0;
     const end = /\r\n|\r|\n/g;
     for (let found = end.exec(this.#rest); found !== null; found = end.exec(this.#rest)) {
-      // A carriage return at the end may be half of a line's end.
+      // A carriage return at the end may be the first half of a CRLF.
       if (found[0] === "\r" && end.lastIndex === this.#rest.length) break;
       const event = this.#line(this.#rest.slice(at, found.index));
       if (event !== undefined) events.push(event);

@@ -1,4 +1,4 @@
-/** One exchange with a relay: sealed, sent, opened; and its repetition after a new pairing. */
+/** One exchange with a relay: seal, send, open; and repeat after a new pairing. */
 
 import { mayResend, meansPairAnew } from "@mte-relay/core";
 import { orAborted } from "./abort.js";
@@ -10,9 +10,9 @@ import { type Refusal, receive } from "./receive.js";
 import { isRepeatable } from "./request/body.js";
 import { sealHead } from "./request/head.js";
 import type { Outgoing } from "./request/input.js";
-import { send, tellRequest } from "./send.js";
+import { emitRequest, send } from "./send.js";
 
-/** Sends a request and opens its response; once more under a new pair if the relay asks for one. */
+/** Sends a request and opens its response; repeats it once under a new pair if the relay asks for one. */
 export async function exchange(relay: Relay, order: Order): Promise<Response> {
   const { outgoing, rules } = order;
   const { debug } = relay.rules;
@@ -34,7 +34,7 @@ export async function exchange(relay: Relay, order: Order): Promise<Response> {
 async function attemptOnce(relay: Relay, order: Order, pair: Pair): Promise<Response | Refusal> {
   const head = await sealHead(pair, order.rules, order.outgoing);
   try {
-    tellRequest(relay, order, head, pair);
+    emitRequest(relay, order, head, pair);
     const outer = await send(relay, order, head);
     return await receive(relay, order, head, outer);
   } catch (error) {
@@ -46,17 +46,17 @@ async function attemptOnce(relay: Relay, order: Order, pair: Pair): Promise<Resp
 
 function whyNotAgain(outgoing: Outgoing, rules: RequestRules, attempt: number): string | undefined {
   if (attempt > 1) return "it was sent twice, under two pairs";
-  if (rules.resend === "never") return `it was not sent again: resend is "never"; ${FIND_OUT}`;
+  if (rules.resend === "never") return `it was not sent again: resend is "never"; ${CHECK_FIRST}`;
   if (!mayResend(rules.resend, outgoing.method)) {
     const remedy = 'or set resend: "always" if it may take effect twice';
-    return `it was not sent again: ${outgoing.method} is not idempotent; ${FIND_OUT}, ${remedy}`;
+    return `it was not sent again: ${outgoing.method} is not idempotent; ${CHECK_FIRST}, ${remedy}`;
   }
   if (isRepeatable(outgoing.body)) return undefined;
-  return `it was not sent again: its body is a stream; ${FIND_OUT}, or send a Blob or bytes instead`;
+  return `it was not sent again: its body is a stream; ${CHECK_FIRST}, or send a Blob or bytes instead`;
 }
 
-/** The answer that asked for a new pairing is not authenticated. */
-const FIND_OUT = "find out whether it took effect before you send it again";
+/** Needed because the answer that asked for a new pairing is not authenticated. */
+const CHECK_FIRST = "find out whether it took effect before you send it again";
 
 function withNote(error: MteRelayError, note: string): MteRelayError {
   const { message, status, requestId } = error;

@@ -1,6 +1,6 @@
 /**
- * `fetch` through an MTE Relay: URL, headers and bodies are sealed between this client and the relay, with keys of a
- * post-quantum exchange. The protocol is docs/protocol.md, the format of messages docs/codec.md.
+ * `fetch` through an MTE Relay: URL, headers and bodies are sealed between this client and the relay, with keys from
+ * a post-quantum key exchange. docs/protocol.md specifies the protocol, docs/codec.md the message format.
  *
  * ```ts
  * import { createRelayClient } from "@mte-relay/client";

@@ -1,8 +1,8 @@
 /**
- * Hooks for those who watch what a client does and what it means: debug logs, demos, tests.
+ * Hooks that observe what a client does, for debug logs, demos and tests.
  *
- * Events show plaintext and what goes over the wire side by side, never a key. They are for development: do not send
- * them to a log of production. Without a hook nothing is made for one.
+ * Events contain the plaintext next to what goes over the wire, but never a key. They are for development: do not send
+ * them to a production log. Without a hook, no events are created.
  */
 
 import type { EncodeType, KemName } from "@mte-relay/core";
@@ -15,9 +15,9 @@ export interface Part {
   /** Its place byte (docs/codec.md, section 4). */
   place: number;
   encodeType: EncodeType;
-  /** Plaintext bytes, where that is known yet. */
+  /** Plaintext bytes, if already known. */
   plainLength?: number | undefined;
-  /** Bytes of the message itself, before base64, where that is known yet. */
+  /** Bytes of the message itself, before base64, if already known. */
   wireLength?: number | undefined;
 }
 
@@ -34,8 +34,8 @@ export interface ChunkEvent<Type extends string = "request-chunk" | "response-ch
 }
 
 /**
- * What a client does. `exchange` counts the requests of a client, so that the events of several in flight can be told
- * apart; a request that is sent again, or redirected, keeps its number.
+ * What a client does. `exchange` counts the requests of a client, to distinguish the events of several in flight; a
+ * request that is sent again, or redirected, keeps its number.
  */
 export type RelayEvent =
   | { type: "client-id"; clientId: string }
@@ -47,14 +47,14 @@ export type RelayEvent =
       sent: number;
       received: number;
       milliseconds: number;
-      /** What made it necessary, if it is not the first. */
+      /** Why it was necessary, if it is not the first pairing. */
       reason: string | undefined;
     }
   | {
       type: "request";
       exchange: number;
       method: string;
-      /** As the caller gave it. */
+      /** As the caller passed it. */
       url: string;
       headers: HeaderList;
       /** As it goes over the wire. */
@@ -72,18 +72,18 @@ export type RelayEvent =
       exchange: number;
       status: number;
       wireHeaders: HeaderList;
-      /** What was sealed; undefined for an answer in the clear. */
+      /** The headers that were sealed; undefined for an answer in the clear. */
       sealed: HeaderList | undefined;
       part: Part | undefined;
     }
   | { type: "retry"; exchange: number; status: number; message: string }
   | { type: "failed"; exchange: number; error: unknown };
 
-/** Is told of every {@link RelayEvent}, in the midst of an exchange: be quick, and do not throw. */
+/** Is called with every {@link RelayEvent}, in the middle of an exchange: return quickly and do not throw. */
 export type Observe = (event: RelayEvent) => void;
 
 /**
- * A hook that writes one readable line per event: what was sent, and what it meant.
+ * A hook that writes one readable line per event: what was sent, in plaintext and on the wire.
  *
  * ```ts
  * createRelayClient({ url, debug: debugLog() });

@@ -1,4 +1,4 @@
-/** Settings: what a caller gives, checked and completed with defaults. */
+/** Settings: the caller's options, checked and completed with defaults. */
 
 import {
   type EncodeType,
@@ -18,86 +18,86 @@ import type { Lifetime } from "./pair/pair.js";
 
 const MINUTE = 60_000;
 
-/** How one request is sealed. What is not given is as the client's options say. */
+/** How one request is sealed. Omitted options are taken from the client's options. */
 export interface MteOptions {
-  /** `"MKE"` for anything; `"MTE"` for short, highly sensitive data: it holds each body whole. Default `"MKE"`. */
+  /** `"MKE"` for anything; `"MTE"` for short, highly sensitive data: it buffers each body. Default `"MKE"`. */
   encodeType?: EncodeType;
   /** Whether path and query are sealed. Default true. */
   encodeUrl?: boolean;
-  /** The same; if both are given, `encodeUrl` counts. */
+  /** The same as `encodeUrl`, which takes precedence if both are given. */
   encodeUrls?: boolean;
   /**
    * Which request headers are sealed: all, or those named; `false` for as few as possible. Only headers that browsers
    * and proxies add themselves can stay in the clear (`cookie`, `origin`, `referer`, `user-agent`, `accept-language`,
-   * `priority`, `sec-*`, those that trace a request or say who sent it): the relay takes no others from there, so they
-   * are always sealed. Default true.
+   * `priority`, `sec-*`, and those that trace a request or identify its sender). The relay ignores all other headers in
+   * the clear, so they are always sealed. Default true.
    */
   encodeHeaders?: boolean | readonly string[];
   /**
-   * Which response headers come back sealed: `"*"` for all that browsers and proxies need not see, or names. Headers
-   * that describe the body (`content-type`, `etag`, `cache-control` ...) and `location` always do. Of what is sealed, a
-   * header in the clear never counts. Default `"*"`.
+   * Which response headers come back sealed: `"*"` for all that browsers and proxies do not need, or names. Headers
+   * that describe the body (`content-type`, `etag`, `cache-control` ...) and `location` are always sealed. A clear
+   * header never replaces a sealed one. Default `"*"`.
    */
   responseHeaders?: ResponseHeaders;
-  /** A path in front of every path of the relay, in the clear, as a reverse proxy may want it: `"/relay"`. */
+  /** A path prefix for every request to the relay, in the clear, as a reverse proxy may need it: `"/relay"`. */
   pathPrefix?: string;
   /**
-   * Which requests may be sent a second time after the relay asked for a new pairing: see {@link Resend}. Bodies that
-   * are streams never are. Default `"idempotent"`: a POST rejects with the code `not-repeated` instead.
+   * Which requests may be sent a second time after the relay asked for a new pairing: see {@link Resend}. Requests
+   * with a stream as body never are. Default `"idempotent"`: a POST rejects with the code `not-repeated` instead.
    */
   resend?: Resend;
   /**
-   * How a ReadableStream is uploaded: `"stream"` as it comes (in browsers this takes HTTP/2), `"buffer"` gathered in a
-   * Blob first. Default `"auto"`: as it comes wherever that is known to work.
+   * How a ReadableStream is uploaded: `"stream"` sends it as it is read (in browsers this requires HTTP/2), `"buffer"`
+   * buffers it in a Blob first. Default `"auto"`: stream wherever that is known to work.
    */
   uploads?: "auto" | "stream" | "buffer";
-  /** Is told how much of the request's body was sent, in plaintext bytes. */
+  /** Is called with the progress of sending the request's body, in plaintext bytes. */
   onUploadProgress?: (progress: Progress) => void;
-  /** Is told how much of the response's body was read, in plaintext bytes. */
+  /** Is called with the progress of reading the response's body, in plaintext bytes. */
   onDownloadProgress?: (progress: Progress) => void;
-  /** Of clients of v4; without effect: bodies are streamed wherever they can be. */
+  /** An option of v4 clients, without effect: bodies are streamed wherever possible. */
   useStreaming?: boolean;
 }
 
-/** How far a body is. */
+/** The progress of a body. */
 export interface Progress {
   loaded: number;
-  /** Where it is known. */
+  /** The total length, if it is known. */
   total?: number | undefined;
 }
 
-/** Settings of a client: of its requests, and of its pairs. */
+/** Settings of a client, for its requests and its pairs. */
 export interface RelayClientOptions extends Omit<MteOptions, "onUploadProgress" | "onDownloadProgress"> {
-  /** How many pairs are made at a time and used in turn, 1 to 100. Default 5. */
+  /** How many pairs are created at a time and used in turn, 1 to 100. Default 5. */
   numberOfPairs?: number;
   /**
    * The key encapsulation of pairings: `"ml-kem-512"`, `"ml-kem-768"`, `"ml-kem-1024"`, or `xWing` of
    * `@mte-relay/client/x-wing`. Default `"ml-kem-768"`.
    */
   kem?: MlKemName | Kem;
-  /** The most plaintext bytes of a body of type MTE, sent or received; relays have a limit too. Default 1 MiB. */
+  /** The maximum plaintext bytes of an MTE body, sent or received; relays have a limit too. Default 1 MiB. */
   maxMteBody?: number;
-  /** Milliseconds after which a pair is renewed. Default 20 hours; relays keep pairs for 24 unless set otherwise. */
+  /** Milliseconds after which a pair is renewed. Default 20 hours; relays keep pairs for 24 hours by default. */
   pairMaxAge?: number;
-  /** Milliseconds without a request after which a pair is no longer used. Default 25 minutes; relays: 30. */
+  /** Milliseconds without a request after which a pair is no longer used. Default 25 minutes; for relays, 30. */
   pairIdle?: number;
-  /** The same for a pair that never had a request. Default 8 minutes; relays: 10. */
+  /** The same for a pair that was never used. Default 8 minutes; for relays, 10. */
   pairUnused?: number;
-  /** Milliseconds that a pairing may take. Default 20 seconds. Requests have no limit: use an AbortSignal. */
+  /** Timeout of a pairing in milliseconds. Default 20 seconds. Requests have no timeout: use an AbortSignal. */
   pairingTimeout?: number;
-  /** The credentials mode of pairings; of requests it is as they say. Default `"same-origin"`. */
+  /** The credentials mode of pairings; each request has its own. Default `"same-origin"`. */
   credentials?: RequestCredentials;
-  /** Goes on under a signed client id of earlier, instead of asking for a new one. */
+  /** A signed client id from an earlier session, to use instead of requesting a new one. */
   clientId?: string;
   /**
    * What to do with the relay's own errors other than 559 to 569, such as 404, 413, 429 or 502: `"throw"` a
-   * {@link MteRelayError}, or give them as a `"response"`. They are in the clear: whoever is on the way could have
-   * written them. Default `"throw"`.
+   * {@link MteRelayError}, or return them as a `"response"`. They are in the clear: an attacker on the path could
+   * have forged them. Default `"throw"`.
    */
   relayErrors?: "throw" | "response";
-  /** The fetch to send with. Default: the global one. */
+  /** The fetch function to send with. Default: the global one. */
   fetch?: typeof fetch;
-  /** Is told what happens: see {@link debugLog}. */
+  /** Is called with each event: see {@link debugLog}. */
   debug?: Observe;
 }
 
@@ -159,7 +159,7 @@ export function clientRules(options: RelayClientOptions): ClientRules {
 
 const ML_KEMS: readonly MlKemName[] = ["ml-kem-512", "ml-kem-768", "ml-kem-1024"] satisfies KemName[];
 
-/** Checks a request's options; what they do not say is as in `defaults`. */
+/** Checks a request's options; omitted ones are taken from `defaults`. */
 export function requestRules(options: MteOptions, defaults: RequestRules | undefined): RequestRules {
   const { encodeHeaders } = options;
   const encodeType = options.encodeType ?? defaults?.encodeType ?? "MKE";
@@ -201,15 +201,15 @@ function wantedSealed(wanted: ResponseHeaders): ResponseHeaders {
   const names = new Set(wanted.map((name) => name.toLowerCase()));
   for (const name of names) {
     if (!/^[!#$%&'+\-.^_`|~0-9a-z]+$/.test(name))
-      throw setting(`responseHeaders: ${JSON.stringify(name)} is no header name`);
+      throw setting(`responseHeaders: ${JSON.stringify(name)} is not a header name`);
     if (staysClear(name) || isHopByHop(name))
       throw setting(`responseHeaders: ${name} stays in the clear, since browsers or proxies act on it`);
   }
-  // Browsers would follow a redirect whose target stands in the clear.
+  // Browsers would follow a redirect whose target is in the clear.
   return [...names.add("location")];
 }
 
-/** A path with a leading slash and none at its end, or nothing. */
+/** A path with a leading slash and without a trailing one, or the empty string. */
 function prefix(path: string): string {
   const segments = path.split("/").filter((segment) => segment !== "");
   if (/[?#\\]/.test(path)) throw setting(`pathPrefix ${JSON.stringify(path)} must be a path`);

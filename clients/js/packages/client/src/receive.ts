@@ -1,4 +1,4 @@
-/** What a request is answered: a response to open, or an error of the relay in the clear. */
+/** Receiving the answer to a request: a response to open, or an error of the relay in the clear. */
 
 import { controlClientId, X_MTE_RELAY, X_MTE_RELAY_EH } from "@mte-relay/core";
 import type { MteRelayError } from "./errors.js";
@@ -10,13 +10,13 @@ import { openBody } from "./response/download.js";
 import { type OpenedHead, openHead } from "./response/head.js";
 import { isBodiless, makeResponse, type ResponseFacts } from "./response/response.js";
 
-/** An answer of the relay itself, in the clear. */
+/** The relay's own error, in the clear. */
 export interface Refusal {
   error: MteRelayError;
   status: number;
 }
 
-/** Opens what came over the wire. */
+/** Opens the response from the wire. */
 export async function receive(
   relay: Relay,
   order: Order,
@@ -24,7 +24,7 @@ export async function receive(
   outer: Response,
 ): Promise<Response | Refusal> {
   if (!outer.headers.has(X_MTE_RELAY_EH)) {
-    tellResponse(relay, order, outer, undefined);
+    emitResponse(relay, order, outer, undefined);
     head.ticket.release();
     return clearAnswer(relay, order, outer);
   }
@@ -34,13 +34,13 @@ export async function receive(
   try {
     opened = await openHead(outer, { ticket, first, sealedNames, encodeType, responseHeaders });
   } catch (error) {
-    tellResponse(relay, order, outer, undefined);
+    emitResponse(relay, order, outer, undefined);
     void outer.body?.cancel().catch(() => {});
     throw error;
   }
-  tellResponse(relay, order, outer, opened);
+  emitResponse(relay, order, outer, opened);
   relay.pool.takeSignature(controlClientId(outer.headers.get(X_MTE_RELAY)));
-  // All numbers of the response are taken.
+  // All numbers of the response are used.
   ticket.release();
   return openedResponse(relay, order, outer, opened);
 }
@@ -71,7 +71,7 @@ function emptyStream(): ReadableStream<Uint8Array> {
   return new ReadableStream({ start: (controller) => controller.close() });
 }
 
-/** An answer without sealed headers: an error of the relay, or no answer of a relay at all. */
+/** An answer without sealed headers: an error of the relay, or not from a relay at all. */
 async function clearAnswer(relay: Relay, order: Order, outer: Response): Promise<Response | Refusal> {
   const { status } = outer;
   const own = status >= 559 && status <= 569;
@@ -87,7 +87,7 @@ function facts({ outgoing, redirected }: Order, outer: Response): ResponseFacts 
   return { url: outgoing.url.href.replace(/#.*$/s, ""), redirected, type: outer.type };
 }
 
-function tellResponse(relay: Relay, order: Order, outer: Response, opened: OpenedHead | undefined): void {
+function emitResponse(relay: Relay, order: Order, outer: Response, opened: OpenedHead | undefined): void {
   relay.rules.debug?.({
     type: "response",
     exchange: order.exchange,

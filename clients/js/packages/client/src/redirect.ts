@@ -4,13 +4,13 @@ import { MteRelayError } from "./errors.js";
 import { isRepeatable } from "./request/body.js";
 import type { Outgoing } from "./request/input.js";
 
-/** As many as browsers follow. */
-export const MOST_REDIRECTS = 20;
+/** The limit that browsers use. */
+export const MAX_REDIRECTS = 20;
 
 const STATUSES = [301, 302, 303, 307, 308];
 const BODY_HEADERS = ["content-encoding", "content-language", "content-location", "content-type"];
 
-/** The request that a response redirects to; undefined if the response is to be given out. */
+/** The request that a response redirects to; undefined if the caller gets this response. */
 export function redirectOf(response: Response, outgoing: Outgoing): Outgoing | undefined {
   const location = response.headers.get("location");
   if (location === null || location === "" || !STATUSES.includes(response.status)) return undefined;
@@ -22,7 +22,7 @@ export function redirectOf(response: Response, outgoing: Outgoing): Outgoing | u
   try {
     url = new URL(location, outgoing.url);
   } catch (cause) {
-    throw new MteRelayError("redirect", "the response redirects to something that is no URL", { cause });
+    throw new MteRelayError("redirect", "the response redirects to something that is not a URL", { cause });
   }
   if (url.origin !== outgoing.url.origin) {
     const hint = 'to follow it in the clear, request with redirect: "manual" and fetch its location yourself';

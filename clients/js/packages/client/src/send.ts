@@ -1,4 +1,4 @@
-/** Sending a request whose head is sealed: its body is sealed on the way. */
+/** Sending a request whose head is sealed, and sealing its body. */
 
 import { messageType } from "@mte-relay/core";
 import type { HeaderList } from "./observe.js";
@@ -8,13 +8,13 @@ import type { SealedHead } from "./request/head.js";
 import { sealBody, type WireBody } from "./request/upload.js";
 import { canSendByXhr, sendByFetch, sendByXhr, streamsUploads, type WireRequest } from "./transport.js";
 
-/** Sends the request; gives the answer as it comes over the wire. */
+/** Sends the request and returns the response as it arrives over the wire. */
 export async function send(relay: Relay, order: Order, head: SealedHead): Promise<Response> {
   const { outgoing, rules } = order;
   const { method, signal } = outgoing;
   const body = await wireBody(relay, order, head);
   signal.throwIfAborted();
-  // A URL in the clear could be answered from a cache, with a message that was taken before.
+  // A cache could answer a URL in the clear with a message that was already used.
   const init: RequestInit = rules.encodeUrl ? outgoing.init : { ...outgoing.init, cache: "no-store" };
   const wire = { url: head.url, method, headers: head.headers, body, signal, init };
   if (rules.onUploadProgress && body !== undefined && !(body instanceof ReadableStream)) {
@@ -30,7 +30,7 @@ async function wireBody(relay: Relay, order: Order, head: SealedHead): Promise<W
   const asStream = outgoing.body.kind !== "bytes" && (await streamsUploads(relay, rules));
   return sealBody(head, messageType(rules.encodeType), outgoing.body, asStream, {
     chunk: debug && ((plain, wire, last) => debug({ type: "request-chunk", exchange, plain, wire, last })),
-    // Of other bodies the transport knows how much was sent.
+    // For other bodies, the transport reports the progress.
     progress: asStream ? rules.onUploadProgress : undefined,
   });
 }
@@ -43,17 +43,17 @@ async function sendWithProgress(
 ): Promise<Response> {
   const length = wire.body instanceof Blob ? wire.body.size : wire.body.length;
   const total = head.parts.at(-1)?.plainLength ?? length;
-  const tell = (loaded: number) => rules.onUploadProgress?.({ loaded, total });
+  const report = (loaded: number) => rules.onUploadProgress?.({ loaded, total });
   if (relay.rules.fetch === undefined && canSendByXhr()) {
-    return sendByXhr(wire, (sent) => tell(Math.round((total * sent) / length)));
+    return sendByXhr(wire, (sent) => report(Math.round((total * sent) / length)));
   }
   const response = await sendByFetch(wire, relay.rules.fetch);
-  tell(total);
+  report(total);
   return response;
 }
 
-/** Tells of a request that is about to go. */
-export function tellRequest(relay: Relay, order: Order, head: SealedHead, pair: Pair): void {
+/** Emits the debug event of a request that is about to be sent. */
+export function emitRequest(relay: Relay, order: Order, head: SealedHead, pair: Pair): void {
   const { method, url, headers } = order.outgoing;
   relay.rules.debug?.({
     type: "request",

@@ -1,6 +1,6 @@
 /**
- * Sending a sealed request by what the platform offers: fetch, or XMLHttpRequest where somebody wants to see the
- * progress of an upload, which fetch does not tell.
+ * Sending a sealed request with what the platform offers: fetch, or XMLHttpRequest if the caller wants upload progress,
+ * which fetch does not report.
  */
 
 import { ROUTE_ECHO, ROUTE_PAIR } from "@mte-relay/core";
@@ -19,7 +19,7 @@ export interface WireRequest {
   init: RequestInit;
 }
 
-/** Sends by fetch. */
+/** Sends with fetch. */
 export function sendByFetch(request: WireRequest, customFetch: typeof fetch | undefined): Promise<Response> {
   const { url, method, headers, body, signal, init } = request;
   const streamed = body instanceof ReadableStream ? { duplex: "half" } : {};
@@ -27,12 +27,12 @@ export function sendByFetch(request: WireRequest, customFetch: typeof fetch | un
   return send(url, { ...init, ...streamed, method, headers, body: body ?? null, signal, redirect: "follow" });
 }
 
-/** Whether the progress of an upload can be had by XMLHttpRequest. */
+/** Whether XMLHttpRequest is available, which reports upload progress. */
 export function canSendByXhr(): boolean {
   return typeof XMLHttpRequest !== "undefined";
 }
 
-/** Sends by XMLHttpRequest, telling how many bytes were sent. The response is held as a Blob before it is opened. */
+/** Sends with XMLHttpRequest and reports the bytes sent. The response is buffered as a Blob before it is opened. */
 export function sendByXhr(request: WireRequest, progress: (sent: number) => void): Promise<Response> {
   const { url, method, headers, body, signal, init } = request;
   return new Promise((resolve, reject) => {
@@ -69,7 +69,7 @@ function xhrResponse(xhr: XMLHttpRequest): Response {
   return new Response(body, { status: xhr.status, statusText: xhr.statusText, headers });
 }
 
-/** Whether a body is sent while it is sealed, to a relay that was paired with before. */
+/** Whether a body is sent while it is sealed. The pairing with the relay must be done. */
 export async function streamsUploads(relay: Relay, { uploads }: RequestRules): Promise<boolean> {
   if (uploads !== "auto") return uploads === "stream";
   if (!inBrowser()) return true;
@@ -78,18 +78,18 @@ export async function streamsUploads(relay: Relay, { uploads }: RequestRules): P
   const entry = performance.getEntriesByName(relay.base + ROUTE_PAIR).at(-1) as
     | PerformanceResourceTiming
     | undefined;
-  // To a page of another origin they do not say what the connection speaks: then it is tried.
+  // A page of another origin does not see the connection's protocol, so it is probed.
   const protocol = entry?.nextHopProtocol;
   if (protocol) return protocol === "h2" || protocol === "h3";
-  relay.streams ??= tryStream(relay);
+  relay.streams ??= probeStream(relay);
   const streams = await relay.streams;
   // It may have failed for another reason.
   if (!streams) relay.streams = undefined;
   return streams;
 }
 
-/** Whether a stream gets through: browsers send none over HTTP/1.1. What it is answered does not matter. */
-async function tryStream({ base, rules }: Relay): Promise<boolean> {
+/** Whether a stream can be sent: browsers refuse over HTTP/1.1. The response does not matter. */
+async function probeStream({ base, rules }: Relay): Promise<boolean> {
   const body = new ReadableStream({ start: (controller) => controller.close() });
   const init = {
     method: "POST",
@@ -112,15 +112,15 @@ function inBrowser(): boolean {
 }
 
 function streamsRequests(): boolean {
-  let heeded = false;
+  let duplexRead = false;
   const init = {
     method: "POST",
     body: new ReadableStream(),
     get duplex() {
-      heeded = true;
+      duplexRead = true;
       return "half";
     },
   };
-  // A platform that does not know streams makes a text of one, and gives that a content type.
-  return !new Request("https://relay.invalid", init).headers.has("content-type") && heeded;
+  // A platform without request streams converts the stream to a string, which has a content type.
+  return !new Request("https://relay.invalid", init).headers.has("content-type") && duplexRead;
 }

@@ -1,6 +1,6 @@
 /**
- * The functions that users of the relay's v4 clients know: {@link initMteRelayClient} and {@link mteFetch}. They share
- * one set of options for all relays; the relay of a request is the origin of its URL.
+ * The functions of the relay's v4 clients: {@link initMteRelayClient} and {@link mteFetch}. They share one set of
+ * options for all relays; the relay of a request is the origin of its URL.
  */
 
 import { type CreateRelayClientOptions, createRelayClient, type RelayClient } from "./client.js";
@@ -9,30 +9,30 @@ import type { MteOptions, RelayClientOptions } from "./options.js";
 
 /** Options of {@link initMteRelayClient}. */
 export interface InitOptions extends RelayClientOptions {
-  /** Where relative URLs belong. Default: the page's own origin. */
+  /** The base of relative URLs. Default: the page's own origin. */
   url?: string | URL;
-  /** Of v4; the open codec needs no license. */
+  /** A v4 option, ignored: the open codec needs no license. */
   licenseCompany?: string;
-  /** Of v4; the open codec needs no license. */
+  /** A v4 option, ignored: the open codec needs no license. */
   licenseKey?: string;
-  /** Of v4; without effect. */
+  /** A v4 option, ignored. */
   mtePoolSize?: number;
-  /** Of v4; without effect. */
+  /** A v4 option, ignored. */
   mkePoolSize?: number;
-  /** Of v4; the same as `encodeType`. */
+  /** The v4 name of `encodeType`. */
   defaultEncodeType?: "MTE" | "MKE";
 }
 
-/** Clients of more relays than this are not kept. */
-const MOST_RELAYS = 32;
+/** The maximum number of relays whose clients are kept. */
+const MAX_RELAYS = 32;
 
 let settings: InitOptions = {};
-/** By origin, the one used last at the end. */
+/** By origin, the most recently used last. */
 let clients: Map<string, RelayClient> | undefined;
 
 /**
- * Sets the defaults of {@link mteFetch}. Call it once, early; without it, everything has its default. Pairs that were
- * made before are dropped.
+ * Sets the defaults of {@link mteFetch}. Call it once, early; without it, every option has its default. It drops
+ * existing pairs.
  *
  * ```ts
  * await initMteRelayClient({ numberOfPairs: 5, encodeType: "MKE", encodeUrls: true, encodeHeaders: true });
@@ -41,7 +41,7 @@ let clients: Map<string, RelayClient> | undefined;
 export async function initMteRelayClient(options: InitOptions = {}): Promise<void> {
   const { defaultEncodeType, ...rest } = options;
   const next = defaultEncodeType === undefined ? rest : { encodeType: defaultEncodeType, ...rest };
-  // Tells at once what is wrong with them.
+  // Throws immediately if an option is invalid.
   createRelayClient({ ...next, url: next.url ?? "https://relay.invalid" });
   settings = next;
   clients = undefined;
@@ -68,8 +68,9 @@ function absolute(input: string, base: string | URL | undefined): URL {
   try {
     return new URL(input, base);
   } catch (cause) {
-    const hint = base === undefined ? ": give a whole URL, or the option url to initMteRelayClient" : "";
-    throw new MteRelayError("request", `cannot request ${input}: it is no URL${hint}`, { cause });
+    const hint =
+      base === undefined ? ": give an absolute URL, or set the option url of initMteRelayClient" : "";
+    throw new MteRelayError("request", `cannot request ${input}: it is not a URL${hint}`, { cause });
   }
 }
 
@@ -79,7 +80,7 @@ function clientOf(url: URL): RelayClient {
   const client = known ?? createRelayClient(optionsFor(url));
   clients.delete(url.origin);
   clients.set(url.origin, client);
-  if (clients.size > MOST_RELAYS) {
+  if (clients.size > MAX_RELAYS) {
     const [oldest] = clients.keys();
     if (oldest !== undefined) clients.delete(oldest);
   }
@@ -88,6 +89,6 @@ function clientOf(url: URL): RelayClient {
 
 function optionsFor(url: URL): CreateRelayClientOptions {
   const own = settings.url === undefined ? undefined : new URL(settings.url);
-  // The path of the option url is a prefix; of other relays nothing is known.
+  // The path of the option url is a prefix; for other relays no prefix is known.
   return { ...settings, url: own?.origin === url.origin ? own : url.origin };
 }

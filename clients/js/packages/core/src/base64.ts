@@ -1,10 +1,10 @@
-/** The text form of messages (docs/codec.md, section 7): strict base64, and its form as a path segment. */
+/** The text form of messages (docs/codec.md, section 7): strict base64, and its encoding as a path segment. */
 
 import type { Bytes } from "./bytes.js";
 import { DecodeError } from "./errors.js";
 
 const SHAPE = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
-/** Calls with more arguments overflow the stack somewhere. */
+/** On some platforms, calls with more arguments overflow the stack. */
 const PIECE = 8192;
 
 /** Standard base64 with padding. */
@@ -16,16 +16,16 @@ export function toBase64(bytes: Uint8Array): string {
   return btoa(binary);
 }
 
-/** Decodes strictly: no other character, exact padding, no stray bits. Throws DecodeError. */
+/** Decodes strictly: only the base64 alphabet, exact padding, no unused bits set. Throws DecodeError. */
 export function fromBase64(text: string): Bytes {
   if (!SHAPE.test(text)) throw new DecodeError("malformed", "not base64");
   const binary = atob(text);
   const bytes = new Uint8Array(binary.length);
   for (let at = 0; at < binary.length; at++) bytes[at] = binary.charCodeAt(at);
-  // Only the last group can have bits that no byte uses.
+  // Only the last group can have unused bits.
   const tail = binary.length - (binary.length % 3 || 3);
   if (tail >= 0 && toBase64(bytes.subarray(tail)) !== text.slice(-4)) {
-    throw new DecodeError("malformed", "base64 with stray bits");
+    throw new DecodeError("malformed", "base64 with nonzero unused bits");
   }
   return bytes;
 }

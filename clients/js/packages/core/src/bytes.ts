@@ -1,6 +1,6 @@
 /** Byte strings: joining, big-endian integers, UTF-8, wiping. */
 
-/** Bytes that WebCrypto takes: never on shared memory. */
+/** Bytes that WebCrypto accepts: never in shared memory. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
 const encoder = /* @__PURE__ */ new TextEncoder();
@@ -10,7 +10,7 @@ export function utf8(text: string): Bytes {
   return encoder.encode(text);
 }
 
-/** The text of UTF-8 bytes; throws a TypeError if they are none. */
+/** The text of UTF-8 bytes; throws a TypeError if they are not UTF-8. */
 export function fromUtf8(bytes: Uint8Array): string {
   return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
 }
@@ -41,12 +41,12 @@ export function readU32(bytes: Uint8Array, at = 0): number {
   return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }
 
-/** Overwrites secrets with zeros. JavaScript may have made copies that nobody can reach. */
+/** Overwrites secrets with zeros. JavaScript may have made copies that cannot be reached. */
 export function wipe(...secrets: readonly Uint8Array[]): void {
   for (const secret of secrets) secret.fill(0);
 }
 
-/** Bytes that WebCrypto takes: the same ones, or a copy where they lie on shared memory. */
+/** Bytes that WebCrypto accepts: the same ones, or a copy if they are in shared memory. */
 export function own(bytes: Uint8Array): Bytes {
   return bytes.buffer instanceof ArrayBuffer ? (bytes as Bytes) : new Uint8Array(bytes);
 }

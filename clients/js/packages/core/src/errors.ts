@@ -1,6 +1,6 @@
 /** Why a message or a value of the protocol is refused. */
 
-/** Why a message does not count, as the vectors name it. */
+/** Why a message is refused, in the terms of the test vectors. */
 export type DecodeReason =
   | "malformed"
   | "out of place"
@@ -14,8 +14,8 @@ export type DecodeReason =
   | "too long";
 
 /**
- * A message that must not be used (docs/codec.md, section 8). The reason is for this side's eyes: its sender must
- * never learn it.
+ * A message that must not be used (docs/codec.md, section 8). The reason is for this side only: never send it to the
+ * message's sender.
  */
 export class DecodeError extends Error {
   override readonly name = "DecodeError";
@@ -27,7 +27,7 @@ export class DecodeError extends Error {
   }
 }
 
-/** A value of the relay protocol that is not as docs/protocol.md says. */
+/** A value that violates the relay protocol (docs/protocol.md). */
 export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
 }

@@ -46,8 +46,8 @@ const TAKEN_FROM_CLEAR: readonly string[] = [
 const TAKEN_PREFIXES: readonly string[] = ["sec-", "x-b3-", "x-forwarded-"];
 
 /**
- * Whether a relay takes a request header, named in lower case, from the clear part of a request that has `:method`:
- * browsers and proxies add these themselves. It drops every other clear header, so those count only when sealed.
+ * Whether a relay accepts a request header, named in lower case, from the clear part of a request that has `:method`:
+ * browsers and proxies add these themselves. It drops every other clear header, so those must be sealed.
  */
 export function isTakenFromClear(name: string): boolean {
   return TAKEN_FROM_CLEAR.includes(name) || TAKEN_PREFIXES.some((prefix) => name.startsWith(prefix));

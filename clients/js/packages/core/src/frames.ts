@@ -1,6 +1,6 @@
 /**
- * Frames (docs/codec.md, section 4): their heads and nonces, how long a message gets, and a reader that takes a
- * message cut at any byte. The reader only cuts; nothing it gives has been verified.
+ * Frames (docs/codec.md, section 4): their heads and nonces, the length of a message, and a reader that accepts a
+ * message in chunks of any size. The reader only splits; nothing it returns has been verified.
  */
 
 import { type Bytes, concat, own, readU32, u32 } from "./bytes.js";
@@ -25,13 +25,13 @@ export function frameNonce(index: number): Bytes {
   return concat(u32(0), u32(Math.floor(index / 2 ** 32)), u32(index % 2 ** 32));
 }
 
-/** The bytes of a message whose plaintext has `length`, in frames of the greatest size. */
+/** The size of a message with `length` bytes of plaintext, in frames of the maximum size. */
 export function messageLength(type: MessageType, length: number): number {
   const inner = type === MTE ? tokensLength(length) : length;
   return HEADER_SIZE + inner + Math.max(1, Math.ceil(inner / MAX_FRAME)) * FRAME_OVERHEAD;
 }
 
-/** A frame as it came, sealed. */
+/** A frame as received, still sealed. */
 export interface SealedFrame {
   index: number;
   final: boolean;
@@ -40,7 +40,7 @@ export interface SealedFrame {
   sealed: Bytes;
 }
 
-/** Cuts a message into its header and frames. After it threw, it must not be used. */
+/** Splits a message into its header and frames. It must not be used after it has thrown. */
 export class FrameReader {
   #chunks: Uint8Array[] = [];
   #buffered = 0;
@@ -48,7 +48,7 @@ export class FrameReader {
   #index = 0;
   #finished = false;
 
-  /** Takes bytes; they must not change afterwards. */
+  /** Adds bytes, which must not change afterwards. */
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
     if (this.#finished) throw new DecodeError("trailing", "bytes after the final frame");
@@ -56,7 +56,7 @@ export class FrameReader {
     this.#buffered += chunk.length;
   }
 
-  /** The header, once it is there. */
+  /** The header, once it is complete. */
   header(): MessageHeader | undefined {
     if (this.#header === undefined && this.#buffered >= HEADER_SIZE) {
       this.#header = readHeader(this.#take(HEADER_SIZE));
@@ -64,7 +64,7 @@ export class FrameReader {
     return this.#header;
   }
 
-  /** The next frame, if it is there as a whole. */
+  /** The next frame, if it is complete. */
   next(): SealedFrame | undefined {
     if (this.header() === undefined || this.#finished || this.#buffered < HEAD_SIZE) return undefined;
     const word = readU32(this.#peekHead());
@@ -82,12 +82,12 @@ export class FrameReader {
     return frame;
   }
 
-  /** Whether the final frame was given out. */
+  /** Whether the final frame was returned. */
   get finished(): boolean {
     return this.#finished;
   }
 
-  /** To be called at the end of the input: throws if the message is not whole. */
+  /** To be called at the end of the input: throws if the message is not complete. */
   end(): void {
     if (!this.#finished) throw new DecodeError("truncated", "no final frame");
   }
@@ -101,7 +101,7 @@ export class FrameReader {
     return head;
   }
 
-  /** The next `size` bytes, which must be there; copied only if they span chunks. */
+  /** The next `size` bytes, which must be available; copied only if they span chunks. */
   #take(size: number): Bytes {
     this.#buffered -= size;
     const first = this.#chunks[0];

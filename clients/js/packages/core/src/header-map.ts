@@ -1,11 +1,11 @@
-/** The sealed header map: a flat JSON object of strings, a character being a byte (docs/protocol.md, section 3). */
+/** The sealed header map: a flat JSON object of strings, one byte per character (docs/protocol.md, section 3). */
 
 import { type Bytes, fromUtf8, utf8 } from "./bytes.js";
 import { ProtocolError } from "./errors.js";
 import { RESPONSE_HEADERS } from "./response-headers.js";
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-/** A value after spaces and tabs around it were dropped. */
+/** A value without leading and trailing spaces and tabs. */
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const BINDINGS: ReadonlyMap<string, RegExp> = /* @__PURE__ */ new Map([
   [":method", TOKEN],
@@ -15,7 +15,7 @@ const BINDINGS: ReadonlyMap<string, RegExp> = /* @__PURE__ */ new Map([
   [":request", /^(?:0|[1-9][0-9]{0,19})$/],
 ]);
 
-/** Writes a map. Names that begin with `:` bind what travels in the clear. Throws ProtocolError. */
+/** Writes a map. Names that start with `:` bind values sent in the clear. Throws ProtocolError. */
 export function writeHeaderMap(entries: Iterable<readonly [string, string]>): Bytes {
   const members: string[] = [];
   for (const [name, value] of entries) {
@@ -27,7 +27,7 @@ export function writeHeaderMap(entries: Iterable<readonly [string, string]>): By
   return utf8(`{${members.join(",")}}`);
 }
 
-/** Reads a map; names in lower case, of equal names the last. Throws ProtocolError, which repeats no value. */
+/** Reads a map with names in lower case; the last of equal names wins. Throws ProtocolError, which quotes no value. */
 export function readHeaderMap(plaintext: Uint8Array): Map<string, string> {
   const map = new Map<string, string>();
   for (const [rawName, rawValue] of members(text(plaintext))) {
@@ -48,7 +48,7 @@ export function readHeaderMap(plaintext: Uint8Array): Map<string, string> {
 
 function checkName(name: string): void {
   if (name.startsWith(":") ? !BINDINGS.has(name) : !TOKEN.test(name)) {
-    throw new ProtocolError("a name in the header map is no header's");
+    throw new ProtocolError("a name in the header map is not a header name");
   }
 }
 
@@ -61,8 +61,8 @@ function text(plaintext: Uint8Array): string {
 }
 
 /**
- * The members of a flat JSON object of strings, in order. JSON.parse alone would lose the order of names that occur
- * twice; it reads each string.
+ * The members of a flat JSON object of strings, in order. JSON.parse alone would lose the order of duplicate names, so
+ * it only parses the strings.
  */
 function* members(json: string): Generator<[string, string]> {
   const refused = () => new ProtocolError("the header map is not a flat JSON object of strings");

@@ -1,4 +1,4 @@
-/** The 26 bytes that begin a message (docs/codec.md, section 4). */
+/** The 26-byte header of a message (docs/codec.md, section 4). */
 
 import { type Bytes, readU32, u32 } from "./bytes.js";
 import { DecodeError } from "./errors.js";
@@ -6,16 +6,16 @@ import { type MessageType, MKE, MTE } from "./names.js";
 
 export const HEADER_SIZE = 26;
 export const SALT_SIZE = 16;
-/** Numbers end here (docs/codec.md, section 6). */
+/** Numbers are below this limit (docs/codec.md, section 6). */
 export const NUMBER_LIMIT = 2 ** 32;
 
-/** What a message says of itself. */
+/** A message's header. */
 export interface MessageHeader {
   type: MessageType;
   place: number;
   /** The message's number in its direction. */
   number: number;
-  /** All 26 bytes: they go into the message's keys. */
+  /** All 26 bytes, an input of the message's keys. */
   bytes: Bytes;
 }
 
@@ -36,13 +36,13 @@ export function makeHeader(
   return { type, place, number, bytes };
 }
 
-/** Reads the header at the beginning of `data`; a copy. Throws DecodeError. */
+/** Reads the header at the start of `data` into a copy. Throws DecodeError. */
 export function readHeader(data: Uint8Array): MessageHeader {
   if (data.length < HEADER_SIZE) throw new DecodeError("truncated", "shorter than a header");
   const bytes = data.slice(0, HEADER_SIZE) as Bytes;
   const type = bytes[0]!;
   if (type !== MKE && type !== MTE) throw new DecodeError("malformed", `no message type ${type}`);
-  // Beyond 2^53 it is not exact; the window refuses all of these alike.
+  // Above 2^53 it is not exact, but the window refuses all of these numbers.
   const number = readU32(bytes, 2) * NUMBER_LIMIT + readU32(bytes, 6);
   return { type, place: bytes[1]!, number, bytes };
 }

@@ -1,7 +1,7 @@
 /**
- * What both packages share: the formats and rules of docs/codec.md and docs/protocol.md.
+ * Code that both packages share: the formats and rules of docs/codec.md and docs/protocol.md.
  *
- * Nothing here encrypts, draws random numbers, keeps a clock or does I/O: each module turns values into values.
+ * Nothing here encrypts, generates random numbers, reads a clock or does I/O: each module is a set of pure functions.
  * The packages bundle it; it is not published.
  */
 

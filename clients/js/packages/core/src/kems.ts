@@ -1,9 +1,9 @@
-/** The key encapsulations by the sizes that tell them apart (docs/codec.md, section 2). */
+/** The key encapsulation mechanisms, identified by their sizes (docs/codec.md, section 2). */
 
 /** The names that settings use. */
 export type KemName = "ml-kem-512" | "ml-kem-768" | "ml-kem-1024" | "x-wing";
 
-/** One line of the table. */
+/** One row of the table. */
 export interface KemInfo {
   id: number;
   name: KemName;
@@ -13,7 +13,7 @@ export interface KemInfo {
   ciphertextSize: number;
 }
 
-/** All of them, in order of their ids. */
+/** All KEMs, in order of their ids. */
 export const KEMS: readonly KemInfo[] = [
   { id: 1, name: "ml-kem-512", keySize: 800, ciphertextSize: 768 },
   { id: 2, name: "ml-kem-768", keySize: 1184, ciphertextSize: 1088 },
@@ -21,7 +21,7 @@ export const KEMS: readonly KemInfo[] = [
   { id: 4, name: "x-wing", keySize: 1216, ciphertextSize: 1120 },
 ];
 
-/** The line of a name. */
+/** The KEM with this name. */
 export function kemInfoOf(name: KemName): KemInfo {
   const found = KEMS.find((kem) => kem.name === name);
   if (found === undefined) {

@@ -1,4 +1,4 @@
-/** What goes into each key derivation beside its secret (docs/codec.md, sections 2 to 4). */
+/** The inputs of each key derivation other than its secret (docs/codec.md, sections 2 to 4). */
 
 import { type Bytes, concat, u16, utf8 } from "./bytes.js";
 import type { MessageHeader } from "./header.js";

@@ -5,7 +5,7 @@ import type { Bytes } from "./bytes.js";
 import { ProtocolError } from "./errors.js";
 import type { KemInfo } from "./kems.js";
 
-/** What a client asks for one pair. */
+/** A client's request for one pair. */
 export interface PairRequest {
   pairId: string;
   /** Encapsulation key of c2s. */
@@ -16,7 +16,7 @@ export interface PairRequest {
   decoderPersonalization: string;
 }
 
-/** What the relay answers for one pair, renamed to the direction it belongs to. */
+/** The relay's answer for one pair, with names by direction. */
 export interface PairAnswer {
   pairId: string;
   /** c2s: nonce and ciphertext for the client's encoder. */
@@ -39,8 +39,8 @@ export function writePairRequests(pairs: readonly PairRequest[]): string {
 }
 
 /**
- * Reads the answer to `pairs`: it must have them in their order, and ciphertexts of the size of `kem`. Throws
- * ProtocolError, which names what does not fit.
+ * Reads the answer to `pairs`: it must have them in the same order, and ciphertexts of the size of `kem`. Throws
+ * ProtocolError, which names what is wrong.
  */
 export function readPairAnswers(json: string, pairs: readonly PairRequest[], kem: KemInfo): PairAnswer[] {
   let rows: unknown;
@@ -56,7 +56,7 @@ export function readPairAnswers(json: string, pairs: readonly PairRequest[], kem
   return pairs.map((pair, index) => {
     const row = new Row(rows[index], index);
     if (row.text("pairId") !== pair.pairId) throw new ProtocolError(`pair ${index} is not the one asked for`);
-    // Named from the relay's side: its decoder is our encoder's peer.
+    // The names are from the relay's side: its decoder is the peer of our encoder.
     return {
       pairId: pair.pairId,
       encoder: { nonce: row.nonce("decoderNonce"), ciphertext: row.ciphertext("decoderSecret", kem) },

@@ -10,7 +10,7 @@ export interface RelayHeader {
   urlEncoded: boolean;
   headersEncoded: boolean;
   bodyEncoded: boolean;
-  /** Echoed by the relay, and otherwise without effect. */
+  /** Echoed by the relay, no other effect. */
   streaming?: string;
 }
 
@@ -29,7 +29,7 @@ export function formatRelayHeader(header: RelayHeader): string {
   return fields.join(",");
 }
 
-/** Reads a value of six or seven fields; undefined if it is none. */
+/** Reads a value of six or seven fields; undefined if it is not one. */
 export function parseRelayHeader(value: string): RelayHeader | undefined {
   const [clientId, pairId, type, url, headers, body, streaming, ...more] = value.trim().split(",");
   if (!clientId || !pairId || body === undefined || more.length > 0) return undefined;
@@ -44,7 +44,7 @@ export function parseRelayHeader(value: string): RelayHeader | undefined {
   };
 }
 
-/** The signed client id of a control answer: the value alone, or the first field of a list. */
+/** The signed client id of a control response: the value alone, or the first field of a list. */
 export function controlClientId(value: string | null): string | undefined {
   const id = value?.trim().split(",", 1)[0];
   return id !== undefined && id !== "null" && isOpaque(id) ? id : undefined;

@@ -1,6 +1,6 @@
 /**
- * Which response headers are sealed, and which stay in the clear (docs/protocol.md, section 4). The relay seals by these
- * rules, and our clients take nothing from the clear part that should have been sealed.
+ * Which response headers are sealed, and which stay in the clear (docs/protocol.md, section 4). The relay seals by
+ * these rules, and our clients ignore clear headers that should have been sealed.
  */
 
 import { X_MTE_RELAY, X_MTE_RELAY_EH } from "./names.js";
@@ -8,10 +8,10 @@ import { X_MTE_RELAY, X_MTE_RELAY_EH } from "./names.js";
 /** In a request's sealed headers: the response headers to seal. */
 export const RESPONSE_HEADERS = ":response-headers";
 
-/** Which response headers a request asks to be sealed: every header that can be sealed, or names in lower case. */
+/** Which response headers a request asks to seal: every header that can be sealed, or names in lower case. */
 export type ResponseHeaders = "*" | readonly string[];
 
-/** They describe the plaintext body, or tell caches what to do with it, so they are sealed whatever the request asks for. */
+/** They describe the plaintext body or control its caching, so they are sealed whatever the request asks for. */
 const DESCRIBE_THE_BODY: readonly string[] = [
   "accept-ranges",
   "age",

@@ -1,30 +1,30 @@
-/** Which answers make a client pair anew, and which requests it then repeats (docs/protocol.md, section 5). */
+/** Which statuses make a client pair again, and which requests it then repeats (docs/protocol.md, section 5). */
 
 /**
  * Which requests may be sent a second time after the relay asked for a new pairing: those whose method is idempotent
  * (GET, HEAD, OPTIONS, PUT, DELETE), all (`"always"`), or none (`"never"`).
  *
- * The relay asks only before it contacts its upstream. But its answer is not authenticated: an attacker on the way can
- * replace the real answer by such an error after the request took effect, and so have it take effect twice.
+ * The relay asks only before it contacts its upstream. But its answer is not authenticated: an attacker on the path can
+ * replace the real response with such an error after the request took effect, and so make it take effect twice.
  */
 export type Resend = "idempotent" | "always" | "never";
 
-/** Whether a client pairs anew on this status: 559 to 568. */
+/** Whether a client pairs again on this status: 559 to 568. */
 export function meansPairAnew(status: number): boolean {
   return status >= 559 && status <= 568;
 }
 
-/** Whether a client drops all pairs of the same pairing: the relay seems to have lost its memory. */
+/** Whether a client drops all pairs of the same pairing: the relay seems to have lost its state. */
 export function meansMemoryLost(status: number): boolean {
   return status === 560;
 }
 
-/** Whether a client drops its client id as well. */
+/** Whether a client also drops its client id. */
 export function meansNewClientId(status: number): boolean {
   return status === 566;
 }
 
-/** Whether a request may take effect twice as well as once (RFC 9110, section 9.2.2). */
+/** Whether a method is idempotent (RFC 9110, section 9.2.2). */
 export function isIdempotent(method: string): boolean {
   return ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"].includes(method.toUpperCase());
 }

@@ -1,6 +1,6 @@
 /**
- * MTE's token string but for its cipher (docs/codec.md, section 5): padding, and a random filler byte behind every
- * byte. Callers XOR the result with ChaCha20's keystream.
+ * MTE's token string before encryption (docs/codec.md, section 5): padding, and a random filler byte after every byte.
+ * Callers XOR the result with ChaCha20's keystream.
  */
 
 import { type Bytes, readU32, u32 } from "./bytes.js";
@@ -9,17 +9,17 @@ import { DecodeError } from "./errors.js";
 const BLOCK = 64;
 const LENGTH_SIZE = 4;
 
-/** How many bytes are padded, and so how many filler bytes are drawn, for a plaintext of `length`. */
+/** The padded length of a plaintext of `length`, which is also the number of filler bytes. */
 export function paddedLength(length: number): number {
   return Math.ceil((LENGTH_SIZE + length) / BLOCK) * BLOCK;
 }
 
-/** The bytes of the token string of a plaintext of `length`. */
+/** The size of the token string of a plaintext of `length`. */
 export function tokensLength(length: number): number {
   return 2 * paddedLength(length);
 }
 
-/** The token string before its cipher. */
+/** The token string before encryption. */
 export function makeTokens(plaintext: Uint8Array, filler: Uint8Array): Bytes {
   const padded = paddedLength(plaintext.length);
   if (filler.length !== padded)
@@ -32,18 +32,19 @@ export function makeTokens(plaintext: Uint8Array, filler: Uint8Array): Bytes {
   return tokens;
 }
 
-/** The plaintext of a token string whose cipher was undone. Throws DecodeError. */
+/** The plaintext of a decrypted token string. Throws DecodeError. */
 export function readTokens(tokens: Uint8Array): Bytes {
   if (tokens.length === 0 || tokens.length % (2 * BLOCK) !== 0) {
-    throw new DecodeError("malformed", "a token string that is no multiple of 128 bytes");
+    throw new DecodeError("malformed", "the length of the token string is not a multiple of 128 bytes");
   }
   const padded = new Uint8Array(tokens.length / 2);
   for (let at = 0; at < padded.length; at++) padded[at] = tokens[2 * at]!;
   const length = readU32(padded);
-  if (paddedLength(length) !== padded.length) throw new DecodeError("malformed", "the padding does not fit");
+  if (paddedLength(length) !== padded.length)
+    throw new DecodeError("malformed", "the padding has the wrong length");
   const end = LENGTH_SIZE + length;
   let stray = 0;
   for (let at = end; at < padded.length; at++) stray |= padded[at]!;
-  if (stray !== 0) throw new DecodeError("malformed", "the padding is not of zeros");
+  if (stray !== 0) throw new DecodeError("malformed", "the padding is not all zeros");
   return padded.slice(LENGTH_SIZE, end);
 }

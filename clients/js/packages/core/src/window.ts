@@ -1,4 +1,4 @@
-/** Which numbers a decoder still takes (docs/codec.md, section 6). */
+/** Which numbers a decoder still accepts (docs/codec.md, section 6). */
 
 import { DecodeError, type DecodeReason } from "./errors.js";
 import { NUMBER_LIMIT } from "./header.js";
@@ -14,23 +14,23 @@ export function epochOf(number: number): number {
   return Math.floor(number / EPOCH_MESSAGES);
 }
 
-/** A decoder's window: it takes each number once, in any order within reach. */
+/** A decoder's window: it accepts each number once, in any order within its range. */
 export class Window {
   #highest = -1;
-  /** One bit per number, at its remainder by 512. */
+  /** One bit per number, at the number modulo 512. */
   #taken = new Uint32Array(SPAN / 32);
 
-  /** The highest number taken, -1 at first. */
+  /** The highest number used, initially -1. */
   get highest(): number {
     return this.#highest;
   }
 
-  /** The lowest number that it may still take. */
+  /** The lowest number that it may still accept. */
   get lowest(): number {
     return Math.max(0, this.#highest - WINDOW_BACK);
   }
 
-  /** Why it would not take `number`, if so. */
+  /** Why it would refuse `number`; undefined if it would accept it. */
   refusal(number: number): DecodeReason | undefined {
     if (number >= NUMBER_LIMIT) return "exhausted";
     if (number < this.#highest - WINDOW_BACK || number > this.#highest + WINDOW_AHEAD) return "out of window";
@@ -38,13 +38,13 @@ export class Window {
     return undefined;
   }
 
-  /** Throws DecodeError if it would not take `number`. */
+  /** Throws DecodeError if it would refuse `number`. */
   check(number: number): void {
     const refusal = this.refusal(number);
     if (refusal !== undefined) throw new DecodeError(refusal, `number ${number}`);
   }
 
-  /** Takes `count` numbers from `first` on, one after the other: all or none. Throws DecodeError. */
+  /** Marks `count` numbers from `first` on as used: all or none. Throws DecodeError. */
   commit(first: number, count = 1): void {
     const before = { highest: this.#highest, taken: this.#taken.slice() };
     try {

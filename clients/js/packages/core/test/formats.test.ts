@@ -42,7 +42,7 @@ describe("base64", () => {
     },
   );
 
-  it("escapes what means something in a path", () => {
+  it("escapes characters with a meaning in a path", () => {
     expect(toPathSegment(Uint8Array.of(0xfb, 0xff, 0xfe, 0xff))).toBe("%2B%2F%2F%2B%2Fw%3D%3D");
   });
 });
@@ -50,7 +50,7 @@ describe("base64", () => {
 describe("a sealed header map", () => {
   const read = (json: string) => [...readHeaderMap(utf8(json))];
 
-  it("has names in lower case, and of equal names the last", () => {
+  it("has names in lower case, and the last of equal names", () => {
     expect(read(' {"X-B":"2","a":"1" , "A":"2","a":" 3\\t"} ')).toEqual([
       ["x-b", "2"],
       ["a", "3"],
@@ -58,7 +58,7 @@ describe("a sealed header map", () => {
     expect(read("{}")).toEqual([]);
   });
 
-  it("has characters that are bytes", () => {
+  it("has one byte per character", () => {
     expect(read('{"a":"ÿ\\u00e9"}')).toEqual([["a", "ÿé"]]);
     expect(() => read('{"a":"\\u0100"}')).toThrow(ProtocolError);
   });
@@ -91,7 +91,7 @@ describe("a sealed header map", () => {
     expect(() => read(json)).toThrow(ProtocolError);
   });
 
-  it("is read back as it was written, even for names that objects treat specially", () => {
+  it("is read back as it was written, even for names with a special meaning in objects", () => {
     const entries: [string, string][] = [
       [":method", "GET"],
       [":response-headers", "etag,x-total"],
@@ -133,7 +133,7 @@ describe("a frame reader", () => {
     ...new Uint8Array(16).fill(2),
   ]);
 
-  it("cuts a message into the same frames wherever the input is cut", () => {
+  it("splits a message into the same frames wherever the input is cut", () => {
     for (let cut = 0; cut <= message.length; cut++) {
       const reader = new FrameReader();
       const lengths: number[] = [];
@@ -225,7 +225,7 @@ describe("the answer to a pairing", () => {
       { decoderSecret: "AAAA" },
       "has 3 bytes, a ciphertext of ml-kem-512 has 768",
     ],
-    ["no base64", { encoderSecret: "*" }, "encoderSecret of pair 0 is not base64"],
+    ["something that is not base64", { encoderSecret: "*" }, "encoderSecret of pair 0 is not base64"],
   ])("is refused with %s", (_, change, message) => {
     expect(() => readPairAnswers(JSON.stringify([{ ...row, ...change }]), asked, kem)).toThrow(message);
   });
@@ -238,7 +238,7 @@ describe("the answer to a pairing", () => {
 });
 
 describe("rules", () => {
-  it("let a place say 15 for what follows and nothing else", () => {
+  it("allow a place to say 15 for what follows, and nothing else", () => {
     expect(placeFits(0x02, 0x02) && placeFits(0x0f, 0x02)).toBe(true);
     expect(placeFits(0x01, 0x02) || placeFits(0x8f, 0x02) || placeFits(0x1f, 0x02)).toBe(false);
   });

@@ -11,7 +11,7 @@ const vectors = new URL("../../../../../crates/mte-codec/vectors/v1.json", impor
 const { windows } = JSON.parse(readFileSync(vectors, "utf8")) as { windows: WindowVector[] };
 
 describe("a window", () => {
-  it.each(windows)("takes what the vectors say: $name", ({ steps }) => {
+  it.each(windows)("accepts what the vectors say: $name", ({ steps }) => {
     const window = new Window();
     for (const { first, count, outcome } of steps) {
       let got = "taken";
@@ -45,7 +45,7 @@ describe("a window", () => {
     }
   });
 
-  it("takes all numbers of a group or none", () => {
+  it("accepts all numbers of a group or none", () => {
     const window = new Window();
     window.commit(2);
     expect(() => window.commit(1, 3)).toThrow(DecodeError);

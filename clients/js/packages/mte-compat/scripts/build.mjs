@@ -1,5 +1,5 @@
 /**
- * Builds `dist`: the ES module, which imports @noble/* as dependencies; the CommonJS module, which has them inside,
+ * Builds `dist`: the ES module, which imports @noble/* as dependencies; the CommonJS module, which bundles them,
  * because they are ES modules only; and the types of each.
  */
 

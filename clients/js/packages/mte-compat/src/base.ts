@@ -3,10 +3,10 @@ import { MteStatus, statusDescription, statusName } from "./status.js";
 import { VERSION } from "./version.js";
 import type { MteWasm } from "./wasm.js";
 
-/** There is one key schedule (docs/codec.md, section 3); this is what callers know it by. */
+/** The name for callers of the only key schedule (docs/codec.md, section 3). */
 const DRBG = 1;
 
-/** What does not depend on a pair. Encoders and decoders are that, too. */
+/** Functions that do not depend on a pair. Encoders and decoders extend this class. */
 export class MteBase {
   /** @internal */
   protected readonly wasm: MteWasm | null;
@@ -15,7 +15,7 @@ export class MteBase {
     this.wasm = wasm ?? null;
   }
 
-  /** Always true: there is no license, and both arguments are ignored. */
+  /** Always true: no license is needed, and both arguments are ignored. */
   initLicense(_company: string, _key: string): boolean {
     return true;
   }
@@ -28,7 +28,7 @@ export class MteBase {
     return statusDescription(status);
   }
 
-  /** True for everything but success: there are no warnings. */
+  /** True for every status except success: there are no warnings. */
   statusIsError(status: MteStatus): boolean {
     return status !== MteStatus.mte_status_success;
   }
@@ -46,12 +46,12 @@ export class MteBase {
     return DRBG;
   }
 
-  /** 32: entropy must have exactly so many bytes. Where the closed module says 0, it is a trial version. */
+  /** 32: entropy must have exactly this many bytes. The closed module returns 0 in its trial version. */
   getDrbgsEntropyMinBytes(_drbg?: number): number {
     return ENTROPY_SIZE;
   }
 
-  /** 2^32: how many numbers a direction has. Callers pair anew when the counter comes near it. */
+  /** 2^32: how many numbers a direction has. Callers create a new pair when the counter gets close to it. */
   getDrbgsReseedInterval(_drbg?: number): number {
     return NUMBER_LIMIT;
   }

@@ -23,8 +23,8 @@ export abstract class MteDecoder extends MteEndpoint {
   protected abstract readonly messageType: MessageType;
 
   /**
-   * Both windows are checked and have no effect: messages bear no time, and every decoder takes each number once, in
-   * any order within docs/codec.md's window. Throws RangeError unless they are integers from 0 and from -63 on.
+   * Both windows are checked but have no effect: messages have no timestamp, and every decoder accepts each number
+   * once, in any order within docs/codec.md's window. Throws RangeError unless they are integers >= 0 and >= -63.
    */
   constructor(wasm?: MteWasm, tWindow: WindowSize = 0, sWindow: WindowSize = 0) {
     super(wasm);
@@ -32,17 +32,17 @@ export abstract class MteDecoder extends MteEndpoint {
     checkWindow("sWindow", sWindow, -63);
   }
 
-  /** The plaintext of a message that came as bytes. */
+  /** The plaintext of a message received as bytes. */
   decode(message: Uint8Array): MteArrStatus {
     return toBytes(() => this.#open(bytesOf(message), true));
   }
 
-  /** The plaintext of a message that came as base64. */
+  /** The plaintext of a message received as base64. */
   decodeB64(message: string): MteArrStatus {
     return toBytes(() => this.#open(base64Of(message), false));
   }
 
-  /** The plaintext as a text; bytes that are no UTF-8 become U+FFFD. */
+  /** The plaintext as a string; invalid UTF-8 becomes U+FFFD. */
   decodeStr(message: Uint8Array): MteStrStatus {
     return toText(() => this.#open(bytesOf(message), true));
   }
@@ -51,7 +51,7 @@ export abstract class MteDecoder extends MteEndpoint {
     return toText(() => this.#open(base64Of(message), false));
   }
 
-  /** @internal Starts to open a message in pieces. */
+  /** @internal Starts to open a message in chunks. */
   protected opener(): Opener {
     return new Opener(this.#active().taker(true));
   }
@@ -85,7 +85,7 @@ export abstract class MteDecoder extends MteEndpoint {
   }
 }
 
-/** Clients of version 4 give numbers and texts. */
+/** Clients of version 4 pass numbers and strings. */
 export type WindowSize = number | string | bigint;
 
 function toBytes(open: () => Uint8Array): MteArrStatus {

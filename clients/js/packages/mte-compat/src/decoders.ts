@@ -20,7 +20,7 @@ export class MteDec extends MteDecoder {
   }
 }
 
-/** Decodes what `MteMkeEnc` encoded, whole or in chunks. The methods for chunks are bound. */
+/** Decodes what `MteMkeEnc` encoded, as a whole or in chunks. The methods for chunks are bound. */
 export class MteMkeDec extends MteDecoder {
   readonly encodeType = "MKE";
   /** @internal */
@@ -32,7 +32,7 @@ export class MteMkeDec extends MteDecoder {
     return new MteMkeDec(wasm, tWindow, sWindow);
   }
 
-  /** Starts to decode a message that comes in chunks. */
+  /** Starts to decode a message that arrives in chunks. */
   readonly startDecrypt = (): MteStatus => {
     try {
       this.#endChunks();
@@ -44,14 +44,14 @@ export class MteMkeDec extends MteDecoder {
   };
 
   /**
-   * What a chunk of any size completes, which may be nothing: an empty array. All of it is authentic. `null` if the
+   * The plaintext that a chunk of any size completes; an empty array if none. All of it is authentic. `null` if the
    * message is refused; `finishDecrypt` says why.
    */
   readonly decryptChunk = (chunk: Uint8Array): Uint8Array | null => {
     const chunked = this.#chunked;
     if (chunked === undefined || chunked.failed !== undefined) return null;
     try {
-      // Copied, since callers may use their buffer for the next chunk while part of this one still waits.
+      // Copied, since callers may reuse their buffer for the next chunk while part of this one is still pending.
       return chunked.opener.push(bytesOf(chunk).slice());
     } catch (error) {
       chunked.failed = statusOf(error);
@@ -59,7 +59,7 @@ export class MteMkeDec extends MteDecoder {
     }
   };
 
-  /** Success only if the message was whole: what `decryptChunk` gave before counts only then. */
+  /** Success only if the message was complete: only then may the output of `decryptChunk` be used. */
   readonly finishDecrypt = (): MteArrStatus => {
     try {
       const chunked = this.#chunked;

@@ -43,7 +43,7 @@ export abstract class MteEncoder extends MteEndpoint {
     return data;
   }
 
-  /** @internal Starts a message. `raw`: it travels as bytes; `empty`: it will have no plaintext. */
+  /** @internal Starts a message. `raw`: it is sent as bytes; `empty`: it will have no plaintext. */
   protected sealer(raw: boolean, empty: boolean): Sealer {
     if (this.session === undefined) throw new Failure(MteStatus.mte_status_uninstantiated);
     return new Sealer(this.messageType, this.session.take(raw, empty));

@@ -21,8 +21,8 @@ export class MteEnc extends MteEncoder {
 }
 
 /**
- * Encodes as MTE what is first brought to a fixed length: longer data is cut, shorter data gets zero bytes at its end,
- * which the decoder does not take away.
+ * Encodes data of a fixed length as MTE: longer data is truncated, shorter data is padded with zero bytes at its end,
+ * which the decoder does not remove.
  */
 export class MteFlenEnc extends MteEncoder {
   readonly encodeType = "FLEN";
@@ -51,7 +51,7 @@ export class MteFlenEnc extends MteEncoder {
   }
 }
 
-/** Encodes as MKE, whole or in chunks. The methods for chunks are bound: they may be passed on alone. */
+/** Encodes as MKE, as a whole or in chunks. The methods for chunks are bound: they can be passed as callbacks. */
 export class MteMkeEnc extends MteEncoder {
   readonly encodeType = "MKE";
   /** @internal */
@@ -62,10 +62,10 @@ export class MteMkeEnc extends MteEncoder {
     return new MteMkeEnc(wasm);
   }
 
-  /** -1, the length of no message: some clients take what has this length for an empty body and drop it. */
+  /** -1, which no message has: some clients treat a message of this length as an empty body and drop it. */
   readonly encryptFinishBytes = (): number => -1;
 
-  /** Starts a message that is sent while it is made, and takes its number. */
+  /** Starts a message that is sent while it is encoded, and reserves its number. */
   readonly startEncrypt = (): MteStatus => {
     try {
       this.#endChunks();
@@ -86,7 +86,7 @@ export class MteMkeEnc extends MteEncoder {
     }
   };
 
-  /** The bytes to send last. Without them the message is no message. */
+  /** The bytes to send last. Without them the message is invalid. */
   readonly finishEncrypt = (): MteArrStatus => {
     try {
       if (this.#chunked === undefined) throw new Failure(MteStatus.mte_status_unsupported);

@@ -1,4 +1,4 @@
-/** What encoders and decoders have in common: from secrets or a saved state to a session, and back. */
+/** What encoders and decoders have in common: creating a session from secrets or a saved state, and saving it. */
 
 import { ENTROPY_SIZE, toBase64, wipe } from "@mte-relay/core";
 import { MteBase } from "./base.js";
@@ -9,7 +9,7 @@ import { DECODER, readState, type Side, type State } from "./state/blob.js";
 import { BITS_SIZE } from "./state/window.js";
 import { MteStatus } from "./status.js";
 
-/** What an endpoint does between `instantiate` or `restoreState` and the next of either. */
+/** The state of an endpoint from one `instantiate` or `restoreState` to the next. */
 interface Session {
   readonly direction: { readonly next: number };
 }
@@ -23,7 +23,7 @@ export abstract class MteEndpoint extends MteBase {
   #nonce: string | undefined;
   #destructed = false;
 
-  /** Sets the 32 bytes that a KEM gave (`MteKyber`), and zeroes the array it is given. */
+  /** Sets the 32 bytes from a KEM (`MteKyber`), and zeroes the array passed in. */
   setEntropyArr(entropy: Uint8Array): void {
     this.#setEntropy(() => {
       const given = bytesOf(entropy);
@@ -33,12 +33,12 @@ export abstract class MteEndpoint extends MteBase {
     });
   }
 
-  /** The UTF-8 of the text must have 32 bytes. */
+  /** Sets a text with 32 bytes of UTF-8. */
   setEntropyStr(entropy: string): void {
     this.#setEntropy(() => textOf(entropy));
   }
 
-  /** The base64 of 32 bytes. */
+  /** Sets base64 of 32 bytes. */
   setEntropyB64(entropy: string): void {
     this.#setEntropy(() => base64Of(entropy));
   }
@@ -49,8 +49,8 @@ export abstract class MteEndpoint extends MteBase {
   }
 
   /**
-   * Begins with the entropy and nonce that were set, which are forgotten, and a personalization string. A direction
-   * that is known already goes on where it is.
+   * Starts with the entropy and nonce that were set, which are then wiped, and a personalization string. A direction
+   * that is already known continues where it is.
    */
   instantiate(personalization = ""): MteStatus {
     return this.#attempt(() => {
@@ -78,7 +78,7 @@ export abstract class MteEndpoint extends MteBase {
     return state === null ? null : toBase64(state);
   }
 
-  /** Begins with a saved state of either encode type. Numbers that were used since then stay used. */
+  /** Starts with a saved state of either encode type. Numbers that were used since then stay used. */
   restoreState(state: Uint8Array): MteStatus {
     return this.#attempt(() => this.#restore(stateBytes(() => bytesOf(state))));
   }
@@ -87,7 +87,7 @@ export abstract class MteEndpoint extends MteBase {
     return this.#attempt(() => this.#restore(stateBytes(() => base64Of(state))));
   }
 
-  /** Forgets pair and secrets; `instantiate` and `restoreState` begin anew. */
+  /** Drops the pair and its secrets; call `instantiate` or `restoreState` to start again. */
   uninstantiate(): MteStatus {
     this.end();
     if (this.#entropy) wipe(this.#entropy);
@@ -96,7 +96,7 @@ export abstract class MteEndpoint extends MteBase {
     return MteStatus.mte_status_success;
   }
 
-  /** `uninstantiate`, for good. */
+  /** `uninstantiate`, permanently. */
   destruct(): void {
     this.uninstantiate();
     this.#destructed = true;
@@ -106,7 +106,7 @@ export abstract class MteEndpoint extends MteBase {
     return this.session?.direction.next ?? 0;
   }
 
-  /** @internal Starts a session from a state. `origin`: the saved state's name, if it is a saved one. */
+  /** @internal Starts a session from a state. `origin`: the name of the saved state, if it was saved. */
   protected abstract begin(state: State, origin: string | undefined): void;
   /** @internal The session's state. */
   protected abstract save(): Uint8Array;
@@ -159,7 +159,7 @@ export abstract class MteEndpoint extends MteBase {
   }
 }
 
-/** Tells saved states apart without keeping the secrets in them: the check at their end. */
+/** Identifies a saved state without its secrets: the checksum at its end. */
 export function stateName(state: Uint8Array): string {
   return toBase64(state.subarray(-8));
 }

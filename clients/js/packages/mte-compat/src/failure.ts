@@ -1,10 +1,10 @@
-/** From what is thrown inside to the status that callers get. Nothing is thrown at them. */
+/** Maps internal exceptions to the status that callers get. Callers never see an exception. */
 
 import { DecodeError, type DecodeReason } from "@mte-relay/core";
 import { NumbersUsedUp } from "./state/encoder-direction.js";
 import { MteStatus } from "./status.js";
 
-/** An operation that cannot be done, and the status that says so. */
+/** An operation that failed, with its status. */
 export class Failure extends Error {
   readonly status: MteStatus;
 
@@ -28,7 +28,7 @@ const DECODE_STATUS: Readonly<Record<DecodeReason, MteStatus>> = {
   exhausted: MteStatus.mte_status_seq_outside_window,
 };
 
-/** The status of whatever was thrown. */
+/** The status of any exception. */
 export function statusOf(error: unknown): MteStatus {
   if (error instanceof Failure) return error.status;
   if (error instanceof DecodeError) return DECODE_STATUS[error.reason];

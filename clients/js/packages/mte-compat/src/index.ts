@@ -1,6 +1,6 @@
 /**
- * A drop-in for the closed module that JavaScript clients of MTE Relay version 4 import, on the open codec
- * (docs/codec.md). Everything is synchronous but `MteWasm.instantiate`.
+ * A drop-in replacement for the closed module that JavaScript clients of MTE Relay version 4 import, based on the open
+ * codec (docs/codec.md). Everything is synchronous except `MteWasm.instantiate`.
  *
  * @module @mte-relay/mte-compat
  */

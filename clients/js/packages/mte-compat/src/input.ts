@@ -1,10 +1,10 @@
-/** What callers hand in, checked: they may be plain JavaScript, and come from another realm. */
+/** Checks of callers' arguments: callers may be plain JavaScript, and values may come from another realm. */
 
 import { fromBase64, utf8 } from "@mte-relay/core";
 import { Failure } from "./failure.js";
 import { MteStatus } from "./status.js";
 
-/** Bytes, of any array buffer or view. Throws Failure. */
+/** Bytes from any array buffer or view. Throws Failure. */
 export function bytesOf(value: unknown): Uint8Array {
   if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   if (value instanceof ArrayBuffer) return new Uint8Array(value);
@@ -27,7 +27,7 @@ export function base64Of(value: unknown): Uint8Array {
   }
 }
 
-/** A nonce as its canonical decimal text: from a text, a safe integer or a bigint. Undefined if it is none. */
+/** A nonce as canonical decimal text, from a text, a safe integer or a bigint. Undefined if it is invalid. */
 export function nonceOf(value: unknown): string | undefined {
   if (typeof value === "number" && !Number.isSafeInteger(value)) return undefined;
   const text = String(value).trim();
@@ -36,10 +36,10 @@ export function nonceOf(value: unknown): string | undefined {
   return nonce < 2n ** 64n ? nonce.toString() : undefined;
 }
 
-/** Checks a decoder's window argument, which has no further effect. Throws RangeError. */
+/** Checks a decoder's window argument, which has no other effect. Throws RangeError. */
 export function checkWindow(name: string, value: unknown, lowest: number): void {
   const number = typeof value === "string" && value.trim() === "" ? Number.NaN : Number(value);
   if (!Number.isInteger(number) || number < lowest) {
-    throw new RangeError(`${name} must be an integer from ${lowest} on, not ${String(value)}`);
+    throw new RangeError(`${name} must be an integer of at least ${lowest}, not ${String(value)}`);
   }
 }

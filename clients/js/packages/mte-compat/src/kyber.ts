@@ -1,4 +1,4 @@
-/** `MteKyber`: the exchange that a pairing begins with (docs/codec.md, section 2), by ML-KEM (FIPS 203). */
+/** `MteKyber`: the key exchange of a pairing (docs/codec.md, section 2), with ML-KEM (FIPS 203). */
 
 import { type KemInfo, type KemName, kemInfoOf, wipe } from "@mte-relay/core";
 import { ml_kem512, ml_kem768, ml_kem1024 } from "@noble/post-quantum/ml-kem.js";
@@ -15,7 +15,7 @@ export enum MteKyberStrength {
 
 export enum MteKyberStatus {
   success = 0,
-  /** The strength is none of 512, 768 and 1024. */
+  /** The strength is not 512, 768 or 1024. */
   invalid_strength = -1,
   /** Not a public key of this strength. */
   invalid_pubkey = -2,
@@ -25,19 +25,19 @@ export enum MteKyberStatus {
   invalid_cipher = -4,
   /** No secure random numbers. */
   entropy_fail = -5,
-  /** Never given. */
+  /** Never returned. */
   memory_fail = -6,
 }
 
 export interface MteKyberResult {
   /** Public key or secret; `null` on failure. */
   result1: Uint8Array | null;
-  /** Ciphertext of `createSecret`; `null` else. */
+  /** Ciphertext of `createSecret`; otherwise `null`. */
   result2: Uint8Array | null;
   status: MteKyberStatus;
 }
 
-/** Bytes d || z that a key pair is made of, and bytes m that a ciphertext is made of. */
+/** The random bytes: d || z for a key pair, m for a ciphertext. */
 const SEED_SIZE = 64;
 const MESSAGE_SIZE = 32;
 
@@ -47,7 +47,7 @@ const ALGORITHMS: Readonly<Record<number, { name: KemName; kem: typeof ml_kem512
   [MteKyberStrength.K1024]: { name: "ml-kem-1024", kem: ml_kem1024 },
 };
 
-/** One end of an exchange. The one that pairs makes a key pair; the other one makes a secret for the public key. */
+/** One end of an exchange. The end that pairs creates a key pair; the other one encapsulates to its public key. */
 export class MteKyber {
   readonly #info: KemInfo | undefined;
   readonly #kem: typeof ml_kem512 | undefined;
@@ -59,7 +59,7 @@ export class MteKyber {
     this.#kem = algorithm?.kem;
   }
 
-  /** `result1`: the public key. The private one stays inside, until the next call. */
+  /** `result1`: the public key. The object keeps the private key until the next call. */
   createKeypair(): MteKyberResult {
     if (this.#kem === undefined) return failed(MteKyberStatus.invalid_strength);
     const seed = randomBytes(SEED_SIZE);
@@ -70,7 +70,7 @@ export class MteKyber {
     return { result1: this.#keys.publicKey.slice(), result2: null, status: MteKyberStatus.success };
   }
 
-  /** `result1`: the secret, 32 bytes; `result2`: the ciphertext that tells it to the owner of the public key. */
+  /** `result1`: the secret, 32 bytes; `result2`: its ciphertext for the owner of the public key. */
   createSecret(publicKey: Uint8Array): MteKyberResult {
     if (this.#kem === undefined || this.#info === undefined) return failed(MteKyberStatus.invalid_strength);
     const message = randomBytes(MESSAGE_SIZE);
@@ -86,8 +86,8 @@ export class MteKyber {
   }
 
   /**
-   * `result1`: the secret that `createSecret` of the other end gave. A wrong ciphertext of the right size gives
-   * another secret, and shows only when the first message does not decode.
+   * `result1`: the secret that `createSecret` of the other end returned. A wrong ciphertext of the right size yields a
+   * different secret; the error shows only when the first message does not decode.
    */
   decryptSecret(ciphertext: Uint8Array): MteKyberResult {
     if (this.#kem === undefined || this.#info === undefined) return failed(MteKyberStatus.invalid_strength);
@@ -101,7 +101,7 @@ export class MteKyber {
     }
   }
 
-  /** What is handed out is not the KEM's secret, but the codec's entropy, which is bound to key and ciphertext. */
+  /** The result is not the KEM's secret, but the codec's entropy, which is bound to key and ciphertext. */
   #secret(
     sharedSecret: Uint8Array,
     publicKey: Uint8Array,

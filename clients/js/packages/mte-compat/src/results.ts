@@ -1,4 +1,4 @@
-/** What encodes and decodes give: bytes or a text, and a status. Callers tell them apart by `"str" in result`. */
+/** The results of encodes and decodes: bytes or a text, and a status. Callers check `"str" in result`. */
 
 import type { MteStatus } from "./status.js";
 

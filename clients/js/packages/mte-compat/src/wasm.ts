@@ -1,8 +1,8 @@
 import { hasSecureRandom } from "./codec/random.js";
 
 /**
- * Stands where the closed module loads WebAssembly. There is none here: nothing is fetched or compiled, and a content
- * security policy needs no `wasm-unsafe-eval`.
+ * The counterpart of the closed module's WebAssembly loader. This package uses no WebAssembly: nothing is fetched or
+ * compiled, and a content security policy needs no `wasm-unsafe-eval`.
  */
 export class MteWasm {
   /** Non-null once instantiated, and empty. */
@@ -10,7 +10,7 @@ export class MteWasm {
   /** Non-null once instantiated, and empty. */
   memory: { readonly buffer: ArrayBuffer } | null = null;
 
-  /** Rejects if the platform has no secure source of random numbers. Takes and ignores any arguments. */
+  /** Rejects if the platform has no secure source of random numbers. Ignores all arguments. */
   async instantiate(..._ignored: readonly unknown[]): Promise<void> {
     if (!hasSecureRandom()) throw new Error("crypto.getRandomValues is missing: no secure random numbers");
     this.exports ??= {};

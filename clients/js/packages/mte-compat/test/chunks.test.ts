@@ -57,7 +57,7 @@ describe("chunks", () => {
     expect(concat(...chunked(mkeEnc, new Uint8Array(), 1)).length).toBe(46);
   });
 
-  it("work through methods that are passed on alone", () => {
+  it("work with methods passed as callbacks", () => {
     const { mkeEnc, mkeDec } = direction();
     const { startEncrypt, encryptChunk, finishEncrypt, encryptFinishBytes } = mkeEnc;
     const { startDecrypt, decryptChunk, finishDecrypt } = mkeDec;
@@ -70,14 +70,14 @@ describe("chunks", () => {
     expect(encryptFinishBytes()).toBe(-1);
   });
 
-  it("of a message that ends early are no message", () => {
+  it("of a message that ends early are not a message", () => {
     const { mkeEnc, mkeDec } = direction();
     const message = concat(...chunked(mkeEnc, body, 1000));
     expect(unchunked(mkeDec, message.subarray(0, -20), 500).status).toBe(MteStatus.mte_status_incomplete);
     expect(unchunked(mkeDec, message.subarray(0, 0), 500).status).toBe(MteStatus.mte_status_incomplete);
   });
 
-  it("are null from the first that was changed on, and what came before was authentic", () => {
+  it("are null from the first changed one on, and the earlier ones were authentic", () => {
     const { mkeEnc, mkeDec } = direction();
     const parts = chunked(mkeEnc, body, 100_000);
     parts[1]![40]! ^= 1;
@@ -91,7 +91,7 @@ describe("chunks", () => {
     });
   });
 
-  it("may lie in one buffer that the caller fills anew", () => {
+  it("may be in one buffer that the caller reuses", () => {
     const { mkeEnc, mkeDec } = direction();
     const message = concat(...chunked(mkeEnc, body, 50_000));
     const buffer = new Uint8Array(4096);
@@ -107,7 +107,7 @@ describe("chunks", () => {
     expect(isEqual(concat(...out), body)).toBe(true);
   });
 
-  it("want a start, and bytes", () => {
+  it("require a start, and bytes", () => {
     const { mkeEnc, mkeDec } = direction();
     expect(mkeEnc.encryptChunk(body)).toBeNull();
     expect(mkeEnc.finishEncrypt().status).toBe(MteStatus.mte_status_unsupported);
@@ -121,7 +121,7 @@ describe("chunks", () => {
     expect(mkeEnc.encryptChunk(body)).toBeNull();
   });
 
-  it("of one message take its number at the start, and other messages may be made meanwhile", () => {
+  it("of one message reserve its number at the start, and other messages may be encoded meanwhile", () => {
     const { mkeEnc, mkeDec } = direction();
     mkeEnc.startEncrypt();
     const other = mkeEnc.encodeStr("between").arr!;

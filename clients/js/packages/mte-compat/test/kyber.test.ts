@@ -24,23 +24,23 @@ describe("MteKyber", () => {
       expect(made.result1?.length).toBe(32);
       expect(made.result2?.length).toBe(ciphertextSize);
 
-      const told = initiator.decryptSecret(made.result2!);
-      expect(told).toEqual({ result1: made.result1, result2: null, status: MteKyberStatus.success });
+      const opened = initiator.decryptSecret(made.result2!);
+      expect(opened).toEqual({ result1: made.result1, result2: null, status: MteKyberStatus.success });
       expect(initiator.decryptSecret(made.result2!).result1, "again").toEqual(made.result1);
     },
   );
 
-  it("gives another secret for a changed ciphertext, as FIPS 203 has it", () => {
+  it("gives another secret for a changed ciphertext, as FIPS 203 specifies", () => {
     const initiator = new MteKyber(wasm, K512);
     const made = new MteKyber(wasm, K512).createSecret(initiator.createKeypair().result1!);
     const changed = made.result2!.slice();
     changed[0]! ^= 1;
-    const told = initiator.decryptSecret(changed);
-    expect(told.status).toBe(MteKyberStatus.success);
-    expect(told.result1).not.toEqual(made.result1);
+    const opened = initiator.decryptSecret(changed);
+    expect(opened.status).toBe(MteKyberStatus.success);
+    expect(opened.result1).not.toEqual(made.result1);
   });
 
-  it("makes a new pair with every call, for which older ciphertexts are not", () => {
+  it("creates a new key pair with every call, which does not open older ciphertexts", () => {
     const initiator = new MteKyber(wasm, K512);
     const first = initiator.createKeypair().result1!;
     const made = new MteKyber(wasm, K512).createSecret(first);
@@ -69,7 +69,7 @@ describe("MteKyber", () => {
     );
   });
 
-  it("has the numbers that callers know", () => {
+  it("has the numbers that callers expect", () => {
     expect(MteKyberStrength).toMatchObject({ none: 0, K512: 512, K768: 768, K1024: 1024 });
     const numbers = Object.values(MteKyberStatus).filter((value) => typeof value === "number");
     expect(numbers.sort((a, b) => b - a)).toEqual([0, -1, -2, -3, -4, -5, -6]);

@@ -3,7 +3,7 @@ import { MteKyber, MteKyberStrength } from "../src/index.js";
 import { direction, wasm } from "./help/pair.js";
 
 describe("Node buffers", () => {
-  it("are taken wherever bytes are", () => {
+  it("are accepted wherever bytes are", () => {
     const { mkeEnc, mkeDec } = direction();
     const { str } = mkeDec.decodeStr(Buffer.from(mkeEnc.encode(Buffer.from("from a buffer")).arr!));
     expect(str).toBe("from a buffer");
@@ -17,7 +17,7 @@ describe("Node buffers", () => {
 });
 
 describe("the console", () => {
-  it("shows nothing of an endpoint's secrets", async () => {
+  it("does not show an endpoint's secrets", async () => {
     const { inspect } = await import("node:util");
     const { mkeEnc, mkeDec, secrets } = direction();
     mkeEnc.setEntropyArr(secrets.entropy.slice());

@@ -5,7 +5,7 @@ import { DECODER, ENCODER, writeState } from "../src/state/blob.js";
 import { BITS_SIZE } from "../src/state/window.js";
 import { direction, headerOf, instantiated, numberOf, placeOf, wasm } from "./help/pair.js";
 
-/** What a client does to learn the next state: one empty text per item, save, restore what was before. */
+/** What a client does to get the next state: encode one empty text per item, save, restore the previous state. */
 function rehearse(
   encoder: MteMkeEnc | MteEnc,
   state: string,
@@ -31,14 +31,14 @@ const numbers = (messages: { number: number }[]) => messages.map(({ number }) =>
 const places = (messages: { place: number }[]) => messages.map(({ place }) => place);
 
 describe("places", () => {
-  it("say that the sender cannot know what follows, where nothing tells", () => {
+  it("say that the sender cannot know what follows, if there was no rehearsal", () => {
     const { mkeEnc, mteEnc } = direction();
     expect(places(request(mkeEnc))).toEqual([0x0f, 0x1f, 0xaf]);
     mteEnc.restoreState(mkeEnc.saveState()!);
     expect(places(request(mteEnc))).toEqual([0x0f, 0x1f, 0xaf]);
   });
 
-  it("count down where empty encodes on the same state told how many there are", () => {
+  it("count down if empty encodes on the same state showed how many there are", () => {
     const { mkeEnc } = direction();
     const state = mkeEnc.saveStateB64()!;
     rehearse(mkeEnc, state, 3);
@@ -50,7 +50,7 @@ describe("places", () => {
     expect(placeOf(mkeEnc.encode(new Uint8Array()).arr)).toBe(0x90);
   });
 
-  it("begin at 0 again with every restore", () => {
+  it("start at 0 again with every restore", () => {
     const { mkeEnc } = direction();
     const state = mkeEnc.saveStateB64()!;
     request(mkeEnc);
@@ -58,7 +58,7 @@ describe("places", () => {
     expect(placeOf(mkeEnc.encodeStrB64("path").str)).toBe(0x0f);
   });
 
-  it("are learnt on the same state only", () => {
+  it("are learned on the same state only", () => {
     const { mkeEnc } = direction();
     const first = mkeEnc.saveStateB64()!;
     const { next } = rehearse(mkeEnc, first, 3);
@@ -68,7 +68,7 @@ describe("places", () => {
     expect(placeOf(mkeEnc.encodeStrB64("path").str)).toBe(0x0f);
   });
 
-  it("are not learnt from encodes of which one is not empty", () => {
+  it("are not learned from encodes if one of them is not empty", () => {
     const { mkeEnc } = direction();
     const state = mkeEnc.saveStateB64()!;
     mkeEnc.restoreStateB64(state);
@@ -86,7 +86,7 @@ describe("places", () => {
     expect(placeOf(mkeEnc.encodeStrB64("{}").str)).toBe(0x1f);
   });
 
-  it("tell texts from bodies, chunked ones included", () => {
+  it("distinguish texts from bodies, including chunked ones", () => {
     const { mkeEnc } = direction();
     rehearse(mkeEnc, mkeEnc.saveStateB64()!, 2);
     expect(placeOf(mkeEnc.encodeB64(new Uint8Array()).str)).toBe(0x01);
@@ -137,20 +137,20 @@ describe("numbers", () => {
     expect(new Set(all).size).toBe(60);
   });
 
-  it("begin beyond the rehearsed request in a process that knows the saved state alone", () => {
+  it("start beyond the rehearsed request in a process that knows the saved state alone", () => {
     const { mkeEnc } = direction();
     const { next } = rehearse(mkeEnc, mkeEnc.saveStateB64()!, 3);
     const last = numbers(request(mkeEnc)).at(-1)!;
     expect(elsewhere(next)).toBe(last + 1);
   });
 
-  it("begin beyond everything encoded in a process that knows the saved state alone", () => {
+  it("start beyond everything encoded in a process that knows the saved state alone", () => {
     const { mkeEnc, mteEnc } = direction();
     const last = numbers(request(mkeEnc)).at(-1)!;
     expect(elsewhere(mteEnc.saveStateB64()!)).toBe(last + 1);
   });
 
-  it("move up to what a saved state says, and never down", () => {
+  it("advance to a saved state, and never go back", () => {
     const { mkeEnc } = direction();
     const old = mkeEnc.saveState()!;
     const state = {
@@ -195,7 +195,7 @@ describe("numbers", () => {
 });
 
 describe("decoders", () => {
-  it("take a message once, though several are restored from one state", () => {
+  it("accept a message once, even if several are restored from one state", () => {
     const { mkeEnc, mkeDec, secrets } = direction();
     const state = mkeDec.saveState()!;
     const message = mkeEnc.encodeStr("once").arr!;
@@ -209,7 +209,7 @@ describe("decoders", () => {
     }
   });
 
-  it("restored from one state take messages in any order, and lose none", () => {
+  it("restored from one state accept messages in any order, and lose none", () => {
     const { mkeEnc, mkeDec } = direction();
     const state = mkeDec.saveStateB64()!;
     const messages = Array.from({ length: 300 }, (_, at) => ({
@@ -226,7 +226,7 @@ describe("decoders", () => {
     }
   });
 
-  it("take the messages of a response in a row, whatever other responses come between them", () => {
+  it("accept the messages of a response in order, whatever other responses arrive between them", () => {
     const { mkeEnc, mkeDec } = direction();
     const response = () => {
       rehearse(mkeEnc, mkeEnc.saveStateB64()!, 2);
@@ -249,16 +249,16 @@ describe("decoders", () => {
     expect(mkeDec.decodeStrB64(a[0]).str).toBe("{}");
     expect(mkeDec.decodeStr(b[1]).status).toBe(MteStatus.mte_status_out_of_place);
     const other = instantiated(MteMkeDec.fromdefault(wasm), secrets);
-    expect(other.decodeStr(b[1]).str, "a decoder that has seen no headers takes it").toBe("body");
+    expect(other.decodeStr(b[1]).str, "a decoder that has seen no headers accepts it").toBe("body");
   });
 
-  it("take a body whose headers could not know that it comes", () => {
+  it("accept a body whose headers could not announce it", () => {
     const { mkeEnc, mkeDec } = direction();
     expect(mkeDec.decodeStrB64(mkeEnc.encodeStrB64("{}").str!).str).toBe("{}");
     expect(mkeDec.decodeStr(mkeEnc.encodeStr("body").arr!).str).toBe("body");
   });
 
-  it("keep within the window of docs/codec.md", () => {
+  it("stay within the window of docs/codec.md", () => {
     const { mkeEnc, mkeDec } = direction();
     const old = mkeEnc.encodeStr("old").arr!;
     const raise = (next: number) => {
@@ -271,7 +271,7 @@ describe("decoders", () => {
   });
 });
 
-/** The first number that a process uses which knows a saved state, and nothing else. */
+/** The first number that a process uses if it knows only a saved state. */
 function elsewhere(state: string): number {
   const directions = (globalThis as Record<symbol, { encoders: Map<string, unknown> }>)[
     Symbol.for("@mte-relay/mte-compat directions 1")

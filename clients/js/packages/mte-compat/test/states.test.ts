@@ -6,7 +6,7 @@ import { direction, wasm } from "./help/pair.js";
 import { hex } from "./help/vectors.js";
 
 describe("saved states", () => {
-  it("are the same bytes, raw and as base64, and say what they are", () => {
+  it("are the same bytes, raw and as base64, and identify their format", () => {
     const { mkeEnc, mkeDec } = direction();
     for (const [endpoint, side, size] of [
       [mkeEnc, 1, 70],
@@ -20,7 +20,7 @@ describe("saved states", () => {
     }
   });
 
-  it("go from MTE to MKE classes of one side, and back", () => {
+  it("can be moved from MTE to MKE classes of one side, and back", () => {
     const { mkeEnc, mkeDec } = direction();
     const mteEnc = MteEnc.fromdefault(wasm);
     const mteDec = MteDec.fromdefault(wasm);
@@ -34,7 +34,7 @@ describe("saved states", () => {
     }
   });
 
-  it("of the other side, damaged, cut, lengthened, of another version or none at all are refused", () => {
+  it("are refused if they are of the other side or version, corrupt, truncated, extended or not a state", () => {
     const { mkeEnc, mkeDec } = direction();
     const state = mkeEnc.saveState()!;
     const invalid = MteStatus.mte_status_state_invalid;
@@ -56,7 +56,7 @@ describe("saved states", () => {
     expect(fresh.restoreState(state)).toBe(MteStatus.mte_status_success);
   });
 
-  it("leave the state that was there before, if they are refused", () => {
+  it("leave the previous state in place, if they are refused", () => {
     const { mkeEnc, mkeDec } = direction();
     expect(mkeEnc.restoreState(new Uint8Array(5))).toBe(MteStatus.mte_status_state_invalid);
     expect(mkeDec.decodeStr(mkeEnc.encodeStr("still").arr!).str).toBe("still");
@@ -87,7 +87,7 @@ describe("saved states", () => {
     }
   });
 
-  it("of a decoder remember what was taken, for a process that knows nothing else", () => {
+  it("of a decoder record what was accepted, for a process that knows nothing else", () => {
     const { mkeEnc, mkeDec } = direction();
     const messages = Array.from({ length: 700 }, (_, at) => mkeEnc.encodeStr(`${at}`).arr!);
     for (const at of [0, 5, 300, 301, 650]) mkeDec.decode(messages[at]!);
@@ -103,7 +103,7 @@ describe("saved states", () => {
       expect(decoder.decodeStr(messages[at]!).str).toBe(`${at}`);
   });
 
-  it("of two processes are united: what either has taken is taken", () => {
+  it("of two processes are merged: what either has accepted is not accepted again", () => {
     const { mkeEnc, mkeDec } = direction();
     const messages = Array.from({ length: 600 }, (_, at) => mkeEnc.encodeStr(`${at}`).arr!);
     const start = mkeDec.saveState()!;
@@ -125,7 +125,7 @@ describe("saved states", () => {
   });
 });
 
-/** What a new process knows of any direction. */
+/** What a new process knows about any direction. */
 function forget(): void {
   const key = Symbol.for("@mte-relay/mte-compat directions 1");
   const known = (globalThis as Record<symbol, Record<string, Map<string, unknown>>>)[key]!;

@@ -46,7 +46,7 @@ describe("the module", () => {
 });
 
 describe("MteWasm", () => {
-  it("has exports and memory once it is instantiated, however often", async () => {
+  it("has exports and memory once it is instantiated, no matter how often", async () => {
     const fresh = new MteWasm();
     expect([fresh.exports, fresh.memory]).toEqual([null, null]);
     await fresh.instantiate();
@@ -59,12 +59,12 @@ describe("MteWasm", () => {
 describe("MteBase", () => {
   const base = new MteBase(wasm);
 
-  it("takes any license", () => {
+  it("accepts any license", () => {
     expect(base.initLicense("A company", "a key")).toBe(true);
     expect(base.initLicense("", "")).toBe(true);
   });
 
-  it("names and describes the statuses 0 to 18, each in its own words", () => {
+  it("names and describes the statuses 0 to 18, each differently", () => {
     const statuses = Array.from({ length: 19 }, (_, status) => status as MteStatus);
     const names = statuses.map((status) => base.getStatusName(status));
     expect(new Set(names).size).toBe(19);
@@ -86,7 +86,7 @@ describe("MteBase", () => {
     expect(base.getVersion()).toBe(JSON.parse(manifest).version);
   });
 
-  it("wants 32 bytes of entropy, and counts numbers against 2^32", () => {
+  it("requires 32 bytes of entropy, and counts numbers up to 2^32", () => {
     const drbg = base.getDefaultDrbg();
     expect(base.getDrbg()).toBe(drbg);
     expect(base.getDrbgsEntropyMinBytes(drbg)).toBe(32);
@@ -112,7 +112,7 @@ describe("classes", () => {
     expect(endpoint.getDrbgsReseedInterval(endpoint.getDrbg())).toBe(2 ** 32);
   });
 
-  it("take decoder windows as numbers, texts and bigints, and refuse what is none", () => {
+  it("accept decoder windows as numbers, strings and bigints, and refuse anything else", () => {
     for (const Decoder of [MteDec, MteMkeDec]) {
       Decoder.fromdefault(wasm);
       Decoder.fromdefault(wasm, 1000, -63);
@@ -132,7 +132,7 @@ describe("classes", () => {
 });
 
 describe("instantiate", () => {
-  it.each(Object.entries(ENDPOINTS))("of %s wants entropy of 32 bytes, and forgets it", (_, make) => {
+  it.each(Object.entries(ENDPOINTS))("of %s requires entropy of 32 bytes, and wipes it", (_, make) => {
     const endpoint = make();
     const attempt = (set: () => void) => {
       set();
@@ -149,7 +149,7 @@ describe("instantiate", () => {
     expect(attempt(() => {})).toBe("mte_status_drbg_catastrophic");
   });
 
-  it("zeroes the entropy it is given as an array, whatever its length", () => {
+  it("zeroes entropy passed as an array, whatever its length", () => {
     for (const size of [5, 32, 40]) {
       const entropy = new Uint8Array(size).fill(7);
       MteEnc.fromdefault(wasm).setEntropyArr(entropy);
@@ -157,7 +157,7 @@ describe("instantiate", () => {
     }
   });
 
-  it("takes the same entropy as array, text and base64", () => {
+  it("accepts the same entropy as array, text and base64", () => {
     const text = "thirty-two bytes of a bad secret";
     const encoder = MteMkeEnc.fromdefault(wasm);
     encoder.setEntropyStr(text);
@@ -170,7 +170,7 @@ describe("instantiate", () => {
     expect(decoder.decodeStr(encoder.encodeStr("hello").arr!).str).toBe("hello");
   });
 
-  it("takes a nonce as text, number or bigint, and makes it canonical", () => {
+  it("accepts a nonce as text, number or bigint, and makes it canonical", () => {
     const from = secrets();
     const encoder = instantiated(MteMkeEnc.fromdefault(wasm), { ...from, nonce: "9007199254740991" });
     for (const nonce of ["9007199254740991", "0009007199254740991", 9007199254740991, 9007199254740991n]) {
@@ -182,7 +182,7 @@ describe("instantiate", () => {
     }
   });
 
-  it("refuses a nonce that is missing, negative, no number, inexact or beyond 64 bits", () => {
+  it("refuses a nonce that is missing, negative, not a number, inexact or beyond 64 bits", () => {
     const nonces = [
       undefined,
       "-1",
@@ -225,14 +225,14 @@ describe("encodes and decodes", () => {
       const data = bytes(text);
       const given = data.slice();
       expect(decoder.decode(encoder.encode(data).arr!).arr).toEqual(data);
-      expect(data, "the input is left alone").toEqual(given);
+      expect(data, "the input is unchanged").toEqual(given);
       expect(decoder.decodeB64(encoder.encodeB64(data).str!).arr).toEqual(data);
       expect(decoder.decodeStr(encoder.encodeStr(text).arr!).str).toBe(text);
       expect(decoder.decodeStrB64(encoder.encodeStrB64(text).str!).str).toBe(text);
     }
   });
 
-  it("give results whose kind shows in their keys, on failure too", () => {
+  it("return results whose type shows in their keys, also on failure", () => {
     const { mkeEnc, mkeDec } = direction();
     const idle = MteMkeEnc.fromdefault(wasm);
     expect("str" in mkeEnc.encode(bytes("a"))).toBe(false);
@@ -249,7 +249,7 @@ describe("encodes and decodes", () => {
     });
   });
 
-  it("take every kind of bytes, and nothing that is none", () => {
+  it("accept every type of bytes, and nothing else", () => {
     const { mkeEnc, mkeDec } = direction();
     const part = bytes("in a larger buffer").subarray(5, 11);
     expect(mkeDec.decodeStr(mkeEnc.encode(part).arr!).str).toBe("larger");
@@ -271,7 +271,7 @@ describe("encodes and decodes", () => {
     }
   });
 
-  it("refuse a message of the other type, of another pair, changed, cut, lengthened or repeated", () => {
+  it("refuse a message of the other type, of another pair, changed, truncated, extended or repeated", () => {
     const { mkeEnc, mteEnc, mkeDec } = direction();
     const status = (message: Uint8Array) => mkeDec.getStatusName(mkeDec.decode(message).status);
     expect(status(mteEnc.encodeStr("a").arr!)).toBe("mte_status_out_of_place");
@@ -287,7 +287,7 @@ describe("encodes and decodes", () => {
     expect(status(new Uint8Array([...longer, 0]))).toBe("mte_status_token_does_not_exist");
   });
 
-  it("refuse a body where a text is due, and a text where a body is", () => {
+  it("refuse a body instead of a text, and a text instead of a body", () => {
     const { mkeEnc, mkeDec } = direction();
     const text = mkeEnc.encodeStrB64("a").str!;
     expect(mkeDec.decode(fromBase64(text)).status).toBe(MteStatus.mte_status_out_of_place);
@@ -299,7 +299,7 @@ describe("encodes and decodes", () => {
 });
 
 describe("MteFlenEnc", () => {
-  it("makes messages of one length: cuts what is longer, and adds zero bytes to what is shorter", () => {
+  it("creates messages of one length: truncates longer data, and pads shorter data with zero bytes", () => {
     const { secrets: from, mteDec } = direction();
     const encoder = instantiated(MteFlenEnc.fromdefault(wasm, 100), from);
     const messages = ["", "short", "y".repeat(100), "z".repeat(101)].map(
@@ -311,7 +311,7 @@ describe("MteFlenEnc", () => {
     expect(decoded[3]).toBe("z".repeat(100));
   });
 
-  it("wants a positive length", () => {
+  it("requires a positive length", () => {
     for (const length of [0, -1, 1.5, Number.NaN]) {
       expect(() => MteFlenEnc.fromdefault(wasm, length)).toThrow(RangeError);
     }
@@ -319,7 +319,7 @@ describe("MteFlenEnc", () => {
 });
 
 describe("uninstantiate and destruct", () => {
-  it("forget the pair; after uninstantiate, but not after destruct, another one can begin", () => {
+  it("drop the pair; after uninstantiate, but not after destruct, another one can start", () => {
     const { mkeEnc, mkeDec } = direction();
     for (const endpoint of [mkeEnc, mkeDec]) {
       expect(endpoint.uninstantiate()).toBe(MteStatus.mte_status_success);

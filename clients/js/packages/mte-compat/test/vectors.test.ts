@@ -21,7 +21,7 @@ const stateOf = (root: string) => ({
   secret: unhex(root),
 });
 
-/** A receiver that knows type and place exactly, as docs/codec.md has it, and has received nothing. */
+/** A receiver that expects an exact type and place, as in docs/codec.md, and has received nothing. */
 function receiver(root: string, type: MessageType, place: number): Taker & { commits: number } {
   const direction = new DecoderDirection(stateOf(root));
   const taker = {
@@ -81,7 +81,7 @@ describe("directions of the vector file", () => {
 
 describe("messages of the vector file", () => {
   it.each(titled(vectors.messages))(
-    "message $at (type $type, number $n) opens, whole and in pieces",
+    "message $at (type $type, number $n) opens, whole and in chunks",
     (row) => {
       const root = vectors.directions[row.direction]!.root;
       const message = unhex(row.message);
@@ -109,7 +109,7 @@ describe("messages of the vector file", () => {
     expect(hex(arr!)).toBe(row.plaintext);
   });
 
-  it.each(titled(vectors.messages))("message $at is made anew from its randomness", (row) => {
+  it.each(titled(vectors.messages))("message $at is reproduced from its randomness", (row) => {
     const draws = [unhex(row.salt), unhex(row.filler ?? "")];
     const epochSecret = laterEpoch(unhex(vectors.directions[row.direction]!.root), epochOf(row.n));
     const sealer = new Sealer(row.type, { number: row.n, place: row.place, epochSecret }, (size) => {

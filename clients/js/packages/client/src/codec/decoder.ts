@@ -3,7 +3,7 @@
 import { epochOf, Window } from "@mte-relay/core";
 import { type EpochKey, nextEpoch } from "./schedule.js";
 
-/** An epoch's secret, with those that were derived on the way to it and not kept yet. */
+/** An epoch's secret, and the secrets derived on the way to it that are not stored yet. */
 export interface Reached {
   key: EpochKey;
   derived: ReadonlyMap<number, EpochKey>;
@@ -11,13 +11,13 @@ export interface Reached {
 
 /** Where the secret of a message comes from. */
 export interface Secrets {
-  /** Throws DecodeError for a number that cannot be taken. */
+  /** Throws DecodeError for a number that cannot be accepted. */
   reach(number: number): Promise<Reached>;
 }
 
 export class Decoder implements Secrets {
   #window = new Window();
-  /** From the oldest epoch in reach on, without a gap. */
+  /** Consecutive epochs, from the oldest that the window reaches. */
   #epochs: Map<number, EpochKey>;
 
   constructor(root: EpochKey) {
@@ -25,8 +25,8 @@ export class Decoder implements Secrets {
   }
 
   /**
-   * The secret for the message of this number. Derives forward where it must and keeps nothing of it: only
-   * {@link commit} does. Throws DecodeError for a number that the window does not take.
+   * The secret for the message with this number. Derives later epochs if needed, but stores none of them: only
+   * {@link commit} does. Throws DecodeError for a number that the window does not accept.
    */
   async reach(number: number): Promise<Reached> {
     this.#window.check(number);
@@ -41,7 +41,7 @@ export class Decoder implements Secrets {
     return { key, derived };
   }
 
-  /** Takes the numbers of messages that verified, all or none. Throws DecodeError. */
+  /** Marks the numbers of messages that verified as used, all or none. Throws DecodeError. */
   commit(first: number, count: number, reached?: Reached): void {
     this.#window.commit(first, count);
     for (const [epoch, key] of reached?.derived ?? []) this.#epochs.set(epoch, key);

@@ -1,9 +1,9 @@
-/** The sending end of a direction: numbers, each once, and the secrets of their epochs (docs/codec.md, 3 and 6). */
+/** The sending end of a direction: single-use numbers and the secrets of their epochs (docs/codec.md, 3 and 6). */
 
 import { EPOCH_MESSAGES, epochOf, NUMBER_LIMIT } from "@mte-relay/core";
 import { type EpochKey, nextEpoch } from "./schedule.js";
 
-/** A number that nobody else has, and the secret of its epoch. */
+/** A number reserved for one message, and the secret of its epoch. */
 export interface Slot {
   number: number;
   epoch: Promise<EpochKey>;
@@ -22,7 +22,7 @@ export class Encoder {
     return this.#next;
   }
 
-  /** Takes consecutive numbers. What is derived for them comes later; the numbers are taken at once. */
+  /** Reserves consecutive numbers. The numbers are reserved immediately, their secrets are derived later. */
   reserve(count: number): Slot[] {
     if (this.#next + count > NUMBER_LIMIT) throw new RangeError("the pair's numbers are used up");
     return Array.from({ length: count }, () => this.#take());
@@ -30,7 +30,7 @@ export class Encoder {
 
   #take(): Slot {
     const slot = { number: this.#next++, epoch: this.#key };
-    // The epoch's secret is forgotten as soon as no later message needs it.
+    // The epoch's secret is dropped as soon as no later message needs it.
     if (this.#next % EPOCH_MESSAGES === 0 && epochOf(this.#next) > epochOf(slot.number)) {
       this.#key = slot.epoch.then(nextEpoch);
     }

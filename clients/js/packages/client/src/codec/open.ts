@@ -1,4 +1,4 @@
-/** Opening a message, whole or frame by frame as it comes (docs/codec.md, sections 4 to 6). */
+/** Opening a message, as a whole or frame by frame as it arrives (docs/codec.md, sections 4 to 6). */
 
 import {
   type Bytes,
@@ -15,25 +15,25 @@ import {
 import { MessageKeys } from "../crypto/message-keys.js";
 import type { Reached, Secrets } from "./decoder.js";
 
-/** What the receiver looks for. */
+/** What the receiver expects. */
 export interface Expected {
   type: MessageType;
-  /** Whether the message may stand at this place. */
+  /** Whether the message may have this place byte. */
   fits(place: number): boolean;
-  /** The number it must have, where that is known. */
+  /** The number it must have, if that is known. */
   number?: number;
 }
 
 /** A frame that verified. */
 export interface OpenedFrame {
-  /** Plaintext; of an MTE message a piece of its token string. */
+  /** Plaintext; for an MTE message, a piece of its token string. */
   data: Bytes;
   frame: SealedFrame;
 }
 
 /**
- * One incoming message, cut anywhere. It commits nothing: the caller does, once frame 0 has verified. After it threw,
- * it must not be used.
+ * One incoming message, in chunks of any size. It commits nothing: the caller does that once frame 0 has verified. It
+ * must not be used after it has thrown.
  */
 export class Opener {
   #reader = new FrameReader();
@@ -45,22 +45,22 @@ export class Opener {
     private readonly expected: Expected,
   ) {}
 
-  /** The header, once it is there; it is authentic only after frame 0 has verified. */
+  /** The header, once it has arrived; it is authentic only after frame 0 has verified. */
   get header(): MessageHeader | undefined {
     return this.#reader.header();
   }
 
-  /** What to commit the number with. */
+  /** The argument for committing the number. */
   get reached(): Reached | undefined {
     return this.#reached;
   }
 
-  /** Takes bytes; they must not change afterwards. */
+  /** Adds bytes, which must not change afterwards. */
   push(bytes: Uint8Array): void {
     this.#reader.push(bytes);
   }
 
-  /** All frames that came since and are there as a whole, verified. Calls may overlap. Throws DecodeError. */
+  /** The frames completed since the last call, verified. Calls may overlap. Throws DecodeError. */
   async frames(): Promise<OpenedFrame[]> {
     const header = this.#reader.header();
     if (header === undefined) return [];
@@ -76,12 +76,12 @@ export class Opener {
     return Promise.all(sealed.map(open));
   }
 
-  /** Throws DecodeError if the message is not whole. */
+  /** Throws DecodeError if the message is not complete. */
   end(): void {
     this.#reader.end();
   }
 
-  /** The plaintext of an MTE message's token string. Throws DecodeError. */
+  /** The plaintext of an MTE message, from its token string. Throws DecodeError. */
   async untoken(tokens: Bytes): Promise<Bytes> {
     const padded = (await this.#keys!).xorTokens(tokens);
     const plaintext = readTokens(padded);
@@ -101,14 +101,14 @@ export class Opener {
   }
 }
 
-/** A whole message, opened and not committed. */
+/** A complete message, opened but not committed. */
 export interface OpenedMessage {
   header: MessageHeader;
   plaintext: Bytes;
   reached: Reached;
 }
 
-/** Opens a whole message; the caller commits its number. Throws DecodeError. */
+/** Opens a complete message; the caller commits its number. Throws DecodeError. */
 export async function openMessage(
   secrets: Secrets,
   expected: Expected,

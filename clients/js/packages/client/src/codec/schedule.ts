@@ -1,12 +1,12 @@
-/** From a shared secret to the secrets of epochs (docs/codec.md, sections 2 and 3). */
+/** The key schedule, from a shared secret to the secrets of epochs (docs/codec.md, sections 2 and 3). */
 
 import { type Bytes, concat, epochInfo, kemInfo, kemSalt, own, rootInfo, utf8, wipe } from "@mte-relay/core";
 import { expand, hkdf, hmacKey, sha256 } from "../crypto/hkdf.js";
 
-/** The secret of an epoch; it cannot be read back. */
+/** The secret of an epoch, as a non-extractable key. */
 export type EpochKey = CryptoKey;
 
-/** Binds a shared secret to the key and the ciphertext that it came with. Wipes it. */
+/** Binds a shared secret to its encapsulation key and ciphertext. Wipes it. */
 export async function entropyOf(
   kemId: number,
   sharedSecret: Uint8Array,
@@ -23,7 +23,7 @@ export async function entropyOf(
   return entropy;
 }
 
-/** What a direction's root is made from besides its entropy. */
+/** The inputs of a direction's root other than its entropy. */
 export interface RootInputs {
   nonce: string;
   personalization: string;
@@ -41,19 +41,19 @@ export async function rootSecret(entropy: Bytes, inputs: RootInputs): Promise<By
   return root;
 }
 
-/** Locks a secret into a key. Wipes it. */
+/** Imports a secret as a non-extractable key. Wipes it. */
 export async function epochKey(secret: Bytes): Promise<EpochKey> {
   const key = await hmacKey(secret);
   wipe(secret);
   return key;
 }
 
-/** The secret of the epoch after this one. */
+/** The bytes of the next epoch's secret. */
 export function nextEpochSecret(key: EpochKey): Promise<Bytes> {
   return expand(key, epochInfo(), 32);
 }
 
-/** The epoch after this one. */
+/** The next epoch's secret, as a key. */
 export async function nextEpoch(key: EpochKey): Promise<EpochKey> {
   return epochKey(await nextEpochSecret(key));
 }

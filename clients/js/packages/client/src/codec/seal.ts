@@ -1,4 +1,4 @@
-/** Sealing a message, whole or frame by frame (docs/codec.md, sections 4 and 5). */
+/** Sealing a message, as a whole or frame by frame (docs/codec.md, sections 4 and 5). */
 
 import {
   type Bytes,
@@ -19,10 +19,10 @@ import { randomBytes } from "../crypto/platform.js";
 import type { Slot } from "./encoder.js";
 import type { EpochKey } from "./schedule.js";
 
-/** Frames that are sealed at the same time. */
+/** Frames that are sealed concurrently. */
 const AT_ONCE = 8;
 
-/** One outgoing message: its header, then one frame after the other, the last one final. */
+/** One outgoing message: its header, then its frames in order, the last one final. */
 export class Sealer {
   #index = 0;
 
@@ -31,17 +31,17 @@ export class Sealer {
     private readonly keys: MessageKeys,
   ) {}
 
-  /** A message of a fresh header. */
+  /** A message with a fresh header. */
   static async begin(slot: Slot, type: MessageType, place: number): Promise<Sealer> {
     return Sealer.with(await slot.epoch, makeHeader(type, place, slot.number, randomBytes(SALT_SIZE)));
   }
 
-  /** A message of a given header: for vectors. A header must never serve twice. */
+  /** A message with a given header, for test vectors. A header must never be used twice. */
   static async with(epoch: EpochKey, header: MessageHeader): Promise<Sealer> {
     return new Sealer(header, await MessageKeys.derive(epoch, header));
   }
 
-  /** The next frame. Calls may overlap: the order of the calls is that of the frames. */
+  /** The next frame. Calls may overlap: frames come in the order of the calls. */
   async frame(data: Bytes, final: boolean): Promise<Bytes> {
     const index = this.#index++;
     const head = frameHead(data.length, final);
@@ -56,7 +56,7 @@ export class Sealer {
     return tokens;
   }
 
-  /** The whole message. `frameSizes`: of each frame, for vectors. */
+  /** The whole message. `frameSizes`: the size of each frame, for test vectors. */
   async whole(plaintext: Bytes, filler?: Uint8Array, frameSizes?: readonly number[]): Promise<Bytes> {
     const data = this.header.type === MTE ? this.tokens(plaintext, filler) : plaintext;
     const sizes = frameSizes ?? evenSizes(data.length);
@@ -84,7 +84,7 @@ export async function sealMessage(
   return (await Sealer.begin(slot, type, place)).whole(plaintext);
 }
 
-/** Full frames and the rest; an empty message is one empty final frame. */
+/** Full frames and the remainder; an empty message is one empty final frame. */
 function evenSizes(length: number): number[] {
   const count = Math.max(1, Math.ceil(length / MAX_FRAME));
   return Array.from({ length: count }, (_, index) => Math.min(MAX_FRAME, length - index * MAX_FRAME));

@@ -1,6 +1,6 @@
 /**
- * HKDF with SHA-256 (RFC 5869), its two halves apart: WebCrypto's own HKDF always does both, and the epochs of
- * docs/codec.md expand only. Secrets that are expanded more than once live in keys that cannot be read back.
+ * HKDF with SHA-256 (RFC 5869), with extract and expand separate: WebCrypto's own HKDF always does both, and the epochs
+ * of docs/codec.md only expand. Secrets that are expanded more than once are kept in non-extractable keys.
  */
 
 import { type Bytes, concat, wipe } from "@mte-relay/core";
@@ -8,9 +8,9 @@ import { subtle } from "./platform.js";
 
 const HASH_SIZE = 32;
 
-/** A key of HMAC-SHA-256 that cannot be read back. `secret` stays with the caller. */
+/** A non-extractable HMAC-SHA-256 key. The caller still owns `secret`. */
 export function hmacKey(secret: Bytes): Promise<CryptoKey> {
-  // WebCrypto takes no empty key; HMAC pads with zeros, so these are the same.
+  // WebCrypto does not accept an empty key. HMAC pads keys with zeros, so a zero byte is equivalent.
   const key = secret.length === 0 ? new Uint8Array(HASH_SIZE) : secret;
   return subtle().importKey("raw", key, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
 }
@@ -20,7 +20,7 @@ export async function extract(salt: Bytes, secret: Bytes): Promise<Bytes> {
   return hmac(await hmacKey(salt), secret);
 }
 
-/** HKDF-Expand, of up to two hashes' length. */
+/** HKDF-Expand, for up to two hash lengths. */
 export async function expand(key: CryptoKey, info: Bytes, length: 32 | 64): Promise<Bytes> {
   const first = await hmac(key, concat(info, Uint8Array.of(1)));
   if (length === HASH_SIZE) return first;

@@ -1,42 +1,42 @@
 /**
- * Key encapsulation, the side that decapsulates (docs/codec.md, section 2). ML-KEM is the platform's own where
- * WebCrypto has it, else that of @noble/post-quantum.
+ * Key encapsulation, the decapsulating side (docs/codec.md, section 2). It uses WebCrypto's ML-KEM if the platform has
+ * it, and @noble/post-quantum otherwise.
  */
 
 import { type Bytes, type KemName, own, wipe } from "@mte-relay/core";
 import { ml_kem512, ml_kem768, ml_kem1024 } from "@noble/post-quantum/ml-kem.js";
 import { subtle } from "./platform.js";
 
-/** A key encapsulation that pairs can be made with. */
+/** A key encapsulation mechanism for pairing. */
 export interface Kem {
   readonly name: KemName;
-  /** Makes a fresh key. */
+  /** Generates a fresh key. */
   generate(): Promise<KemKey>;
 }
 
-/** One key of a {@link Kem}, for one use. */
+/** A single-use key of a {@link Kem}. */
 export interface KemKey {
-  /** What the relay gets. */
+  /** The public key, sent to the relay. */
   readonly encapsulationKey: Uint8Array;
   /** The shared secret, 32 bytes. Wipes the secret key. */
   decapsulate(ciphertext: Uint8Array): Promise<Uint8Array>;
 }
 
-/** A KEM as @noble/post-quantum makes them. */
+/** The interface of a KEM in @noble/post-quantum. */
 export interface SyncKem {
   keygen(seed?: Uint8Array): { publicKey: Uint8Array; secretKey: Uint8Array };
   decapsulate(ciphertext: Uint8Array, secretKey: Uint8Array): Uint8Array;
 }
 
-/** ML-KEM of one of its three sizes. */
+/** The ML-KEM parameter sets. */
 export type MlKemName = Exclude<KemName, "x-wing">;
 
-/** ML-KEM as JavaScript. */
+/** ML-KEM in JavaScript. */
 export function nobleMlKem(name: MlKemName): SyncKem {
   return name === "ml-kem-512" ? ml_kem512 : name === "ml-kem-1024" ? ml_kem1024 : ml_kem768;
 }
 
-/** ML-KEM, by the platform where it can. */
+/** ML-KEM, from the platform if available. */
 export function mlKem(name: MlKemName): Kem {
   let lacking = false;
   return {
@@ -54,7 +54,7 @@ export function mlKem(name: MlKemName): Kem {
   };
 }
 
-/** A key of a KEM that is JavaScript. */
+/** A key of a KEM implemented in JavaScript. */
 export function syncKey(kem: SyncKem, seed?: Uint8Array): KemKey {
   const { publicKey, secretKey } = kem.keygen(seed);
   return {
@@ -69,7 +69,7 @@ export function syncKey(kem: SyncKem, seed?: Uint8Array): KemKey {
   };
 }
 
-/** WebCrypto with the key encapsulation that TypeScript's library does not know yet. */
+/** WebCrypto's key encapsulation methods, which TypeScript's library does not declare yet. */
 interface KemCrypto {
   generateKey(algorithm: string, extractable: boolean, usages: string[]): Promise<CryptoKeyPair>;
   exportKey(format: "raw-public", key: CryptoKey): Promise<ArrayBuffer>;
@@ -79,7 +79,7 @@ interface KemCrypto {
 async function platformKey(algorithm: string): Promise<KemKey> {
   const crypto = subtle() as unknown as KemCrypto;
   if (typeof crypto.decapsulateBits !== "function") throw new Error("WebCrypto has no ML-KEM");
-  // Both usages, since a public key without one cannot be made everywhere.
+  // Both usages: some platforms do not create a public key without any usage.
   const keys = await crypto.generateKey(algorithm, false, ["encapsulateBits", "decapsulateBits"]);
   const encapsulationKey = new Uint8Array(await crypto.exportKey("raw-public", keys.publicKey));
   return {

@@ -1,4 +1,4 @@
-/** The keys of one message: the AEAD of its frames, and for MTE the cipher of its tokens (docs/codec.md, 4 and 5). */
+/** The keys of one message: the AEAD key for its frames, and for MTE the token cipher key (docs/codec.md, 4 and 5). */
 
 import {
   type Bytes,
@@ -45,12 +45,12 @@ export class MessageKeys {
     try {
       return new Uint8Array(await subtle().decrypt(parameters(index, head), this.aead, sealed));
     } catch (cause) {
-      // Whatever the platform says: a frame that does not open is not authentic.
+      // Whatever error the platform reports, a frame that does not open is not authentic.
       throw Object.assign(new DecodeError("not authentic", `frame ${index} does not verify`), { cause });
     }
   }
 
-  /** Does or undoes the cipher of a token string, once: the key is wiped. */
+  /** Encrypts or decrypts a token string. Can be used once: it wipes the key. */
   xorTokens(tokens: Bytes): Bytes {
     const out = chacha20(this.tokenKey, new Uint8Array(12), tokens);
     wipe(this.tokenKey);

@@ -1,4 +1,4 @@
-/** The client's half of a pairing (docs/protocol.md, section 2): what it asks for, and what it makes of the answer. */
+/** The client's side of a pairing (docs/protocol.md, section 2): building the request and processing the answer. */
 
 import {
   type Bytes,
@@ -54,18 +54,16 @@ export class Offer {
     return writePairRequests(this.asked.map((one) => one.request));
   }
 
-  /** Makes the pairs of the relay's answer, once. */
+  /** Creates the pairs from the relay's answer. Can be called once. */
   async accept(clientId: string, json: string): Promise<Pair[]> {
     let answers: PairAnswer[];
     const requests = this.asked.map((one) => one.request);
     try {
       answers = readPairAnswers(json, requests, kemInfoOf(this.kem.name));
     } catch (cause) {
-      throw new MteRelayError(
-        "pairing",
-        `the relay's answer to the pairing does not fit: ${message(cause)}`,
-        { cause },
-      );
+      throw new MteRelayError("pairing", `the relay's answer to the pairing is invalid: ${message(cause)}`, {
+        cause,
+      });
     }
     const pairs: Pair[] = [];
     for (const [index, answer] of answers.entries()) {

@@ -1,41 +1,42 @@
-/** A pair: two one-way directions with a relay. It may have many requests in flight. */
+/** A pair: one direction to the relay and one back. It may have many requests in flight. */
 
 import { NUMBER_LIMIT } from "@mte-relay/core";
 import type { Decoder } from "../codec/decoder.js";
 import type { Encoder, Slot } from "../codec/encoder.js";
 
 /**
- * Requests begun on a pair since its oldest one that still waits for its response. A decoder reaches 511 numbers back
- * (docs/codec.md, section 6) and a request takes up to three: beyond this a slow exchange would fall out of a window.
+ * The maximum number of requests started on a pair since its oldest one still in flight. A decoder's window reaches 511
+ * numbers back (docs/codec.md, section 6) and a request uses up to three: beyond this limit, a slow exchange would fall
+ * out of the window.
  */
-const MOST_BEHIND = 160;
+const MAX_BEHIND = 160;
 
 /** How long a pair is used, in milliseconds: less than the relay keeps it. */
 export interface Lifetime {
-  /** Since it was made. */
+  /** Since it was created. */
   maxAge: number;
   /** Since its last request. */
   idle: number;
-  /** Since it was made, if it never had a request. */
+  /** Since it was created, if it was never used. */
   unused: number;
 }
 
 /** A request in flight on a pair, until it is released. */
 export interface Ticket {
   readonly pair: Pair;
-  /** The request has its response, or never will. */
+  /** Called when the request has its response, or will never get one. */
   release(): void;
 }
 
 export class Pair {
   #begun = 0;
-  /** Requests that wait for their response, by the count they began at; a Set keeps their order. */
+  /** Requests in flight, by the count at which they started; a Set preserves their order. */
   #waiting = new Set<number>();
   readonly #made = Date.now();
   #used: number | undefined;
 
   constructor(
-    /** Its name, as it stands in `x-mte-relay`. */
+    /** Its name in `x-mte-relay`. */
     readonly id: string,
     /** The signed client id that it belongs to. */
     public clientId: string,
@@ -43,15 +44,15 @@ export class Pair {
     readonly decoder: Decoder,
   ) {}
 
-  /** Whether no request may begin before an older one has its response, lest that one fall out of a window. */
+  /** Whether new requests must wait for an older response, which could otherwise fall out of the window. */
   get congested(): boolean {
     const [oldest] = this.#waiting;
-    return oldest !== undefined && this.#begun - oldest >= MOST_BEHIND;
+    return oldest !== undefined && this.#begun - oldest >= MAX_BEHIND;
   }
 
   /** Whether its numbers are used up (docs/codec.md, section 6). */
   get spent(): boolean {
-    // A response takes two numbers of its own direction, so that one runs out first for requests without a body.
+    // A response uses two numbers of its direction, so that direction runs out first for requests without a body.
     return Math.max(this.encoder.next, this.#begun * 2) + 4 > NUMBER_LIMIT;
   }
 
@@ -61,12 +62,12 @@ export class Pair {
     return this.#used === undefined ? now - this.#made > lifetime.unused : now - this.#used > lifetime.idle;
   }
 
-  /** Milliseconds since it was made. */
+  /** Milliseconds since it was created. */
   age(now = Date.now()): number {
     return now - this.#made;
   }
 
-  /** Takes the numbers of one request of so many messages. */
+  /** Reserves the numbers for one request of `messages` messages. */
   begin(messages: number): { slots: Slot[]; ticket: Ticket } {
     const slots = this.encoder.reserve(messages);
     const begun = this.#begun++;

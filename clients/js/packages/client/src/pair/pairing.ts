@@ -1,4 +1,4 @@
-/** Asking the relay for a client id and for pairs (docs/protocol.md, section 2). */
+/** Requesting a client id and pairs from the relay (docs/protocol.md, section 2). */
 
 import { controlClientId, ROUTE_HELLO, ROUTE_PAIR, X_MTE_RELAY } from "@mte-relay/core";
 import type { Kem } from "../crypto/kem.js";
@@ -9,10 +9,10 @@ import { readLimited, relayError } from "../response/clear.js";
 import { Offer } from "./offer.js";
 import type { NewPairs } from "./pool.js";
 
-/** An answer to a pairing of 100 pairs has less. */
-const MOST_ANSWER_BYTES = 4 << 20;
+/** An answer with 100 pairs is shorter. */
+const MAX_ANSWER_BYTES = 4 << 20;
 
-/** What pairing takes. */
+/** The inputs of a pairing. */
 export interface PairingPlan {
   /** Origin and path prefix of the relay. */
   base: string;
@@ -25,13 +25,13 @@ export interface PairingPlan {
   observe: Observe | undefined;
 }
 
-/** Asks for a client id where there is none, then for pairs. */
+/** Requests a client id if there is none, then pairs. */
 export async function pairAnew(
   plan: PairingPlan,
   known: string | undefined,
   reason: string | undefined,
 ): Promise<NewPairs> {
-  // Where there is no WebCrypto, this says so before anything is sent.
+  // Fails before anything is sent if there is no WebCrypto.
   subtle();
   const signal = AbortSignal.timeout(plan.timeout);
   try {
@@ -55,7 +55,7 @@ class Pairing {
       try {
         return await this.#pairUnder(known);
       } catch (error) {
-        // The relay does not take the id: its secret has changed. Go on as a new client.
+        // The relay does not accept the id because its secret has changed. Continue as a new client.
         if (!(error instanceof MteRelayError && error.status === 566)) throw error;
       }
     }
@@ -68,7 +68,7 @@ class Pairing {
     const id = controlClientId(response.headers.get(X_MTE_RELAY));
     if (id === undefined) {
       const reason =
-        "the answer has no client id: is this an MTE relay, and, for a page of another origin, is that origin in its cors_origins?";
+        "the answer has no client id: is this an MTE relay, and if the page has another origin, is that origin in its cors_origins?";
       throw new MteRelayError("pairing", `${this.plan.base}${ROUTE_HELLO}: ${reason}`);
     }
     this.plan.observe?.({ type: "client-id", clientId: id });
@@ -83,7 +83,7 @@ class Pairing {
     const headers = { [X_MTE_RELAY]: clientId, "content-type": "application/json" };
     const response = await this.#call(ROUTE_PAIR, { method: "POST", headers, body });
     if (response.status !== 200) throw await relayError(response);
-    const answer = await readLimited(response, MOST_ANSWER_BYTES);
+    const answer = await readLimited(response, MAX_ANSWER_BYTES);
     const pairs = await offer.accept(clientId, answer);
     plan.observe?.({
       type: "paired",

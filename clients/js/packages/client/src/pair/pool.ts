@@ -1,30 +1,30 @@
 /**
- * The client id and the pairs of a client: made on first use, used in turn, renewed before they expire, dropped when
- * the relay says so. Callers that come while a pairing is under way share it, be it an error that it brings.
+ * The client id and the pairs of a client: created on first use, used in turn, renewed before they expire, dropped when
+ * the relay says so. Callers that arrive during a pairing share its result, including an error.
  */
 
 import { meansMemoryLost, meansNewClientId } from "@mte-relay/core";
 import { MteRelayError } from "../errors.js";
 import type { Lifetime, Pair } from "./pair.js";
 
-/** More pairs than this are not kept, even if all of them wait for slow responses. */
-const MOST_PAIRS = 100;
-/** Of its greatest age, after how much a pair is renewed while it still serves. */
+/** The maximum number of pairs, even if all of them wait for slow responses. */
+const MAX_PAIRS = 100;
+/** The fraction of its maximum age after which a pair is renewed in the background. */
 const RENEW_AT = 0.8;
-/** Between attempts to renew, in milliseconds. */
+/** The delay between attempts to renew, in milliseconds. */
 const RENEW_PAUSE = 30_000;
 
-/** What a pairing brings. */
+/** The result of a pairing. */
 export interface NewPairs {
   clientId: string;
   pairs: Pair[];
 }
 
-/** Makes pairs; `clientId` is the one known, `reason` what made it necessary. */
+/** Creates pairs; `clientId` is the current one, `reason` is why the pairing is necessary. */
 export type MakePairs = (clientId: string | undefined, reason: string | undefined) => Promise<NewPairs>;
 
 export class Pool {
-  /** Each with the pairing that it came from. */
+  /** Each with the pairing that created it. */
   #pairs: { pairing: number; pair: Pair }[] = [];
   #turn = 0;
   #pairings = 0;
@@ -38,7 +38,7 @@ export class Pool {
     public clientId?: string,
   ) {}
 
-  /** The next pair in turn; new ones are made if there is none that can take a request. */
+  /** The next pair in turn; creates new ones if none can take a request. */
   async take(reason?: string): Promise<Pair> {
     for (let attempt = 0; attempt < 3; attempt++) {
       const pair = this.#pick();
@@ -49,12 +49,12 @@ export class Pool {
       this.#underWay ??= this.#pair(reason);
       await this.#underWay;
     }
-    throw new MteRelayError("pairing", "the relay drops pairs as fast as they are made; try again later");
+    throw new MteRelayError("pairing", "the relay drops pairs as fast as they are created; try again later");
   }
 
   /**
-   * Drops what the status makes worthless (docs/protocol.md, section 5): the pair; on 560, where the relay seems to have
-   * lost its memory, all that came with it or before; on 566 the client id with all its pairs.
+   * Drops what the status invalidates (docs/protocol.md, section 5): the pair; on 560, when the relay seems to have
+   * lost its state, all pairs of the same pairing or earlier ones; on 566 the client id with all its pairs.
    */
   drop(pair: Pair, status: number): void {
     if (meansNewClientId(status)) {
@@ -62,7 +62,7 @@ export class Pool {
       this.#keep((one) => one.pair.clientId !== pair.clientId);
     } else if (meansMemoryLost(status)) {
       const lost = this.#pairs.find((one) => one.pair === pair)?.pairing;
-      // If it is gone already, whoever dropped it has dropped the others.
+      // If it is already gone, the request that dropped it has dropped the others too.
       if (lost !== undefined) this.#keep((one) => one.pairing > lost);
     } else {
       this.#keep((one) => one.pair !== pair);
@@ -70,8 +70,8 @@ export class Pool {
   }
 
   /**
-   * Goes on under the id of a response if it is this client's, signed anew: the relay's secret is being rotated
-   * (docs/protocol.md, section 1).
+   * Switches to the id in a response if it is this client's id with a new signature: the relay's secret is being
+   * rotated (docs/protocol.md, section 1).
    */
   takeSignature(signed: string | undefined): void {
     const [client] = signed?.split(".", 1) ?? [];
@@ -95,8 +95,8 @@ export class Pool {
       const { pair } = this.#pairs[this.#turn]!;
       if (!pair.congested) return pair;
     }
-    // All wait for old responses. Beyond the limit, late responses may be lost; more pairs would help less.
-    return count >= MOST_PAIRS ? this.#pairs[this.#turn % count]?.pair : undefined;
+    // All wait for old responses. At the limit, a pair is reused, at the risk of losing late responses.
+    return count >= MAX_PAIRS ? this.#pairs[this.#turn % count]?.pair : undefined;
   }
 
   async #pair(reason: string | undefined): Promise<void> {
@@ -110,7 +110,7 @@ export class Pool {
     }
   }
 
-  /** Makes new pairs in the background where this one is about to expire. */
+  /** Creates new pairs in the background if this one is about to expire. */
   #renewAhead(pair: Pair): void {
     const limit = RENEW_AT * this.lifetime.maxAge;
     const now = Date.now();
@@ -119,7 +119,7 @@ export class Pool {
     this.#underWay = this.#pair("the pairs are about to expire").then(() => {
       this.#keep((one) => one.pair.age() < limit);
     });
-    // The old ones serve on: who needs new ones asks again.
+    // The old pairs still work; a caller that needs new ones tries again.
     this.#underWay.catch(() => {});
   }
 

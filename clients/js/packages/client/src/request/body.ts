@@ -1,19 +1,19 @@
-/** A request's body before it is sealed: in memory, in a Blob, or a stream. */
+/** A request's body before it is sealed: bytes in memory, a Blob, or a stream. */
 
 import { type Bytes, own } from "@mte-relay/core";
 import { MteRelayError } from "../errors.js";
 
-/** A body; `undefined` stands for none. */
+/** A body; `undefined` means none. */
 export type Body =
   | { kind: "bytes"; bytes: Bytes }
   | { kind: "blob"; blob: Blob }
-  /** Of unknown length, to be read once. */
+  /** Of unknown length; can be read once. */
   | { kind: "stream"; stream: ReadableStream<unknown> };
 
 /** A Blob up to this size is read into memory. */
 const SMALL_BLOB = 4 << 20;
 
-/** The body's length, where it is known. */
+/** The body's length, if it is known. */
 export function bodyLength(body: Body): number | undefined {
   if (body.kind === "bytes") return body.bytes.length;
   return body.kind === "blob" ? body.blob.size : undefined;
@@ -31,7 +31,7 @@ export async function blobBody(blob: Blob): Promise<Body | undefined> {
   return { kind: "bytes", bytes: new Uint8Array(await blob.arrayBuffer()) };
 }
 
-/** Gathers a stream in a Blob, which browsers may keep on disk. */
+/** Buffers a stream in a Blob, which browsers may keep on disk. */
 export async function gather(stream: ReadableStream<unknown>): Promise<Body | undefined> {
   return blobBody(await new Response(byteStream(stream)).blob());
 }
@@ -60,20 +60,23 @@ export async function inMemory(body: Body, limit: number): Promise<Bytes> {
   return new Uint8Array(await new Blob(pieces).arrayBuffer());
 }
 
-/** The bytes of a body, piece by piece. */
+/** The bytes of a body, chunk by chunk. */
 export function stream(body: Body): ReadableStream<Bytes> {
   if (body.kind === "stream") return byteStream(body.stream);
   const source = body.kind === "blob" ? body.blob : new Blob([body.bytes]);
   return source.stream() as ReadableStream<Bytes>;
 }
 
-/** A stream of bytes: as fetch does, it refuses everything else. */
+/** A stream of bytes: like fetch, it refuses other chunks. */
 function byteStream(source: ReadableStream<unknown>): ReadableStream<Bytes> {
   return source.pipeThrough(
     new TransformStream<unknown, Bytes>({
       transform(chunk, controller) {
         if (!(chunk instanceof Uint8Array)) {
-          throw new MteRelayError("request", "a stream that is a request's body must give Uint8Array");
+          throw new MteRelayError(
+            "request",
+            "the chunks of a stream that is a request's body must be Uint8Array",
+          );
         }
         if (chunk.length > 0) controller.enqueue(own(chunk));
       },

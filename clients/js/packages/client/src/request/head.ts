@@ -35,13 +35,13 @@ export interface PlainHead {
   body: Body | undefined;
 }
 
-/** A request whose URL and headers are sealed, and whose body is about to be. */
+/** A request whose URL and headers are sealed, and whose body is sealed next. */
 export interface SealedHead {
   /** The URL on the wire. */
   url: string;
-  /** The headers on the wire, but for those that HTTP itself adds. */
+  /** The headers on the wire, except those that HTTP itself adds. */
   headers: HeaderList;
-  /** What the body is sealed with, if there is one. */
+  /** The reserved number and secret for the body, if there is one. */
   body: { slot: Slot; place: number } | undefined;
   /** Names that were sealed: the response's headers of these names come back sealed. */
   sealedNames: ReadonlySet<string>;
@@ -53,7 +53,7 @@ export interface SealedHead {
   ticket: Ticket;
 }
 
-/** Takes numbers of `pair` and seals. Throws a MteRelayError. */
+/** Reserves numbers of `pair` and seals. Throws a MteRelayError. */
 export async function sealHead(pair: Pair, rules: RequestRules, plain: PlainHead): Promise<SealedHead> {
   const split = splitHeaders(rules, plain);
   const count = (rules.encodeUrl ? 1 : 0) + 1 + (plain.body ? 1 : 0);

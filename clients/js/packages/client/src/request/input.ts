@@ -1,6 +1,6 @@
 /**
- * What fetch takes, brought into one form. The platform's own Request does most of it, so that methods, headers and
- * bodies mean what they mean there.
+ * The arguments of fetch, normalized. The platform's own Request does most of it, so that methods, headers and bodies
+ * have the same meaning as there.
  */
 
 import { MteRelayError } from "../errors.js";
@@ -14,11 +14,11 @@ export interface Outgoing {
   body: Body | undefined;
   redirect: RequestRedirect;
   signal: AbortSignal;
-  /** Of what the platform's fetch takes, all that is not sealed: credentials, referrer, priority ... */
+  /** The options of the platform's fetch that are not sealed: credentials, referrer, priority ... */
   init: RequestInit;
 }
 
-/** What is set here, or has no meaning for a sealed request. */
+/** Options that are set here, or have no meaning for a sealed request. */
 const OWN_FIELDS = [
   "body",
   "duplex",
@@ -29,10 +29,10 @@ const OWN_FIELDS = [
   "signal",
   "window",
 ] as const;
-/** Fields of a Request that fetch would heed. */
+/** Fields of a Request that fetch would use. */
 const KEPT_FIELDS = ["cache", "credentials", "keepalive", "mode", "referrer", "referrerPolicy"] as const;
 
-/** Reads the arguments of fetch; relative URLs belong to `base`. Throws a TypeError as fetch does. */
+/** Reads the arguments of fetch; resolves relative URLs against `base`. Throws a TypeError as fetch does. */
 export async function readInput(
   input: RequestInfo | URL,
   init: RequestInit | undefined,
@@ -44,8 +44,8 @@ export async function readInput(
   const url = absolute(input, base);
   const source = init?.body;
   const streamed = isStream(source) ? source : undefined;
-  // A stream stays out of the Request: there it could not be had back everywhere. The empty bytes keep the check that
-  // the method may have a body.
+  // A stream is not passed to the Request, since not every platform gives it back. The empty bytes preserve the check
+  // that the method may have a body.
   const checked = streamed ? { ...init, body: new Uint8Array(0) } : init;
   const { duplex: _, ...rest } = (checked ?? {}) as RequestInit & { duplex?: string };
   const request = new Request(given ?? url, { ...rest, signal: null });
@@ -64,8 +64,8 @@ export async function readInput(
 }
 
 /**
- * The headers that fetch itself adds where they are missing (Fetch standard, "HTTP-network-or-cache fetch"). Added in the
- * clear they would be lost: the relay drops them there.
+ * Adds the headers that fetch itself would add (Fetch standard, "HTTP-network-or-cache fetch"). Fetch would add them in
+ * the clear, where the relay drops them.
  */
 function addWhatFetchAdds({ headers, cache }: Request): void {
   const add = (name: string, value: string) => headers.has(name) || headers.set(name, value);
@@ -81,7 +81,7 @@ function absolute(input: RequestInfo | URL, base: string | undefined): URL {
   return new URL(input instanceof Request ? input.url : String(input), base);
 }
 
-/** What is left for the platform's fetch. */
+/** The options left for the platform's fetch. */
 function outerInit(given: Request | undefined, init: RequestInit | undefined): RequestInit {
   const kept = given ? Object.fromEntries(KEPT_FIELDS.map((field) => [field, given[field]])) : {};
   const outer: Record<string, unknown> = { ...kept, ...init };
@@ -104,13 +104,13 @@ type StreamLike = ReadableStream<unknown> | AsyncIterable<unknown>;
 
 function isStream(body: unknown): body is StreamLike {
   if (typeof body !== "object" || body === null) return false;
-  // FormData and URLSearchParams iterate as well, but not asynchronously.
+  // FormData and URLSearchParams are iterable too, but not asynchronously.
   return body instanceof ReadableStream || Symbol.asyncIterator in body;
 }
 
 function asStream(source: StreamLike): ReadableStream<unknown> {
   if (source instanceof ReadableStream) {
-    if (source.locked) throw refused("the body is a stream that somebody else reads");
+    if (source.locked) throw refused("the body is a stream that is already locked to a reader");
     return source;
   }
   const iterator = source[Symbol.asyncIterator]();

@@ -1,6 +1,6 @@
 /**
- * A request's body on its way out: sealed whole if it is in memory, else frame by frame as it is read. A body of known
- * length is gathered into full frames; one of unknown length is sealed piece by piece, as the pieces come.
+ * Uploading a request's body: sealed as a whole if it is in memory, otherwise frame by frame as it is read. A body of
+ * known length is collected into full frames; one of unknown length is sealed chunk by chunk, as the chunks arrive.
  */
 
 import { type Bytes, concat, MAX_FRAME, type MessageType } from "@mte-relay/core";
@@ -10,19 +10,19 @@ import type { Progress } from "../options.js";
 import { type Body, bodyLength, stream } from "./body.js";
 import type { SealedHead } from "./head.js";
 
-/** A sealed body as fetch takes it. */
+/** A sealed body in a form that fetch accepts. */
 export type WireBody = Bytes | Blob | ReadableStream<Bytes>;
 
-/** Who is told what is sealed. */
+/** Callbacks for what is sealed. */
 export interface UploadHooks {
   chunk?: ((plain: Uint8Array, wire: Uint8Array, last: boolean) => void) | undefined;
   progress?: ((progress: Progress) => void) | undefined;
 }
 
-/** Parts of a sealed Blob: more of them cost more, larger ones more memory at a time. */
+/** The size of a sealed Blob's parts: more parts cost more time, larger parts more memory. */
 const BLOB_PART = 4 << 20;
 
-/** Seals `body`; `asStream`: what is not in memory is sent while it is sealed. */
+/** Seals `body`; `asStream`: a body that is not in memory is sent while it is sealed. */
 export async function sealBody(
   head: SealedHead,
   type: MessageType,
@@ -44,7 +44,7 @@ export async function sealBody(
 class Frames {
   readonly #total: number | undefined;
   readonly #reader: ReadableStreamDefaultReader<Bytes>;
-  /** Read and not taken yet. */
+  /** Read but not sealed yet. */
   #pending: Bytes[] = [];
   #pendingLength = 0;
   #taken = 0;
@@ -78,11 +78,11 @@ class Frames {
     );
   }
 
-  /** Everything sealed in a Blob, which browsers may keep on disk. */
+  /** The whole sealed body in a Blob, which browsers may keep on disk. */
   async blob(): Promise<Blob> {
     const parts: Blob[] = [];
     for (let last = false; !last; ) {
-      // The platform seals several frames at the same time.
+      // The platform seals several frames concurrently.
       const sealing: Promise<Bytes>[] = [];
       for (let length = 0; length < BLOB_PART && !last; ) {
         const { data, last: final } = await this.#data();
@@ -101,14 +101,14 @@ class Frames {
     return { wire: await this.#seal(data, last), last };
   }
 
-  /** What the next frame has. */
+  /** The plaintext of the next frame. */
   async #data(): Promise<{ data: Bytes; last: boolean }> {
     const next = this.#total === undefined ? await this.#piece() : await this.#full(this.#total);
     this.#taken += next.data.length;
     return next;
   }
 
-  /** Seals it; the first frame has the message's header in front. */
+  /** Seals a frame; the first one is preceded by the message's header. */
   async #seal(data: Bytes, last: boolean): Promise<Bytes> {
     const header = this.#first ? this.sealer.header.bytes : undefined;
     this.#first = false;
@@ -120,7 +120,7 @@ class Frames {
     return wire;
   }
 
-  /** What there is, a frame at most; the last frame is empty. */
+  /** The available bytes, at most one frame; the last frame is empty. */
   async #piece(): Promise<{ data: Bytes; last: boolean }> {
     if (this.#pendingLength === 0) {
       const { done, value } = await this.#reader.read();
@@ -130,12 +130,12 @@ class Frames {
     return { data: this.#take(Math.min(this.#pendingLength, MAX_FRAME)), last: false };
   }
 
-  /** A full frame; the last one when all that was announced is there. */
+  /** A full frame; the last one once the announced length is reached. */
   async #full(total: number): Promise<{ data: Bytes; last: boolean }> {
     const want = Math.min(total - this.#taken, MAX_FRAME);
     while (this.#pendingLength < want) {
       const { done, value } = await this.#reader.read();
-      if (done) throw new MteRelayError("request", "the request's body is shorter than it said");
+      if (done) throw new MteRelayError("request", "the request's body is shorter than its declared length");
       this.#keep(value);
     }
     return { data: this.#take(want), last: this.#taken + want === total };

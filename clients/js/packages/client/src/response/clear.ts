@@ -1,12 +1,12 @@
-/** Answers in the clear: the relay's own errors (docs/protocol.md, section 5). */
+/** Responses in the clear: the relay's own errors (docs/protocol.md, section 5). */
 
 import { fromUtf8, RELAY_STATUS_TEXT } from "@mte-relay/core";
 import { MteRelayError, refused } from "../errors.js";
 
-/** Of an error in the clear no more is read. */
-const MOST_ERROR_BYTES = 64 << 10;
+/** The maximum bytes read of an error in the clear. */
+const MAX_ERROR_BYTES = 64 << 10;
 
-/** What an answer without sealed headers says, as an error. Reads the answer. */
+/** The error in a response without sealed headers. Reads the response. */
 export async function relayError(response: Response): Promise<MteRelayError> {
   const { status } = response;
   if (status < 400) {
@@ -45,26 +45,26 @@ export async function readLimited(response: Response, limit: number): Promise<st
 function notSealed(response: Response): string {
   const hint =
     response.type === "cors"
-      ? "does the relay name this page's origin in cors_origins, and is the address that of a relay?"
-      : "is the address that of an MTE relay, and the route an encrypted one?";
+      ? "does the relay list this page's origin in cors_origins, and is this the address of a relay?"
+      : "is this the address of an MTE relay, and the route encrypted?";
   return `it is not sealed (status ${response.status}); ${hint}`;
 }
 
 async function readError(response: Response): Promise<{ error?: string; requestId?: string }> {
   try {
-    const body: unknown = JSON.parse(await readLimited(response, MOST_ERROR_BYTES));
+    const body: unknown = JSON.parse(await readLimited(response, MAX_ERROR_BYTES));
     const { error, request_id } = body as { error?: unknown; request_id?: unknown };
     return {
       ...(typeof error === "string" ? { error: printable(error) } : {}),
       ...(typeof request_id === "string" && request_id !== "" ? { requestId: printable(request_id) } : {}),
     };
   } catch {
-    // Without its text the error is still an error.
+    // Without a text, it is still an error.
     return {};
   }
 }
 
-/** Text of unknown origin without what a terminal would obey. */
+/** Untrusted text without terminal control characters. */
 function printable(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "");
 }

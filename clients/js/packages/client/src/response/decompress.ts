@@ -1,4 +1,4 @@
-/** Undoing a body's content-encoding, as fetch does by itself where it can see the header. */
+/** Decoding a body's content-encoding, as fetch does itself if it sees the header. */
 
 import { refused } from "../errors.js";
 
@@ -9,7 +9,7 @@ const FORMATS: Readonly<Record<string, string>> = {
   br: "brotli",
 };
 
-/** The content of `body`, in spite of the codings that `contentEncoding` names, if any. */
+/** The content of `body`, with the codings that `contentEncoding` names decoded. */
 export function decompress(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
   contentEncoding: string | undefined,
@@ -28,7 +28,7 @@ function decompressor(
   try {
     return new DecompressionStream((FORMATS[coding] ?? coding) as CompressionFormat);
   } catch (cause) {
-    const reason = `it has the content-encoding ${coding}, which this platform cannot undo`;
+    const reason = `it has the content-encoding ${coding}, which this platform cannot decode`;
     throw refused("content-coding", reason, { cause });
   }
 }

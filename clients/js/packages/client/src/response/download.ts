@@ -1,6 +1,6 @@
 /**
- * A response's body on its way in: each frame's plaintext as soon as its tag has verified, and no faster than it is
- * read. The stream ends without an error only if the message's final frame verified.
+ * Downloading a response's body: each frame's plaintext as soon as its tag has verified, with backpressure. The stream
+ * ends without an error only if the message's final frame verified.
  */
 
 import {
@@ -18,9 +18,9 @@ import { doesNotOpen, type MteRelayError, refused } from "../errors.js";
 import type { Progress } from "../options.js";
 import type { AnnouncedBody } from "./head.js";
 
-/** What is known of the body, and who is told about it. */
+/** What is known about the body, and the callbacks for it. */
 export interface DownloadPlan {
-  /** What the sealed headers announce; undefined for no body, which is checked. */
+  /** The body that the sealed headers announce; undefined for none, which is checked. */
   body: AnnouncedBody | undefined;
   encodeType: EncodeType;
   maxMteBody: number;
@@ -29,7 +29,7 @@ export interface DownloadPlan {
   failed?: ((error: unknown) => void) | undefined;
 }
 
-/** Bytes on the wire that are read and opened before they are asked for. */
+/** Bytes on the wire that are read ahead and opened. */
 const READ_AHEAD = 512 << 10;
 
 /** The plaintext of `wire`. */
@@ -54,7 +54,7 @@ export function openBody(wire: ReadableStream<Uint8Array>, plan: DownloadPlan): 
   );
 }
 
-/** What came in one read: frames that are being opened, or nothing more. */
+/** The result of one read: frames that are being opened, or the end. */
 type Read = Promise<OpenedFrame[]> | "end";
 
 class Download {
@@ -66,7 +66,7 @@ class Download {
   /** Nothing more will be read. */
   #ended = false;
   #received = 0;
-  /** Of a body of type MTE, what was opened so far. */
+  /** For an MTE body, the token string opened so far. */
   #tokens: Bytes[] = [];
   #opened = 0;
 
@@ -81,7 +81,7 @@ class Download {
     this.#opener = new Opener(secrets, expected);
   }
 
-  /** The next pieces of plaintext, at least one; undefined at the end. */
+  /** The next chunks of plaintext, at least one; undefined at the end. */
   async next(): Promise<Bytes[] | undefined> {
     for (;;) {
       this.#readAhead();
@@ -103,7 +103,7 @@ class Download {
     void this.reader.cancel(reason).catch(() => {});
   }
 
-  /** Reads on, unless enough is being opened: the platform opens several frames at the same time. */
+  /** Reads more, unless enough is being opened: the platform opens several frames concurrently. */
   #readAhead(): void {
     if (this.#reading !== undefined || this.#ended || this.#aheadLength >= READ_AHEAD) return;
     this.#reading = this.#readOne().finally(() => {
@@ -124,7 +124,7 @@ class Download {
       this.#ended = true;
     }
     if (read === "end") this.#ended = true;
-    // Whoever comes to it learns that it failed.
+    // The caller that awaits this read gets the error.
     if (read !== "end") read.catch(() => {});
     this.#ahead.push({ read, length });
     this.#aheadLength += length;
@@ -143,7 +143,7 @@ class Download {
     return this.#opener.frames();
   }
 
-  /** The plaintext of frames that verified; of type MTE there is none before the end. */
+  /** The plaintext of frames that verified; for MTE there is none before the end. */
   #deliver(frames: OpenedFrame[]): Bytes[] {
     if (this.plan.encodeType === "MTE") {
       this.#tokens.push(...frames.map((frame) => frame.data));
@@ -169,7 +169,7 @@ class Download {
     }
   }
 
-  /** The plaintext of a body of type MTE. */
+  /** The plaintext of an MTE body. */
   async #endTokens(opener: Opener): Promise<Bytes[] | undefined> {
     const { maxMteBody, chunk } = this.plan;
     const tokens = concat(...this.#tokens);
@@ -181,7 +181,7 @@ class Download {
     return plain.length > 0 ? [plain] : undefined;
   }
 
-  /** Holds the body against its length. */
+  /** Checks the body against its length. */
   #count(data: Bytes, last: boolean): void {
     this.#opened += data.length;
     const length = this.plan.body?.length;
@@ -194,12 +194,12 @@ class Download {
   }
 }
 
-/** The relay knows that nothing follows a body, so it never writes 15. */
+/** The relay knows that nothing follows a body, so a place with 15 is never valid. */
 function isBodysPlace(at: number): boolean {
   return at === place(1, 0, true);
 }
 
-/** Frames, or why they do not open; errors of the network stay as they are. */
+/** Frames, or the error why they do not open; network errors are passed on unchanged. */
 async function opened(read: Promise<OpenedFrame[]>): Promise<OpenedFrame[]> {
   try {
     return await read;

@@ -1,7 +1,7 @@
 /**
- * Opening a response's sealed headers (docs/protocol.md, section 4). The sealed headers decide: they must be there,
- * name this response's status and this request, and their place says whether a body follows. The outer flags are not
- * even read, since an attacker on the way could have written them.
+ * Opening a response's sealed headers (docs/protocol.md, section 4). The sealed headers are required. They must name
+ * this response's status and this request, and their place says whether a body follows. The outer flags are not even
+ * read, since an attacker on the path could have forged them.
  */
 
 import {
@@ -23,7 +23,7 @@ import type { Part } from "../observe.js";
 import type { Ticket } from "../pair/pair.js";
 import { composeHeaders } from "./headers.js";
 
-/** What the request that this is the response to had. */
+/** What is needed from the request to check its response. */
 export interface RequestFacts {
   ticket: Ticket;
   encodeType: EncodeType;
@@ -33,20 +33,20 @@ export interface RequestFacts {
   responseHeaders: ResponseHeaders;
 }
 
-/** What a body must have that the sealed headers announce. */
+/** The expectations for a body that the sealed headers announce. */
 export interface AnnouncedBody {
   number: number;
-  /** The secret for its number, which is taken already: its epoch may be forgotten meanwhile. */
+  /** The secret for its number, derived in advance: the epoch may be dropped meanwhile. */
   reached: Reached;
-  /** The length in bytes, if the sealed headers have it. */
+  /** The length in bytes, if the sealed headers contain it. */
   length: number | undefined;
 }
 
 /** A response whose sealed headers verified. */
 export interface OpenedHead {
-  /** The sealed headers, and those that count in the clear. */
+  /** The sealed headers, and the accepted clear ones. */
   headers: Headers;
-  /** What was sealed. */
+  /** The headers that were sealed. */
   sealed: ReadonlyMap<string, string>;
   part: Part;
   /** The body that follows; undefined if none does. */
@@ -55,7 +55,7 @@ export interface OpenedHead {
 
 const DO_NOT_OPEN = "its sealed headers do not open";
 
-/** Opens the sealed headers and takes their number, and an announced body's. Throws a MteRelayError. */
+/** Opens the sealed headers and commits their number, and an announced body's. Throws a MteRelayError. */
 export async function openHead(response: Response, facts: RequestFacts): Promise<OpenedHead> {
   const { decoder } = facts.ticket.pair;
   const { encodeType, first } = facts;
@@ -86,7 +86,7 @@ export async function openHead(response: Response, facts: RequestFacts): Promise
     if (following === 0) {
       decoder.commit(number, 1, opened.reached);
     } else {
-      // The body's number is taken along: nothing but this response can have it.
+      // The body's number is committed as well: no other response can use it.
       const reached = await decoder.reach(number + 1);
       decoder.commit(number, 2, reached);
       body = { number: number + 1, reached, length };
@@ -108,7 +108,7 @@ function checkBinding(name: string, sealed: ReadonlyMap<string, string>, expecte
   if (got === expected) return;
   if (got === undefined)
     throw refused("not-bound", `its sealed headers do not bind it to the request: no ${name}`);
-  throw refused("other-exchange", `it belongs elsewhere: ${name} is ${got}, expected ${expected}`);
+  throw refused("other-exchange", `it belongs to another exchange: ${name} is ${got}, expected ${expected}`);
 }
 
 function bodyLength(text: string | undefined): number | undefined {

@@ -1,6 +1,6 @@
 /**
- * The headers of an opened response: what was sealed, and of the clear part only what the relay does not seal
- * (docs/protocol.md, section 4). A header that an attacker on the way adds in place of a sealed one never counts.
+ * The headers of an opened response: the sealed ones, and only those clear ones that the relay does not seal
+ * (docs/protocol.md, section 4). A header that an attacker on the path adds in place of a sealed one is ignored.
  */
 
 import {
@@ -13,16 +13,16 @@ import {
   X_MTE_RELAY_EH,
 } from "@mte-relay/core";
 
-/** What decides which clear headers count. */
+/** The rules for which clear headers are accepted. */
 export interface HeaderFacts {
-  /** Headers that were sealed in the request: those of the response come back sealed. */
+  /** Headers that were sealed in the request: the response seals headers of the same names. */
   sealedNames: ReadonlySet<string>;
-  /** What the request asked to be sealed. */
+  /** The response headers that the request asked to seal. */
   responseHeaders: ResponseHeaders;
   hasBody: boolean;
 }
 
-/** The sealed headers, and those of `outer` that count. */
+/** The sealed headers, and the accepted ones of `outer`. */
 export function composeHeaders(
   outer: Headers,
   sealed: ReadonlyMap<string, string>,
@@ -46,7 +46,7 @@ function isOfTheHop(name: string): boolean {
 function countsInClear(name: string, { sealedNames, responseHeaders, hasBody }: HeaderFacts): boolean {
   if (staysClear(name)) return true;
   if (responseHeaders === "*" || describesBody(name)) return false;
-  // The outer length is the ciphertext's; without a body (HEAD, 304) it is the upstream's.
+  // The outer length is that of the ciphertext; without a body (HEAD, 304) it is the upstream's.
   if (name === "content-length") return !hasBody;
   return !sealedNames.has(name) && !responseHeaders.includes(name);
 }

@@ -1,17 +1,17 @@
-/** Making the Response that a caller gets. */
+/** Building the Response that the caller gets. */
 
 /** Statuses whose responses have no body. */
 const BODILESS = [101, 103, 204, 205, 304];
-/** What reads a body to its end. */
+/** The methods that read a body to its end. */
 const CONSUMERS = ["arrayBuffer", "blob", "bytes", "formData", "json", "text"] as const;
 
-/** What a Response says besides what its constructor takes. */
+/** The properties of a Response that its constructor does not take. */
 export interface ResponseFacts {
   /** The URL in plaintext. */
   url: string;
   redirected: boolean;
   type: ResponseType;
-  /** What made the body fail, once it did. */
+  /** The error that the body failed with, if it did. */
   failure?: () => unknown;
 }
 
@@ -20,7 +20,7 @@ export function isBodiless(status: number): boolean {
   return BODILESS.includes(status);
 }
 
-/** A Response as fetch would give it, of a body and headers in plaintext. */
+/** A Response as fetch would return it, with a plaintext body and headers. */
 export function makeResponse(
   body: ReadableStream<Uint8Array> | null,
   outer: Response,
@@ -42,7 +42,7 @@ function decorate(response: Response, facts: ResponseFacts): Response {
     type: { value: facts.type },
     clone: { value: () => decorate(clone(), facts) },
   });
-  // Some browsers forget why a stream failed, and say "Failed to fetch" where the signal's reason is due.
+  // Some browsers lose the stream's error and report "Failed to fetch" instead of the signal's reason.
   for (const name of CONSUMERS) {
     const consume = response[name]?.bind(response) as (() => Promise<unknown>) | undefined;
     if (consume === undefined) continue;

@@ -39,7 +39,7 @@ describe("in a browser, over TLS, from a page of another origin,", () => {
     certificate?.remove();
   });
 
-  it("a stream is uploaded while it is made over HTTP/2, and gathered before over HTTP/1.1", async () => {
+  it("a stream is uploaded while it is produced over HTTP/2, and buffered first over HTTP/1.1", async () => {
     const upload = (url: string) =>
       page.evaluate(async (url) => {
         const { mte } = globalThis as unknown as PageGlobals;
@@ -69,7 +69,7 @@ describe("in a browser, over TLS, from a page of another origin,", () => {
     expect(await upload(proxy.url)).toEqual({ text, sentBeforeItsEnd: 0 });
   });
 
-  it("requests of every kind arrive, and their answers too", async () => {
+  it("requests of every kind arrive, and so do their responses", async () => {
     const got = await page.evaluate(async (url) => {
       const { mte } = globalThis as unknown as PageGlobals;
       const client = mte.createRelayClient({ url });
@@ -109,7 +109,7 @@ describe("in a browser, over TLS, from a page of another origin,", () => {
   });
 
   it("the options of a client do what they say", async () => {
-    // A reverse proxy in front of the relay that takes a path away.
+    // A reverse proxy in front of the relay that removes a path prefix.
     proxy.request = (passing) => {
       passing.path = passing.path.replace(/^\/under\/a\/path/, "");
     };
@@ -224,7 +224,7 @@ describe("in a browser, over TLS, from a page of another origin,", () => {
     expect(got.rest).toEqual([null, "", `${relay.url}/echo?x=1`, true, 302, "/echo"]);
   });
 
-  it("bodies of 10 MiB travel whole: bytes, a Blob, a form, a Request, a stream; and back", async () => {
+  it("bodies of 10 MiB arrive complete: bytes, a Blob, a form, a Request, a stream; and back", async () => {
     const got = await page.evaluate(async (url) => {
       const { mte } = globalThis as unknown as PageGlobals;
       const client = mte.createRelayClient({ url, numberOfPairs: 1 });
@@ -273,7 +273,7 @@ describe("in a browser, over TLS, from a page of another origin,", () => {
     expect(got.ids).toEqual(["1", "2", "3"]);
   });
 
-  it("an abort ends what it should and nothing else", async () => {
+  it("an abort ends its own request and nothing else", async () => {
     const got = await page.evaluate(async (url) => {
       const { mte } = globalThis as unknown as PageGlobals;
       const client = mte.createRelayClient({ url, numberOfPairs: 1 });
@@ -294,7 +294,7 @@ describe("in a browser, over TLS, from a page of another origin,", () => {
     expect(got).toEqual(["AbortError", "AbortError", "TimeoutError", 200]);
   });
 
-  it("an upload's progress is told, and cookies travel with credentials", async () => {
+  it("an upload's progress is reported, and cookies are sent with credentials", async () => {
     const got = await page.evaluate(async (url) => {
       const { mte } = globalThis as unknown as PageGlobals;
       const client = mte.createRelayClient({ url, numberOfPairs: 1 });
@@ -323,7 +323,7 @@ describe("in a browser, over TLS, from a page of another origin,", () => {
     expect(got.cookies).toContain("a=1");
   });
 
-  it("100 requests at once in each of three tabs all have their own answers", async () => {
+  it("100 concurrent requests in each of three tabs all get their own responses", async () => {
     const tabs = await Promise.all([0, 1, 2].map(() => browser.open()));
     const rights = await Promise.all(
       tabs.map((tab, index) =>
@@ -348,7 +348,7 @@ describe("in a browser, over TLS, from a page of another origin,", () => {
     await Promise.all(tabs.map((tab) => tab.context().close()));
   });
 
-  it("a relay that restarts in the middle is paired with anew, once", async () => {
+  it("a client pairs again once with a relay that restarts in between", async () => {
     const before = await page.evaluate(async (url) => {
       const { mte } = globalThis as unknown as PageGlobals;
       const paired: unknown[] = [];
@@ -373,7 +373,7 @@ describe("in a browser, over TLS, from a page of another origin,", () => {
     expect(after).toEqual({ statuses: Array(8).fill(200), paired: 2 });
   });
 
-  it("tampering in the middle is refused, and never taken for an answer", async () => {
+  it("tampering on the path is refused, and never accepted as a response", async () => {
     const attempt = (path: string) =>
       page.evaluate(
         async ({ url, path }) => {
@@ -412,7 +412,7 @@ describe("in a browser, over TLS, from a page of another origin,", () => {
     expect(await attempt("/echo")).toBe("taken");
   });
 
-  it("works in a web worker and as a service worker, under a page that only knows fetch", async () => {
+  it("works in a web worker and as a service worker, for a page that only uses fetch", async () => {
     const inWorker = await page.evaluate(
       (relay) =>
         new Promise((resolve) => {
@@ -441,10 +441,10 @@ describe("in a browser, over TLS, from a page of another origin,", () => {
     await tab.context().close();
   });
 
-  it("what cannot work says why: no leave of the relay, no secure context", async () => {
+  it("errors explain a missing CORS origin and an insecure context", async () => {
     const other = await startRelay({
       upstreamPort: upstream.port,
-      corsOrigins: ["https://somebody.else.example"],
+      corsOrigins: ["https://another.example"],
     });
     const blocked = await page.evaluate(async (url) => {
       const { mte } = globalThis as unknown as PageGlobals;
@@ -466,7 +466,7 @@ describe("in a browser, over TLS, from a page of another origin,", () => {
         .catch((error: Error) => error.message);
     }, relay.url);
     expect(insecure).toContain(
-      "WebCrypto is missing; browsers have it only on pages of https:// and of localhost",
+      "WebCrypto is missing; browsers provide it only on https:// pages and on localhost",
     );
     await tab.close();
     await pause(1);

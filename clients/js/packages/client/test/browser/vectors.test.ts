@@ -8,7 +8,7 @@ import type { Vectors } from "../support/vectors.js";
 const file = new URL("../../../../../../crates/mte-codec/vectors/v1.json", import.meta.url);
 const vectors = JSON.parse(readFileSync(file, "utf8")) as Vectors;
 
-describe("in a browser, the vectors that every implementation shares", () => {
+describe("in a browser, the test vectors shared by all implementations", () => {
   let browser: BrowserSession;
   let page: Page;
   beforeAll(async () => {
@@ -17,7 +17,7 @@ describe("in a browser, the vectors that every implementation shares", () => {
   });
   afterAll(() => browser?.stop());
 
-  it("give the same key exchanges, by the platform's ML-KEM where there is one", async () => {
+  it("give the same key exchanges, with the platform's ML-KEM if there is one", async () => {
     const platform = await page.evaluate(async (all: Vectors) => {
       const { mte } = globalThis as unknown as PageGlobals;
       for (const vector of all.kem) await mte.checkKem(vector);
@@ -34,7 +34,7 @@ describe("in a browser, the vectors that every implementation shares", () => {
     }, vectors);
   });
 
-  it("open, whole and cut anywhere, and are made again", async () => {
+  it("open, whole and in chunks, and can be reproduced", async () => {
     const count = await page.evaluate(async (all: Vectors) => {
       const { mte } = globalThis as unknown as PageGlobals;
       for (const vector of all.messages) await mte.checkMessage(all, vector);

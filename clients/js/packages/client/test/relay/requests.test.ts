@@ -38,7 +38,7 @@ describeWithRelay("a request through the relay itself", { tenant: ["require_bind
   });
 
   it.each(types)(
-    "of type %s has its body whole, of all sizes around a frame, both ways",
+    "of type %s has its complete body, for all sizes around a frame, both ways",
     async (encodeType) => {
       for (const size of [0, 1, 59, 60, 61, 65_535, 65_536, 65_537, 200_000]) {
         const body = pattern(size);
@@ -50,7 +50,7 @@ describeWithRelay("a request through the relay itself", { tenant: ["require_bind
     },
   );
 
-  it("of 10 MiB travels in memory, as a Blob and as a stream, and back", async () => {
+  it("of 10 MiB is sent from memory, as a Blob and as a stream, and comes back", async () => {
     const body = pattern(10 << 20);
     const expected = sha256(body);
     const blob = new Blob([body]);
@@ -64,7 +64,7 @@ describeWithRelay("a request through the relay itself", { tenant: ["require_bind
     expect(sha256(await bytesOf(down))).toBe(expected);
   });
 
-  it("that the relay refuses is an error that says why", async () => {
+  it("that the relay refuses rejects with the reason", async () => {
     await expect(session.client.fetch("/a/..%2fb")).rejects.toMatchObject({ kind: "relay", status: 400 });
     const large = createRelayClient({ url: session.relay.url, maxMteBody: 4 << 20, numberOfPairs: 1 });
     const init = { method: "POST", body: pattern(2 << 20) };

@@ -30,7 +30,7 @@ describeWithRelay("a response through the relay itself", {}, (session) => {
     }
   });
 
-  it("brings cookies, and a request takes them", async () => {
+  it("sets cookies, and a request sends them", async () => {
     const response = await session.client.fetch("/cookies", { headers: { cookie: "c=3" } });
     expect(response.headers.getSetCookie()).toEqual(["a=1; Path=/", "b=2; Path=/; HttpOnly"]);
     expect(await response.text()).toBe("c=3");
@@ -56,7 +56,7 @@ describeWithRelay("a response through the relay itself", {}, (session) => {
     await expect(client.fetch(to("https://elsewhere.example/"))).rejects.toThrow("away from the relay");
   });
 
-  it("comes piece by piece as the upstream sends it", async () => {
+  it("streams as the upstream sends it", async () => {
     const response = await session.client.fetch("/drip?n=4&ms=80");
     const times: number[] = [];
     const reader = response.body!.getReader();
@@ -74,7 +74,7 @@ describeWithRelay("a response through the relay itself", {}, (session) => {
     const response = await session.client.fetch(`/bytes?n=${length}`);
     const held = () => process.memoryUsage().arrayBuffers;
     const before = held();
-    // Nothing is read meanwhile: nothing may pile up.
+    // Nothing is read meanwhile, so nothing may accumulate.
     await new Promise((resolve) => setTimeout(resolve, 500));
     let most = held();
     let read = 0;
@@ -83,11 +83,11 @@ describeWithRelay("a response through the relay itself", {}, (session) => {
       most = Math.max(most, held());
     }
     expect(read).toBe(length);
-    // What the garbage collector has not come to yet, the upstream's in this process included.
+    // Includes memory that is not garbage-collected yet, also the upstream's in this process.
     expect(most - before).toBeLessThan(128 << 20);
   });
 
-  it("that the upstream cuts is an error and never a shorter body", async () => {
+  it("that the upstream truncates is an error and never a shorter body", async () => {
     const response = await session.client.fetch("/cut");
     await expect(response.text()).rejects.toBeInstanceOf(TypeError);
   });

@@ -28,7 +28,7 @@ describeWithRelay("the client, as one file,", {}, (session) => {
   for (const { name, command, options } of runtimes) {
     const missing = !exists(command);
     if (missing) skip(`the client in ${name}`, `there is no ${command} on this machine`);
-    it.skipIf(missing)(`does in ${name} what it does anywhere`, async () => {
+    it.skipIf(missing)(`works in ${name} as everywhere else`, async () => {
       const directory = mkdtempSync(join(tmpdir(), "mte-runtime-"));
       const file = join(directory, "runtime.mjs");
       writeFileSync(file, await bundle(new URL("../support/runtime.ts", import.meta.url)));

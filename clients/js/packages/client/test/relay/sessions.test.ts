@@ -5,7 +5,7 @@ import { describeWithRelay, echo } from "../support/session.js";
 describeWithRelay("over time, with the relay itself,", {}, (session) => {
   const url = () => session.relay.url;
 
-  it("300 requests of two clients at once all have their own answers", async () => {
+  it("300 concurrent requests of two clients all get their own responses", async () => {
     const clients = [createRelayClient({ url: url(), numberOfPairs: 3 }), session.client];
     const requests = Array.from({ length: 300 }, async (_, n) => {
       const got = await echo(
@@ -16,7 +16,7 @@ describeWithRelay("over time, with the relay itself,", {}, (session) => {
     await Promise.all(requests);
   });
 
-  it("a slow answer stays in its window while hundreds of quick ones pass", async () => {
+  it("a slow response stays in its window while hundreds of fast ones pass", async () => {
     const { fetch } = createRelayClient({ url: url(), numberOfPairs: 1 });
     const slow = fetch("/slow?ms=2500");
     const quick = async () => (await fetch("/empty")).text();
@@ -24,7 +24,7 @@ describeWithRelay("over time, with the relay itself,", {}, (session) => {
     expect(await (await slow).text()).toBe("slow");
   });
 
-  it("an abort in the middle leaves the pair in order", async () => {
+  it("an abort in mid-transfer leaves the pair usable", async () => {
     const { fetch } = createRelayClient({ url: url(), numberOfPairs: 1 });
     for (const path of ["/slow?ms=3000", "/bytes?n=50000000"]) {
       const abort = new AbortController();
@@ -35,7 +35,7 @@ describeWithRelay("over time, with the relay itself,", {}, (session) => {
     expect((await fetch("/echo")).status).toBe(200);
   });
 
-  it("a restart of the relay is answered by one new pairing, under the same client id", async () => {
+  it("a restart of the relay causes one new pairing, under the same client id", async () => {
     const paired: unknown[] = [];
     const client = createRelayClient({
       url: url(),

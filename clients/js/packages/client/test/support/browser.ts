@@ -18,7 +18,7 @@ export const ARGUMENTS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
-  // Pages of these names are not secure contexts.
+  // Pages on these hosts are not secure contexts.
   "--host-resolver-rules=MAP *.test 127.0.0.1",
 ];
 
@@ -38,11 +38,11 @@ export function chromiumBinary(): string {
 
 export interface BrowserSession {
   browser: Browser;
-  /** The origin of the page: not the relay's. Of `https:` if there is a certificate. */
+  /** The origin of the page, not the relay's. It uses `https:` if there is a certificate. */
   origin: string;
-  /** An origin of the same page that is no secure context. */
+  /** An origin of the same page that is not a secure context. */
   insecureOrigin: string;
-  /** A page that has `globalThis.mte`: everything that support/page.ts exports. `url`: of the page, if not the server's. */
+  /** A page with `globalThis.mte`, the exports of support/page.ts. `url`: the page's URL, by default the server's. */
   open(url?: string): Promise<Page>;
   stop(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** A certificate of a test's own, for `localhost`, that only the test's browser trusts. */
+/** A test certificate for `localhost`, which only the test's browser trusts. */
 
 import { execFileSync } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";

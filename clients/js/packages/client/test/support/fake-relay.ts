@@ -1,6 +1,6 @@
 /**
- * A relay in a few lines, for what a real one does not do: it answers as a test says, and shows what it got. It is the
- * server's half of docs/protocol.md without a tenant, a limit or an upstream.
+ * A minimal relay for what a real one does not do: it answers as a test says, and records what it received. It is the
+ * server side of docs/protocol.md without tenants, limits or an upstream.
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -41,34 +41,34 @@ export interface Opened {
   first: number;
 }
 
-/** How to answer: everything has a default that is right. */
+/** How to answer: every field has a correct default. */
 export interface Answer {
   status?: number;
   /** The upstream's headers; the relay's rules decide which are sealed. */
   headers?: Record<string, string>;
-  /** In the clear, against the rules: an attacker's. */
+  /** In the clear, in violation of the rules, as an attacker would send them. */
   outer?: Record<string, string | string[]>;
   body?: string | Uint8Array;
-  /** What the headers' place says of the body: 0, 1 or, against the rules, 15. */
+  /** What the headers' place says about the body: 0, 1 or, in violation of the rules, 15. */
   following?: number;
-  /** What the body's own place says of what follows: 0 or, against the rules, 15. */
+  /** What the body's own place says about what follows: 0 or, in violation of the rules, 15. */
   bodyFollowing?: number;
-  /** Sends no body, in spite of what the headers say. */
+  /** Sends no body, whatever the headers say. */
   withoutBody?: boolean;
   /** Instead of `:status` and `:request`. */
   binding?: Record<string, string>;
-  /** Changes the sealed parts on their way. */
+  /** Changes the sealed parts in transit. */
   tamper?: (sealed: { headers: string; body: Bytes | undefined }) => {
     headers?: string | string[];
     body?: Bytes;
   };
-  /** The outer flags, instead of the right ones. */
+  /** The outer flags, instead of the correct ones. */
   flags?: string;
   /** Waits before the head is sent. */
   before?: Promise<unknown>;
-  /** Sends the body in pieces of this size. */
+  /** Sends the body in chunks of this size. */
   pieces?: number;
-  /** Closes the connection after the body, as if it were cut. */
+  /** Closes the connection after the body, as if it were truncated. */
   destroy?: boolean;
 }
 
@@ -91,7 +91,7 @@ export class FakeRelay {
     body: `${request.method} ${request.url}`,
     headers: { "content-type": "text/plain" },
   });
-  /** Answers for the next encrypted requests, which are not opened then. */
+  /** Answers for the next encrypted requests, which are then not opened. */
   refusals: number[] = [];
   /** Changes the answer to a pairing. */
   pairingAnswer: (json: string) => string | number = (json) => json;

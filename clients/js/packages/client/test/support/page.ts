@@ -1,4 +1,4 @@
-/** What the page of a browser test has: the client, and checks on vectors, at `globalThis.mte`. */
+/** The exports for the page of a browser test, at `globalThis.mte`: the client, and checks of the test vectors. */
 
 import * as client from "../../src/index.js";
 import { xWing } from "../../src/x-wing.js";
@@ -9,7 +9,7 @@ async function sha256(data: BufferSource): Promise<string> {
   return vectors.toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", data)));
 }
 
-/** As the upstream's `/bytes`. */
+/** The same bytes as the upstream's `/bytes`. */
 function pattern(length: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length);
   for (let at = 0; at < length; at++) bytes[at] = (at * 31 + (at >>> 8)) & 255;

@@ -18,7 +18,7 @@ export function relayBinary(): string {
   return builtBinary("mte-relay", "MTE_RELAY_BIN");
 }
 
-/** A binary of this repository: what the environment's `variable` says, else what cargo built. */
+/** A binary of this repository: the path in the environment `variable`, or cargo's build. */
 export function builtBinary(name: string, variable: string): string {
   const given = process.env[variable];
   if (given) return given;
@@ -116,7 +116,7 @@ function yaml(port: number, options: RelayOptions): string {
 async function ready(answers: () => Promise<boolean>, failed: () => string | undefined): Promise<void> {
   for (let attempt = 0; attempt < 200; attempt++) {
     const log = failed();
-    if (log !== undefined) throw new Error(`the relay ended: ${log}`);
+    if (log !== undefined) throw new Error(`the relay exited: ${log}`);
     if (await answers().catch(() => false)) return;
     await pause(50);
   }
@@ -130,7 +130,7 @@ async function answersPlain(port: number): Promise<boolean> {
 function answersTls(port: number): Promise<boolean> {
   const target = { host: "127.0.0.1", servername: "localhost", port, path: "/api/mte-echo" };
   return new Promise((resolve, reject) => {
-    // Whether the certificate is good is for the browser to say.
+    // The browser checks the certificate.
     const request = get({ ...target, rejectUnauthorized: false, agent: false }, (response) => {
       response.resume();
       resolve(response.statusCode === 200);

@@ -6,14 +6,14 @@ import { createRelayClient, type RelayClient } from "../../src/index.js";
 import { type RelayOptions, type RelayProcess, startRelay } from "./relay-process.js";
 import { type Echo, startUpstream, type Upstream } from "./upstream.js";
 
-/** What is there while the tests run. */
+/** What the tests share while they run. */
 export interface Session {
   upstream: Upstream;
   relay: RelayProcess;
   client: RelayClient;
 }
 
-/** Describes what needs the relay. */
+/** A `describe` block for tests that need the relay. */
 export function describeWithRelay(
   name: string,
   options: Omit<RelayOptions, "upstreamPort">,

@@ -1,4 +1,4 @@
-/** Somebody in the middle: an HTTP proxy in front of the relay that changes what it is told to. */
+/** An attacker in the middle: an HTTP proxy in front of the relay that changes messages as the test says. */
 
 import { createServer, request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { request as httpsRequest } from "node:https";
@@ -21,7 +21,7 @@ export interface TamperProxy {
   request: ((passing: Passing) => unknown) | undefined;
   /** Changes their responses; `"cut"` closes the connection after half of the body. */
   response: ((passing: Passing) => unknown) | undefined;
-  /** Requests that passed, as they came. */
+  /** The requests that passed, unchanged. */
   seen: Passing[];
   stop(): Promise<void>;
 }

@@ -1,18 +1,18 @@
-/** An HTTP server behind the relay: it says what it got, and answers in the shapes that tests need. */
+/** An HTTP server behind the relay: it reports what it received, and answers in the forms that tests need. */
 
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** What `/echo` says of the request. */
+/** What `/echo` reports about the request. */
 export interface Echo {
   method: string;
   url: string;
   headers: Record<string, string>;
   length: number;
   sha256: string;
-  /** Of a short body. */
+  /** For a short body. */
   text?: string;
 }
 
@@ -37,13 +37,13 @@ export function pattern(length: number, start = 0): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Starts it. `files`: JavaScript and pages that it serves besides, by path. */
+/** Starts it. `files`: further JavaScript and pages to serve, by path. */
 export async function startUpstream(files: Record<string, string> = {}): Promise<Upstream> {
   const seen: Upstream["seen"] = [];
   const server = createServer((request, response) => {
     seen.push({ method: request.method!, url: request.url! });
     response.on("error", () => {});
-    // For pages that fetch without the relay; the relay puts its own in place.
+    // For pages that fetch without the relay; the relay replaces it with its own.
     response.setHeader("access-control-allow-origin", "*");
     const file = files[request.url!];
     if (file !== undefined) {
@@ -158,7 +158,7 @@ async function bytes(response: ServerResponse, length: number): Promise<void> {
   response.end();
 }
 
-/** Waits until more can be written, or nobody is there any more. */
+/** Waits until more can be written, or the client is gone. */
 function drained(response: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

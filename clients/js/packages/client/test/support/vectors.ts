@@ -1,4 +1,4 @@
-/** The vectors that every implementation shares, and checks on them that run in Node and in a browser. */
+/** The test vectors shared by all implementations, and checks of them that run in Node and in a browser. */
 
 import {
   type Bytes,
@@ -77,7 +77,7 @@ function same(got: Uint8Array, expected: string, what: string): void {
     throw new Error(`${what}: got ${toHex(got).slice(0, 64)}, expected ${expected.slice(0, 64)}`);
 }
 
-/** A decapsulation from its seed gives the shared secret, and that the entropy. */
+/** Decapsulating with a key from its seed gives the shared secret, which gives the entropy. */
 export async function checkKem(vector: Vectors["kem"][number]): Promise<void> {
   const { name } = KEMS.find((kem) => kem.id === vector.id)!;
   const key = syncKey(name === "x-wing" ? ml_kem768_x25519 : nobleMlKem(name), hex(vector.seed));
@@ -88,7 +88,7 @@ export async function checkKem(vector: Vectors["kem"][number]): Promise<void> {
   same(entropy, vector.entropy, "entropy");
 }
 
-/** What the relay encapsulates to a fresh key, the key decapsulates: the platform's ML-KEM agrees with JavaScript's. */
+/** A fresh key decapsulates what was encapsulated to it: the platform's ML-KEM agrees with the one in JavaScript. */
 export async function checkFreshKey(name: Exclude<KemName, "x-wing">): Promise<void> {
   const key = await mlKem(name).generate();
   const { keySize } = kemInfoOf(name);
@@ -134,7 +134,7 @@ async function epochOfMessage(vectors: Vectors, direction: number, n: number): P
   return key;
 }
 
-/** A message opens to its plaintext, whole and in pieces, and is made again from its plaintext. */
+/** A message opens to its plaintext, whole and in chunks, and can be reproduced from its plaintext. */
 export async function checkMessage(vectors: Vectors, vector: Vectors["messages"][number]): Promise<void> {
   const { direction, type, place, n } = vector;
   const message = hex(vector.message);
@@ -146,7 +146,7 @@ export async function checkMessage(vectors: Vectors, vector: Vectors["messages"]
   decoder.commit(n, 1, opened.reached);
   await openMessage(decoder, expected, message).then(
     () => {
-      throw new Error("the same message was taken twice");
+      throw new Error("the same message was accepted twice");
     },
     (error) => {
       if (!(error instanceof DecodeError) || error.reason !== "replayed") throw error;
@@ -171,7 +171,7 @@ export async function checkMessage(vectors: Vectors, vector: Vectors["messages"]
   same(await sealer.whole(hex(vector.plaintext), filler, vector.frame_sizes), vector.message, "message");
 }
 
-/** A message is refused, whatever the receiver looks for. */
+/** A message is refused, whatever the receiver expects. */
 export async function checkRefused(vectors: Vectors, vector: Vectors["refused"][number]): Promise<void> {
   const message = hex(vector.message);
   const looked: Expected[] = [
@@ -181,7 +181,7 @@ export async function checkRefused(vectors: Vectors, vector: Vectors["refused"][
     const header = readHeader(message);
     looked.push({ type: header.type, fits: (at) => at === header.place });
   } catch {
-    // It bears no header to look for.
+    // It has no header to expect.
   }
   for (const expected of looked) {
     const decoder = await decoderOf(vectors, vector.direction);
@@ -193,6 +193,6 @@ export async function checkRefused(vectors: Vectors, vector: Vectors["refused"][
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
     }
-    if (opened) throw new Error(`taken: ${vector.reason}`);
+    if (opened) throw new Error(`accepted: ${vector.reason}`);
   }
 }

@@ -1,4 +1,4 @@
-/** A web worker: fetches what it is told to, through the relay. */
+/** A web worker that fetches the requested URLs through the relay. */
 
 import { createRelayClient } from "../../src/index.js";
 

@@ -59,7 +59,7 @@ describe("axios through a relay", () => {
     expect(axios.isCancel(cancelled)).toBe(true);
   });
 
-  it("gives other kinds of data, and tells progress", async () => {
+  it("returns other types of data, and reports progress", async () => {
     relay.answer = () => ({ body: pattern(100_000), headers: { "content-length": "100000" } });
     const seen: number[] = [];
     const { data } = await instance().post("/", new URLSearchParams({ a: "b" }), {

@@ -11,7 +11,7 @@ describe("an event stream", () => {
     return { events: events.map(({ type, data, lastEventId }) => [type, data, lastEventId]), stream };
   };
 
-  it("is read the same wherever it is cut, with any line ends", () => {
+  it("is read the same wherever it is split, with any line endings", () => {
     const text =
       "\ufeff: comment\nid: 1\ndata: a\ndata:b\ndata\n\nevent: x\r\ndata:  c\r\n\r\nretry: 50\rid\rdata: d\r\rdata: lost";
     for (const size of [text.length, 1, 2, 3, 7]) {
@@ -31,7 +31,7 @@ describe("an event stream", () => {
     expect(stream.retry).toBeUndefined();
   });
 
-  it("has events of a limited size", () => {
+  it("limits the size of events", () => {
     expect(() => read(`data: ${"x".repeat(1001)}`)).toThrow(RangeError);
     expect(() => read("data: xxxxxxxxx\n".repeat(101), 16)).toThrow(RangeError);
     expect(read(`data: ${"x".repeat(900)}\n\n`.repeat(5), 100).events.length).toBe(5);
@@ -65,7 +65,7 @@ describe("an MteEventSource", () => {
       target.addEventListener(type, resolve as never, { once: true }),
     );
 
-  it("gives events, reconnects after their end, and says what it saw last", async () => {
+  it("emits events, reconnects after their end, and sends the last event id", async () => {
     let served = 0;
     relay.answer = (request) => {
       expect(request.headers.get("accept")).toBe("text/event-stream");
@@ -99,7 +99,7 @@ describe("an MteEventSource", () => {
     ["status 204", { status: 204 }, "status 204"],
     ["status 500", { status: 500, body: "x" }, "status 500"],
     ["another type", { headers: { "content-type": "text/plain" }, body: "x" }, 'content type "text/plain"'],
-  ])("is closed for good on %s", async (_, answer, message) => {
+  ])("is closed permanently on %s", async (_, answer, message) => {
     relay.answer = () => answer;
     const events = open();
     const error = await until(events, "error");
@@ -112,13 +112,13 @@ describe("an MteEventSource", () => {
     const answers = [{ plain: 502 }, { ...stream("retry: 5\n\ndata: cut"), destroy: true, following: 1 }];
     relay.answer = () => answers.shift() ?? stream("data: at last\n\n");
     const events = open();
-    // Before the stream has said otherwise, three seconds pass between attempts.
+    // Until the stream sets another time, attempts are three seconds apart.
     const error = await until(events, "error");
     expect([events.readyState, (error.error as { status: number }).status]).toEqual([events.CONNECTING, 502]);
     expect((await until(events, "message")).data).toBe("at last");
   });
 
-  it("ends without a further event when it is closed", async () => {
+  it("ends without another event when it is closed", async () => {
     relay.answer = () => stream("data: 1\n\ndata: 2\n\ndata: 3\n\n");
     const events = open();
     const seen: string[] = [];

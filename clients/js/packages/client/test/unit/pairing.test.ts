@@ -34,7 +34,7 @@ describe("pairing", () => {
     expect(relay.pairings).toEqual([{ clientId: "client-1.sig", count: 2 }]);
   });
 
-  it("makes five pairs unless told otherwise, and uses them in turn", async () => {
+  it("creates five pairs by default, and uses them in turn", async () => {
     const { fetch } = createRelayClient({ url: relay.url });
     for (let n = 0; n < 10; n++) await (await fetch("/")).text();
     expect(relay.pairings[0]!.count).toBe(5);
@@ -43,24 +43,24 @@ describe("pairing", () => {
     expect(used.slice(0, 5)).toEqual(used.slice(5));
   });
 
-  it("goes on under an id that the relay signs anew, and under no other client's", async () => {
+  it("continues under its id with a new signature of the relay, but never under another client's id", async () => {
     const relayed = client();
     await (await relayed.fetch("/")).text();
     const sign = (id: string) => {
       for (const pair of relay.pairs.values()) pair.clientId = id;
     };
-    sign("client-1.anew");
+    sign("client-1.new-sig");
     await (await relayed.fetch("/")).text();
-    expect(relayed.clientId).toBe("client-1.anew");
+    expect(relayed.clientId).toBe("client-1.new-sig");
     await (await relayed.fetch("/")).text();
-    expect(relay.requests.at(-1)!.relayHeader.clientId).toBe("client-1.anew");
-    sign("somebody-else.sig");
+    expect(relay.requests.at(-1)!.relayHeader.clientId).toBe("client-1.new-sig");
+    sign("client-2.sig");
     await (await relayed.fetch("/")).text();
-    expect(relayed.clientId).toBe("client-1.anew");
+    expect(relayed.clientId).toBe("client-1.new-sig");
     expect(relay.pairings.length).toBe(1);
   });
 
-  it("shares its failure with all who wait for it, and is tried again by the next", async () => {
+  it("fails for all callers that wait for it, and is retried by the next one", async () => {
     relay.pairingAnswer = () => 503;
     const { fetch } = client();
     const errors = await Promise.all([failure(fetch("/a")), failure(fetch("/b"))]);
@@ -74,7 +74,7 @@ describe("pairing", () => {
   });
 
   it.each([
-    ["is no JSON", () => "<html>", "it is not JSON"],
+    ["is not JSON", () => "<html>", "it is not JSON"],
     [
       "has too few pairs",
       (json: string) => JSON.stringify(JSON.parse(json).slice(1)),
@@ -85,7 +85,7 @@ describe("pairing", () => {
       (json: string) => JSON.stringify(JSON.parse(json).reverse()),
       "pair 0 is not the one",
     ],
-    ["is without an end", () => "x".repeat(5 << 20), "more than 4194304 bytes"],
+    ["is too long", () => "x".repeat(5 << 20), "more than 4194304 bytes"],
   ])("is refused if the answer %s", async (_, change, message) => {
     relay.pairingAnswer = change;
     const error = await failure(client().fetch("/"));
@@ -93,7 +93,7 @@ describe("pairing", () => {
     expect(error.message).toContain(message);
   });
 
-  it("goes on under a client id of earlier, unless the relay does not know it any more", async () => {
+  it("continues under an earlier client id, unless the relay no longer accepts it", async () => {
     await client({ clientId: "old.sig" }).pair();
     expect(relay.hellos).toBe(0);
     expect(relay.pairings[0]!.clientId).toBe("old.sig");
@@ -103,7 +103,7 @@ describe("pairing", () => {
     expect(second.clientId).toBe("client-1.sig");
   });
 
-  it("can be given up by one who waits while the others go on", async () => {
+  it("can be aborted by one caller while the others keep waiting", async () => {
     let go = () => {};
     relay.beforePairing = new Promise<void>((resolve) => {
       go = resolve;
@@ -120,14 +120,14 @@ describe("pairing", () => {
     expect(relay.pairings.length).toBe(1);
   });
 
-  it("is given up after its time", async () => {
+  it("fails after its timeout", async () => {
     relay.beforePairing = new Promise(() => {});
     const error = await failure(client({ pairingTimeout: 150 }).fetch("/"));
     expect(error.kind).toBe("timeout");
     expect(error.message).toContain("longer than 0.15 s");
   });
 
-  it("tells that an address is no relay's", async () => {
+  it("reports an address that is not a relay's", async () => {
     const error = await failure(createRelayClient({ url: relay.url, pathPrefix: "/elsewhere" }).fetch("/"));
     expect(error.kind).toBe("pairing");
     expect(error.message).toContain("the answer has no client id: is this an MTE relay");
@@ -149,7 +149,7 @@ describe("a new pairing", () => {
     },
   );
 
-  it("is made once for all requests that the relay has forgotten", async () => {
+  it("is made once for all requests whose pairs the relay has lost", async () => {
     const { fetch } = client();
     await (await fetch("/before")).text();
     relay.pairs.clear();
@@ -158,7 +158,7 @@ describe("a new pairing", () => {
     expect(relay.pairings.length).toBe(2);
   });
 
-  it("replaces one pair on 562 and all of a pairing on 560", async () => {
+  it("replaces one pair on 562 and all pairs of a pairing on 560", async () => {
     const { fetch } = client({ numberOfPairs: 3 });
     await (await fetch("/before")).text();
     relay.refusals = [562];
@@ -203,7 +203,7 @@ describe("a new pairing", () => {
       expect(error.message).toContain('resend: "always"');
     }
     expect(relay.requests.length).toBe(sent);
-    // The pair is dropped all the same, so the next one goes through.
+    // The pair is still dropped, so the next request succeeds.
     expect((await fetch("/", { method: "POST", body: "x" })).ok).toBe(true);
   });
 
@@ -228,7 +228,7 @@ describe("a new pairing", () => {
 });
 
 describe("pairs", () => {
-  it("rest while slow responses would fall out of their window, and others are made", async () => {
+  it("pause while slow responses could fall out of their window, and others are created", async () => {
     const { fetch } = client({ numberOfPairs: 1 });
     await (await fetch("/first")).text();
     let go = () => {};

@@ -71,7 +71,7 @@ describe("a response", () => {
     link: "</x>; rel=next",
   };
 
-  it("has no header in the clear that the relay would have sealed", async () => {
+  it("ignores headers in the clear that the relay would have sealed", async () => {
     answer({ outer: forged, body: "x" });
     const { headers } = await client.fetch("/");
     for (const name of [...Object.keys(forged), "content-length"])
@@ -116,8 +116,8 @@ describe("a response", () => {
       answer(one);
       expect(await (await client.fetch("/")).text()).toBe("");
     }
-    answer({ body: "the pair goes on" });
-    expect(await (await client.fetch("/")).text()).toBe("the pair goes on");
+    answer({ body: "the pair still works" });
+    expect(await (await client.fetch("/")).text()).toBe("the pair still works");
   });
 
   it("opens wherever its body is cut into pieces", async () => {
@@ -181,7 +181,7 @@ describe("a response is refused", () => {
       "it is not sealed (status 200)",
     ],
     [
-      "with sealed headers that are no base64",
+      "with sealed headers that are not base64",
       "sealed-headers",
       { tamper: () => ({ headers: "*" }) },
       "not base64",
@@ -219,14 +219,14 @@ describe("a response is refused", () => {
     ["without a binding", "not-bound", { binding: {} }, "no :status"],
     ["without its request", "not-bound", { binding: { ":status": "200" } }, "no :request"],
     [
-      "with a length that is none",
+      "with a length that is not a number",
       "sealed-headers",
       { headers: { "content-length": "x" } },
       "content-length is not a number",
     ],
-    ["that leaves open whether it has a body", "unknown-body", { following: 15 }, "whether a body follows"],
+    ["that does not say whether it has a body", "unknown-body", { following: 15 }, "whether a body follows"],
     [
-      "that leaves open whether it has a body, and has none",
+      "that does not say whether it has a body, and has none",
       "unknown-body",
       { following: 15, withoutBody: true },
       "whether a body follows",
@@ -277,11 +277,11 @@ describe("a response is refused", () => {
       { tamper: (s) => ({ body: flip(s.body!, 9) as never }) },
       "not consecutive",
     ],
-    ["leaves open what follows", "changed-body", { bodyFollowing: 15 }, "out of place"],
+    ["does not say what follows", "changed-body", { bodyFollowing: 15 }, "out of place"],
     ["lacks its end", "cut-body", { tamper: (s) => ({ body: s.body!.slice(0, -20) as never }) }, "truncated"],
     ["has one byte", "cut-body", { tamper: (s) => ({ body: s.body!.slice(0, 1) as never }) }, "truncated"],
     [
-      "goes on after its end",
+      "continues after its end",
       "changed-body",
       { tamper: (s) => ({ body: new Uint8Array([...s.body!, 0]) }) },
       "trailing",
@@ -341,7 +341,7 @@ describe("a response is refused", () => {
 });
 
 describe("the relay's own error", () => {
-  it("is an error with its status, its text and its request id", async () => {
+  it("rejects with its status, its text and its request id", async () => {
     relay.answer = () => ({
       plain: 502,
       body: '{"error":"the upstream\\u0007 is gone","status":502,"request_id":"q7"}',
@@ -356,7 +356,7 @@ describe("the relay's own error", () => {
     });
   });
 
-  it("is a response where the option says so, but for 559 to 569", async () => {
+  it("is a response if the option says so, except for 559 to 569", async () => {
     const { fetch } = createRelayClient({ url: relay.url, numberOfPairs: 1, relayErrors: "response" });
     relay.answer = () => ({ plain: 413 });
     const response = await fetch("/");
@@ -372,14 +372,14 @@ describe("the relay's own error", () => {
     );
   });
 
-  it("is no error below 400, and no response either", async () => {
+  it("below 400 is neither an error of the relay nor a response", async () => {
     relay.answer = () => ({ plain: 200, body: "hello" });
-    await expect(client.fetch("/")).rejects.toThrow("is the address that of an MTE relay");
+    await expect(client.fetch("/")).rejects.toThrow("is this the address of an MTE relay");
   });
 });
 
 describe("back-pressure", () => {
-  it("holds the sender while nobody reads", async () => {
+  it("applies backpressure to the sender while the body is not read", async () => {
     answer({ body: pattern(20 << 20) });
     let read = 0;
     const { fetch } = createRelayClient({

@@ -48,12 +48,12 @@ describe("mteFetch", () => {
   });
 
   it("takes relative URLs where it knows what they belong to", async () => {
-    await expect(mteFetch("/x")).rejects.toThrow("give a whole URL, or the option url");
+    await expect(mteFetch("/x")).rejects.toThrow("give an absolute URL, or set the option url");
     await initMteRelayClient({ url: relay.url });
     expect(await (await mteFetch("/x")).text()).toBe("GET /x");
   });
 
-  it("is told at initialization what is wrong with the options", async () => {
+  it("throws at initialization if an option is invalid", async () => {
     await expect(initMteRelayClient({ numberOfPairs: 1000 })).rejects.toThrow("choose 1 to 100");
     expect(await (await mteFetch(`${relay.url}/still`)).text()).toBe("GET /still");
   });

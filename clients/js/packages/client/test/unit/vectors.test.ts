@@ -12,7 +12,7 @@ import {
 const file = new URL("../../../../../../crates/mte-codec/vectors/v1.json", import.meta.url);
 const vectors = JSON.parse(readFileSync(file, "utf8")) as Vectors;
 
-describe("the vectors that every implementation shares", () => {
+describe("the test vectors shared by all implementations", () => {
   it.each(vectors.kem.map((vector) => [vector.id, vector] as const))(
     "KEM %i gives its entropy",
     async (_, vector) => {
@@ -28,7 +28,7 @@ describe("the vectors that every implementation shares", () => {
   );
 
   it.each(vectors.messages.map((vector, index) => [index, vector] as const))(
-    "message %i opens, whole and cut anywhere, and is made again",
+    "message %i opens, whole and in chunks, and can be reproduced",
     async (_, vector) => {
       await checkMessage(vectors, vector);
     },
@@ -41,7 +41,7 @@ describe("the vectors that every implementation shares", () => {
     },
   );
 
-  it("are all there", () => {
+  it("are complete", () => {
     expect(vectors.kem.length).toBe(4);
     expect(vectors.messages.length).toBeGreaterThan(5);
     expect(vectors.refused.length).toBeGreaterThan(10);

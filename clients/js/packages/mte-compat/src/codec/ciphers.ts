@@ -1,4 +1,4 @@
-/** The two ciphers: AES-256-GCM seals frames, ChaCha20 turns bytes into tokens (docs/codec.md, sections 4, 5). */
+/** The two ciphers: AES-256-GCM seals frames, ChaCha20 encrypts token strings (docs/codec.md, sections 4 and 5). */
 
 import { concat, DecodeError, frameHead, frameNonce, type SealedFrame } from "@mte-relay/core";
 import { gcm } from "@noble/ciphers/aes.js";
@@ -21,7 +21,7 @@ export function openFrame(key: Uint8Array, frame: SealedFrame): Uint8Array {
   }
 }
 
-/** XOR with the keystream of T_n: makes tokens, and undoes them. */
+/** XOR with the keystream of T_n: encrypts and decrypts a token string. */
 export function xorTokens(key: Uint8Array, tokens: Uint8Array): Uint8Array {
   return chacha20(key, TOKEN_NONCE, tokens);
 }

@@ -1,12 +1,12 @@
-/** Opens one message, whole or in pieces cut at any byte (docs/codec.md, sections 4 to 6). */
+/** Opens one message, as a whole or in chunks of any size (docs/codec.md, sections 4 to 6). */
 
 import { concat, FrameReader, type MessageHeader, MTE, readTokens, wipe } from "@mte-relay/core";
 import { openFrame, xorTokens } from "./ciphers.js";
 import { type MessageKeys, messageKeys } from "./schedule.js";
 
-/** What decides whether a message may be opened, and remembers that it was. */
+/** Decides whether a message may be opened, and records that it was. */
 export interface Taker {
-  /** Throws DecodeError if a message with this header is not to be taken here and now. */
+  /** Throws DecodeError if a message with this header is not acceptable now. */
   check(header: MessageHeader): void;
   /** The secret of the number's epoch, a copy: the opener wipes it. Changes nothing. */
   epochSecret(number: number): Uint8Array;
@@ -26,8 +26,8 @@ export class Opener {
   }
 
   /**
-   * Takes bytes, which must not change afterwards, and gives the plaintext of the frames that they complete. MTE gives
-   * nothing before `finish`. Throws DecodeError; the message is lost then.
+   * Adds bytes, which must not change afterwards, and returns the plaintext of the frames that they complete. MTE
+   * returns nothing before `finish`. After a DecodeError, the message is lost.
    */
   push(chunk: Uint8Array): Uint8Array {
     this.#reader.push(chunk);
@@ -42,7 +42,7 @@ export class Opener {
     return concat(...opened);
   }
 
-  /** To be called at the end of input. The plaintext of MTE, nothing for MKE. Throws DecodeError. */
+  /** To be called at the end of input. Returns the plaintext for MTE, nothing for MKE. Throws DecodeError. */
   finish(): Uint8Array {
     this.#reader.end();
     if (this.#header?.type !== MTE) return new Uint8Array();

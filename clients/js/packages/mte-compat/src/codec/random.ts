@@ -1,9 +1,9 @@
 /** The platform's secure random source. */
 
-/** `size` random bytes. Tests give their own, to make the messages of the vector file anew. */
+/** `size` random bytes. Tests pass their own source, to reproduce the messages of the vector file. */
 export type Random = (size: number) => Uint8Array;
 
-/** What one call of `getRandomValues` may be asked for. */
+/** The maximum size for one call of `getRandomValues`. */
 const QUOTA = 65_536;
 
 export const secureRandom: Random = (size) => {
@@ -12,7 +12,7 @@ export const secureRandom: Random = (size) => {
   return bytes;
 };
 
-/** Whether there is one: browsers and workers, Node 20 and later, Deno, Bun have it. */
+/** Whether there is one: browsers and workers, Node 20 and later, Deno and Bun have it. */
 export function hasSecureRandom(): boolean {
   return typeof globalThis.crypto?.getRandomValues === "function";
 }

@@ -1,4 +1,4 @@
-/** From a pairing's secrets to the keys of a message (docs/codec.md, sections 2 to 4). */
+/** The key schedule, from a pairing's secrets to the keys of a message (docs/codec.md, sections 2 to 4). */
 
 import {
   concat,
@@ -26,7 +26,7 @@ function hkdf(ikm: Uint8Array, salt: Uint8Array, info: Uint8Array): Uint8Array {
   return out;
 }
 
-/** Section 2: binds a KEM's shared secret to the algorithm, the key and the ciphertext that it came with. */
+/** Section 2: binds a KEM's shared secret to its algorithm, encapsulation key and ciphertext. */
 export function kemEntropy(
   kemId: number,
   sharedSecret: Uint8Array,
@@ -36,7 +36,7 @@ export function kemEntropy(
   return hkdf(sharedSecret, kemSalt(), kemInfo(kemId, sha256(encapsulationKey), sha256(ciphertext)));
 }
 
-/** What a direction's root is made of. */
+/** The inputs of a direction's root. */
 export interface RootInputs {
   readonly entropy: Uint8Array;
   /** Canonical decimal. */
@@ -47,7 +47,7 @@ export interface RootInputs {
   readonly context?: Uint8Array;
 }
 
-/** Section 3: the secret of a direction and of its epoch 0. Throws RangeError if a text is too long. */
+/** Section 3: the root of a direction, which is the secret of its epoch 0. Throws RangeError if a text is too long. */
 export function rootSecret(inputs: RootInputs): Uint8Array {
   const ikm = concat(inputs.entropy, inputs.auth ?? new Uint8Array());
   const root = hkdf(ikm, utf8(inputs.nonce), rootInfo(inputs.personalization, inputs.context));
@@ -55,12 +55,12 @@ export function rootSecret(inputs: RootInputs): Uint8Array {
   return root;
 }
 
-/** What this package calls a direction by, where the codec has no name: it tells nothing of the root. */
+/** This package's identifier of a direction, which the codec does not define. It reveals nothing about the root. */
 export function directionId(root: Uint8Array): Uint8Array {
   return expand(sha256, root, utf8("mte-compat direction"), ID_SIZE);
 }
 
-/** A copy of an epoch's secret, moved on by `steps` epochs. */
+/** A copy of an epoch's secret, advanced by `steps` epochs. */
 export function laterEpoch(secret: Uint8Array, steps: number): Uint8Array {
   let current: Uint8Array = secret.slice();
   for (let step = 0; step < steps; step++) {

@@ -1,4 +1,4 @@
-/** Seals one message, whole or frame by frame (docs/codec.md, sections 4 and 5). */
+/** Seals one message, as a whole or frame by frame (docs/codec.md, sections 4 and 5). */
 
 import {
   concat,
@@ -15,7 +15,7 @@ import { sealFrame, xorTokens } from "./ciphers.js";
 import { type Random, secureRandom } from "./random.js";
 import { type MessageKeys, messageKeys } from "./schedule.js";
 
-/** A number that was taken for one message, and what belongs to it. */
+/** A number reserved for one message, with its place and secret. */
 export interface Slot {
   readonly number: number;
   /** The header's place byte. */
@@ -48,7 +48,7 @@ export class Sealer {
     return sealed;
   }
 
-  /** Frames of at most 64 KiB each, none of them final; no bytes for no data. */
+  /** Non-final frames of at most 64 KiB each; no bytes if there is no data. */
   frames(data: Uint8Array): Uint8Array {
     const sealed: Uint8Array[] = [];
     for (let at = 0; at < data.length; at += MAX_FRAME) {
@@ -57,7 +57,7 @@ export class Sealer {
     return concat(...sealed);
   }
 
-  /** The whole message. `sizes` tells how frames divide it; without, they are as long as may be. */
+  /** The whole message. `sizes`: the size of each frame; by default they are as long as possible. */
   whole(plaintext: Uint8Array, sizes?: readonly number[]): Uint8Array {
     const data = this.#type === MTE ? this.#tokens(plaintext) : plaintext;
     const frames = sizes ?? longestFrames(data.length);

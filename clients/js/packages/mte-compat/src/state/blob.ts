@@ -1,13 +1,13 @@
 /**
- * Saved states, as bytes:
+ * The byte format of saved states:
  *
- *     "MTEs" || u8 version = 1 || u8 side || 16 bytes: the direction's identifier || what the side needs || check
+ *     "MTEs" || u8 version = 1 || u8 side || 16 bytes: the direction's identifier || fields of the side || check
  *     side 1, encoder:  u64 next number || 32 bytes: secret of its epoch                            (70 bytes in all)
  *     side 2, decoder:  u64 highest number + 1 || 64 bytes: the window's bits
  *                    || 32 bytes: secret of the oldest epoch that the window reaches               (134 bytes in all)
  *     check             the first 8 bytes of the SHA-256 of everything before it
  *
- * The check finds damage, not malice: whoever can write a state holds the keys that are in it anyway. A state has no
+ * The check detects corruption, not tampering: anyone who can write a state has the keys in it anyway. A state has no
  * encode type, so MTE and MKE classes share it, and no root, so it opens nothing older than codec.md allows.
  */
 
@@ -25,10 +25,10 @@ export const ENCODER = 1;
 export const DECODER = 2;
 export type Side = typeof ENCODER | typeof DECODER;
 
-/** What a state says. */
+/** The contents of a state. */
 export interface State {
   readonly id: Uint8Array;
-  /** The next number (encoder); the highest number taken, plus 1 (decoder). */
+  /** The next number (encoder); the highest number used, plus 1 (decoder). */
   readonly next: number;
   /** The window's bits (decoder); empty (encoder). */
   readonly bits: Uint8Array;
@@ -55,7 +55,7 @@ export function writeState(side: Side, state: State): Uint8Array {
   return concat(body, check(body));
 }
 
-/** Reads a state; undefined if it is damaged, of another side, of another version, or none at all. */
+/** Reads a state; undefined if it is corrupt, of another side or version, or not a state. */
 export function readState(side: Side, bytes: Uint8Array): State | undefined {
   const start = concat(MAGIC, Uint8Array.of(VERSION, side));
   const bodySize = start.length + ID_SIZE + 8 + bitsSize(side) + ENTROPY_SIZE;

@@ -1,6 +1,6 @@
 /**
- * The receiving end of a direction, of which there is one for the whole module however many decoders use it: no
- * message is taken twice, whichever saved state a decoder was restored from.
+ * The receiving end of a direction. All decoders of the module share one instance per direction, so that no message is
+ * accepted twice, whichever saved state a decoder was restored from.
  */
 
 import { epochOf, wipe } from "@mte-relay/core";
@@ -20,34 +20,34 @@ export class DecoderDirection {
     this.#secret = state.secret.slice();
   }
 
-  /** The highest number taken, plus 1. */
+  /** The highest number used, plus 1. */
   get next(): number {
     return this.#window.highest + 1;
   }
 
-  /** Throws DecodeError if the number may not be taken. */
+  /** Throws DecodeError if the number is refused. */
   check(number: number): void {
     this.#window.check(number);
   }
 
-  /** Whether the number was taken. */
+  /** Whether the number was used. */
   has(number: number): boolean {
     return this.#window.has(number);
   }
 
-  /** The secret of the epoch of a number that `check` lets pass; a copy. Changes nothing. */
+  /** A copy of the epoch's secret for a number that `check` accepts. Changes nothing. */
   epochSecret(number: number): Uint8Array {
     return laterEpoch(this.#secret, epochOf(number) - epochOf(this.#window.lowest));
   }
 
-  /** Takes the number. Throws DecodeError. */
+  /** Marks the number as used. Throws DecodeError. */
   commit(number: number): void {
     const oldest = epochOf(this.#window.lowest);
     this.#window.take(number);
     this.#keep(this.#secret, oldest);
   }
 
-  /** A stored state is a floor: what it has taken is not taken again. */
+  /** A stored state is a lower bound: numbers used in it are not accepted again. */
   raise(state: State): void {
     const other = windowOf(state);
     const ahead = other.highest > this.#window.highest;
@@ -66,7 +66,7 @@ export class DecoderDirection {
     });
   }
 
-  /** Keeps the secret of the oldest epoch in reach, which `secret`, that of `epoch`, leads to. */
+  /** Stores the secret of the oldest epoch in the window, derived from `secret`, that of `epoch`. */
   #keep(secret: Uint8Array, epoch: number): void {
     const steps = epochOf(this.#window.lowest) - epoch;
     if (steps === 0 && secret === this.#secret) return;

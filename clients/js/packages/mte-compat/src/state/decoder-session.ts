@@ -1,10 +1,10 @@
 /**
- * From one `instantiate` or `restoreState` of a decoder to the next: which messages it takes.
+ * Which messages a decoder accepts, from one `instantiate` or `restoreState` to the next.
  *
- * It takes every number that the direction's window takes, in a message of its class's type. Text messages are for the
- * methods that take base64, raw ones for those that take bytes. While a message has announced that more follow in its
- * response, those are taken, and none that follow in another response; where none has announced any, all are, because
- * some clients restore a decoder anew for the body.
+ * It accepts every number that the direction's window accepts, in a message of its class's type. Text messages are for
+ * the methods that take base64, raw ones for those that take bytes. If a message has announced that more follow in its
+ * response, only those are accepted, not ones that follow in another response. If none has announced any, all are
+ * accepted, because some clients restore a decoder again for the body.
  */
 
 import {
@@ -18,14 +18,14 @@ import {
 import type { Taker } from "../codec/opener.js";
 import type { DecoderDirection } from "./decoder-direction.js";
 
-/** Messages that are awaited at most; of more, the oldest are forgotten. */
+/** The maximum number of expected messages; beyond it, the oldest are dropped. */
 const LIMIT = 64;
 const RAW = 0x80;
 
 /** A message that comes next in its response. */
 interface Awaited {
   readonly place: number;
-  /** It was announced; else the sender did not know. */
+  /** It was announced; otherwise the sender did not know. */
   readonly announced: boolean;
 }
 
@@ -40,7 +40,7 @@ export class DecoderSession {
     this.#type = type;
   }
 
-  /** What opens one message. `raw`: it came as bytes, not as base64. */
+  /** Creates the opener of one message. `raw`: it was received as bytes, not as base64. */
   taker(raw: boolean): Taker {
     return {
       check: (header) => {
@@ -83,7 +83,7 @@ function indexOf(place: number): number {
   return (place >> 4) & 7;
 }
 
-/** Where the sender did not know what follows the message before, it may know now. */
+/** If the sender did not know what follows the previous message, it may know now. */
 function isNext(got: number, awaited: Awaited): boolean {
   return awaited.announced ? placeFits(got, awaited.place) : indexOf(got) === indexOf(awaited.place);
 }

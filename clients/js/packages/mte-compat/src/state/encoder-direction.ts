@@ -1,6 +1,6 @@
 /**
- * The sending end of a direction, of which there is one for the whole module however many encoders use it: the only
- * place that gives out numbers, so that no two messages get the same one.
+ * The sending end of a direction. All encoders of the module share one instance per direction, the only one that
+ * assigns numbers, so that no two messages get the same one.
  */
 
 import { epochOf, NUMBER_LIMIT, wipe } from "@mte-relay/core";
@@ -27,12 +27,12 @@ export class EncoderDirection {
     this.#secret = state.secret.slice();
   }
 
-  /** The next number that nobody has. */
+  /** The next unassigned number. */
   get next(): number {
     return this.#next;
   }
 
-  /** Gives out `count` numbers in a row, fewer at the direction's end. Throws NumbersUsedUp. */
+  /** Assigns `count` consecutive numbers, fewer at the direction's end. Throws NumbersUsedUp. */
   reserve(count: number): Reservation {
     if (this.#next >= NUMBER_LIMIT) throw new NumbersUsedUp();
     const end = Math.min(this.#next + count, NUMBER_LIMIT);
@@ -41,7 +41,7 @@ export class EncoderDirection {
     return reservation;
   }
 
-  /** A stored state is a floor: numbers below it were given out, by whomever. */
+  /** A stored state is a lower bound: numbers below it were assigned, possibly by another process. */
   raise(state: State): void {
     if (state.next > this.#next) this.#moveTo(state.next, state.secret, epochOf(state.next));
   }
@@ -82,7 +82,7 @@ export class Reservation {
     return this.#end - this.#next;
   }
 
-  /** The next of them, with a copy of its epoch's secret; there must be one left. */
+  /** The next one, with a copy of its epoch's secret; there must be one left. */
   take(): { number: number; epochSecret: Uint8Array } {
     const number = this.#next++;
     const epochSecret = this.#secret.slice();
@@ -91,7 +91,7 @@ export class Reservation {
     return { number, epochSecret };
   }
 
-  /** Gives up what is left: those numbers are never used. */
+  /** Discards the remaining numbers: they are never used. */
   release(): void {
     this.#next = this.#end;
     wipe(this.#secret);

@@ -1,30 +1,30 @@
 /**
- * From one `instantiate` or `restoreState` of an encoder to the next: which numbers and places its messages get.
+ * Which numbers and places an encoder's messages get, from one `instantiate` or `restoreState` to the next.
  *
- * A relay wants the messages of a request to have consecutive numbers and the places 0, 1, 2. Clients of version 4
- * know neither: they restore a state, encode URL, headers and body, and save. So a session is one request, and takes
- * its numbers in one go, before another request that awaits something in the middle can get between them.
+ * A relay requires the messages of a request to have consecutive numbers and the places 0, 1, 2. Clients of version 4
+ * know neither: they restore a state, encode URL, headers and body, and save. So a session is one request, and reserves
+ * all its numbers at once, before a concurrent request can use one of them.
  *
- * Some clients first encode an empty string per item, save what comes out as the next state, and restore the state
- * they began with. Those encodes cost numbers like all others (nobody can know that they are not sent), and they tell
- * how many messages the request will have. Its numbers are set aside when the state is saved, so that the saved state
- * is beyond them, also for another process that begins with it.
+ * Some clients first encode an empty string per item, save the result as the next state, and restore the state they
+ * started with. Those encodes use up numbers like all others, since the module cannot know that they are not sent, and
+ * they show how many messages the request will have. Its numbers are reserved when the state is saved, so that the
+ * saved state is beyond them, also for another process that starts with it.
  */
 
 import { NUMBER_LIMIT, place, UNKNOWN_FOLLOWING } from "@mte-relay/core";
 import type { Slot } from "../codec/sealer.js";
 import type { EncoderDirection, Reservation } from "./encoder-direction.js";
 
-/** The numbers set aside where nobody knows how many messages come: URL, headers and body. */
+/** The numbers reserved if the count of messages is unknown: URL, headers and body. */
 const USUAL_GROUP = 3;
 /** A place has three bits for the index. */
 const MAX_GROUP = 8;
 
 export class EncoderSession {
   readonly direction: EncoderDirection;
-  /** What this session began with. */
+  /** The saved state that this session started with. */
   #origin: string | undefined;
-  /** How many messages the group has, where that is known. */
+  /** How many messages the group has, if that is known. */
   readonly #size: number | undefined;
   #numbers: Reservation | undefined;
   #taken = 0;
@@ -32,7 +32,7 @@ export class EncoderSession {
   /** Numbers for the group that these empty encodes rehearse. */
   #rehearsed: Reservation | undefined;
 
-  /** `origin`: the saved state that it begins with, in any form that tells states apart. */
+  /** `origin`: an identifier of the saved state that it starts with. */
   constructor(direction: EncoderDirection, origin?: string, size?: number, numbers?: Reservation) {
     this.direction = direction;
     this.#origin = origin;
@@ -40,7 +40,7 @@ export class EncoderSession {
     this.#numbers = numbers;
   }
 
-  /** Number and place for the next message. `raw`: it travels as bytes; `empty`: it has no plaintext. */
+  /** Number and place for the next message. `raw`: it is sent as bytes; `empty`: it has no plaintext. */
   take(raw: boolean, empty: boolean): Slot {
     if (this.#numbers === undefined || this.#numbers.left === 0) {
       this.#numbers = this.direction.reserve(this.#taken === 0 ? (this.#size ?? USUAL_GROUP) : 1);
@@ -52,7 +52,7 @@ export class EncoderSession {
     return { ...this.#numbers.take(), place: place(index % MAX_GROUP, following, raw) };
   }
 
-  /** The state from here on. `nameOf` gives the form of it that `origin` has. */
+  /** The current state. `nameOf` returns its identifier, as in `origin`. */
   save(nameOf: (state: Uint8Array) => string): Uint8Array {
     const pending = this.#origin !== undefined && this.#rehearsed === undefined;
     if (pending && this.#isRehearsal && this.direction.next < NUMBER_LIMIT) {
@@ -63,7 +63,7 @@ export class EncoderSession {
     return state;
   }
 
-  /** The session that begins with a saved state, after this one. */
+  /** The next session, which starts with a saved state. */
   restore(direction: EncoderDirection, origin: string): EncoderSession {
     const again = origin === this.#origin && this.#isRehearsal;
     const numbers = this.#rehearsed?.left === this.#taken ? this.#rehearsed : undefined;
@@ -74,7 +74,7 @@ export class EncoderSession {
       : new EncoderSession(direction, origin);
   }
 
-  /** Gives up the numbers that are left, and wipes their secrets. */
+  /** Discards the remaining numbers, and wipes their secrets. */
   release(): void {
     this.#numbers?.release();
     this.#rehearsed?.release();

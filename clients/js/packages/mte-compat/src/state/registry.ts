@@ -1,16 +1,16 @@
 /**
  * All directions that this JavaScript realm knows, by their identifiers. Clients restore one saved state several times
- * at once, so what a state says may be old; what is here never is.
+ * concurrently, so a state may be outdated; the registry never is.
  *
- * It hangs on the global object, because a program can load this package twice (as ES module and as CommonJS, or
- * bundled twice), and both must count with one counter.
+ * It is stored on the global object, because a program can load this package twice (as ES module and as CommonJS, or
+ * bundled twice), and both must share one counter.
  */
 
 import type { State } from "./blob.js";
 import { DecoderDirection } from "./decoder-direction.js";
 import { EncoderDirection } from "./encoder-direction.js";
 
-/** Directions of one side that are remembered; the one not used for longest goes first, back to its saved state. */
+/** The maximum number of directions kept per side; the least recently used one is dropped from memory. */
 const LIMIT = 16_384;
 const KEY = Symbol.for("@mte-relay/mte-compat directions 1");
 
@@ -45,7 +45,7 @@ function find<T extends { raise(state: State): void }>(
   return direction;
 }
 
-/** The direction of a state, raised to what the state says. */
+/** The direction of a state, advanced to that state if it is behind. */
 export function encoderDirection(state: State): EncoderDirection {
   return find(directions().encoders, (first) => new EncoderDirection(first), state);
 }

@@ -3,7 +3,7 @@ import { bundle, startBrowser } from "../../../client/test/support/browser.js";
 import type { CompatPage } from "../help/page.js";
 import { vectors } from "../help/vectors.js";
 
-it("the vectors open, are made again and are refused in a browser as they are elsewhere", async () => {
+it("the test vectors open, are reproduced and are refused in a browser as on other platforms", async () => {
   const browser = await startBrowser({
     "/page.js": await bundle(new URL("../help/page.ts", import.meta.url)),
   });

@@ -1,4 +1,4 @@
-/** The shape of the vector file, and its hexadecimal. */
+/** The types of the vector file, and its hexadecimal. */
 
 export interface Vectors {
   kem: {

@@ -1,4 +1,4 @@
-/** What a page checks: the vectors with the package as a browser runs it. */
+/** What a page checks: the test vectors, with the package as a browser runs it. */
 
 import { epochOf, MTE, toBase64 } from "@mte-relay/core";
 import { laterEpoch } from "../../src/codec/schedule.js";

@@ -16,7 +16,7 @@ export const wasm = new MteWasm();
 
 type Endpoint = MteEnc | MteFlenEnc | MteMkeEnc | MteDec | MteMkeDec;
 
-/** The secrets of a direction that nobody else has. */
+/** The secrets of a new direction. */
 export interface Secrets {
   entropy: Uint8Array;
   nonce: string;
@@ -52,7 +52,7 @@ export function direction() {
   };
 }
 
-/** What a message says of itself: type, place, number. */
+/** A message's header: type, place, number. */
 export function headerOf(message: Uint8Array | string | null) {
   if (message === null) throw new Error("there is no message");
   const { type, place, number } = readHeader(typeof message === "string" ? fromBase64(message) : message);

@@ -1,4 +1,4 @@
-/** Files as texts, also in a browser: Vite's \`?raw\`. */
+/** Files as strings, also in a browser: Vite's \`?raw\`. */
 declare module "*?raw" {
   const text: string;
   export default text;

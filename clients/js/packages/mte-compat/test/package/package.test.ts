@@ -20,7 +20,7 @@ async function node(file: string, source: string): Promise<string> {
   return stdout.trim();
 }
 
-/** A round trip, in a module that has the names. */
+/** A round trip, in a module that imports the names. */
 const ROUND_TRIP = `
 (async () => {
   const wasm = new MteWasm();
@@ -45,7 +45,7 @@ beforeAll(async () => {
   mkdirSync(packed);
   await run("npm", ["pack", "--pack-destination", packed], { cwd: here("../..") });
   const [tarball] = readdirSync(packed);
-  // An alias in a manifest, as `npm i mte@npm:@mte-relay/mte-compat` writes it, but for where it is fetched from.
+  // An alias in a manifest, as `npm i mte@npm:@mte-relay/mte-compat` writes it, except for the source.
   writeFileSync(
     join(project, "package.json"),
     JSON.stringify({ private: true, dependencies: { mte: `file:packed/${tarball}` } }),
@@ -56,7 +56,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 
 describe("the packed package, installed as mte", () => {
-  it("has no more than its build, its README and its license", () => {
+  it("contains only its build, its README and its license", () => {
     const files = readdirSync(join(project, "node_modules/mte"), { recursive: true }).map(String).sort();
     expect(files).toEqual([
       "LICENSE",
@@ -78,7 +78,7 @@ describe("the packed package, installed as mte", () => {
     expect(await node("cjs.cjs", `const { ${NAMES} } = require("mte");${ROUND_TRIP}`)).toBe("hello");
   });
 
-  it("counts with one counter, though it is loaded both ways", async () => {
+  it("shares one counter, even if it is loaded both ways", async () => {
     const source = `
       import { createRequire } from "node:module";
       import * as esm from "mte";

@@ -5,7 +5,7 @@ import { Relay } from "./relay.js";
 import type { Arrived } from "./upstream.js";
 import { V4Client, type V4Options, type V4Response } from "./v4-client.js";
 
-/** Rounds of ten requests at once. */
+/** Rounds of ten concurrent requests. */
 const ROUNDS = 40;
 
 const CLIENTS: [string, V4Options][] = [
@@ -41,7 +41,7 @@ describe.each(CLIENTS)("a version 4 client against the relay (%s)", (_, options)
   it("sends URL, headers and body, and reads the response", async () => {
     const response = await v4.send({
       path: "/accounts/42?expand=owner&q=%C3%BC",
-      headers: { "content-type": "application/json", authorization: "Bearer secret", "x-told": "grüße" },
+      headers: { "content-type": "application/json", authorization: "Bearer secret", "x-echo": "grüße" },
       body: bytes('{"amount": 5}'),
     });
     expect(response.status).toBe(200);
@@ -50,7 +50,7 @@ describe.each(CLIENTS)("a version 4 client against the relay (%s)", (_, options)
       method: "POST",
       url: "/accounts/42?expand=owner&q=%C3%BC",
       body: '{"amount": 5}',
-      headers: { "content-type": "application/json", authorization: "Bearer secret", "x-told": "grüße" },
+      headers: { "content-type": "application/json", authorization: "Bearer secret", "x-echo": "grüße" },
     });
   });
 
@@ -76,24 +76,26 @@ describe.each(CLIENTS)("a version 4 client against the relay (%s)", (_, options)
     expect(Buffer.from(response.body).equals(body)).toBe(true);
   });
 
-  it(`loses none of ${ROUNDS * 10} requests, ten at once on five pairs`, { timeout: 120_000 }, async () => {
+  it(`loses none of ${ROUNDS * 10} requests, ten concurrent ones on five pairs`, {
+    timeout: 120_000,
+  }, async () => {
     for (let round = 0; round < ROUNDS; round++) {
       const sent = Array.from({ length: 10 }, (_, at) => {
         const text = `${round}.${at}`;
         const body = at % 3 === 0 ? undefined : bytes(`body ${text}`);
         return v4
-          .send({ path: `/p?q=${text}`, headers: { "x-told": text }, ...(body && { body }) })
+          .send({ path: `/p?q=${text}`, headers: { "x-echo": text }, ...(body && { body }) })
           .then((response) => [text, body, arrived(response)] as const);
       });
       for (const [text, body, got] of await Promise.all(sent)) {
         expect(got.url).toBe(`/p?q=${text}`);
-        expect(got.headers["x-told"]).toBe(text);
+        expect(got.headers["x-echo"]).toBe(text);
         expect(got.body).toBe(body ? `body ${text}` : "");
       }
     }
   });
 
-  it("loses none of 200 requests at once", { timeout: 120_000 }, async () => {
+  it("loses none of 200 concurrent requests", { timeout: 120_000 }, async () => {
     const sent = Array.from({ length: 200 }, (_, at) =>
       v4.send({ path: `/p?q=${at}`, body: bytes(`${at}`) }),
     );
@@ -103,7 +105,7 @@ describe.each(CLIENTS)("a version 4 client against the relay (%s)", (_, options)
 });
 
 describe.each(CLIENTS.filter(([, { type }]) => type === "MKE"))("a streaming client (%s)", (_, options) => {
-  it("streams bodies up and down, many at once", { timeout: 60_000 }, async () => {
+  it("streams many bodies up and down concurrently", { timeout: 60_000 }, async () => {
     const v4 = await client(options);
     const sent = Array.from({ length: 30 }, async (_, at) => {
       const chunks = Array.from({ length: 5 }, (_, part) => new Uint8Array(randomBytes(part * 9000 + at)));
@@ -132,7 +134,7 @@ describe("pairing", () => {
 });
 
 describe("the relay's log", () => {
-  it("has no decode that failed", () => {
+  it("has no failed decode", () => {
     expect(relay.log).toContain("mte-relay listens");
     expect(relay.log).not.toContain("refused");
   });

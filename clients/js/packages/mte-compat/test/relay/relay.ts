@@ -58,7 +58,7 @@ export class Relay {
 
   static async start(): Promise<Relay> {
     const upstream = createServer(answer);
-    // Longer than the relay keeps an idle connection: else one that Node closes just now may be used once more.
+    // Longer than the relay keeps an idle connection: otherwise it may reuse one that Node is just closing.
     upstream.keepAliveTimeout = 120_000;
     const upstreamPort = await listen(upstream);
     const port = await freePort();

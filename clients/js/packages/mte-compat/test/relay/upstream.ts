@@ -1,4 +1,4 @@
-/** The upstream of the relay tests: it tells what arrived, or gives it back. */
+/** The upstream of the relay tests: it reports what arrived, or echoes it. */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 
@@ -36,6 +36,6 @@ export async function answer(request: IncomingMessage, response: ServerResponse)
     body: Buffer.concat(chunks).toString("utf8"),
   };
   response.setHeader("content-type", "application/json; charset=utf-8");
-  response.setHeader("x-told", request.headers["x-told"] ?? "");
+  response.setHeader("x-echo", request.headers["x-echo"] ?? "");
   response.end(JSON.stringify(arrived));
 }

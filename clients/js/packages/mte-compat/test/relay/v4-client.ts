@@ -1,11 +1,11 @@
 /**
- * A client of the relay as version 4 has them, reduced to what it does with the `mte` module: pools of endpoints,
- * states of base64 in a store that is read and written with an await between, and one of two ways to encode.
+ * A version 4 client of the relay, reduced to its use of the `mte` module: pools of endpoints, base64 states in a store
+ * that is read and written with an await in between, and one of two ways to encode.
  *
  * - "rehearsing": encode an empty text per item, save the next state, restore the one before, encode the items.
  * - "saving": encode URL and headers, wait for the body, encode it, save the state.
  *
- * Neither keeps parallel requests from restoring the same state. It never tries anything twice: what fails, fails.
+ * Neither prevents concurrent requests from restoring the same state. The client never retries.
  */
 
 import { randomBytes, randomUUID } from "node:crypto";
