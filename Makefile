@@ -9,9 +9,6 @@ export MTE_RELAY_SKIPS = $(SKIPS)
 BEGIN = @mkdir -p target && rm -f $(SKIPS)
 END = @if [ -s $(SKIPS) ]; then echo "Not tested on this machine:"; sort -u $(SKIPS) | sed 's/^/  /'; else echo "Every test was done."; fi
 
-# What others may build upon, and would be published.
-LIBRARIES := -p mte-codec -p mte-protocol -p mte-session -p mte-client
-
 # Colours are for terminals.
 JS_ENV = env $$([ -t 2 ] || echo NO_COLOR=1) MTE_RELAY_BIN=$(CURDIR)/target/debug/mte-relay MTE_DEMO_BIN=$(CURDIR)/target/debug/mte-demo CHROMIUM_BIN=$${CHROMIUM_BIN:-$$(command -v chromium)}
 
@@ -34,7 +31,7 @@ test: ## Run everything: formatting, lints, unit, property, vector and end-to-en
 	cargo machete
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
-	cargo package --locked $(LIBRARIES)
+	scripts/package
 	cargo build --release --bin mte-relay --locked
 	cargo test --workspace --locked
 	MTE_RELAY_BIN=$(CURDIR)/target/debug/mte-relay target/interop-venv/bin/pytest -q -rs tests/interop
