@@ -80,7 +80,7 @@ fn causes(text: &'static str) -> impl Iterator<Item = &'static str> {
 /// The causes of docs/operations.md with the cell of their status.
 fn documented() -> BTreeMap<&'static str, &'static str> {
     let (_, section) = OPERATIONS.split_once("\n## Why a request was refused\n").unwrap();
-    let (section, _) = section.split_once("\nBefore there is a request").unwrap();
+    let (section, _) = section.split_once("\nCauses before there is a request").unwrap();
     rows(section).flat_map(|(cell, status)| causes(cell).map(move |cause| (cause, status))).collect()
 }
 
@@ -102,9 +102,9 @@ fn every_failure_is_documented_with_its_status_and_nothing_else_is() {
 
 #[test]
 fn the_level_of_each_failure_is_the_documented_one() {
-    let (_, text) = OPERATIONS.split_once("Its level is `warning` for").unwrap();
+    let (_, text) = OPERATIONS.split_once("line is `warning` if").unwrap();
     let (warnings, text) = text.split_once("`error` for").unwrap();
-    let (errors, _) = text.split_once("`info` for").unwrap();
+    let (errors, _) = text.split_once("`info` if").unwrap();
     let at = |level: log::Level| {
         let failures = all().into_iter().filter(move |failure| failure.level() == level);
         failures.map(|failure| failure.cause()).collect::<BTreeSet<_>>()
