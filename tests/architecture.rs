@@ -338,6 +338,11 @@ fn the_gateway_names_no_cryptography() {
     }
 }
 
+/// What a document has in backquotes.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
 /// The rows `| what | `file`: `function` |` below a heading of docs/architecture.md.
 fn places(heading: &str) -> Vec<(String, String)> {
     let document = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
@@ -346,7 +351,7 @@ fn places(heading: &str) -> Vec<(String, String)> {
     let rows = section.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
     rows.map(|row| {
         let place = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
-        let mut names = place.split('`').skip(1).step_by(2);
+        let mut names = quoted(place);
         (names.next().unwrap().to_owned(), names.next().expect("a function").to_owned())
     })
     .collect()
@@ -375,7 +380,7 @@ fn every_path_that_the_map_names_is_there() {
     for row in map.split("\n## ").next().unwrap().lines().filter(|line| line.starts_with("| `")) {
         let cell = row.trim_start_matches("| ").split(" | ").next().unwrap();
         let mut folder = PathBuf::new();
-        for name in cell.split('`').skip(1).step_by(2) {
+        for name in quoted(cell) {
             // `src/gateway/a.rs`, `b.rs`: the second lies beside the first.
             let path = if name.contains('/') { PathBuf::from(name) } else { folder.join(name) };
             assert!(root().join(&path).exists(), "{}", path.display());

@@ -160,7 +160,7 @@ pub(super) fn failed_while_proxying(
         }
         if fault == Fault::Client {
             // The peer has waited for the missing bytes as long as the relay.
-            return Failure::RequestTimeout.into_pingora();
+            return Failure::RequestTimeout.into();
         }
     }
     let downstream = session.as_downstream();

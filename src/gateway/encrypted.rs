@@ -107,7 +107,7 @@ fn note_head(ctx: &mut RequestContext, head: &OpenedHead) {
     let sizes = head.sizes();
     ctx.request_size = [sizes.plain, sizes.encoded];
     // Who seals its headers may have sealed this one as well.
-    ctx.trace = ctx.trace.or(head.headers().get("traceparent").and_then(TraceId::parse));
+    ctx.trace = ctx.trace.or_else(|| head.headers().get("traceparent").and_then(TraceId::parse));
 }
 
 /// Opens a body as far as needed before the upstream is contacted.
@@ -163,11 +163,7 @@ pub(crate) fn identify(tenant: &Tenant, signed: &str) -> Result<Identity, Failur
     verified.ok_or_else(|| {
         let id = client_id::without_signature(signed);
         let shown: String = id.chars().take(MAX_LOGGED_ID).collect();
-        let why = match signed {
-            "" => "absent",
-            _ if client_id::is_well_formed(signed) => "not signed by this tenant",
-            _ => "malformed",
-        };
+        let why = if client_id::is_well_formed(signed) { "not signed by this tenant" } else { "malformed" };
         RequestError::ClientId(format!("the client id {shown:?} is {why}")).into()
     })
 }

@@ -138,7 +138,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {
-        attempts::choose(session, ctx).await.map_err(Failure::into_pingora)
+        Ok(attempts::choose(session, ctx).await?)
     }
 
     async fn connected_to_upstream(

@@ -61,8 +61,9 @@ pub fn access_is_logged() -> bool {
 pub fn access(access: &Access<'_>, finished: &Finished) {
     let Some(logger) = LOGGER.get() else { return };
     logger.add(false, |line| {
-        logger.format.write_fields(line, (log::Level::Info, TARGET), "request", |fields| {
+        logger.format.write_fields(line, (log::Level::Info, TARGET), &format_args!("request"), |fields| {
             write(fields, access, finished);
+            Ok(())
         })
     });
 }

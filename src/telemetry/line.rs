@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    fmt::Arguments,
     io::{self, Write},
     time::Duration,
 };
@@ -24,30 +25,27 @@ pub(super) enum Format {
 impl Format {
     /// Appends a record's line.
     pub(super) fn write(self, line: &mut Vec<u8>, record: &log::Record<'_>) -> io::Result<()> {
-        match self {
-            Self::Json => json(line, record),
-            Self::Pretty { colours } => pretty(line, record, colours),
-        }
+        let from = (record.level(), record.target());
+        self.write_fields(line, from, record.args(), |fields| record.key_values().visit(fields))
     }
 
-    /// Appends a line whose fields are known to the caller: each is written as it comes, without a look at its kind.
+    /// Appends a line whose fields the caller writes; if it knows their kinds, without a look at them.
     pub(super) fn write_fields(
         self,
         line: &mut Vec<u8>,
         (level, target): (log::Level, &str),
-        message: &'static str,
-        fields: impl FnOnce(&mut Fields<'_>),
+        message: &Arguments<'_>,
+        fields: impl FnOnce(&mut Fields<'_>) -> Result<(), log::kv::Error>,
     ) -> io::Result<()> {
         match self {
             Self::Json => {
-                json_start(line, level, target);
-                json_string(line, message);
-                fields(&mut Fields { line, json: true });
+                json_start(line, level, target, message);
+                fields(&mut Fields { line, json: true }).map_err(io::Error::other)?;
                 line.extend_from_slice(b"}\n");
             }
             Self::Pretty { colours } => {
-                let dim = pretty_start(line, level, colours, &message)?;
-                fields(&mut Fields { line, json: false });
+                let dim = pretty_start(line, level, colours, message)?;
+                fields(&mut Fields { line, json: false }).map_err(io::Error::other)?;
                 writeln!(line, "{dim:#}")?;
             }
         }
@@ -62,11 +60,11 @@ pub(super) struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    fn key(&mut self, key: &'static str) {
+    fn key(&mut self, key: &str) {
         if self.json {
-            self.line.extend_from_slice(b",\"");
-            self.line.extend_from_slice(key.as_bytes());
-            self.line.extend_from_slice(b"\":");
+            self.line.push(b',');
+            json_string(self.line, key);
+            self.line.push(b':');
         } else {
             self.line.push(b' ');
             self.line.extend_from_slice(key.as_bytes());
@@ -75,7 +73,7 @@ impl Fields<'_> {
     }
 
     /// A text.
-    pub(super) fn text<'t>(&mut self, key: &'static str, value: impl Into<Option<&'t str>>) {
+    pub(super) fn text<'t>(&mut self, key: &str, value: impl Into<Option<&'t str>>) {
         let Some(text) = value.into() else { return };
         self.key(key);
         if self.json {
@@ -86,20 +84,52 @@ impl Fields<'_> {
     }
 
     /// A number.
-    pub(super) fn number(&mut self, key: &'static str, value: impl Into<Option<u64>>) {
+    pub(super) fn number(&mut self, key: &str, value: impl Into<Option<u64>>) {
         let Some(number) = value.into() else { return };
         self.key(key);
         self.line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
     /// A duration in milliseconds.
-    pub(super) fn millis(&mut self, key: &'static str, value: impl Into<Option<Duration>>) {
+    pub(super) fn millis(&mut self, key: &str, value: impl Into<Option<Duration>>) {
         let Some(duration) = value.into() else { return };
         self.key(key);
         // Three digits of a millisecond are enough, and a quarter of the characters.
         let micros = (duration + Duration::from_nanos(500)).as_micros();
         self.line.extend_from_slice(itoa::Buffer::new().format(micros / 1000).as_bytes());
         push_three_digits(self.line, (micros % 1000) as u32);
+    }
+}
+
+/// Fields of any kind, as `log` has them.
+impl<'kvs> VisitSource<'kvs> for Fields<'_> {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), log::kv::Error> {
+        if is_absent(&value) {
+            return Ok(());
+        }
+        let key = key.as_str();
+        if let Some(number) = value.to_u64() {
+            self.number(key, number);
+        } else if let Some(number) = value.to_f64() {
+            self.key(key);
+            // Three digits of a millisecond are enough, and a quarter of the characters.
+            let written = match self.json && !number.is_finite() {
+                true => write!(self.line, "null"),
+                false => write!(self.line, "{number:.3}"),
+            };
+            written.map_err(log::kv::Error::boxed)?;
+        } else if let Some(flag) = value.to_bool() {
+            self.key(key);
+            self.line.extend_from_slice(if flag { b"true" } else { b"false" });
+        } else if let Some(text) = value.to_borrowed_str() {
+            self.text(key, text);
+        } else if self.json {
+            self.text(key, value.to_string().as_str());
+        } else {
+            self.key(key);
+            write!(self.line, "{value}").map_err(log::kv::Error::boxed)?;
+        }
+        Ok(())
     }
 }
 
@@ -150,17 +180,8 @@ fn level_name(level: log::Level) -> &'static str {
     }
 }
 
-/// One JSON object: `time`, `level`, `target`, `message`, then the fields.
-fn json(line: &mut Vec<u8>, record: &log::Record<'_>) -> io::Result<()> {
-    json_start(line, record.level(), record.target());
-    string(line, record.args());
-    record.key_values().visit(&mut JsonFields(line)).map_err(io::Error::other)?;
-    line.extend_from_slice(b"}\n");
-    Ok(())
-}
-
-/// What every object begins with, up to its message.
-fn json_start(line: &mut Vec<u8>, level: log::Level, target: &str) {
+/// What every object begins with: `time`, `level`, `target`, `message`.
+fn json_start(line: &mut Vec<u8>, level: log::Level, target: &str, message: &Arguments<'_>) {
     line.extend_from_slice(b"{\"time\":\"");
     push_time(line);
     line.extend_from_slice(b"\",\"level\":\"");
@@ -168,43 +189,9 @@ fn json_start(line: &mut Vec<u8>, level: log::Level, target: &str) {
     line.extend_from_slice(b"\",\"target\":");
     json_string(line, target);
     line.extend_from_slice(b",\"message\":");
-}
-
-/// A value as a JSON string, without an allocation where it is text already.
-fn string(line: &mut Vec<u8>, value: &std::fmt::Arguments<'_>) {
-    match value.as_str() {
+    match message.as_str() {
         Some(text) => json_string(line, text),
-        None => json_string(line, &value.to_string()),
-    }
-}
-
-/// Writes the fields of a record as members of an object that is open. Absent values are left out.
-struct JsonFields<'a>(&'a mut Vec<u8>);
-
-impl<'kvs> VisitSource<'kvs> for JsonFields<'_> {
-    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), log::kv::Error> {
-        if is_absent(&value) {
-            return Ok(());
-        }
-        let line = &mut *self.0;
-        line.push(b',');
-        json_string(line, key.as_str());
-        line.push(b':');
-        let written = if let Some(number) = value.to_u64() {
-            write!(line, "{number}")
-        } else if let Some(number) = value.to_f64() {
-            // Three digits of a millisecond are enough, and a quarter of the characters.
-            if number.is_finite() { write!(line, "{number:.3}") } else { write!(line, "null") }
-        } else if let Some(flag) = value.to_bool() {
-            write!(line, "{flag}")
-        } else if let Some(text) = value.to_borrowed_str() {
-            json_string(line, text);
-            Ok(())
-        } else {
-            string(line, &format_args!("{value}"));
-            Ok(())
-        };
-        written.map_err(log::kv::Error::boxed)
+        None => json_string(line, &message.to_string()),
     }
 }
 
@@ -225,32 +212,13 @@ fn is_absent(value: &Value<'_>) -> bool {
     null.0
 }
 
-/// For people: the time of day, the level in its colour, the message, then the fields, dimmed.
-fn pretty(line: &mut Vec<u8>, record: &log::Record<'_>, colours: bool) -> io::Result<()> {
-    let dim = pretty_start(line, record.level(), colours, record.args())?;
-    struct Plain<'a>(&'a mut Vec<u8>);
-    impl<'kvs> VisitSource<'kvs> for Plain<'_> {
-        fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), log::kv::Error> {
-            if is_absent(&value) {
-                return Ok(());
-            }
-            let written = match value.to_f64().filter(|_| value.to_u64().is_none()) {
-                Some(number) => write!(self.0, " {key}={number:.3}"),
-                None => write!(self.0, " {key}={value}"),
-            };
-            written.map_err(log::kv::Error::boxed)
-        }
-    }
-    record.key_values().visit(&mut Plain(line)).map_err(io::Error::other)?;
-    writeln!(line, "{dim:#}")
-}
-
-/// What every line for people begins with, its message included; gives the style of what follows, which has begun.
+/// What every line for people begins with: the time of day, the level in its colour, the message. Gives the style
+/// of what follows, which has begun.
 fn pretty_start(
     line: &mut Vec<u8>,
     level: log::Level,
     colours: bool,
-    message: &dyn std::fmt::Display,
+    message: &Arguments<'_>,
 ) -> io::Result<Style> {
     let (style, dim) =
         if colours { (level_style(level), Style::new().dimmed()) } else { (Style::new(), Style::new()) };
@@ -275,7 +243,13 @@ mod tests {
 
     fn written(format: Format, fields: impl FnOnce(&mut Fields<'_>)) -> String {
         let mut line = Vec::new();
-        format.write_fields(&mut line, (log::Level::Info, "target"), "done", fields).expect("memory");
+        let fields = |open: &mut Fields<'_>| {
+            fields(open);
+            Ok(())
+        };
+        format
+            .write_fields(&mut line, (log::Level::Info, "target"), &format_args!("done"), fields)
+            .expect("memory");
         String::from_utf8(line).expect("text")
     }
 
@@ -305,7 +279,7 @@ mod tests {
             .args(format_args!("done"))
             .key_values(&values)
             .build();
-        json(&mut through_log, &record).expect("memory");
+        Format::Json.write(&mut through_log, &record).expect("memory");
         let without_time = |line: &str| line.split_once("Z\"").map(|(_, rest)| rest.to_owned());
         assert_eq!(without_time(&line), without_time(std::str::from_utf8(&through_log).expect("text")));
         let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");

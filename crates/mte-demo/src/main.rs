@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod demo;
+mod events;
 mod follow;
 mod page;
 mod pages;

@@ -4,9 +4,7 @@ use std::{
     convert::Infallible,
     io,
     net::SocketAddr,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -16,16 +14,15 @@ use http::{
     header::{CONTENT_TYPE, HeaderValue, SET_COOKIE},
 };
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use hyper::{
-    body::{Body, Frame, Incoming},
-    server::conn::http1,
-    service::service_fn,
-};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::{net::TcpListener, sync::mpsc};
 
-use crate::pages::{Digested, Digesting, Pages};
+use crate::{
+    events::Events,
+    pages::{Digested, Digesting, Pages},
+};
 
 /// Events of `/ticker`.
 pub(crate) const TICKS: usize = 5;
@@ -293,19 +290,4 @@ async fn send_ticks(
         }
     }
     lock(&memory).tell(&Seen::Answered { number, body: digesting.finish() });
-}
-
-/// A body of pieces that come when they come.
-struct Events(mpsc::Receiver<Bytes>);
-
-impl Body for Events {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
-    }
 }

@@ -1,8 +1,8 @@
 //! Which header fields stay behind (docs/protocol.md, section 3, "What is forwarded").
 //!
 //! The only list of every kind of field that is not simply passed on, for requests and responses, for the clear part and,
-//! after decoding, for the sealed header map. Names are compared without regard to case. Nothing
-//! here inspects a value, and nothing decides when a rule holds: the caller that forwards a message does.
+//! after decoding, for the sealed header map. Names are compared without regard to case. Nothing here inspects a value, and
+//! nothing decides when a rule holds: the caller that forwards a message does.
 
 use crate::names::{OUTBOUND_PREFIX, X_MTE_PAIR_AUTH, X_MTE_RELAY, X_MTE_RELAY_EH};
 

@@ -51,7 +51,7 @@ fn needs_decoding(path: &[u8]) -> Result<bool, Flaw> {
         unusual |= matches!(byte, 0..0x20 | 0x7f..);
     }
     if !escaped {
-        return Ok(!path.is_ascii());
+        return Ok(unusual);
     }
     let mut suspicious = dots || unusual;
     for at in memchr::memchr_iter(b'%', path) {

@@ -182,19 +182,15 @@ impl Failure {
             }
         }
     }
-
-    /// As an error that makes Pingora abandon the request; `fail_to_proxy` reads it back.
-    pub fn into_pingora(self) -> Box<pingora_core::Error> {
-        let status = pingora_core::ErrorType::HTTPStatus(self.status());
-        let mut error = pingora_core::Error::because(status, "refused by the relay", self);
-        error.as_down();
-        error
-    }
 }
 
+/// An error that makes Pingora abandon the request; `fail_to_proxy` reads the failure back from it.
 impl From<Failure> for Box<pingora_core::Error> {
     fn from(failure: Failure) -> Self {
-        failure.into_pingora()
+        let status = pingora_core::ErrorType::HTTPStatus(failure.status());
+        let mut error = pingora_core::Error::because(status, "refused by the relay", failure);
+        error.as_down();
+        error
     }
 }
 

@@ -214,12 +214,12 @@ impl HttpModule for ResponseModule {
             return Ok(());
         }
         let Some(delivery) = &mut self.delivery else { return Ok(()) };
-        delivery.head(response, end).map_err(Failure::into_pingora)
+        Ok(delivery.head(response, end)?)
     }
 
     fn response_body_filter(&mut self, body: &mut Option<Bytes>, end: bool) -> Result<()> {
         let Some(sealing) = self.sealing() else { return Ok(()) };
-        sealing.body(body, end).map_err(Failure::into_pingora)
+        Ok(sealing.body(body, end)?)
     }
 
     fn response_trailer_filter(&mut self, _: &mut Option<Box<HeaderMap>>) -> Result<Option<Bytes>> {
@@ -253,7 +253,7 @@ impl ResponseModule {
             return Ok(instead.then(Bytes::new));
         }
         let mut last = None;
-        sealing.body(&mut last, true).map_err(Failure::into_pingora)?;
+        sealing.body(&mut last, true)?;
         Ok(last)
     }
 }

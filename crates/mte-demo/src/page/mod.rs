@@ -11,14 +11,7 @@
 
 mod news;
 
-use std::{
-    convert::Infallible,
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -26,11 +19,7 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue},
 };
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use hyper::{
-    body::{Body, Frame, Incoming},
-    server::conn::http1,
-    service::service_fn,
-};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::{
@@ -40,6 +29,7 @@ use tokio::{
 
 use crate::{
     demo::{self, Demo},
+    events::Events,
     tamper::Order,
     tap::Tap,
 };
@@ -158,7 +148,7 @@ fn watch(desk: &Desk) -> Answer {
             };
         }
     });
-    let mut answer = Response::new(News(receiver).boxed_unsync());
+    let mut answer = Response::new(Events(receiver).boxed_unsync());
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
@@ -170,19 +160,4 @@ fn whole(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Answ
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
-}
-
-/// A body of events that come when they come.
-struct News(mpsc::Receiver<Bytes>);
-
-impl Body for News {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
-    }
 }
