@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Du
 
 use clap::Args;
 use mte_relay::{
-    config::{Carried, Config},
+    config::{Config, ReloadState},
     domains::Tenant,
     upstream::{Endpoint, health},
 };
@@ -33,7 +33,7 @@ pub(crate) struct CheckArgs {
 /// configuration cannot be used.
 pub(crate) fn run(args: CheckArgs) -> ExitCode {
     let source = source(args.config);
-    let config = match source.load(&Arc::new(Carried::default())) {
+    let config = match source.load(&Arc::new(ReloadState::default())) {
         Ok(config) => config,
         Err(problems) => return explain(&source, &problems),
     };

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
 use mte_relay::{
-    config::Carried,
+    config::ReloadState,
     descriptors,
     listening::activation::Activated,
     process,
@@ -86,7 +86,7 @@ fn start(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
     let private = process::keep_memory_private();
     let source = source(file);
     // Warnings of the configuration come before it says how to log.
-    let config = match source.load(&Arc::new(Carried::default())) {
+    let config = match source.load(&Arc::new(ReloadState::default())) {
         Ok(config) => config,
         Err(problems) => return explain(&source, &problems),
     };

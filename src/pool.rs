@@ -43,7 +43,7 @@ impl CodecPool {
     }
 
     /// Takes an instance.
-    pub fn take(self: &Arc<Self>) -> Codec {
+    pub fn take(self: &Arc<Self>) -> FrameBuffer {
         let ready = self.ready.lock().pop();
         let pooled = ready.is_some();
         if pooled {
@@ -51,7 +51,7 @@ impl CodecPool {
         } else {
             self.metrics.misses.inc();
         }
-        Codec { buffers: Some(ready.unwrap_or_else(Buffers::new)), used: 0, pooled, pool: self.clone() }
+        FrameBuffer { buffers: Some(ready.unwrap_or_else(Buffers::new)), used: 0, pooled, pool: self.clone() }
     }
 
     /// Instances that are ready now.
@@ -72,7 +72,7 @@ impl CodecPool {
 
 /// An instance in use; dropping it returns it.
 #[derive(Debug)]
-pub struct Codec {
+pub struct FrameBuffer {
     buffers: Option<Buffers>,
     /// The most bytes the frame buffer held, which are the bytes to wipe.
     used: usize,
@@ -80,8 +80,8 @@ pub struct Codec {
     pool: Arc<CodecPool>,
 }
 
-impl Codec {
-    /// Lends the frame buffer out, to an opener; [`Codec::restore`] takes it back.
+impl FrameBuffer {
+    /// Lends the frame buffer out, to an opener; [`FrameBuffer::restore`] takes it back.
     pub fn lend(&mut self) -> BytesMut {
         let mut frame =
             self.buffers.as_mut().map(|buffers| std::mem::take(&mut buffers.frame)).unwrap_or_default();
@@ -98,7 +98,7 @@ impl Codec {
     }
 }
 
-impl Drop for Codec {
+impl Drop for FrameBuffer {
     fn drop(&mut self) {
         let Some(mut buffers) = self.buffers.take() else { return };
         buffers.frame.clear();

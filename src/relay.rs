@@ -166,18 +166,18 @@ pub struct Relay {
 impl Relay {
     /// Builds a relay with its pairs in memory; nothing listens yet.
     pub fn new(config: Config) -> Self {
-        let pairs = WatchedStore::in_memory(config.pairs, config.carried.metrics.pair_store.clone());
+        let pairs = WatchedStore::in_memory(config.pairs, config.reload_state.metrics.pair_store.clone());
         Self::over(config, pairs)
     }
 
     /// Builds a relay with its pairs in the store that `make` makes.
     pub fn with_store(config: Config, make: impl FnOnce(Outside) -> Arc<dyn PairStore>) -> Self {
-        let pairs = WatchedStore::new(make, config.carried.metrics.pair_store.clone());
+        let pairs = WatchedStore::new(make, config.reload_state.metrics.pair_store.clone());
         Self::over(config, pairs)
     }
 
     fn over(config: Config, pairs: WatchedStore) -> Self {
-        let metrics = config.carried.metrics.clone();
+        let metrics = config.reload_state.metrics.clone();
         metrics.last_reload_success.set(reload::seconds(std::time::SystemTime::now()));
         pairs.set_tenants(&config.domains);
         metrics.set_certificates(config.domains.certificates());

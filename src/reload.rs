@@ -1,7 +1,7 @@
 //! Reloads the configuration of a running relay: it is read, checked, and swapped as a whole, or not at all.
 //!
 //! Requests in flight finish under the configuration that they began with. State that depends on the configuration and is
-//! kept across reloads (pairs, health, metrics, TLS sessions) is carried over; see `config::Carried`.
+//! kept across reloads (pairs, health, metrics, TLS sessions) is carried over; see `config::ReloadState`.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -76,14 +76,14 @@ impl Reloader {
     /// Everything that is wrong; the relay continues unchanged.
     pub fn reload(&self) -> Result<(), Problems> {
         let mut files = self.files.lock();
-        let carried = self.parts.config.load().carried.clone();
-        let loaded = self.source.load(&carried);
+        let reload_state = self.parts.config.load().reload_state.clone();
+        let loaded = self.source.load(&reload_state);
         *files =
             loaded.as_ref().map_or_else(|problems| problems.files.clone(), |config| config.files.clone());
         let outcome = loaded.map(|config| adopt(&self.parts, config));
         if outcome.is_err() {
             // State created for the broken configuration is not needed.
-            carried.retain(&self.parts.config.load().domains);
+            reload_state.retain(&self.parts.config.load().domains);
         }
         self.note(&outcome);
         outcome
@@ -170,7 +170,7 @@ fn adopt(parts: &Parts, config: Config) {
     for tenant in config.domains.tenants().filter(|tenant| tenant.upstream.health.is_none()) {
         tenant.upstream.peers.iter().for_each(|peer| peer.state.forget_checks());
     }
-    config.carried.retain(&config.domains);
+    config.reload_state.retain(&config.domains);
     parts.metrics.set_certificates(config.domains.certificates());
     for gone in old.domains.tenants().filter(|tenant| !stays.contains(&tenant.id)) {
         match Handle::current().block_on(parts.pairs.remove_tenant(gone.id)) {

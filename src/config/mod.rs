@@ -1,11 +1,11 @@
 //! Configuration: file and environment, read into [`Settings`] as written, checked into a [`Config`] that is
 //! ready to use. All problems are reported together, not only the first.
 
-mod carried;
 mod checks;
 mod env;
 mod problems;
 mod read;
+mod reload_state;
 mod secret;
 mod settings;
 mod substitute;
@@ -22,12 +22,12 @@ use std::{
 
 use mte_codec::{KemId, kem::UnknownKem};
 
-pub use carried::{Carried, Files};
 pub use env::{Environment, ProcessEnvironment};
 pub use problems::Problems;
+pub use reload_state::{Files, ReloadState};
 pub use secret::{MASK, Secret};
 pub use settings::Settings;
-pub use units::{Size, Span};
+pub use units::{HumanDuration, Size};
 pub use upstream::{EjectionSettings, HealthSettings};
 
 use self::{
@@ -71,7 +71,7 @@ pub struct Config {
     /// The files it was made of.
     pub files: Files,
     /// What it shares with its predecessors and successors.
-    pub carried: Arc<Carried>,
+    pub reload_state: Arc<ReloadState>,
     /// The settings as written, with defaults filled in, for display. Secrets in it print masked.
     pub settings: Settings,
 }
@@ -178,17 +178,23 @@ impl Source {
     ///
     /// # Errors
     /// All [`Problems`] found.
-    pub fn load(&self, carried: &Arc<Carried>) -> Result<Config, Problems> {
+    pub fn load(&self, reload_state: &Arc<ReloadState>) -> Result<Config, Problems> {
         let mut problems = Findings::default();
         let Some(path) = &self.file else {
-            return Config::check(None, Path::new(""), &*self.environment, carried, problems);
+            return Config::check(None, Path::new(""), &*self.environment, reload_state, problems);
         };
         let name = path.display().to_string();
         match problems.files.read(path).map(|bytes| String::from_utf8(bytes.to_vec())) {
             Ok(Ok(text)) => {
                 let text = zeroize::Zeroizing::new(text);
                 let base = path.parent().map(PathBuf::from).unwrap_or_default();
-                return Config::check(Some((&text, &name)), &base, &*self.environment, carried, problems);
+                return Config::check(
+                    Some((&text, &name)),
+                    &base,
+                    &*self.environment,
+                    reload_state,
+                    problems,
+                );
             }
             Ok(Err(_)) => problems.file(&name, "is not UTF-8 text: save it as UTF-8"),
             Err(error) => problems.file(&name, format!("cannot be read: {}", problems::reason(&error))),
@@ -207,9 +213,9 @@ impl Config {
         name: &str,
         base: &Path,
         env: &dyn Environment,
-        carried: &Arc<Carried>,
+        reload_state: &Arc<ReloadState>,
     ) -> Result<Self, Problems> {
-        Self::check(Some((text, name)), base, env, carried, Findings::default())
+        Self::check(Some((text, name)), base, env, reload_state, Findings::default())
     }
 
     /// Checks a text, which has a name, and the environment over it.
@@ -217,13 +223,13 @@ impl Config {
         written: Option<(&str, &str)>,
         base: &Path,
         env: &dyn Environment,
-        carried: &Arc<Carried>,
+        reload_state: &Arc<ReloadState>,
         mut problems: Findings,
     ) -> Result<Self, Problems> {
         let written = written.and_then(|(text, name)| Settings::of_yaml(text, name, env, &mut problems));
         let mut settings = written.unwrap_or_default();
         env::apply(&mut settings, env, &mut problems);
-        let mut config = checks::check(settings, base, carried, &mut problems);
+        let mut config = checks::check(settings, base, reload_state, &mut problems);
         if !problems.is_empty() {
             return Err(problems.into_problems());
         }

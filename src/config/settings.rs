@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use super::{
     read::words,
     secret::Secret,
-    units::{Size, Span},
+    units::{HumanDuration, Size},
     upstream::UpstreamSettings,
 };
 use crate::upstream::Http2;
@@ -50,8 +50,8 @@ macro_rules! settings {
 
 pub(super) use settings;
 
-pub(super) const fn seconds(seconds: u64) -> Span {
-    Span(std::time::Duration::from_secs(seconds))
+pub(super) const fn seconds(seconds: u64) -> HumanDuration {
+    HumanDuration(std::time::Duration::from_secs(seconds))
 }
 
 settings! {
@@ -76,7 +76,7 @@ settings! {
         /// Time limits.
         timeouts: TimeoutSettings = TimeoutSettings::default(),
         /// Upstream names are resolved again after this time.
-        dns_refresh: Span = seconds(30),
+        dns_refresh: HumanDuration = seconds(30),
         /// How changes of the file reach a running relay.
         reload: ReloadSettings = ReloadSettings::default(),
         /// Networks of the proxies in front: their x-forwarded-for, x-forwarded-proto, x-request-id and PROXY headers
@@ -140,11 +140,11 @@ settings! {
     /// Limits on pairs.
     PairSettings {
         /// A pair not used for this time is dropped.
-        idle_timeout: Span = seconds(1_800),
+        idle_timeout: HumanDuration = seconds(1_800),
         /// A pair that was made but never used is dropped after this time.
-        unused_timeout: Span = seconds(600),
+        unused_timeout: HumanDuration = seconds(600),
         /// A pair is renewed at this age (559).
-        max_age: Span = seconds(86_400),
+        max_age: HumanDuration = seconds(86_400),
         /// Pairs of one client; beyond it, its own oldest go.
         max_per_client: usize = 200,
         /// Pairs in one pairing request.
@@ -190,19 +190,19 @@ settings! {
     /// Time limits.
     TimeoutSettings {
         /// Connecting to an upstream, TLS handshake included.
-        connect: Span = seconds(5),
+        connect: HumanDuration = seconds(5),
         /// Waiting for more bytes, from clients and upstreams.
-        read: Span = seconds(60),
+        read: HumanDuration = seconds(60),
         /// Waiting to send more bytes, to clients and upstreams.
-        write: Span = seconds(60),
+        write: HumanDuration = seconds(60),
         /// An unused connection is kept open for this time.
-        idle: Span = seconds(60),
+        idle: HumanDuration = seconds(60),
         /// A TLS handshake, and then a request's header fields, may take this long in all.
-        headers: Span = seconds(10),
+        headers: HumanDuration = seconds(10),
         /// A body that is held in memory (pairing, type MTE, the first part of others) may take this long in all.
-        body: Span = seconds(30),
+        body: HumanDuration = seconds(30),
         /// On SIGTERM, requests in flight may take this long.
-        drain: Span = seconds(30),
+        drain: HumanDuration = seconds(30),
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 
 /// A duration: a number with `ms`, `s`, `m` or `h`; a bare number counts seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span(pub Duration);
+pub struct HumanDuration(pub Duration);
 
 /// A size: a number with `B`, `KiB`, `MiB` or `GiB` (`K`, `M`, `G` mean the same); a bare number counts bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ fn split(text: &str) -> Result<(u64, &str), UnitError> {
     Ok((number, text[digits..].trim()))
 }
 
-impl std::str::FromStr for Span {
+impl std::str::FromStr for HumanDuration {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
@@ -94,7 +94,7 @@ impl std::str::FromStr for Size {
     }
 }
 
-impl FromNode for Span {
+impl FromNode for HumanDuration {
     fn from_node(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         // With a unit it is text, which may be in quotes.
         reader.measure(node, "a duration, as in 500ms, 30s, 10m or 24h", str::parse)
@@ -108,7 +108,7 @@ impl FromNode for Size {
 }
 
 /// In the largest unit that leaves no remainder.
-impl fmt::Display for Span {
+impl fmt::Display for HumanDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
         let units = [(3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
@@ -128,7 +128,7 @@ impl fmt::Display for Size {
     }
 }
 
-impl Serialize for Span {
+impl Serialize for HumanDuration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -146,9 +146,9 @@ mod tests {
 
     #[test]
     fn durations_and_sizes_read_as_people_write_them() {
-        assert_eq!("500ms".parse(), Ok(Span(Duration::from_millis(500))));
-        assert_eq!("30".parse(), Ok(Span(Duration::from_secs(30))));
-        assert_eq!("24h".parse(), Ok(Span(Duration::from_secs(86_400))));
+        assert_eq!("500ms".parse(), Ok(HumanDuration(Duration::from_millis(500))));
+        assert_eq!("30".parse(), Ok(HumanDuration(Duration::from_secs(30))));
+        assert_eq!("24h".parse(), Ok(HumanDuration(Duration::from_secs(86_400))));
         assert_eq!("64KiB".parse(), Ok(Size(65_536)));
         assert_eq!("0".parse(), Ok(Size(0)));
     }
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn what_is_shown_reads_back_as_the_same() {
         for text in ["500ms", "30s", "10m", "24h", "0s"] {
-            assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<HumanDuration>().unwrap().to_string(), text);
         }
         for text in ["64KiB", "1MiB", "2GiB", "1000", "0"] {
             assert_eq!(text.parse::<Size>().unwrap().to_string(), text);
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_wrong_unit_is_refused_with_the_right_ones() {
-        let error = "5 fortnights".parse::<Span>().unwrap_err().to_string();
+        let error = "5 fortnights".parse::<HumanDuration>().unwrap_err().to_string();
         assert!(error.contains("fortnights") && error.contains("10m"), "{error}");
         assert!("64kB".parse::<Size>().unwrap_err().to_string().contains("64KiB"));
         let large = "99999999999GiB";

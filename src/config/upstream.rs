@@ -6,7 +6,7 @@ use super::{
     read::{FromNode, Reader, words},
     settings::{seconds, settings},
     tree::{Node, Value},
-    units::Span,
+    units::HumanDuration,
 };
 use crate::upstream::{Balance, Ejection, HealthChecks};
 
@@ -47,9 +47,9 @@ settings! {
         /// A path that answers 200 to 399 when all is well; absent: a connection (with TLS if any) is enough.
         path: Option<String> = None,
         /// Between checks of an address.
-        interval: Span = seconds(5),
+        interval: HumanDuration = seconds(5),
         /// One check may take this long.
-        timeout: Span = seconds(2),
+        timeout: HumanDuration = seconds(2),
         /// So many failures in a row make an address unhealthy.
         unhealthy_after: u32 = 2,
         /// So many successes in a row make it healthy again.
@@ -63,7 +63,7 @@ settings! {
         /// So many failed requests in a row (no connection, no or a broken answer; not statuses; not what a client caused) eject an address of a peer; 0: never.
         failures: u32 = 5,
         /// For this long, twice as long each time again, at most ten times as long. A tenant's only address is never ejected.
-        time: Span = seconds(10),
+        time: HumanDuration = seconds(10),
     }
 }
 

@@ -21,7 +21,7 @@ use super::{context::Timing, error::Failure, reading::read_body_part, stage::For
 use crate::{
     config::Limits,
     limits::{BodyDeadline, Gathered},
-    pool::Codec,
+    pool::FrameBuffer,
 };
 
 /// What Pingora's retry buffer holds at most.
@@ -80,7 +80,7 @@ pub enum RequestBody {
 /// A body that is opened as it arrives.
 pub struct Stream {
     opener: BodyOpener,
-    codec: Codec,
+    frame_buffer: FrameBuffer,
     /// Opened, and not passed on yet.
     ready: Ready,
     /// Bytes that the proxy will deliver although they are already pushed.
@@ -90,7 +90,7 @@ pub struct Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if let Some((buffer, used)) = self.opener.take_buffer() {
-            self.codec.restore(buffer, used);
+            self.frame_buffer.restore(buffer, used);
         }
     }
 }
@@ -240,12 +240,12 @@ impl FirstPart {
         &mut self,
         session: &mut Session,
         body: AdmittedBody,
-        mut codec: Codec,
+        mut frame_buffer: FrameBuffer,
     ) -> Result<RequestBody, Failure> {
         let whole = self.length.is_some_and(|length| length <= RETRY_BUFFER);
         // The limit is for type MTE.
-        let opener = body.open(codec.lend(), 0);
-        let mut stream = Stream { opener, codec, ready: Ready::default(), replayed: 0 };
+        let opener = body.open(frame_buffer.lend(), 0);
+        let mut stream = Stream { opener, frame_buffer, ready: Ready::default(), replayed: 0 };
         while whole || stream.opened_nothing() {
             if !whole && self.must_stop() {
                 break;

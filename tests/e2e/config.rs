@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use mte_relay::config::{Carried, Config, Environment, Problems};
+use mte_relay::config::{Config, Environment, Problems, ReloadState};
 
 use crate::harness::{Authority, HOST, Setup, Upstream, run};
 
 type Variables<'a> = BTreeMap<&'a str, &'a str>;
 
 fn parse(text: &str, environment: &dyn Environment) -> Result<Config, Problems> {
-    Config::parse(text, "relay.yaml", Path::new("."), environment, &Arc::new(Carried::default()))
+    Config::parse(text, "relay.yaml", Path::new("."), environment, &Arc::new(ReloadState::default()))
 }
 
 fn accepted(text: &str, variables: &[(&str, &str)]) -> Config {
@@ -46,7 +46,7 @@ fn the_examples_are_accepted() {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(&path).unwrap();
         let config =
-            Config::parse(&text, &name, &folder, &Asked(text.clone()), &Arc::new(Carried::default()));
+            Config::parse(&text, &name, &folder, &Asked(text.clone()), &Arc::new(ReloadState::default()));
         let config = config.unwrap_or_else(|problems| panic!("{name}:\n{problems}"));
         assert!(config.domains.tenants().count() > 0, "{name}");
         examples += 1;
@@ -324,7 +324,8 @@ fn secrets_come_from_files_and_rotate() {
                 upstream.url()
             );
             let none = Variables::new();
-            let config = Config::parse(&text, "test", folder.path(), &none, &Arc::new(Carried::default()));
+            let config =
+                Config::parse(&text, "test", folder.path(), &none, &Arc::new(ReloadState::default()));
             let config = config.unwrap_or_else(|problems| panic!("{problems}"));
             assert!(config.warnings.is_empty(), "{:?}", config.warnings);
             crate::harness::Relay::start(config).await

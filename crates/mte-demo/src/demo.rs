@@ -10,7 +10,7 @@ use std::{
 };
 
 use mte_relay::{
-    config::{Carried, Config},
+    config::{Config, ReloadState},
     relay::{Relay, Stop, Until},
 };
 
@@ -58,7 +58,7 @@ impl Demo {
         // The demo is the same everywhere: nothing is read from the environment.
         let environment = BTreeMap::<&str, &str>::new();
         let config =
-            Config::parse(&text, "the demo", Path::new(""), &environment, &Arc::new(Carried::default()))
+            Config::parse(&text, "the demo", Path::new(""), &environment, &Arc::new(ReloadState::default()))
                 .map_err(|problems| Trouble::from(problems.to_string()))?;
         let value = Relay::new(config).bind().map_err(|error| error.to_string())?;
         let (stop, until) = Until::stopped();

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::{
-    super::{carried, settings::TlsSettings},
+    super::{reload_state, settings::TlsSettings},
     tenant::At,
 };
 use crate::{domains::HostPattern, tls::TenantTls};
@@ -37,8 +37,8 @@ impl At<'_> {
         let client_ca = client_ca.as_ref().map(|pem| pem.as_slice());
         // Whether there are any authorities matters, not only which: an empty file would not require client certificates.
         let asks = [u8::from(client_ca.is_some())];
-        let files = carried::digest(&[&chain, &key, &asks, client_ca.unwrap_or_default()]);
-        match self.carried.tls(self.host, files, || TenantTls::new(&chain, &key, client_ca)) {
+        let files = reload_state::digest(&[&chain, &key, &asks, client_ca.unwrap_or_default()]);
+        match self.reload_state.tls(self.host, files, || TenantTls::new(&chain, &key, client_ca)) {
             Ok(tls) => {
                 self.look_at_certificate(&tls);
                 Some(tls)

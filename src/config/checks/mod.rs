@@ -15,7 +15,7 @@ use std::{
 
 use self::tenant::At;
 use super::{
-    Carried, Config, Limits, Pairs, Timeouts, parse_kem,
+    Config, Limits, Pairs, ReloadState, Timeouts, parse_kem,
     problems::Findings,
     settings::{LogSettings, Settings},
 };
@@ -31,7 +31,7 @@ pub(super) const DEFAULT_METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "D
 pub(super) fn check(
     settings: Settings,
     base: &Path,
-    carried: &Arc<Carried>,
+    reload_state: &Arc<ReloadState>,
     problems: &mut Findings,
 ) -> Config {
     let log = log(&settings.log, problems);
@@ -83,7 +83,7 @@ pub(super) fn check(
     let listeners = listeners::listeners(&settings, problems);
     let admin = listeners::admin(&settings.admin, &listeners, base, problems);
     let trusted_proxies = listeners::trusted_proxies(&settings, problems);
-    let domains = domains(&settings, base, carried, &timeouts, problems);
+    let domains = domains(&settings, base, reload_state, &timeouts, problems);
     let upgrade_socket = settings.upgrade_socket.as_ref().map(|path| base.join(path));
     listeners::check_socket("upgrade_socket", upgrade_socket.as_deref(), problems);
     if let Some(folder) = upgrade_socket.as_deref().and_then(Path::parent).filter(|folder| is_open(folder)) {
@@ -132,7 +132,7 @@ pub(super) fn check(
         domains,
         warnings: Vec::new(),
         files: super::Files::default(),
-        carried: carried.clone(),
+        reload_state: reload_state.clone(),
         settings,
     }
 }
@@ -167,7 +167,7 @@ fn is_open(folder: &Path) -> bool {
 fn domains(
     settings: &Settings,
     base: &Path,
-    carried: &Carried,
+    reload_state: &ReloadState,
     timeouts: &Timeouts,
     problems: &mut Findings,
 ) -> Domains {
@@ -182,7 +182,7 @@ fn domains(
     // Duplicate hosts are found before any tenant is checked, even where a tenant has other problems.
     let mut taken: HashMap<HostPattern, &str> = HashMap::new();
     for (host, written) in &settings.domain_map {
-        let mut at = At { host, base, carried, problems };
+        let mut at = At { host, base, reload_state, problems };
         let pattern = match host.parse::<HostPattern>() {
             Err(error) => {
                 at.key_problem(format!("{host:?} {error}"));

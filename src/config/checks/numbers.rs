@@ -3,7 +3,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::super::{Size, problems::Findings, settings::Settings, units::Span};
+use super::super::{Size, problems::Findings, settings::Settings, units::HumanDuration};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -80,17 +80,17 @@ fn size(problems: &mut Findings, path: &str, value: Size, range: RangeInclusive<
 }
 
 /// Reports a time out of [`TIMES`].
-pub(super) fn timeout(problems: &mut Findings, path: &str, value: Span) {
+pub(super) fn timeout(problems: &mut Findings, path: &str, value: HumanDuration) {
     time(problems, path, value, TIMES);
 }
 
 /// Reports an interval out of [`INTERVALS`].
-pub(super) fn interval(problems: &mut Findings, path: &str, value: Span) {
+pub(super) fn interval(problems: &mut Findings, path: &str, value: HumanDuration) {
     time(problems, path, value, INTERVALS);
 }
 
-fn time(problems: &mut Findings, path: &str, value: Span, range: RangeInclusive<Duration>) {
-    let (least, most) = (Span(*range.start()), Span(*range.end()));
+fn time(problems: &mut Findings, path: &str, value: HumanDuration, range: RangeInclusive<Duration>) {
+    let (least, most) = (HumanDuration(*range.start()), HumanDuration(*range.end()));
     if value.0.is_zero() {
         problems.add(
             path,

@@ -88,7 +88,7 @@ impl At<'_> {
                     "client_id_secret",
                     "is missing: a random one is used, and clients pair again after a restart",
                 );
-                self.carried.random_secret(self.host)
+                self.reload_state.random_secret(self.host)
             }
         };
         // Neither is empty: `secret` has checked that.

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     super::{
-        Carried, Timeouts, parse_kem,
+        ReloadState, Timeouts, parse_kem,
         problems::Findings,
         settings::{TenantSettings, UpstreamTlsSettings},
         upstream::{HealthSettings, PeerSettings, UpstreamSettings},
@@ -33,7 +33,7 @@ pub(super) struct At<'a> {
     /// Its key in the domain map.
     pub(super) host: &'a str,
     pub(super) base: &'a Path,
-    pub(super) carried: &'a Carried,
+    pub(super) reload_state: &'a ReloadState,
     pub(super) problems: &'a mut Findings,
 }
 
@@ -106,7 +106,7 @@ impl At<'_> {
         Some(Tenant {
             id: TenantId::of(self.host),
             name: self.host.into(),
-            metrics: self.carried.metrics.tenant(self.host),
+            metrics: self.reload_state.metrics.tenant(self.host),
             upstream: Arc::new(upstream?),
             tls: tls?,
             secrets: secrets?,
@@ -204,7 +204,7 @@ impl At<'_> {
                     Some(format!("weight {weight} is not from 1 to {MAX_WEIGHT}"))
                 }
                 Ok(url) => {
-                    let state = self.carried.peer(self.host, &url);
+                    let state = self.reload_state.peer(self.host, &url);
                     peers.push((url, *weight, state));
                     None
                 }

@@ -83,7 +83,7 @@ fn clients_detect_a_relay_that_lost_its_pairs_and_pair_again() {
         let (id, text) = (client.client_id().unwrap(), setup.text(first.address.port()));
         first.stop().await;
         let environment = std::collections::BTreeMap::<&str, &str>::new();
-        let ids = std::sync::Arc::new(mte_relay::config::Carried::default());
+        let ids = std::sync::Arc::new(mte_relay::config::ReloadState::default());
         let config =
             mte_relay::config::Config::parse(&text, "test", std::path::Path::new("."), &environment, &ids);
         let second = Relay::start(config.unwrap()).await;

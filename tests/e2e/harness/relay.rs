@@ -6,7 +6,7 @@ use std::{
 
 use mte_client::{Builder, RelayClient};
 use mte_relay::{
-    config::{Carried, Config},
+    config::{Config, ReloadState},
     relay::{Shared, Stop, Until},
 };
 
@@ -72,7 +72,7 @@ impl Setup {
         let environment = BTreeMap::<&str, &str>::new();
         let text = self.text(port);
         let config =
-            Config::parse(&text, "test", Path::new("."), &environment, &Arc::new(Carried::default()));
+            Config::parse(&text, "test", Path::new("."), &environment, &Arc::new(ReloadState::default()));
         config.unwrap_or_else(|problems| panic!("{problems}"))
     }
 }

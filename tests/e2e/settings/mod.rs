@@ -8,12 +8,12 @@ mod values;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use mte_relay::config::{Carried, Config, Problems};
+use mte_relay::config::{Config, Problems, ReloadState};
 
 /// Reads a configuration with these environment variables; paths in it are relative to `folder`.
 fn parse(text: &str, variables: &[(&str, &str)], folder: &Path) -> Result<Config, Problems> {
     let environment: BTreeMap<&str, &str> = variables.iter().copied().collect();
-    Config::parse(text, "relay.yaml", folder, &environment, &Arc::new(Carried::default()))
+    Config::parse(text, "relay.yaml", folder, &environment, &Arc::new(ReloadState::default()))
 }
 
 fn accepted(text: &str, variables: &[(&str, &str)]) -> Config {

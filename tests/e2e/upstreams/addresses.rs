@@ -14,7 +14,7 @@ use std::{
 
 use http_body_util::Full;
 use mte_relay::{
-    config::{Carried, Config},
+    config::{Config, ReloadState},
     upstream::Resolver,
 };
 use parking_lot::Mutex;
@@ -34,8 +34,8 @@ impl Named {
     async fn new(peers: Vec<Upstream>, addresses: Vec<SocketAddr>, settings: &str, top: &str) -> Self {
         let addresses = Arc::new(Mutex::new(addresses));
         let answer = addresses.clone();
-        let mut carried = Carried::default();
-        carried.resolver = Resolver::new(move |host, _| {
+        let mut reload_state = ReloadState::default();
+        reload_state.resolver = Resolver::new(move |host, _| {
             assert_eq!(host, "backend.test");
             let addresses = answer.lock().clone();
             Box::pin(async move {
@@ -46,7 +46,7 @@ impl Named {
         let setup = Setup::default().top("timeouts: {connect: 2s, read: 2s}").top(top);
         let text = setup.tenant(HOST, &upstream, "pass_through_routes: ['/open/*']").text(free_port());
         let environment = BTreeMap::<&str, &str>::new();
-        let config = Config::parse(&text, "test", Path::new("."), &environment, &Arc::new(carried));
+        let config = Config::parse(&text, "test", Path::new("."), &environment, &Arc::new(reload_state));
         let relay = Relay::start(config.unwrap_or_else(|problems| panic!("{problems}"))).await;
         Self { fleet: Fleet { relay, peers }, addresses }
     }

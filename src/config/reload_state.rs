@@ -17,7 +17,7 @@ use crate::{
 
 /// What is kept across reloads. A relay has one; configurations of different relays share nothing.
 #[derive(Default)]
-pub struct Carried {
+pub struct ReloadState {
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The resolver of upstream addresses.
@@ -35,13 +35,13 @@ struct Inner {
     tls: HashMap<String, ([u8; 32], TenantTls)>,
 }
 
-impl std::fmt::Debug for Carried {
+impl std::fmt::Debug for ReloadState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Carried").finish_non_exhaustive()
+        f.debug_struct("ReloadState").finish_non_exhaustive()
     }
 }
 
-impl Carried {
+impl ReloadState {
     /// The state of a tenant's peer.
     pub(super) fn peer(&self, tenant: &str, url: &UpstreamUrl) -> Arc<PeerState> {
         let key = (tenant.to_owned(), url.to_string());
