@@ -265,6 +265,8 @@ impl Relay {
         reserve_descriptors(&self.shared.connections, config.limits.connections);
         let conf = ServerConf {
             threads: config.threads,
+            // One worker needs no scheduler for several, and less CPU without it.
+            work_stealing: config.threads > 1,
             // The relay itself waits for requests in flight, then exits (see `lifecycle`), before Pingora would.
             grace_period_seconds: Some(if signals { u64::from(u32::MAX) } else { 0 }),
             graceful_shutdown_timeout_seconds: Some(1),

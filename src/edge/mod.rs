@@ -10,6 +10,7 @@
 //! | `hello` | the server name in a TLS client hello |
 //! | `request_line` | spaces that Pingora would escape |
 //! | `connections` | the limits on connections |
+//! | `verified_id` | the client id that verified last |
 //! | `refused` | why a connection fails before its first request |
 //! | `watch`, `frames` | deadlines for request heads, and Pingora's own refusals |
 
@@ -19,6 +20,7 @@ mod hello;
 mod proxy_protocol;
 mod refused;
 mod request_line;
+mod verified_id;
 mod watch;
 
 use std::{
@@ -45,6 +47,7 @@ pub use self::connections::{Connections, TooManyRequests};
 use self::{
     connections::{Full, Slot},
     refused::{Part, ProxyHeaderError, ReadError, Refused, TlsError},
+    verified_id::VerifiedId,
     watch::{Head, Limits, Report, Watched},
 };
 use crate::{
@@ -66,6 +69,8 @@ pub struct Connection {
     pub network: Option<Network>,
     /// Its request heads.
     pub head: Arc<Head>,
+    /// The client id that verified last.
+    pub verified_id: Arc<VerifiedId>,
 }
 
 /// What a TLS handshake was made for.
@@ -208,7 +213,7 @@ impl<G> Edge<G> {
             let ip = client.ip();
             Some((ip, HeaderValue::from_str(&ip.to_string()).ok()?))
         });
-        let known = Connection { made_for, client, network, head: head.clone() };
+        let known = Connection { made_for, client, network, head: head.clone(), verified_id: Arc::default() };
         let proxy_digest = ProxyDigest::new(Box::new(response), Some(Box::new(known)));
         Some(Box::new(Watched::new(stream, head, proxy_digest, socket_digest, limits, report, slot)))
     }

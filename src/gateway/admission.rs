@@ -1,5 +1,7 @@
 //! A request before it is forwarded: its tenant, its client, its route, and whether it is allowed.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
@@ -71,7 +73,7 @@ async fn take(
     session: &mut Session,
     ctx: &mut RequestContext,
     route: Route,
-    tenant: &Tenant,
+    tenant: &Arc<Tenant>,
     parts: &Parts,
 ) -> Result<bool, Failure> {
     let content = match route {

@@ -4,7 +4,7 @@
 //! relay header, the client id, the pair, whether there is a body, the body's first part, and last the commit that spends the request's
 //! numbers, all before the upstream is contacted.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use http::{Version, header};
 use mte_codec::EncodeType;
@@ -25,6 +25,7 @@ use super::{
 use crate::{
     config::Limits,
     domains::Tenant,
+    edge,
     limits::BodyDeadline,
     pairs::Owner,
     telemetry::{Operation, TraceId},
@@ -48,14 +49,14 @@ pub(crate) fn single<'a>(request: &'a RequestHeader, name: &'static str) -> Resu
 pub(crate) async fn open(
     session: &mut Session,
     ctx: &mut RequestContext,
-    tenant: &Tenant,
+    tenant: &Arc<Tenant>,
     parts: &Parts,
 ) -> Result<Exchange, Failure> {
     let began = Instant::now();
     let policy = policy(tenant, &ctx.config.limits);
     let request = session.as_downstream().req_header();
     let relay = server::relay_header(&request.headers)?;
-    let identified = identify(tenant, relay.client_id)?;
+    let identified = identify(session, tenant, relay.client_id)?;
     let owner = Owner { tenant: tenant.id, client: identified.id };
     ctx.stage.identify(identified);
 
@@ -158,9 +159,12 @@ fn exchange(request: PlainRequest, body: RequestBody) -> Exchange {
 ///
 /// # Errors
 /// 566; the log says why, and shows the id without its signature.
-pub(crate) fn identify(tenant: &Tenant, signed: &str) -> Result<Identity, Failure> {
-    let verified = tenant.secrets.verify(signed).map(|(id, signed)| Identity { id, signed });
-    verified.ok_or_else(|| {
+pub(crate) fn identify(session: &Session, tenant: &Arc<Tenant>, signed: &str) -> Result<Identity, Failure> {
+    let verified = match edge::connection(session) {
+        Some(connection) => connection.verified_id.verify(tenant, signed),
+        None => tenant.secrets.verify(signed),
+    };
+    verified.map(|(id, signed)| Identity { id, signed }).ok_or_else(|| {
         let id = client_id::without_signature(signed);
         let shown: String = id.chars().take(MAX_LOGGED_ID).collect();
         let why = if client_id::is_well_formed(signed) { "not signed by this tenant" } else { "malformed" };

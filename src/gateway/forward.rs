@@ -5,7 +5,7 @@
 //! whether a request may be forwarded: that has been checked before.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Version, header, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, uri::PathAndQuery};
 use mte_protocol::{SealedHeaders, hop};
 use pingora_core::{ErrorType, OrErr, Result};
 use pingora_http::RequestHeader;
@@ -15,15 +15,19 @@ use super::{
     body::RequestBody,
     context::RequestContext,
     error::Failure,
-    stage::{Content, Forwarded},
+    stage::{Content, Exchange, Forwarded},
 };
 use crate::{domains::Tenant, upstream::Peer};
 
+static HOST: HeaderName = header::HOST;
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// The request's id, sent upstream and back.
 pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A request with no more header fields than this is copied without growing a map.
+const MAX_USUAL_FIELDS: usize = 24;
 
 /// Turns the client's request into the upstream's. `request` has the upstream's version already.
 ///
@@ -40,34 +44,100 @@ pub(crate) fn prepare(
     else {
         return Err(Failure::Internal("a request without a peer".into()).into());
     };
+    let tenant = &forwarded.admitted.tenant;
     let rules = Rules::new(session, request, ctx, forwarded);
-    remove(request, |name, value| !rules.forward_clear(name, value));
+    let known = known_fields(ctx, tenant, peer)?;
     match &forwarded.content {
-        Content::Encrypted(exchange) => {
-            let target =
-                exchange.target.parse().or_err(ErrorType::InternalError, "the checked target is no URI")?;
-            request.set_uri(target);
-            request.insert_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
-            add_sealed(request, &exchange.headers, &rules)?;
-            frame(request, exchange.body.length(), matches!(exchange.body, RequestBody::None))?;
-        }
+        Content::Encrypted(exchange) => *request = decrypted(request, exchange, &rules, known, tenant)?,
         Content::PassThrough => {
-            // In absolute form so far.
-            if !request.raw_path().starts_with(b"/") {
-                let target = request.uri.path_and_query().cloned();
-                request.set_uri(target.unwrap_or_else(|| PathAndQuery::from_static("/")).into());
-            }
-            // Pingora writes a body without a length in chunks; only an absent body has to be stated.
             let no_body = session.as_downstream_mut().is_body_empty();
-            if no_body && !request.headers.contains_key(header::CONTENT_LENGTH) {
-                frame(request, None, true)?;
-            }
+            pass_through(request, no_body, &rules, known, tenant)?;
         }
     }
-    if request.version != Version::HTTP_2 {
-        join_cookies(request)?;
+    Ok(())
+}
+
+/// The upstream's request of an encrypted one, built in one pass. The spelling of names is not kept, as Pingora does for
+/// pass-through requests: most of them were sealed in lower case.
+fn decrypted(
+    request: &RequestHeader,
+    exchange: &Exchange,
+    rules: &Rules<'_>,
+    known: KnownFields,
+    tenant: &Tenant,
+) -> Result<RequestHeader> {
+    let mut parts = http::Request::new(()).into_parts().0;
+    parts.method = request.method.clone();
+    parts.version = request.version;
+    parts.uri = exchange.target.parse().or_err(ErrorType::InternalError, "the checked target is no URI")?;
+
+    let mut headers = HeaderMap::with_capacity(MAX_USUAL_FIELDS);
+    for (name, value) in
+        request.headers.iter().filter(|(name, value)| rules.forward_clear(name.as_str(), value))
+    {
+        headers.append(name.clone(), value.clone());
     }
-    describe_client(request, ctx, &forwarded.admitted.tenant, peer)
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    add_sealed(&mut headers, &exchange.headers, rules);
+    if let Some((name, value)) =
+        framing(request, exchange.body.length(), matches!(exchange.body, RequestBody::None))
+    {
+        headers.insert(name, value);
+    }
+    if let Some(cookie) = joined_cookies(&headers, request.version)? {
+        headers.insert(header::COOKIE, cookie);
+    }
+    for (name, value) in known {
+        match value {
+            Some(value) => drop(headers.insert(name, value)),
+            None => drop(headers.remove(name)),
+        }
+    }
+    for (name, value) in &tenant.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    parts.headers = headers;
+    Ok(parts.into())
+}
+
+/// Changes what must be changed of a request that is passed on.
+fn pass_through(
+    request: &mut RequestHeader,
+    no_body: bool,
+    rules: &Rules<'_>,
+    known: KnownFields,
+    tenant: &Tenant,
+) -> Result<()> {
+    let unwanted = request.headers.iter().filter(|(name, value)| !rules.forward_clear(name.as_str(), value));
+    let names: Vec<HeaderName> = unwanted.map(|(name, _)| name.clone()).collect();
+    for name in names {
+        request.remove_header(&name);
+    }
+    // In absolute form so far.
+    if !request.raw_path().starts_with(b"/") {
+        let target = request.uri.path_and_query().cloned();
+        request.set_uri(target.unwrap_or_else(|| PathAndQuery::from_static("/")).into());
+    }
+    // Pingora writes a body without a length in chunks; only an absent body has to be stated.
+    if no_body
+        && !request.headers.contains_key(header::CONTENT_LENGTH)
+        && let Some((name, value)) = framing(request, None, true)
+    {
+        request.insert_header(name, value)?;
+    }
+    if let Some(cookie) = joined_cookies(&request.headers, request.version)? {
+        request.insert_header(header::COOKIE, cookie)?;
+    }
+    for (name, value) in known {
+        match value {
+            Some(value) => request.insert_header(name, value)?,
+            None => drop(request.remove_header(name)),
+        }
+    }
+    for (name, value) in &tenant.headers {
+        request.insert_header(name, value.clone())?;
+    }
+    Ok(())
 }
 
 /// A part of a body for Pingora. An empty part at the end would be written to an HTTP/1.1 upstream as a second last chunk,
@@ -168,15 +238,7 @@ impl<'a> Rules<'a> {
     }
 }
 
-fn remove(request: &mut RequestHeader, unwanted: impl Fn(&str, &HeaderValue) -> bool) {
-    let unwanted = request.headers.iter().filter(|(name, value)| unwanted(name.as_str(), value));
-    let names: Vec<HeaderName> = unwanted.map(|(name, _)| name.clone()).collect();
-    for name in names {
-        request.remove_header(&name);
-    }
-}
-
-fn add_sealed(request: &mut RequestHeader, sealed: &SealedHeaders, rules: &Rules<'_>) -> Result<()> {
+fn add_sealed(headers: &mut HeaderMap, sealed: &SealedHeaders, rules: &Rules<'_>) {
     let connection = sealed.get("connection").and_then(|value| std::str::from_utf8(value).ok());
     let named = |name: &str| {
         connection
@@ -186,58 +248,48 @@ fn add_sealed(request: &mut RequestHeader, sealed: &SealedHeaders, rules: &Rules
         if let (Ok(name), Ok(value)) =
             (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
         {
-            request.insert_header(name, value)?;
+            headers.insert(name, value);
         }
     }
-    Ok(())
 }
 
-/// The exact length where it is known, chunks where it is not.
-fn frame(request: &mut RequestHeader, length: Option<u64>, no_body: bool) -> Result<()> {
+/// The field that frames a body: the exact length where it is known, chunks where it is not.
+fn framing(request: &RequestHeader, length: Option<u64>, no_body: bool) -> Option<(HeaderName, HeaderValue)> {
     match length {
-        Some(length) => request.insert_header(header::CONTENT_LENGTH, length.to_string())?,
+        Some(length) => Some((header::CONTENT_LENGTH, length.into())),
         // A method that calls for a body says that there is none (RFC 9110, section 8.6).
         None if no_body && matches!(request.method, Method::POST | Method::PUT | Method::PATCH) => {
-            request.insert_header(header::CONTENT_LENGTH, "0")?;
+            Some((header::CONTENT_LENGTH, HeaderValue::from_static("0")))
         }
-        None if no_body => {}
+        None if no_body => None,
         // HTTP/2 frames bodies by itself and forbids this field.
-        None if request.version == Version::HTTP_2 => {}
-        None => request.insert_header(header::TRANSFER_ENCODING, "chunked")?,
+        None if request.version == Version::HTTP_2 => None,
+        None => Some((header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))),
     }
-    Ok(())
 }
 
 /// HTTP/2 may split a cookie into several fields; HTTP/1.1 knows one (RFC 9113, section 8.2.3).
-fn join_cookies(request: &mut RequestHeader) -> Result<()> {
-    let mut cookies = request.headers.get_all(header::COOKIE).iter();
-    if cookies.next().is_none() || cookies.next().is_none() {
-        return Ok(());
+fn joined_cookies(headers: &HeaderMap, version: Version) -> Result<Option<HeaderValue>> {
+    let mut cookies = headers.get_all(header::COOKIE).iter();
+    if version == Version::HTTP_2 || cookies.next().is_none() || cookies.next().is_none() {
+        return Ok(None);
     }
-    let all: Vec<&[u8]> = request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let all: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
     let joined = HeaderValue::from_bytes(&all.join(&b"; "[..]));
-    request.insert_header(header::COOKIE, joined.or_err(ErrorType::InternalError, "joined cookies")?)
+    joined.or_err(ErrorType::InternalError, "joined cookies").map(Some)
 }
 
-/// Client address and host: what the relay knows replaces what the request claims.
-fn describe_client(
-    request: &mut RequestHeader,
-    ctx: &RequestContext,
-    tenant: &Tenant,
-    peer: &Peer,
-) -> Result<()> {
+/// What the relay itself knows of the client and the host: it replaces what the request claims. `None` removes a field.
+type KnownFields = [(&'static HeaderName, Option<HeaderValue>); 5];
+
+fn known_fields(ctx: &RequestContext, tenant: &Tenant, peer: &Peer) -> Result<KnownFields> {
     let came_for = HeaderValue::from_str(&ctx.host).or_err(ErrorType::InternalError, "the checked host")?;
     let host = if tenant.preserve_host { came_for.clone() } else { peer.host.clone() };
-    request.insert_header(header::HOST, host)?;
-    match &ctx.from.forwarded_for {
-        Some(chain) => request.insert_header(&X_FORWARDED_FOR, chain.clone())?,
-        None => drop(request.remove_header(&X_FORWARDED_FOR)),
-    }
-    request.insert_header(&X_FORWARDED_HOST, came_for)?;
-    request.insert_header(&X_FORWARDED_PROTO, HeaderValue::from_static(ctx.from.scheme()))?;
-    request.insert_header(&X_REQUEST_ID, ctx.request_id.to_header())?;
-    for (name, value) in &tenant.headers {
-        request.insert_header(name.clone(), value.clone())?;
-    }
-    Ok(())
+    Ok([
+        (&HOST, Some(host)),
+        (&X_FORWARDED_FOR, ctx.from.forwarded_for.clone()),
+        (&X_FORWARDED_HOST, Some(came_for)),
+        (&X_FORWARDED_PROTO, Some(HeaderValue::from_static(ctx.from.scheme()))),
+        (&X_REQUEST_ID, Some(ctx.request_id.to_header())),
+    ])
 }

@@ -5,6 +5,7 @@
 //! never headers: they bind the sealed part to what travels in the clear, and readers of a map ask for
 //! them by name.
 
+mod compact;
 mod response_headers;
 mod write;
 
@@ -120,18 +121,29 @@ impl SealedHeaders {
     /// # Errors
     /// [`SealedHeadersError`]; [`SealedHeadersError::TooMany`] is answered with 431, all others with 562.
     pub fn parse_at_most(plaintext: &[u8], max_names: usize) -> Result<Self, SealedHeadersError> {
-        let mut reader =
-            Reader { headers: Self::default(), max_names: max_names.min(MAX_NAMES), error: None };
-        reader.headers.bytes.reserve(plaintext.len());
-        let mut json = serde_json::Deserializer::from_slice(plaintext);
-        let read = json.deserialize_map(&mut reader).and_then(|()| json.end());
-        if let Err(error) = read {
-            return Err(reader.error.unwrap_or_else(|| SealedHeadersError::Json(error.to_string())));
-        }
-        let mut headers = reader.headers;
+        let max_names = max_names.min(MAX_NAMES);
+        let mut headers = match compact::read(plaintext, max_names) {
+            Some(headers) => headers,
+            None => Self::read_json(plaintext, max_names)?,
+        };
         headers.keep_last();
         headers.check_bindings()?;
         Ok(headers)
+    }
+
+    /// Reads any JSON; entries stay in the order in which they came.
+    fn read_json(plaintext: &[u8], max_names: usize) -> Result<Self, SealedHeadersError> {
+        let mut reader = Reader { headers: Self::with_capacity(plaintext.len()), max_names, error: None };
+        let mut json = serde_json::Deserializer::from_slice(plaintext);
+        let read = json.deserialize_map(&mut reader).and_then(|()| json.end());
+        match read {
+            Ok(()) => Ok(reader.headers),
+            Err(error) => Err(reader.error.unwrap_or_else(|| SealedHeadersError::Json(error.to_string()))),
+        }
+    }
+
+    fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), entries: Vec::with_capacity(16) }
     }
 
     /// The ordinary headers: lower-case name and value, in order of the names. The rules on what is forwarded
@@ -230,7 +242,14 @@ impl fmt::Debug for SealedHeaders {
 }
 
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+        || byte.is_ascii_alphanumeric()
+}
+
+/// Whether it is a header's name, or has the form of a binding's.
+fn is_name(name: &[u8]) -> bool {
+    let token = name.strip_prefix(b":").unwrap_or(name);
+    !token.is_empty() && token.iter().copied().all(is_token)
 }
 
 fn is_canonical_number(value: &[u8]) -> bool {
@@ -251,8 +270,7 @@ impl Reader {
             return Err(SealedHeadersError::TooMany(self.max_names));
         }
         let start = self.headers.bytes.len();
-        let token = name.strip_prefix(':').unwrap_or(name);
-        if token.is_empty() || !token.bytes().all(is_token) {
+        if !is_name(name.as_bytes()) {
             return Err(SealedHeadersError::Name);
         }
         self.headers.bytes.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));

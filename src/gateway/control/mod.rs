@@ -2,7 +2,10 @@
 
 mod pair;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use http::header;
@@ -56,7 +59,7 @@ pub(crate) async fn answer_without_tenant(
 pub(crate) async fn answer(
     session: &mut Session,
     ctx: &mut RequestContext,
-    tenant: &Tenant,
+    tenant: &Arc<Tenant>,
     route: Route,
     parts: &Parts,
 ) -> Result<(), Failure> {
@@ -69,14 +72,14 @@ pub(crate) async fn answer(
 }
 
 /// The client of a control request: the one it names, or a new one.
-fn identify(session: &Session, ctx: &mut RequestContext, tenant: &Tenant) -> Result<ClientId, Failure> {
+fn identify(session: &Session, ctx: &mut RequestContext, tenant: &Arc<Tenant>) -> Result<ClientId, Failure> {
     let value = single(session.as_downstream().req_header(), X_MTE_RELAY)?;
     let identified = match value.and_then(control_client_id) {
         None => {
             let id = ClientId::from_random(rand::random());
             Identity { id, signed: tenant.secrets.current.sign(id) }
         }
-        Some(signed) => super::encrypted::identify(tenant, signed)?,
+        Some(signed) => super::encrypted::identify(session, tenant, signed)?,
     };
     let id = identified.id;
     ctx.stage.identify(identified);

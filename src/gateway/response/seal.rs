@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderName, StatusCode, header};
+use http::{StatusCode, header, response::Parts};
 use mte_codec::{EncodeType, SealError, seal};
-use mte_protocol::names::{OCTET_STREAM, X_MTE_RELAY, X_MTE_RELAY_EH};
-use mte_session::server::{BodySealer, ResponseError, ResponseHead, ResponseSealer, SealedHead, WireLength};
+use mte_session::server::{BodySealer, ResponseError, ResponseHead, ResponseSealer, SealedHead};
+use pingora_core::{ErrorType, OrErr, Result};
 use pingora_http::ResponseHeader;
 
 use super::{
@@ -14,9 +14,6 @@ use super::{
     headers,
 };
 use crate::{gateway::error::Failure, limits::Gathered};
-
-static RELAY: HeaderName = HeaderName::from_static(X_MTE_RELAY);
-static RELAY_HEADERS: HeaderName = HeaderName::from_static(X_MTE_RELAY_EH);
 
 /// One response on its way to the client.
 pub(crate) struct Sealing {
@@ -92,7 +89,7 @@ impl Sealing {
         let sealed = sealer.head(&head, &mut rand::rng())?;
         // Before anything is sent, where the size is known: then the response can still be refused.
         self.hold(length.unwrap_or_default())?;
-        write_head(response, &sealed)?;
+        write_head(response, &sealed).map_err(|error| Failure::Internal(error.to_string()))?;
         (self.sizes.map, self.sizes.map_encoded) = (sealed.map_len, sealed.map_encoded_len);
         self.messages = 1 + u64::from(follows);
         self.body = sealed.body;
@@ -165,32 +162,20 @@ impl Sealing {
     }
 }
 
-/// Moves what is sealed out of the clear part. What stays describes ciphertext.
-fn write_head(response: &mut ResponseHeader, sealed: &SealedHead) -> Result<(), Failure> {
-    for name in &sealed.sealed {
-        response.remove_header(name);
-    }
-    insert(response, &RELAY_HEADERS, &sealed.headers_message)?;
-    insert(response, &RELAY, &sealed.relay_header)?;
-    // Ciphertext is of use to one client only, and once.
-    insert(response, &header::CACHE_CONTROL, "no-store")?;
-    let Some(length) = sealed.length else { return Ok(()) };
-    insert(response, &header::CONTENT_TYPE, OCTET_STREAM)?;
-    match length {
-        WireLength::Known(length) => insert(response, &header::CONTENT_LENGTH, &length.to_string())?,
-        // With a content-length Pingora would not flush every part.
-        WireLength::Unknown => drop(response.remove_header(&header::CONTENT_LENGTH)),
-    }
-    Ok(())
+/// Moves what is sealed out of the clear part. What stays describes ciphertext, and loses the spelling of its names.
+fn write_head(response: &mut ResponseHeader, sealed: &SealedHead) -> Result<()> {
+    let reason =
+        response.get_reason_phrase().filter(|reason| response.status.canonical_reason() != Some(reason));
+    let reason = reason.map(str::to_owned);
+    let mut parts = Parts::from(std::mem::replace(response, ResponseHeader::build_no_case(200, Some(0))?));
+    let applied = sealed.apply(&mut parts.headers);
+    *response = parts.into();
+    response.set_reason_phrase(reason.as_deref())?;
+    applied.or_err(ErrorType::InternalError, "a sealed head's own headers")
 }
 
 fn content_length(response: &ResponseHeader) -> Option<usize> {
     response.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn insert(response: &mut ResponseHeader, name: &HeaderName, value: &str) -> Result<(), Failure> {
-    let inserted = response.insert_header(name, value);
-    inserted.map_err(|error| Failure::Internal(format!("response header {name}: {error}")))
 }
 
 fn undecodable(error: DecodeError) -> Failure {

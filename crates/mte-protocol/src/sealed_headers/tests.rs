@@ -179,6 +179,38 @@ fn only_a_flat_object_of_strings_is_a_map() {
 }
 
 #[test]
+fn maps_as_clients_write_them_take_the_fast_path() {
+    let mut map = SealedHeadersWriter::new();
+    map.method("POST");
+    map.authority("api.example:8443");
+    map.header("Content-Type", b"application/json; charset=\x20utf-8");
+    let json = map.finish();
+    assert_eq!(compact::read(&json, 3).unwrap().entries.len(), 3);
+    assert!(compact::read(b"{}", 0).is_some());
+    for left_to_the_parser in [
+        "",
+        "{",
+        "{}}",
+        "{} ",
+        r#"{"a":"b",}"#,
+        r#"{"a": "b"}"#,
+        r#"{"a":"\n"}"#,
+        r#"{"a":"\u0041"}"#,
+        r#"{"":"b"}"#,
+        r#"{"a b":"c"}"#,
+        r#"{"a":1}"#,
+        r#"{"a":"b""#,
+        r#"{"a":"b"#,
+        "{\"a\":\"\u{e9}\"}",
+        "{\"a\":\"\t\"}",
+        r#"{"a":"b"}x"#,
+    ] {
+        assert!(compact::read(left_to_the_parser.as_bytes(), 3).is_none(), "{left_to_the_parser}");
+    }
+    assert!(compact::read(&json, 2).is_none(), "more names than are allowed");
+}
+
+#[test]
 fn values_are_not_printed() {
     let headers = parse(r#"{"authorization":"Bearer xyzzy"}"#).unwrap();
     assert_eq!(format!("{headers:?}"), r#"{"authorization"}"#);
@@ -234,6 +266,28 @@ proptest! {
         let read: BTreeMap<_, _> =
             headers.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
         prop_assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn the_fast_path_reads_what_the_json_parser_reads(
+        parts in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "{", "}", "\"", ":", ",", "a", "B", "x-y", " ", "\t", "\\\"", "\\u0041", "1", "null", "[", "]", "\u{e9}", "\u{7f}",
+                "{\"a\":\"b\"", "\"A\":\" v \"", "\",\"", "\":\"", "{\":method\":\"GET\",", "\"}",
+            ]),
+            0..12,
+        ),
+        max_names in 0..4_usize,
+    ) {
+        let json = parts.concat();
+        if let Some(fast) = compact::read(json.as_bytes(), max_names) {
+            let slow = SealedHeaders::read_json(json.as_bytes(), max_names).unwrap();
+            let entries = |headers: &SealedHeaders| -> Vec<_> {
+                let entries = headers.entries.iter();
+                entries.map(|entry| (entry.name(&headers.bytes).to_vec(), entry.value(&headers.bytes).to_vec())).collect()
+            };
+            prop_assert_eq!(entries(&fast), entries(&slow));
+        }
     }
 
     #[test]

@@ -216,6 +216,7 @@ impl SealedHead {
         }
         headers.insert(X_MTE_RELAY_EH, HeaderValue::from_str(&self.headers_message)?);
         headers.insert(X_MTE_RELAY, HeaderValue::from_str(&self.relay_header)?);
+        // Ciphertext is of use to one client only, and once.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let Some(length) = self.length else { return Ok(()) };
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(OCTET_STREAM));
