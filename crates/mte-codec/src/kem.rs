@@ -2,8 +2,16 @@
 //!
 //! The size of the encapsulation key identifies the algorithm. All calls to a KEM library are in this file,
 //! so that the library can be replaced. Each call wipes the stack it used: the libraries return secrets by value.
+//!
+//! A relay encapsulates twice for each pair, so it does that with `aws-lc-rs` where that has the algorithm. Keys,
+//! decapsulation, X-Wing and test vectors are the `ml-kem` and `x-wing` crates'; tests hold the two against each other.
 
-use aws_lc_rs::{digest, error::Unspecified, hkdf};
+use aws_lc_rs::{
+    digest,
+    error::Unspecified,
+    hkdf,
+    kem::{EncapsulationKey, ML_KEM_512, ML_KEM_768, ML_KEM_1024},
+};
 use kem::{Decapsulate, Encapsulate, Generate, Kem, KeyExport, TryKeyInit};
 use ml_kem::{MlKem512, MlKem768, MlKem1024, kem};
 use rand_core::CryptoRng;
@@ -117,7 +125,7 @@ impl Entropy {
         scrubbed::<DERIVATION, _>(|| Self::derive_unscrubbed(id, shared_secret, key, ciphertext))
     }
 
-    fn derive_unscrubbed(id: KemId, shared_secret: &[u8; 32], key: &[u8], ciphertext: &[u8]) -> Self {
+    fn derive_unscrubbed(id: KemId, shared_secret: &[u8], key: &[u8], ciphertext: &[u8]) -> Self {
         let key_digest = digest::digest(&digest::SHA256, key);
         let ciphertext_digest = digest::digest(&digest::SHA256, ciphertext);
         let id = (id as u16).to_be_bytes();
@@ -135,6 +143,9 @@ impl Entropy {
 
 /// Encapsulates to `key`, whose size names the algorithm: the ciphertext to send back, and the entropy.
 ///
+/// ML-KEM takes its randomness from the operating system, by way of `aws-lc-rs`, which is several times as fast as
+/// [`encapsulate_with_rng`]; X-Wing takes it from `rng`.
+///
 /// # Errors
 /// [`KemError::KeySize`] for a size no algorithm has, [`KemError::InvalidKey`] for a key that fails
 /// FIPS 203's modulus check.
@@ -144,6 +155,36 @@ pub fn encapsulate(key: &[u8], rng: &mut (impl CryptoRng + ?Sized)) -> Result<(V
 }
 
 pub(crate) fn encapsulate_unscrubbed(
+    id: KemId,
+    key: &[u8],
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<(Vec<u8>, Entropy), KemError> {
+    let algorithm = match id {
+        KemId::MlKem512 => &ML_KEM_512,
+        KemId::MlKem768 => &ML_KEM_768,
+        KemId::MlKem1024 => &ML_KEM_1024,
+        KemId::XWing => return encapsulate_with_rng_unscrubbed(id, key, rng),
+    };
+    // The library checks the modulus when the key is used.
+    let parsed = EncapsulationKey::new(algorithm, key).map_err(|_| KemError::InvalidKey(id))?;
+    let (ciphertext, shared) = parsed.encapsulate().map_err(|_| KemError::InvalidKey(id))?;
+    let entropy = Entropy::derive_unscrubbed(id, shared.as_ref(), key, ciphertext.as_ref());
+    Ok((ciphertext.as_ref().to_vec(), entropy))
+}
+
+/// As [`encapsulate`], with all randomness from `rng`: for test vectors, which say what the result must be.
+///
+/// # Errors
+/// Those of [`encapsulate`].
+pub fn encapsulate_with_rng(
+    key: &[u8],
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<(Vec<u8>, Entropy), KemError> {
+    let id = KemId::from_key_len(key.len())?;
+    scrubbed::<ENCAPSULATION, _>(|| encapsulate_with_rng_unscrubbed(id, key, rng))
+}
+
+pub(crate) fn encapsulate_with_rng_unscrubbed(
     id: KemId,
     key: &[u8],
     rng: &mut (impl CryptoRng + ?Sized),

@@ -48,6 +48,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod block;
 pub mod direction;
 mod error;
 pub mod kem;

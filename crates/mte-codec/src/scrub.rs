@@ -129,6 +129,10 @@ mod tests {
             further_down::<2048, _>(|| black_box(*secret.as_bytes())[0]);
             secret.as_bytes().to_vec()
         }
+        fn encapsulated(id: kem::KemId) -> Vec<u8> {
+            let key = kem::DecapsulationKey::generate(id, &mut rand::rng());
+            kem::encapsulate(key.encapsulation_key(), &mut rand::rng()).unwrap().1.as_bytes().to_vec()
+        }
         let root = || EpochSecret::from_bytes(0, &[7; 32]);
         assert!(left_behind(move || careless(&root())) > 0, "the test sees what is left");
         let scrubbed = [
@@ -145,12 +149,10 @@ mod tests {
             left_behind(move || {
                 root().message_key(EncodeType::Mte, &[0; 26]).unwrap().tokens().unwrap().to_vec()
             }),
-            left_behind(|| {
-                let key = kem::DecapsulationKey::generate(kem::KemId::XWing, &mut rand::rng());
-                kem::encapsulate(key.encapsulation_key(), &mut rand::rng()).unwrap().1.as_bytes().to_vec()
-            }),
+            left_behind(|| encapsulated(kem::KemId::XWing)),
+            left_behind(|| encapsulated(kem::KemId::MlKem768)),
         ];
-        assert_eq!(scrubbed, [0; 6]);
+        assert_eq!(scrubbed, [0; 7]);
     }
 
     #[test]
@@ -177,6 +179,7 @@ mod tests {
         for id in kem::KemId::ALL {
             let depth = depth(move || {
                 let key = kem::DecapsulationKey::generate_unscrubbed(id, &mut rand::rng());
+                kem::encapsulate_with_rng_unscrubbed(id, key.encapsulation_key(), &mut rand::rng()).unwrap();
                 let (ciphertext, _) =
                     kem::encapsulate_unscrubbed(id, key.encapsulation_key(), &mut rand::rng()).unwrap();
                 drop(key.decapsulate_unscrubbed(&ciphertext));

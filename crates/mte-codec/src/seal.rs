@@ -1,16 +1,16 @@
 //! Making messages (sections 4 and 5).
 //!
 //! [`message`] makes a whole one of either type; [`Sealer`] makes one of type MKE as its plaintext arrives.
-//! Both copy the plaintext once, into the message's own buffer, and encrypt it there.
+//! Encryption is what writes the message's buffer: the plaintext is not copied first.
 
-use aws_lc_rs::aead::{Aad, LessSafeKey, Tag};
-use bytes::{BufMut, Bytes, BytesMut};
+use aws_lc_rs::aead::{Aad, LessSafeKey};
+use bytes::Bytes;
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
 use crate::{
     EncodeType, EpochSecret, FRAME_OVERHEAD, HEAD_LEN, HEADER_LEN, Header, MAX_FRAME, Place, SealError,
-    TAG_LEN,
+    WipingBuffer,
+    block::Block,
     message::{FINAL, FrameCounter},
     schedule::MessageKey,
     tokens,
@@ -88,8 +88,8 @@ impl Prepared {
         };
         let mut rest: &[u8] = tokens.as_ref().map_or(plaintext, |tokens| tokens);
 
-        let mut out = BytesMut::with_capacity(message_len(self.key.encode_type(), plaintext.len()));
-        out.put_slice(&self.header);
+        let mut out = Vec::with_capacity(message_len(self.key.encode_type(), plaintext.len()));
+        out.extend_from_slice(&self.header);
         let mut frames = Frames::new(&self.key)?;
         let mut sizes = sizes.into_iter().peekable();
         while let Some(size) = sizes.next() {
@@ -98,13 +98,15 @@ impl Prepared {
                 return Err(SealError::FrameSizes);
             }
             let (frame, after) = rest.split_at(size);
-            frames.seal(frame, last, &mut out)?;
+            let start = out.len();
+            out.resize(start + size + FRAME_OVERHEAD, 0);
+            frames.seal(frame, last, &mut out[start..])?;
             rest = after;
         }
         if !rest.is_empty() || frames.counter.count() == 0 {
             return Err(SealError::FrameSizes);
         }
-        Ok(out.into())
+        Ok(out)
     }
 
     /// Makes the message as its plaintext arrives.
@@ -197,33 +199,35 @@ impl Sealer {
             return Ok(Bytes::new());
         }
         let header = self.header.take();
+        let header = header.as_ref().map_or(&[][..], |header| header.as_slice());
         let frames = frames_for(plaintext.len());
-        let header_len = header.map_or(0, |header| header.len());
-        let mut out = BytesMut::with_capacity(header_len + plaintext.len() + frames * FRAME_OVERHEAD);
-        if let Some(header) = header {
-            out.put_slice(&header);
-        }
+        let mut block = Block::new(header.len() + plaintext.len() + frames * FRAME_OVERHEAD);
+        let (start, mut out) = block.bytes().split_at_mut(header.len());
+        start.copy_from_slice(header);
         for index in 0..frames {
             let part = &plaintext[index * MAX_FRAME..plaintext.len().min((index + 1) * MAX_FRAME)];
-            self.frames.seal(part, last && index + 1 == frames, &mut out)?;
+            let (frame, rest) = out.split_at_mut(part.len() + FRAME_OVERHEAD);
+            self.frames.seal(part, last && index + 1 == frames, frame)?;
+            out = rest;
         }
         self.finished = last;
-        Ok(out.freeze())
+        Ok(block.freeze())
     }
 }
 
-/// Gathers a plaintext of at most one frame in the buffer of its message, and seals it in place: for a body of
-/// type MKE whose small size is known, but which arrives in parts.
-pub struct InPlace {
+/// Gathers a plaintext of at most one frame, and seals it: for a body of type MKE whose small size is known, but which may
+/// arrive in parts. A single part is not copied.
+pub struct OneFrame {
     message: Prepared,
-    /// Space for header and head, then the plaintext; wiped unless it became ciphertext.
-    buffer: Zeroizing<Vec<u8>>,
+    len: usize,
+    /// The first part, as long as it is the only one.
+    first: Bytes,
+    /// All parts, once there are several.
+    joined: WipingBuffer,
 }
 
-impl InPlace {
-    const PREFIX: usize = HEADER_LEN + HEAD_LEN;
-
-    /// A buffer for `len` bytes.
+impl OneFrame {
+    /// A message of `len` bytes.
     ///
     /// # Errors
     /// [`SealError::NotStreamable`] for type MTE, [`SealError::TooLong`] above one frame.
@@ -232,20 +236,26 @@ impl InPlace {
         if len > MAX_FRAME {
             return Err(SealError::TooLong);
         }
-        let mut buffer = Zeroizing::new(Vec::with_capacity(Self::PREFIX + len + TAG_LEN));
-        buffer.resize(Self::PREFIX, 0);
-        Ok(Self { message, buffer })
+        Ok(Self { message, len, first: Bytes::new(), joined: WipingBuffer::default() })
     }
 
     /// Adds a part.
     ///
     /// # Errors
-    /// [`SealError::TooLong`] beyond the buffer's capacity: the buffer never moves.
-    pub fn push(&mut self, part: &[u8]) -> Result<(), SealError> {
-        if self.buffer.len() + part.len() + TAG_LEN > self.buffer.capacity() {
+    /// [`SealError::TooLong`] beyond the stated length.
+    pub fn push(&mut self, part: Bytes) -> Result<(), SealError> {
+        if self.first.len() + self.joined.len() + part.len() > self.len {
             return Err(SealError::TooLong);
         }
-        self.buffer.extend_from_slice(part);
+        if self.first.is_empty() && self.joined.is_empty() {
+            self.first = part;
+            return Ok(());
+        }
+        if self.joined.is_empty() {
+            self.joined = WipingBuffer::with_capacity(self.len);
+            self.joined.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.joined.extend_from_slice(&part);
         Ok(())
     }
 
@@ -253,14 +263,13 @@ impl InPlace {
     ///
     /// # Errors
     /// [`SealError::Crypto`].
-    pub fn finish(mut self) -> Result<Bytes, SealError> {
-        let (prefix, plaintext) = self.buffer.split_at_mut(Self::PREFIX);
-        let mut frames = Frames::new(&self.message.key)?;
-        let (head, tag) = frames.seal_in_place(plaintext, true)?;
-        prefix[..HEADER_LEN].copy_from_slice(&self.message.header);
-        prefix[HEADER_LEN..].copy_from_slice(&head);
-        self.buffer.extend_from_slice(tag.as_ref());
-        Ok(std::mem::take(&mut *self.buffer).into())
+    pub fn finish(self) -> Result<Bytes, SealError> {
+        let plaintext: &[u8] = if self.joined.is_empty() { &self.first } else { &self.joined };
+        let mut block = Block::new(HEADER_LEN + plaintext.len() + FRAME_OVERHEAD);
+        let (header, frame) = block.bytes().split_at_mut(HEADER_LEN);
+        header.copy_from_slice(&self.message.header);
+        Frames::new(&self.message.key)?.seal(plaintext, true, frame)?;
+        Ok(block.freeze())
     }
 }
 
@@ -276,27 +285,16 @@ impl Frames {
         Ok(Self { aead, counter: FrameCounter::default() })
     }
 
-    /// Appends one frame to `out`.
-    fn seal(&mut self, plaintext: &[u8], last: bool, out: &mut BytesMut) -> Result<(), SealError> {
-        let start = out.len();
-        out.put_bytes(0, HEAD_LEN);
-        out.put_slice(plaintext);
-        let (head, tag) = self.seal_in_place(&mut out[start + HEAD_LEN..], last)?;
-        out[start..start + HEAD_LEN].copy_from_slice(&head);
-        out.put_slice(tag.as_ref());
-        Ok(())
-    }
-
-    /// Encrypts the next frame's plaintext in place; returns its head and its tag.
-    fn seal_in_place(
-        &mut self,
-        plaintext: &mut [u8],
-        last: bool,
-    ) -> Result<([u8; HEAD_LEN], Tag), SealError> {
+    /// Writes the next frame to `out`, which has exactly the space for it.
+    fn seal(&mut self, plaintext: &[u8], last: bool, out: &mut [u8]) -> Result<(), SealError> {
         let nonce = self.counter.next().ok_or(SealError::TooLong)?;
         let flag = if last { FINAL } else { 0 };
         let head = (plaintext.len() as u32 | flag).to_be_bytes();
-        let tag = self.aead.seal_in_place_separate_tag(nonce, Aad::from(head), plaintext);
-        Ok((head, tag.map_err(|_| SealError::Crypto)?))
+        let (start, rest) = out.split_at_mut(HEAD_LEN);
+        start.copy_from_slice(&head);
+        let (ciphertext, tag) = rest.split_at_mut(plaintext.len());
+        let sealed =
+            self.aead.seal_out_of_place_scatter(nonce, Aad::from(head), plaintext, ciphertext, &[], tag);
+        sealed.map_err(|_| SealError::Crypto)
     }
 }

@@ -7,7 +7,7 @@ use chacha20::{
 };
 use mte_codec::{
     Entropy,
-    kem::{DecapsulationKey, KemId, encapsulate},
+    kem::{DecapsulationKey, KemId, encapsulate_with_rng},
 };
 use support::Script;
 
@@ -133,7 +133,7 @@ fn x_wing_agrees_with_its_draft() {
         let receiver = DecapsulationKey::generate(KemId::XWing, &mut Script::new(&[&seed]));
         assert_eq!(sha256(receiver.encapsulation_key()), key);
         let (made, entropy) =
-            encapsulate(receiver.encapsulation_key(), &mut Script::new(&[&randomness])).unwrap();
+            encapsulate_with_rng(receiver.encapsulation_key(), &mut Script::new(&[&randomness])).unwrap();
         assert_eq!(sha256(&made), ciphertext);
         let shared = shared.try_into().unwrap();
         let derived = Entropy::derive(KemId::XWing, &shared, receiver.encapsulation_key(), &made);

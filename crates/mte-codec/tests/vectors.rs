@@ -4,7 +4,7 @@
 use mte_codec::{
     DecoderState, EncodeType, Entropy, EpochSecret, Expected, HEAD_LEN, HEADER_LEN, Header, Numbers,
     OpenError, Place, Sealer, TAG_LEN, Window, WindowError,
-    kem::{DecapsulationKey, KemId, encapsulate},
+    kem::{DecapsulationKey, KemId, encapsulate_with_rng},
     open,
     schedule::{self, RootInputs},
     seal,
@@ -66,7 +66,7 @@ fn every_key_exchange_yields_its_entropy_on_both_sides() {
         assert_eq!(receiver.encapsulation_key(), &*vector.encapsulation_key);
 
         let mut randomness = Script::new(&[&vector.randomness]);
-        let (ciphertext, sender) = encapsulate(&vector.encapsulation_key, &mut randomness).unwrap();
+        let (ciphertext, sender) = encapsulate_with_rng(&vector.encapsulation_key, &mut randomness).unwrap();
         randomness.assert_used_up();
         assert_eq!(ciphertext, &*vector.ciphertext);
         assert_eq!(sender.as_bytes(), &*vector.entropy);

@@ -132,12 +132,12 @@ impl Sealing {
             let decoded = decoder.push(body.as_deref().unwrap_or_default(), end).map_err(undecodable)?;
             self.sizes.body += decoded.len() as u64;
             self.hold(self.sizes.body as usize)?;
-            *body = Some(self.seal(&decoded, end)?);
+            *body = Some(self.seal(decoded.into_bytes(), end)?);
         } else {
             let part = body.take().unwrap_or_default();
             self.sizes.body += part.len() as u64;
             self.hold(self.sizes.body as usize)?;
-            *body = Some(self.seal(&part, end)?);
+            *body = Some(self.seal(part, end)?);
         }
         self.body_took += began.elapsed();
         Ok(())
@@ -152,7 +152,7 @@ impl Sealing {
     }
 
     /// The bytes for the client for a part of the body.
-    fn seal(&mut self, part: &[u8], end: bool) -> Result<Bytes, ResponseError> {
+    fn seal(&mut self, part: Bytes, end: bool) -> Result<Bytes, ResponseError> {
         self.body.as_mut().map_or(Ok(Bytes::new()), |body| body.seal(part, end, &mut rand::rng()))
     }
 

@@ -242,7 +242,9 @@ impl Relay {
         }
         let (mut wire, sealer) = self.seal_head(request, reply);
         if let (Some(mut sealer), Some(pieces)) = (sealer, &reply.body) {
-            let mut seal = |piece: &[u8], end| sealer.seal(piece, end, &mut rand::rng()).unwrap();
+            let mut seal = |piece: &[u8], end| {
+                sealer.seal(Bytes::copy_from_slice(piece), end, &mut rand::rng()).unwrap()
+            };
             wire.body = pieces.iter().map(|piece| seal(piece, false)).collect();
             wire.body.push(seal(&[], true));
         }

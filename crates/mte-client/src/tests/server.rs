@@ -246,11 +246,11 @@ impl Shared {
                     Some((Err(std::io::Error::other("the upstream died")), None))
                 }
                 Some(piece) => {
-                    let sealed = sealer.seal(&piece, false, &mut rand::rng()).unwrap();
+                    let sealed = sealer.seal(piece, false, &mut rand::rng()).unwrap();
                     Some((Ok(Frame::data(sealed)), Some((pieces, sealer))))
                 }
                 None => {
-                    let sealed = sealer.seal(&[], true, &mut rand::rng()).unwrap();
+                    let sealed = sealer.seal(Bytes::new(), true, &mut rand::rng()).unwrap();
                     Some((Ok(Frame::data(sealed)), None))
                 }
             }

@@ -4,7 +4,7 @@ use ml_kem::{
     MlKem512, MlKem768, MlKem1024,
     kem::{Decapsulate, Encapsulate, FromSeed, Kem, KeyExport},
 };
-use mte_codec::kem::{DecapsulationKey, KemId, encapsulate};
+use mte_codec::kem::{DecapsulationKey, KemId, encapsulate_with_rng};
 use x_wing::XWingKem;
 
 use super::{
@@ -66,7 +66,7 @@ where
 
     let key = DecapsulationKey::generate(id, &mut for_crate);
     assert_eq!(key.encapsulation_key(), encapsulation_key.as_slice());
-    let (made, sender) = encapsulate(key.encapsulation_key(), &mut for_crate).unwrap();
+    let (made, sender) = encapsulate_with_rng(key.encapsulation_key(), &mut for_crate).unwrap();
     assert_eq!(made, ciphertext.as_slice());
     assert_eq!(sender.as_bytes(), &entropy);
     assert_eq!(key.decapsulate(&made).unwrap().as_bytes(), &entropy);

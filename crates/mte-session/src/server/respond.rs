@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use mte_codec::{
     EncodeType, MAX_FRAME, Place, Prepared, Sealer, WipingBuffer,
-    seal::{self, InPlace},
+    seal::{self, OneFrame},
 };
 use mte_protocol::{
     RelayHeader, SealedHeaders, SealedHeadersWriter,
@@ -188,7 +188,7 @@ impl ResponseSealer {
         let key = self.ticket.keys.take_body()?;
         let small = length.filter(|length| *length <= MAX_FRAME);
         let stage = match (encode_type, small) {
-            (EncodeType::Mke, Some(length)) => Stage::Small(Box::new(InPlace::new(key, length)?)),
+            (EncodeType::Mke, Some(length)) => Stage::Small(Box::new(OneFrame::new(key, length)?)),
             (EncodeType::Mke, None) => Stage::Streamed(Box::new(key.sealer()?)),
             (EncodeType::Mte, _) => Stage::Gathered {
                 key: Box::new(key),
@@ -233,8 +233,8 @@ pub struct BodySealer(Stage);
 
 enum Stage {
     Streamed(Box<Sealer>),
-    /// Known to be small: gathered and sealed in place.
-    Small(Box<InPlace>),
+    /// Known to be small: gathered and sealed in one frame.
+    Small(Box<OneFrame>),
     /// Type MTE: gathered, then sealed whole.
     Gathered {
         key: Box<Prepared>,
@@ -249,10 +249,10 @@ impl BodySealer {
     ///
     /// # Errors
     /// [`ResponseError`]: the response must be cut then.
-    pub fn seal(&mut self, part: &[u8], end: bool, rng: &mut impl CryptoRng) -> Result<Bytes, ResponseError> {
+    pub fn seal(&mut self, part: Bytes, end: bool, rng: &mut impl CryptoRng) -> Result<Bytes, ResponseError> {
         let sealed = match &mut self.0 {
             Stage::Finished => Bytes::new(),
-            Stage::Streamed(sealer) => sealer.seal(part, end)?,
+            Stage::Streamed(sealer) => sealer.seal(&part, end)?,
             Stage::Small(message) => {
                 message.push(part)?;
                 Bytes::new()
@@ -261,7 +261,7 @@ impl BodySealer {
                 if plaintext.len() + part.len() > *limit {
                     return Err(ResponseError::TooLarge { limit: *limit });
                 }
-                plaintext.extend_from_slice(part);
+                plaintext.extend_from_slice(&part);
                 Bytes::new()
             }
         };

@@ -1,5 +1,6 @@
 //! What the relay's role refuses to seal.
 
+use bytes::Bytes;
 use mte_codec::EncodeType;
 use mte_session::server::{ResponseError, ResponseHead, ResponseSealer, WireLength};
 
@@ -28,8 +29,11 @@ fn a_gathered_body_above_its_limit_is_refused_with_its_head_or_as_it_comes() {
     let answer = Answer::new(b"");
     let head = sealer(EncodeType::Mte, limit).head(&head(&answer), &mut rand::rng()).unwrap();
     let mut body = head.body.unwrap();
-    assert!(body.seal(b"five!", false, &mut rand::rng()).unwrap().is_empty());
-    assert_eq!(body.seal(b"6", false, &mut rand::rng()), Err(ResponseError::TooLarge { limit }));
+    assert!(body.seal(Bytes::from_static(b"five!"), false, &mut rand::rng()).unwrap().is_empty());
+    assert_eq!(
+        body.seal(Bytes::from_static(b"6"), false, &mut rand::rng()),
+        Err(ResponseError::TooLarge { limit })
+    );
 }
 
 #[test]
@@ -38,8 +42,11 @@ fn a_body_that_is_longer_than_it_states_is_refused() {
     let head = sealer(EncodeType::Mke, 5).head(&head(&answer), &mut rand::rng()).unwrap();
     assert_eq!(head.length, Some(WireLength::Known(26 + 20 + 4)));
     let mut body = head.body.unwrap();
-    body.seal(b"four", false, &mut rand::rng()).unwrap();
-    assert!(matches!(body.seal(b"!", true, &mut rand::rng()), Err(ResponseError::Seal(_))));
+    body.seal(Bytes::from_static(b"four"), false, &mut rand::rng()).unwrap();
+    assert!(matches!(
+        body.seal(Bytes::from_static(b"!"), true, &mut rand::rng()),
+        Err(ResponseError::Seal(_))
+    ));
 }
 
 #[test]
@@ -48,8 +55,10 @@ fn a_finished_body_yields_nothing_more() {
     let head = sealer(EncodeType::Mke, 5).head(&head(&answer), &mut rand::rng()).unwrap();
     assert_eq!(head.length, Some(WireLength::Unknown));
     let mut body = head.body.unwrap();
-    assert!(!body.seal(b"", true, &mut rand::rng()).unwrap().is_empty());
-    assert!(body.is_finished() && body.seal(b"", true, &mut rand::rng()).unwrap().is_empty());
+    assert!(!body.seal(Bytes::from_static(b""), true, &mut rand::rng()).unwrap().is_empty());
+    assert!(
+        body.is_finished() && body.seal(Bytes::from_static(b""), true, &mut rand::rng()).unwrap().is_empty()
+    );
 }
 
 #[test]

@@ -190,9 +190,9 @@ pub(crate) fn respond(served: Served, answer: &Answer) -> WireResponse {
     let mut body = Vec::new();
     if let (Some(mut sealer), Some(parts)) = (sealed.body, &answer.body) {
         for part in parts {
-            body.extend(sealer.seal(part, false, &mut rand::rng()).unwrap());
+            body.extend(sealer.seal(part.clone().into(), false, &mut rand::rng()).unwrap());
         }
-        body.extend(sealer.seal(&[], true, &mut rand::rng()).unwrap());
+        body.extend(sealer.seal(Bytes::new(), true, &mut rand::rng()).unwrap());
         assert!(sealer.is_finished());
     }
     WireResponse { status: answer.status, headers, body }
