@@ -1,4 +1,4 @@
-//! Which peers are trusted to name the client: the same answer for PROXY headers and for `x-forwarded-*`.
+//! Which peers are trusted to send the client's address: the same for PROXY headers and for `x-forwarded-*`.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Whether no address is.
+    /// Whether no address is trusted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -43,7 +43,7 @@ pub enum UnitError {
         text: String,
     },
     /// The duration does not fit.
-    #[error("{0:?} is too long a time")]
+    #[error("{0:?} is too long")]
     TooLong(String),
     /// The size does not fit.
     #[error("{0:?} is too large a size")]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Pairs that may wait for each core: a fraction of a second's work.
+/// Number of pairs that may wait for each core: a fraction of a second of work.
 const WAITING_PER_CORE: usize = 2_048;
 
 /// The queue is full.
@@ -32,10 +32,10 @@ impl WorkQueue {
         Self { cores: Semaphore::new(cores), waiting: AtomicUsize::new(0), max_waiting }
     }
 
-    /// A core for making `pairs` pairs, until the permit is dropped.
+    /// A core for creating `pairs` pairs, until the permit is dropped.
     ///
     /// # Errors
-    /// [`QueueFull`] if more would wait than may.
+    /// [`QueueFull`] if too many would wait.
     pub async fn core(&self, pairs: usize) -> Result<SemaphorePermit<'_>, QueueFull> {
         if let Ok(permit) = self.cores.try_acquire() {
             return Ok(permit);

@@ -12,10 +12,10 @@ const MAX_ID: usize = 128;
 pub struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// What a request has before it has an id.
+    /// The value before a request has an id.
     pub const NONE: Self = Self(HeaderValue::from_static(""));
 
-    /// A fresh one: 16 hexadecimal digits.
+    /// A new random id: 16 hexadecimal digits.
     pub fn fresh() -> Self {
         let mut digits = [0; 16];
         let id = rand::random::<u64>();

@@ -1,10 +1,10 @@
-//! Pingora's errors as text, without what an upstream sent: that could be a user's cookie.
+//! Pingora's errors as text, without bytes from the upstream, which could be a user's cookie.
 
 use pingora_core::{BError, Error};
 
 /// The text before a buffer's content in the context of an error.
 const CONTENT: &str = "buf:";
-/// Characters of a description; an upstream's certificate, for one, may name anything.
+/// Maximum length of a description in characters: the names in an upstream's certificate, for example, can be long.
 const MOST: usize = 500;
 
 /// An error with its contexts and causes.

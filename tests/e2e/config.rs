@@ -285,7 +285,7 @@ fn suspicious_but_valid_settings_cause_a_warning() {
     }
     let map = r#"{"a": {"upstream": "http://a", "client_id_secret": "0123456789abcdef0123456789abcdef", "min_kem": "ml-kem-512"}}"#;
     let warnings = accepted("pairs: {min_kem: ml-kem-768}", &[("DOMAIN_MAP", map)]).warnings;
-    assert!(warnings[0].contains("holds for every tenant"), "{warnings:?}");
+    assert!(warnings[0].contains("applies to every tenant"), "{warnings:?}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What only the memory store has: queues that do not grow, and a weight. What every store must do is in
-//! `tests/e2e/pair_store`.
+//! Tests of what only the memory store has: queues that do not grow, and a size in memory. The behaviour required of every
+//! store is tested in `tests/e2e/pair_store`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -59,7 +59,7 @@ async fn what_is_left_of_dead_pairs_does_not_grow() {
     let entries: usize = store.shards.iter().map(|shard| shard.lock().entries()).sum();
     assert_eq!(store.count(None).await, Ok(4));
     assert!(entries < 100, "{entries}");
-    // All of them are found when they are to go.
+    // All of them are found when they are to be removed.
     now.store(61, Ordering::Relaxed);
     store.sweep().await.unwrap();
     let entries: usize = store.shards.iter().map(|shard| shard.lock().entries()).sum();

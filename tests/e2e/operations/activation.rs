@@ -75,7 +75,7 @@ fn a_socket_that_no_listener_can_use_is_an_error_that_names_it() {
         let address = stranger.local_addr().unwrap();
         let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut cases: Vec<(OwnedFd, String)> = vec![
-            (stranger.into(), format!("({address}), passed by systemd, is no listener's: add {address}")),
+            (stranger.into(), format!("({address}), passed by systemd, matches no listener: add {address}")),
             (datagrams.into(), "is not a TCP socket that listens".to_owned()),
         ];
         // A machine without IPv6 has nothing to show here.

@@ -68,7 +68,7 @@ fn without_a_successor_the_process_keeps_serving() {
         let client = site.client();
         client.get("/").await.unwrap();
         process.signal("QUIT");
-        site.until("it says why", async || process.output().contains("no successor waits")).await;
+        site.until("it says why", async || process.output().contains("no successor is waiting")).await;
         assert_eq!(client.get("/").await.unwrap().status(), 200);
         assert!(process.runs());
         assert_eq!(site.json_of("/readyz").await["ready"], true);
@@ -82,7 +82,7 @@ fn a_successor_without_a_predecessor_gives_up_and_says_why() {
         let mut new = Process::spawn(&["run", "--config", &site.file(), "--upgrade"], &[]);
         let (code, text) = tokio::task::spawn_blocking(move || new.finish()).await.unwrap();
         assert_eq!(code, Some(1), "{text}");
-        assert!(text.contains("nobody handed its listeners over"), "{text}");
+        assert!(text.contains("no process handed over its listeners"), "{text}");
     });
 }
 

@@ -49,7 +49,7 @@ fn a_stale_socket_is_replaced_and_anything_else_is_not_touched() {
         let (code, text) = tokio::task::spawn_blocking(move || process.finish()).await.unwrap();
         assert_eq!(code, Some(71), "{text}");
         assert!(
-            text.contains("the admin socket cannot be made") && text.contains("a symbolic link"),
+            text.contains("the admin socket cannot be created") && text.contains("a symbolic link"),
             "{text}"
         );
         assert_eq!(std::fs::read_to_string(site.path("precious")).unwrap(), "kept");

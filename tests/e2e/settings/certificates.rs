@@ -37,9 +37,9 @@ fn a_certificate_that_clients_refuse_or_soon_will_causes_a_warning() {
         (HOST, &[HOST], -10, -1, "expired at "),
         (HOST, &[HOST], -10, 20, "expires within 30 days, at "),
         (HOST, &[HOST], 5, 100, "is not valid before "),
-        (HOST, &["other.test"], -10, 100, "is for other names than "),
+        (HOST, &["other.test"], -10, 100, "does not cover "),
         ("*.wild.test", &["*.wild.test"], -10, 100, ""),
-        ("*.wild.test", &["www.wild.test"], -10, 100, "is for other names than *.wild.test"),
+        ("*.wild.test", &["www.wild.test"], -10, 100, "does not cover *.wild.test"),
         ("*", &["any.test"], -10, 100, ""),
         ("127.0.0.1", &["any.test"], -10, 100, ""),
     ] {
@@ -87,9 +87,9 @@ fn files_that_are_no_certificate_and_key_are_refused_in_plain_words() {
             "holds no certificate in PEM form",
         ),
         ("certificate_file: text, key_file: one.key", "certificate_file", "holds no certificate in PEM form"),
-        ("certificate_file: none.crt, key_file: one.key", "certificate_file", "there is no such file"),
+        ("certificate_file: none.crt, key_file: one.key", "certificate_file", "the file does not exist"),
         ("certificate_file: ., key_file: one.key", "certificate_file", "it is a folder"),
-        ("certificate_file: one.crt", "key_file", "is missing: name a PEM file"),
+        ("certificate_file: one.crt", "key_file", "is missing: give a PEM file"),
         (
             "certificate_file: one.crt, key_file: one.key, client_ca_file: empty",
             "client_ca_file",

@@ -30,14 +30,14 @@ fn what_has_the_wrong_shape_is_refused_with_place_and_remedy() {
         ("threads: -1", "line 2, column 10: threads: \"-1\" is not a whole number"),
         ("threads: 1.5", "line 2, column 10: threads: \"1.5\" is not a whole number"),
         ("threads: \"2\"", "line 2, column 10: threads: must be a whole number: write 2 without quotes"),
-        ("threads: [2]", "line 2, column 10: threads: is a list, and must be a whole number"),
+        ("threads: [2]", "line 2, column 10: threads: is a list, but must be a whole number"),
         ("threads:", "line 2, column 8: threads: has no value: give a whole number, or remove the key"),
         (
             "limits: {pairs_per_second: 99999999999}",
-            "line 2, column 28: limits.pairs_per_second: 99999999999 is too large: the most is 4294967295",
+            "line 2, column 28: limits.pairs_per_second: 99999999999 is too large: the maximum is 4294967295",
         ),
         ("limits: 5", "line 2, column 9: limits: must be a map: write `key: value` below it"),
-        ("limits: [5]", "line 2, column 9: limits: is a list, and must be a map: write `key: value`"),
+        ("limits: [5]", "line 2, column 9: limits: is a list, but must be a map: write `key: value`"),
         (
             "trusted_proxies: 10.0.0.0/8",
             "line 2, column 18: trusted_proxies: must be a list: put the value into brackets, as in [one, two]",
@@ -51,17 +51,14 @@ fn what_has_the_wrong_shape_is_refused_with_place_and_remedy() {
             "limits: {max_body: 10MB}",
             "line 2, column 20: limits.max_body: unknown unit \"MB\" in \"10MB\": write 4096, 64KiB, 1MiB or 2GiB",
         ),
-        (
-            "log: !secret {level: info}",
-            "line 2, column 6: log: the tag !secret means nothing here: remove it",
-        ),
+        ("log: !secret {level: info}", "line 2, column 6: log: the tag !secret is not supported: remove it"),
         (
             "log:\n  level: info\n  level: debug",
-            "line 4, column 3: log.level: this key is there twice (first in line 3): keep one of the two",
+            "line 4, column 3: log.level: this key is listed twice (first on line 3): keep one of the two",
         ),
         (
             "log: {<<: {level: info}}",
-            "line 2, column 7: log.<<: merge keys are not known here: repeat the settings, or give one key an alias (`tls: *name`)",
+            "line 2, column 7: log.<<: merge keys are not supported: repeat the settings, or give one key an alias (`tls: *name`)",
         ),
         ("? [a]\n: b", "line 2, column 3: a key must be text, not a list or a map"),
     ] {
@@ -75,7 +72,7 @@ fn invalid_yaml_is_one_problem_in_plain_words() {
         ("threads: 1\npool_size: [1\n", "line 3", "is not closed"),
         ("a: {b: c\n", "line 2", "is not closed"),
         ("a: 'b\nc: d\n", "line ", "quote is not closed"),
-        ("threads: 1\n\tpool_size: 5\n", "line 2, column 1", "a tab stands"),
+        ("threads: 1\n\tpool_size: 5\n", "line 2, column 1", "a tab is used"),
         ("a: b: c\n", "line 1", "put a value that contains one into quotes"),
         ("a: \"\\q\"\n", "line 1", "backslash"),
         ("a: *missing\n", "line 1", "needs its anchor"),
@@ -139,11 +136,11 @@ fn equal_hosts_are_reported_however_they_are_spelled() {
     ] {
         let text = format!("domain_map:\n  '{first}': {{upstream: http://a}}\n  '{second}': {{}}\n");
         let said = refused(&text, &[]);
-        assert!(said.contains("this host is there twice, as "), "{first} {second}: {said}");
+        assert!(said.contains("this host is listed twice, also as "), "{first} {second}: {said}");
     }
     for wildcard in ["*:8080", "*.a.test:8080"] {
         let said = refused(&format!("domain_map: {{'{wildcard}': {{upstream: http://a}}}}"), &[]);
-        assert!(said.contains("has a star and a port"), "{wildcard}: {said}");
+        assert!(said.contains("has a * and a port"), "{wildcard}: {said}");
     }
     accepted(
         "domain_map: {a.test: {upstream: http://a}, 'a.test:8080': {upstream: http://a}, '*.test': {upstream: http://a}}",
@@ -169,14 +166,14 @@ fn a_key_that_is_there_twice_is_refused_at_any_depth_of_file_and_variable() {
             "domain_map.a.test.headers.x",
         ),
     ] {
-        let what = "this key is there twice";
+        let what = "this key is listed twice";
         let said = refused("", &[("DOMAIN_MAP", &map)]);
         assert_eq!(said, format!("DOMAIN_MAP: {path}: {what}: keep one of the two"));
         let said = refused(&format!("domain_map: {map}"), &[]);
-        assert!(said.contains(&format!(" {path}: {what} (first in line 1): keep")), "{said}");
+        assert!(said.contains(&format!(" {path}: {what} (first on line 1): keep")), "{said}");
     }
     let said = refused("", &[("UPSTREAM", "http://a"), ("HEADERS", r#"{"x": "1", "x": "2"}"#)]);
-    assert_eq!(said, "HEADERS: domain_map.*.headers.x: this key is there twice: keep one of the two");
+    assert_eq!(said, "HEADERS: domain_map.*.headers.x: this key is listed twice: keep one of the two");
 }
 
 #[test]
@@ -190,9 +187,9 @@ fn variables_are_refused_by_their_names_in_plain_words() {
         (
             "DOMAIN_MAP",
             "{'a': 1}",
-            "DOMAIN_MAP, line 1, column 2: domain_map: a key must stand in double quotes",
+            "DOMAIN_MAP, line 1, column 2: domain_map: a key must be in double quotes",
         ),
-        ("DOMAIN_MAP", "[]", "DOMAIN_MAP: domain_map: is a list, and must be a map: write `key: value`"),
+        ("DOMAIN_MAP", "[]", "DOMAIN_MAP: domain_map: is a list, but must be a map: write `key: value`"),
         (
             "DOMAIN_MAP",
             r#"{"a.test": {"upstrem": "http://a"}}"#,
@@ -215,7 +212,7 @@ fn variables_are_refused_by_their_names_in_plain_words() {
         (
             "LOG_LEVEL",
             "loud",
-            "LOG_LEVEL: log.level: \"loud\" is none of trace, debug, info, warning, error, panic, off",
+            "LOG_LEVEL: log.level: \"loud\" is not one of trace, debug, info, warning, error, panic, off",
         ),
     ] {
         let text = if name == "DOMAIN_MAP" { "" } else { TENANT };
@@ -274,7 +271,7 @@ fn addresses_that_cannot_be_listened_on_together_are_refused() {
             &["[::]:8080", "[::1]:8080", "0.0.0.0:8080"],
             Some("listeners[1].address: [::1]:8080 and [::]:8080 (listeners[0]) overlap"),
         ),
-        (&["127.0.0.1:8080", "127.0.0.1:8080"], Some("listeners[1].address: 127.0.0.1:8080 is there twice")),
+        (&["127.0.0.1:8080", "127.0.0.1:8080"], Some("listeners[1].address: 127.0.0.1:8080 is listed twice")),
         (&["127.0.0.1:0"], Some("listeners[0].address: \"127.0.0.1:0\" has port 0")),
         (
             &["127.0.0.1:65536"],
@@ -407,7 +404,7 @@ fn more_listeners_and_longer_socket_paths_than_the_system_takes_are_refused() {
         format!("{TENANT}listeners: [{}]\n", all.join(", "))
     };
     accepted(&listeners(32), &[]);
-    assert!(refused(&listeners(33), &[]).contains("listeners: 33 are too many: at most 32"));
+    assert!(refused(&listeners(33), &[]).contains("listeners: has 33 listeners: at most 32 are possible"));
     let long = "x".repeat(200);
     for (lines, key) in [
         (format!("upgrade_socket: /tmp/{long}"), "upgrade_socket"),
@@ -415,7 +412,7 @@ fn more_listeners_and_longer_socket_paths_than_the_system_takes_are_refused() {
     ] {
         let said = with(&lines);
         assert!(
-            said.contains(&format!("{key}: the path has 205 bytes, and a Unix socket's at most 107")),
+            said.contains(&format!("{key}: the path has 205 bytes; a Unix socket's has at most 107")),
             "{said}"
         );
     }

@@ -99,9 +99,9 @@ fn a_number_may_come_from_a_variable_and_a_dollar_may_be_meant() {
 #[test]
 fn a_variable_that_is_not_set_is_refused_with_line_and_key_and_no_value_is_shown() {
     for (written, words) in [
-        ("${NOT_SET}", "${NOT_SET}: this environment variable is not set, or empty"),
-        ("${EMPTY}", "${EMPTY}: this environment variable is not set, or empty"),
-        ("x${a-b}", "${a-b} names no environment variable"),
+        ("${NOT_SET}", "${NOT_SET}: this environment variable is not set or is empty"),
+        ("${EMPTY}", "${EMPTY}: this environment variable is not set or is empty"),
+        ("x${a-b}", "${a-b} is not the name of an environment variable"),
         ("x${N", "${ has no } after its name"),
     ] {
         let text =
@@ -113,14 +113,14 @@ fn a_variable_that_is_not_set_is_refused_with_line_and_key_and_no_value_is_shown
     let said = refused("threads: ${N}\ndomain_map: {a.test: {upstream: http://a}}\n", &[("N", "a-secret")]);
     assert_eq!(
         said,
-        "relay.yaml, line 1, column 10: threads: must be a whole number, and the value of ${N} is not"
+        "relay.yaml, line 1, column 10: threads: must be a whole number, but the value of ${N} is not"
     );
     // A key is a scalar too; what is the same afterwards is there twice.
     let said = refused(
         "domain_map: {a.test: {upstream: http://a}, '${H}': {upstream: http://a}}\n",
         &[("H", "a.test")],
     );
-    assert!(said.contains("domain_map.a.test: this key is there twice"), "{said}");
+    assert!(said.contains("domain_map.a.test: this key is listed twice"), "{said}");
     assert!(!refused("# ${NOT_SET}\nthreads: x\n", &[]).contains("NOT_SET"));
 }
 
@@ -143,7 +143,7 @@ fn a_secrets_file_loses_a_mark_and_one_line_break_and_nothing_else() {
         assert!(signs_with(&config, secret), "{file:?}");
         let blank =
             secret.first().unwrap().is_ascii_whitespace() || secret.last().unwrap().is_ascii_whitespace();
-        let warned = config.warnings.iter().any(|warning| warning.contains("begins or ends with a blank"));
+        let warned = config.warnings.iter().any(|warning| warning.contains("begins or ends with a space"));
         assert_eq!(warned, blank, "{:?}", config.warnings);
     }
     std::fs::write(folder.path().join("secret"), "\n").unwrap();
@@ -216,7 +216,7 @@ fn warnings_are_in_the_log_of_a_start_and_in_what_check_says() {
         let setup = Setup::default().listeners("proxy_protocol: true").tenant(HOST, "http://127.0.0.1:1", "");
         let file = folder.path().join("relay.yaml").display().to_string();
         std::fs::write(&file, setup.text(port)).unwrap();
-        let words = "listeners[0].proxy_protocol: trusted_proxies is empty, so no PROXY header is believed";
+        let words = "listeners[0].proxy_protocol: trusted_proxies is empty, so no PROXY header is trusted";
         let (code, _, said) = output(&["check", "--quiet", "--config", &file], &[]).await;
         assert!(code == 0 && said.contains("warning: ") && said.contains(words), "{said}");
         let process = Process::start(&["run", "--config", &file], &[], port);
