@@ -17,7 +17,7 @@ use crate::{
     exit,
 };
 
-/// An edge gateway that opens end-to-end encrypted HTTP requests and proxies them to your upstreams.
+/// An edge gateway that decrypts end-to-end encrypted HTTP requests and proxies them to your upstreams.
 #[derive(Parser)]
 #[command(version, max_term_width = 100, arg_required_else_help = false)]
 pub(crate) struct Cli {

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_released_is_kept_back_again() {
+    fn released_descriptors_are_reserved_again() {
         let reserve = Reserve::new(4);
         assert_eq!(reserve.len(), 4);
         {

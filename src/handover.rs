@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn listeners_that_are_sent_arrive_and_one_that_only_connects_is_no_predecessor() {
+    async fn listeners_are_received_and_a_process_that_only_connects_is_not_a_predecessor() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("upgrade.sock");
         assert!(matches!(send(&path, &[]).await, Err(Error::NoSuccessor(_))));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_with_another_address_than_was_said_is_refused() {
+    fn a_socket_with_a_wrong_address_is_refused() {
         let socket = listener();
         let address = socket.local_addr().unwrap().to_string();
         let received = |names: Option<&str>| {

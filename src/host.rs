@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_of_one_host_are_one() {
+    fn spellings_of_a_host_are_normalised() {
         for (text, host, port) in [
             ("API.Example.com", "api.example.com", None),
             ("api.example.com.", "api.example.com", None),

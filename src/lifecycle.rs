@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_relay_that_is_leaving_does_not_come_back() {
+    fn a_relay_that_shuts_down_does_not_return_to_an_earlier_phase() {
         let lifecycle = Lifecycle::default();
         lifecycle.enter(Phase::Running);
         assert!(!lifecycle.is_leaving());

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_process_left_is_replaced_and_what_another_one_uses_is_not() {
+    fn a_stale_socket_is_replaced_and_one_in_use_is_not() {
         let folder = folder();
         let path = folder.path().join("s.sock");
         drop(listen(&path).unwrap());
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_a_folder_and_a_link_are_not_touched() {
+    fn a_file_a_folder_and_a_link_are_left_unchanged() {
         let folder = folder();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("file"), "kept").unwrap();

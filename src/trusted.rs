@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_address_is_the_same_when_it_comes_over_an_ipv6_socket() {
+    fn an_ipv4_address_is_the_same_over_an_ipv6_socket() {
         let proxies: TrustedProxies = ["10.0.0.7/8".parse().unwrap()].into_iter().collect();
         assert!(proxies.trusts("10.1.2.3".parse().unwrap()));
         assert!(proxies.trusts("::ffff:10.1.2.3".parse().unwrap()));

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn guesses_from_many_addresses_are_one_for_each_and_an_operator_gets_in() {
+    fn each_of_many_guessing_addresses_has_one_guess_and_an_operator_is_admitted() {
         let (mut guesses, now) = (Guesses::default(), Instant::now());
         let mut looked_at = 0;
         for round in 0..3 {

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_another_origin_changes_nothing() {
+    fn a_page_of_another_origin_cannot_make_changes() {
         let refused = |fields: &[(&'static str, &str)]| {
             let mut request = Request::put("/log-level").header("host", "localhost:9090");
             for (name, value) in fields {

@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_about_the_value_of_what_could_not_be_read() {
+    fn problems_with_values_of_unreadable_settings_are_suppressed() {
         let mut problems = Findings::default();
         let place = Place { source: "a.yaml".into(), at: None };
         problems.add_unread("domain_map.a.test.upstream.peers[0]", place, "is not text");

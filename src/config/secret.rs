@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_files_secret_loses_its_mark_and_one_line_break_and_nothing_else() {
+    fn only_a_byte_order_mark_and_one_line_break_are_removed_from_a_secret() {
         for (file, secret) in [
             (&b"abc"[..], &b"abc"[..]),
             (b"abc\n", b"abc"),

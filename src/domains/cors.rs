@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_are_exact_or_under_a_star_and_nothing_else() {
+    fn origins_match_exactly_or_by_wildcard() {
         let origins = ["https://app.example.com".to_owned(), "https://*.example.org".to_owned()];
         let cors = Cors::new(&origins, vec![Method::GET], None).unwrap();
         assert!(cors.allows("https://app.example.com") && cors.credentials);

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_graceful_end_is_no_refusal() {
+    fn a_graceful_end_is_not_a_refusal() {
         let mut refusals = Refusals::default();
         assert_eq!(refusals.find(&frame(GOAWAY, &[0, 0, 0, 5, 0, 0, 0, 0])), None);
         assert_eq!(refusals.find(&frame(RST_STREAM, &[0, 0, 0, 8])), None);
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_alone_is_a_refusal_and_trailers_are_none() {
+    fn a_status_alone_is_a_refusal_and_trailers_are_not() {
         let (bad, large) = (flagged(HEADERS, 5, &[0x8c]), flagged(HEADERS, 5, &[0x48, 0x82, 0x64, 0x02]));
         assert!(Refusals::default().find(&bad).unwrap().contains("400"));
         assert!(Refusals::default().find(&large).unwrap().contains("431"));

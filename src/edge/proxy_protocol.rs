@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_header_of_a_balancer_names_no_client() {
+    fn a_local_header_of_a_load_balancer_has_no_client() {
         let local = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00";
         assert_eq!(parse(local), Ok(Some((local.len(), None))));
         let unknown = b"PROXY UNKNOWN\r\n";

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_client_that_said_nothing_is_silent() {
+    fn only_a_client_that_sent_nothing_is_silent() {
         let silent = [
             ProxyHeaderError::from(ReadError::Silent).into(),
             Refused::from(TlsError::from(ReadError::Silent)),

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_two_blanks_however_it_is_cut() {
+    fn a_line_has_two_spaces_however_it_is_split() {
         for (line, stray) in [
             ("GET / HTTP/1.1\r\nhost: a b c d\r\n\r\n", false),
             ("\r\n\r\nGET / HTTP/1.1\r\n", false),

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_body_ends_with_its_grace_and_a_large_first_part_adds_none() {
+    fn a_slow_body_ends_with_its_grace_period_and_a_large_first_part_does_not_extend_it() {
         let pause = Duration::from_millis(600);
         let trickled = lasts(deadline(30), 1, pause);
         assert!((GRACE..GRACE + pause).contains(&trickled), "{trickled:?}");

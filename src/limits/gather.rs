@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_of_several_does_not_use_up_what_another_needs() {
+    fn one_tenant_does_not_use_up_the_budget_of_others() {
         let budget = Arc::new(GatherBudget::default());
         let (a, b) = (Some(TenantId::of("a")), Some(TenantId::of("b")));
         // From many networks, each with a little.

@@ -84,7 +84,7 @@ mod tests {
         let tally = Arc::new(Tally::default());
         let held: Vec<_> = (0..3).filter_map(|_| tally.enter("a", 2)).collect();
         assert_eq!((held.len(), tally.get(&"a")), (2, 2));
-        assert!(tally.enter("b", 2).is_some(), "another key has a limit of its own");
+        assert!(tally.enter("b", 2).is_some(), "another key has its own limit");
         drop(held);
         assert!(tally.shards.iter().all(|shard| shard.lock().is_empty()));
         assert!(!tally.add("a", usize::MAX, usize::MAX - 1) && tally.get(&"a") == 0);

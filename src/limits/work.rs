@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_of_the_workers_at_most_make_pairs() {
+    fn at_most_half_of_the_workers_create_pairs() {
         for (workers, cores) in [(1, 1), (2, 1), (5, 3)] {
             let queue = WorkQueue::new(workers);
             let taken: Vec<_> = (0..workers).filter_map(|_| queue.core(1).now_or_never()).collect();
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_is_bounded_and_gets_its_turn() {
+    async fn the_queue_is_bounded_and_every_waiting_exchange_is_served() {
         let queue = WorkQueue::with(1, 10);
         let first = queue.core(1).await.unwrap();
         let mut second = Box::pin(queue.core(8));

@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_loses_lines_which_are_counted_and_the_next_line_begins_at_the_margin() {
+    fn lines_lost_to_a_full_disk_are_counted_and_the_next_line_starts_on_a_new_line() {
         let disk = Disk::default();
         let mut writer = writer(&disk);
         disk.0.lock().1 = 6;
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_ends_when_nothing_is_taken() {
+    fn a_flush_ends_when_the_reader_reads_nothing() {
         let queue = Queue::new(MAX_BYTES);
         queue.add(b"a line that no thread writes\n", true);
         let began = Instant::now();

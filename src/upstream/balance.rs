@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_follow_the_weights_and_are_spread_out() {
+    fn turns_follow_the_weights_and_are_spread_evenly() {
         assert_eq!(spread(&[1, 1]), [0, 1]);
         assert_eq!(spread(&[5, 1, 1]), [0, 0, 1, 0, 2, 0, 0]);
         assert_eq!(spread(&[200, 100]), [0, 1, 0]);

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_upstream_sent_is_left_out_and_the_reason_is_not() {
+    fn an_upstreams_bytes_are_left_out_and_the_reason_is_kept() {
         let inner =
             Error::explain(ErrorType::InvalidHTTPHeader, "buf: HTTP/1.1 200 OK\\r\\nset-cookie: secret");
         let error = inner.into_up().more_context("peer 192.0.2.1:80");

@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_that_was_under_way_when_checks_were_taken_out_says_nothing() {
+    fn a_running_check_is_ignored_once_checks_are_removed() {
         let state = state();
         let settings = health_checks();
         let generation = state.take_check(Duration::ZERO).unwrap();

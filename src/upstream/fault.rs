@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_is_the_clients_fault_only_while_its_request_is_waited_for() {
+    fn a_timeout_is_the_clients_fault_only_while_the_relay_waits_for_its_request() {
         use ErrorType::{ReadTimedout, WriteTimedout};
         for reused in [false, true] {
             assert_eq!(upstream(ReadTimedout, Sent::Part, false, reused, LATE), Fault::Client);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_tunnel_is_no_ones_fault() {
+    fn the_end_of_a_tunnel_is_not_a_fault() {
         let progress = Progress {
             sent: Sent::Part,
             answered: true,

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn addresses_that_stay_keep_their_state_and_those_that_go_take_theirs_along() {
+    async fn addresses_that_stay_keep_their_state_and_removed_ones_lose_it() {
         let (peer, answer) = named();
         *answer.lock() = addresses(&["192.0.2.1:80", "192.0.2.2:80", "192.0.2.1:80"]);
         peer.resolve(LIMIT).await.unwrap();
@@ -229,7 +229,7 @@ mod tests {
 
         *answer.lock() = addresses(&["192.0.2.1:80"]);
         refreshed(&peer).await;
-        assert_eq!(peer.health(), Health::Unchecked, "it comes back as a new one");
+        assert_eq!(peer.health(), Health::Unchecked, "an address that is added again is new");
     }
 
     #[tokio::test]
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_address_is_never_asked_for() {
+    fn a_literal_address_is_never_resolved() {
         for (url, address) in
             [("http://192.0.2.1", "192.0.2.1:80"), ("https://[2001:DB8::1]", "[2001:db8::1]:443")]
         {

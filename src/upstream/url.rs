@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_more_or_less_than_an_origin_is_refused_with_a_reason() {
+    fn texts_that_are_not_exactly_an_origin_are_refused_with_a_reason() {
         for (wrong, error) in [
             ("backend:80", UrlError::Scheme),
             ("ftp://a", UrlError::Scheme),

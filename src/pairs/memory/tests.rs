@@ -40,7 +40,7 @@ fn pair(id: &str) -> NewPair {
 }
 
 #[tokio::test]
-async fn what_is_left_of_dead_pairs_does_not_grow() {
+async fn entries_of_dead_pairs_do_not_accumulate() {
     let now = Arc::new(AtomicU64::new(0));
     let clock = now.clone();
     let now_in_seconds = move || Duration::from_secs(clock.load(Ordering::Relaxed));
@@ -67,7 +67,7 @@ async fn what_is_left_of_dead_pairs_does_not_grow() {
 }
 
 #[test]
-fn a_pair_weighs_no_more_than_the_documented_kibibyte() {
+fn a_pair_takes_at_most_the_documented_kibibyte() {
     // With its two counts, its id and name, its place in the owner's list and in both queues, and the owner's entry.
     let (owner, entry) = (size_of::<(Owner, Vec<Arc<Pair>>)>() * 2, shard::ENTRY * 2);
     let all = size_of::<Pair>() + 16 + 64 + 4 * size_of::<Arc<Pair>>() + 2 * entry + owner;

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_tenant_has_no_series_and_those_that_do_not_move_do_not_begin() {
+    fn an_idle_tenant_has_no_series_and_unchanged_series_are_not_created() {
         let metrics = Metrics::default();
         let empty = metrics.text();
         let tenant = metrics.tenant("shop.test");

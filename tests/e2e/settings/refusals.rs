@@ -1,10 +1,10 @@
-//! Bad configurations and the exact words of their refusals.
+//! Invalid configurations and the exact error messages.
 
 use super::{accepted, refused};
 
 const TENANT: &str = "domain_map: {'*': {upstream: 'http://127.0.0.1:9000', client_id_secret: 0123456789abcdef0123456789abcdef}}\n";
 
-/// A configuration with a good tenant and `lines`; what is said about it, without the file's name.
+/// The error messages for a configuration with a valid tenant and `lines`, without the file's name.
 fn with(lines: &str) -> String {
     refused(&format!("{TENANT}{lines}"), &[]).replace("relay.yaml, ", "")
 }
@@ -19,7 +19,7 @@ fn tenant(more: &str) -> String {
 }
 
 #[test]
-fn what_has_the_wrong_shape_is_refused_with_place_and_remedy() {
+fn values_of_the_wrong_type_are_refused_with_place_and_remedy() {
     for (lines, said) in [
         ("pool_sise: 5", "line 2, column 1: pool_sise: unknown key; did you mean `pool_size`?"),
         (
@@ -94,7 +94,7 @@ fn invalid_yaml_is_one_problem_in_plain_words() {
 }
 
 #[test]
-fn upstreams_that_are_no_origin_are_refused() {
+fn upstreams_that_are_not_an_origin_are_refused() {
     for (upstream, words) in [
         ("http://a:99999", "has a port that is not from 1 to 65535"),
         ("http://a:0", "has a port that is not from 1 to 65535"),
@@ -124,7 +124,7 @@ fn upstreams_that_are_no_origin_are_refused() {
 }
 
 #[test]
-fn equal_hosts_are_reported_however_they_are_spelled() {
+fn duplicate_hosts_are_reported_in_any_spelling() {
     for (first, second) in [
         ("a.test", "A.TEST"),
         ("a.test", "a.test."),
@@ -149,7 +149,7 @@ fn equal_hosts_are_reported_however_they_are_spelled() {
 }
 
 #[test]
-fn a_key_that_is_there_twice_is_refused_at_any_depth_of_file_and_variable() {
+fn a_duplicate_key_is_refused_at_any_depth_of_file_and_variable() {
     let one = r#""a.test": {"upstream": "http://a"}"#;
     for (map, path) in [
         (format!("{{{one}, {one}}}"), "domain_map.a.test"),
@@ -320,7 +320,7 @@ fn the_admin_listener_is_never_on_a_listeners_port() {
         }
     }
     assert!(with("admin: {address: '127.0.0.1:0'}").contains("has port 0"));
-    // A default that nobody chose steps aside.
+    // A default address that was not configured only causes a warning.
     let config = accepted(&format!("{TENANT}listeners: [{{address: '0.0.0.0:9090'}}]\n"), &[]);
     assert_eq!(config.admin.address, None);
     assert!(config.warnings[0].contains("the admin listener is off"), "{:?}", config.warnings);
@@ -393,12 +393,12 @@ fn times_of_zero_and_absurd_numbers_are_refused() {
         let said = tenant(more);
         assert!(said.contains(words), "{more}: {said}");
     }
-    // Unlimited is what 0 means for limits.
+    // For limits, 0 means unlimited.
     accepted(&format!("{TENANT}limits: {{max_body: 0, pairs_per_second: 0, requests_per_second: 0}}\n"), &[]);
 }
 
 #[test]
-fn more_listeners_and_longer_socket_paths_than_the_system_takes_are_refused() {
+fn too_many_listeners_and_too_long_socket_paths_are_refused() {
     let listeners = |count: u16| {
         let all: Vec<_> = (1..=count).map(|port| format!("{{address: '127.0.0.1:{port}'}}")).collect();
         format!("{TENANT}listeners: [{}]\n", all.join(", "))
