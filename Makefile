@@ -1,13 +1,13 @@
-# `make run` shows the relay at work, `make test` runs every test; both install what they need first.
+# `make run` runs the demo, `make test` runs every test; both first install what they need.
 
 .PHONY: run test test-js test-js-only deps graph bench build vectors help
 .DEFAULT_GOAL := help
 
-# Where tests say that they were not done, and why.
+# The file in which tests record that they were skipped, and why.
 SKIPS := $(CURDIR)/target/skipped-tests
 export MTE_RELAY_SKIPS = $(SKIPS)
 BEGIN = @mkdir -p target && rm -f $(SKIPS)
-END = @if [ -s $(SKIPS) ]; then echo "Not tested on this machine:"; sort -u $(SKIPS) | sed 's/^/  /'; else echo "Every test was done."; fi
+END = @if [ -s $(SKIPS) ]; then echo "Not tested on this machine:"; sort -u $(SKIPS) | sed 's/^/  /'; else echo "No test was skipped."; fi
 
 # Colours are for terminals.
 JS_ENV = env $$([ -t 2 ] || echo NO_COLOR=1) MTE_RELAY_BIN=$(CURDIR)/target/debug/mte-relay MTE_DEMO_BIN=$(CURDIR)/target/debug/mte-demo CHROMIUM_BIN=$${CHROMIUM_BIN:-$$(command -v chromium)}
@@ -15,7 +15,7 @@ JS_ENV = env $$([ -t 2 ] || echo NO_COLOR=1) MTE_RELAY_BIN=$(CURDIR)/target/debu
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-run: ## Build the relay and show it at work: two tenants, a client, and what an eavesdropper sees
+run: ## Build the relay and run the demo: two tenants, a client, and what an eavesdropper sees
 	@scripts/setup build
 	cargo build --release -p mte-relay -p mte-demo
 	target/release/mte-demo
@@ -51,11 +51,11 @@ test-js-only:
 	cd clients/js && $(JS_ENV) npm test && $(JS_ENV) npm run test:browser
 	cd clients/js && npm run test:pack && npm run size
 
-deps: ## Check the dependencies: licences, sources, bans (those that nothing uses are part of the tests)
+deps: ## Check the dependencies: licences, sources, bans (`make test` finds unused ones)
 	@scripts/setup deps
 	cargo deny --locked check licenses bans sources
 
-graph: ## Print which module imports which, and which crate needs which
+graph: ## Print which module imports which, and which crate depends on which
 	cargo test --quiet --test architecture -- --nocapture printed
 
 bench: ## Measure against a direct upstream, nginx and a plain Pingora proxy, in one run
@@ -63,6 +63,6 @@ bench: ## Measure against a direct upstream, nginx and a plain Pingora proxy, in
 	cargo build --release --bin mte-relay
 	cargo run --release -p mte-bench --bin mte-bench -- $(ARGS)
 
-vectors: ## Make the codec's test vectors anew
+vectors: ## Generate the codec's test vectors again
 	cargo run -p mte-codec --example vectors > crates/mte-codec/vectors/v1.json.new
 	mv crates/mte-codec/vectors/v1.json.new crates/mte-codec/vectors/v1.json

@@ -13,13 +13,13 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 /// Operators are warned this long before a certificate expires.
 pub const SOON: Duration = Duration::from_secs(30 * 24 * 3_600);
 
-/// A chain's facts.
+/// Facts about a certificate chain.
 #[derive(Debug)]
 pub struct CertificateFacts {
     own: Option<CertificateDer<'static>>,
-    /// From when, in seconds since 1970: the latest of the chain.
+    /// Start of the validity, in seconds since 1970: the latest in the chain.
     not_before: Option<i64>,
-    /// Until when, in seconds since 1970: the earliest of the chain, since clients check all of it.
+    /// End of the validity, in seconds since 1970: the earliest in the chain, because clients check the whole chain.
     pub not_after: Option<i64>,
 }
 
@@ -28,7 +28,7 @@ pub struct CertificateFacts {
 pub enum Standing {
     /// Valid, and not expiring soon.
     Good,
-    /// Valid from a later moment on.
+    /// Not valid yet.
     NotYet,
     /// Valid for less than [`SOON`].
     Soon,
@@ -49,7 +49,7 @@ impl Standing {
 }
 
 impl CertificateFacts {
-    /// The facts of a chain, the tenant's own certificate first.
+    /// The facts about a chain, which begins with the tenant's own certificate.
     pub fn of(chain: &[CertificateDer<'static>]) -> Self {
         let validity = |der: &CertificateDer<'_>| {
             let (_, certificate) = X509Certificate::from_der(der).ok()?;

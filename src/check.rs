@@ -1,4 +1,4 @@
-//! `mte-relay check`: a configuration, checked as a relay would check it, and shown as it would take effect.
+//! `mte-relay check`: checks a configuration as the relay would, and prints the settings as they take effect.
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
@@ -18,18 +18,18 @@ use crate::{
 /// Options of `check`.
 #[derive(Args)]
 pub(crate) struct CheckArgs {
-    /// The configuration file (YAML). The environment's settings win over it.
+    /// The configuration file (YAML). Settings in the environment override it.
     #[arg(long, short, value_name = "FILE", env = "MTE_RELAY_CONFIG")]
     config: Option<PathBuf>,
-    /// Connect to every upstream as well, with TLS where it has it, and make its health check if there is one.
+    /// Also connect to every upstream, with TLS if the upstream uses it, and run its health check if it has one.
     #[arg(long)]
     connect: bool,
-    /// Print nothing but problems and warnings.
+    /// Print only problems and warnings.
     #[arg(long, short)]
     quiet: bool,
 }
 
-/// Checks. Exit codes: 0 all is well; 66 the file is not there; 69 an upstream cannot be reached; 78 the
+/// Runs the checks. Exit codes: 0 no problems; 66 the file does not exist; 69 an upstream cannot be reached; 78 the
 /// configuration cannot be used.
 pub(crate) fn run(args: CheckArgs) -> ExitCode {
     let source = source(args.config);
@@ -58,19 +58,19 @@ fn connect(config: &Config) -> bool {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("mte-relay: no runtime: {error}");
+            eprintln!("mte-relay: cannot start the runtime: {error}");
             return false;
         }
     };
     runtime.block_on(async {
         let connector = Connector::new(None);
-        let mut well = true;
+        let mut all_reached = true;
         for tenant in config.domains.tenants() {
             for index in 0..tenant.upstream.peers.len() {
-                well &= reach(&connector, tenant, index, config.timeouts.connect).await;
+                all_reached &= reach(&connector, tenant, index, config.timeouts.connect).await;
             }
         }
-        well
+        all_reached
     })
 }
 
@@ -83,7 +83,7 @@ enum Unreached {
     Check(#[from] health::CheckError),
 }
 
-/// Whether a peer can be reached at one of its addresses at least; prints each address that cannot.
+/// Whether a peer can be reached at one or more of its addresses; prints each address that cannot be reached.
 async fn reach(connector: &Connector, tenant: &Tenant, index: usize, limit: Duration) -> bool {
     let upstream = &tenant.upstream;
     let peer = &upstream.peers[index];
@@ -96,7 +96,7 @@ async fn reach(connector: &Connector, tenant: &Tenant, index: usize, limit: Dura
         let at = at.map(|address| format!(" at {address}")).unwrap_or_default();
         eprintln!("domain_map.{}: {}{at} cannot be reached: {why}", tenant.name, peer.origin);
     };
-    // Of a name that is not resolved yet, the first attempt is to resolve it.
+    // If the name is not resolved yet, the first attempt resolves it.
     if peer.state.is_name()
         && let Err(why) = attempt(&peer.state.endpoints()[0]).await
     {

@@ -17,7 +17,7 @@ use crate::{
     exit,
 };
 
-/// An edge gateway that opens end-to-end encrypted HTTP requests and proxies them to your upstreams.
+/// An edge gateway that decrypts end-to-end encrypted HTTP requests and proxies them to your upstreams.
 #[derive(Parser)]
 #[command(version, max_term_width = 100, arg_required_else_help = false)]
 pub(crate) struct Cli {
@@ -27,23 +27,24 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the relay. Without a file, the environment alone configures it (UPSTREAM or DOMAIN_MAP); this is
-    /// also what happens without any command.
+    /// Run the relay; also the default without a command. Without a configuration file, the environment alone
+    /// configures it (UPSTREAM or DOMAIN_MAP).
     Run(RunArgs),
-    /// Check a configuration: tell every problem, and show the settings as they take effect, secrets masked.
+    /// Check a configuration: report all problems, and print the settings as they take effect, with secrets masked.
     Check(crate::check::CheckArgs),
-    /// Make secrets, and a certificate authority of one's own with certificates, for trying out.
+    /// Generate secrets, a certificate authority and certificates, for testing.
     Keygen(crate::keygen::KeygenArgs),
-    /// Send one encrypted request and print the response, much as curl does.
+    /// Send one encrypted request and print the response, similar to curl.
     Request(Box<crate::request::RequestArgs>),
 }
 
 #[derive(Args, Default)]
 struct RunArgs {
-    /// The configuration file (YAML). The environment's settings win over it.
+    /// The configuration file (YAML). Settings in the environment override it.
     #[arg(long, short, value_name = "FILE", env = "MTE_RELAY_CONFIG")]
     config: Option<PathBuf>,
-    /// Take the listeners over from the relay that runs with this configuration (`upgrade_socket`): send it SIGQUIT then.
+    /// Take over the listeners of the relay that is running with this configuration: start this one, then send the
+    /// running one SIGQUIT. Needs `upgrade_socket`.
     #[arg(long)]
     upgrade: bool,
 }
@@ -63,7 +64,7 @@ fn request(args: crate::request::RequestArgs) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("mte-relay: no worker threads: {error}");
+            eprintln!("mte-relay: cannot start worker threads: {error}");
             return ExitCode::from(exit::SYSTEM);
         }
     };
@@ -80,12 +81,12 @@ fn serve(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
 }
 
 fn start(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
-    // Before there are other threads.
+    // Before any other thread is started.
     let activated = Activated::from_env();
-    // Before there is any secret to keep.
+    // Before any secret is in memory.
     let private = process::keep_memory_private();
     let source = source(file);
-    // Warnings of the configuration come before it says how to log.
+    // Logging starts once the configuration says how; its warnings are kept until then.
     let config = match source.load(&Arc::new(ReloadState::default())) {
         Ok(config) => config,
         Err(problems) => return explain(&source, &problems),
@@ -104,7 +105,7 @@ fn start(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
         tenants = config.domains.tenants().count();
         "mte-relay starts"
     );
-    // The settings as they take effect: secrets print masked.
+    // Secrets print masked.
     let settings = serde_json::to_string(&config.settings).unwrap_or_default();
     log::info!(settings = settings.as_str(); "effective settings");
     let activated = match activated.and_then(|activated| activated.claimed_by(&config.listeners)) {
@@ -119,7 +120,7 @@ fn start(file: Option<PathBuf>, upgrade: bool) -> ExitCode {
     let shared = relay.shared();
     if upgrade {
         let Some(socket) = socket else {
-            log::error!("--upgrade: there is no `upgrade_socket` in the configuration");
+            log::error!("--upgrade needs `upgrade_socket` in the configuration");
             return ExitCode::from(exit::CONFIG);
         };
         if let Err(error) = relay.take_over(&socket) {

@@ -1,4 +1,4 @@
-//! The configuration of a command: where it is read from, and what is said when it is wrong.
+//! The configuration of a command: where it is read from, and the message if it cannot be used.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -11,7 +11,7 @@ pub(crate) fn source(file: Option<PathBuf>) -> Source {
     Source { file, environment: Box::new(ProcessEnvironment) }
 }
 
-/// Says what is wrong with a configuration.
+/// Prints what is wrong with a configuration.
 pub(crate) fn explain(source: &Source, problems: &Problems) -> ExitCode {
     let what =
         source.file.as_ref().map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());

@@ -1,7 +1,7 @@
-//! File descriptors: how many this process may have, and a small reserve.
+//! File descriptors: the limit of this process, and a small reserve.
 //!
-//! Clients decide how many connections there are. When they have used up all descriptors, the admin listener still answers:
-//! it gives one of its reserve back to the system and takes it again as a connection.
+//! Clients determine the number of connections. When they have used up all descriptors, the admin listener still responds:
+//! it releases one descriptor of its reserve and accepts a connection with it.
 
 use std::{io, os::fd::OwnedFd};
 
@@ -9,16 +9,16 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use parking_lot::Mutex;
 
 /// With fewer, a busy relay soon runs out.
-const FEW: u64 = 4_096;
+const MIN_DESCRIPTORS: u64 = 4_096;
 
-/// For each connection of a client: its own, and one to an upstream.
+/// Descriptors for each client connection: its own, and one to an upstream.
 const PER_CONNECTION: u64 = 2;
 
-/// For listeners, the admin listener, files, name resolution, health checks, and unused connections to upstreams.
+/// Descriptors for listeners, the admin listener, files, name resolution, health checks, and unused connections to upstreams.
 const OVERHEAD: u64 = 768;
 
-/// Raises the limit of descriptors as far as allowed, and logs it: the soft limit, mostly 1024, is there for
-/// programs that cannot deal with more.
+/// Raises the limit of descriptors as far as allowed, and logs it. The soft limit, often 1024, exists for programs that
+/// cannot handle more.
 pub fn raise_limit() {
     let raised = raise();
     match raised {
@@ -28,14 +28,14 @@ pub fn raise_limit() {
         Ok((_, hard)) => log::info!(descriptors = hard; "the limit of file descriptors is {hard}"),
         Err(error) => log::warn!("the limit of file descriptors cannot be raised: {error}"),
     }
-    if raised.is_ok_and(|(_, hard)| hard < FEW) {
+    if raised.is_ok_and(|(_, hard)| hard < MIN_DESCRIPTORS) {
         log::warn!(
             "few file descriptors: a client's connection takes one, a proxied request one more; raise LimitNOFILE or ulimit -n"
         );
     }
 }
 
-/// Raises the soft limit to the hard one. Returns both as they were.
+/// Raises the soft limit to the hard one. Returns both limits as they were before.
 fn raise() -> nix::Result<(u64, u64)> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if soft < hard {
@@ -44,8 +44,8 @@ fn raise() -> nix::Result<(u64, u64)> {
     Ok((soft, hard))
 }
 
-/// How many connections there are descriptors for; `None` if the limit is not known. A relay serves fewer connections rather
-/// than run out: without a descriptor nothing can be accepted, resolved or read.
+/// The number of connections that there are descriptors for; `None` if the limit is unknown. The relay limits connections
+/// so that descriptors do not run out: without one, nothing can be accepted, resolved or read.
 pub fn connection_capacity() -> Option<usize> {
     let limit = match raise() {
         Ok((_, hard)) => hard,
@@ -80,19 +80,19 @@ pub(crate) struct Reserve {
 }
 
 impl Reserve {
-    /// Reserves this many, or as many as there are.
+    /// Reserves this many, or as many as are available.
     pub(crate) fn new(size: usize) -> Self {
         let reserve = Self { held: Mutex::default(), size };
         reserve.fill();
         reserve
     }
 
-    /// Gives one back to the system; false if none is left. Another thread may be faster to take it.
+    /// Releases one descriptor; false if none is left. Another thread may take it first.
     pub(crate) fn release(&self) -> bool {
         self.held.lock().pop().is_some()
     }
 
-    /// Takes what is missing, as far as there are any.
+    /// Refills the reserve as far as possible.
     pub(crate) fn fill(&self) {
         let mut held = self.held.lock();
         while held.len() < self.size {
@@ -104,7 +104,7 @@ impl Reserve {
         }
     }
 
-    /// Lends some for work that opens files, until the guard is dropped.
+    /// Releases some for work that opens files, until the guard is dropped.
     pub(crate) fn lend(&self, count: usize) -> Lent<'_> {
         (0..count).for_each(|_| {
             self.release();
@@ -118,7 +118,7 @@ impl Reserve {
     }
 }
 
-/// Descriptors are lent: they are reserved again afterwards.
+/// Descriptors released for some work; dropping this reserves them again.
 pub(crate) struct Lent<'a>(&'a Reserve);
 
 impl Drop for Lent<'_> {
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_released_is_kept_back_again() {
+    fn released_descriptors_are_reserved_again() {
         let reserve = Reserve::new(4);
         assert_eq!(reserve.len(), 4);
         {

@@ -32,7 +32,7 @@ use crate::{
 pub struct TenantId([u8; 16]);
 
 impl TenantId {
-    /// The id of the tenant of this name; upper and lower case are the same.
+    /// The id of the tenant with this name, ignoring case.
     pub fn of(name: &str) -> Self {
         let digest = digest::digest(&digest::SHA256, name.to_ascii_lowercase().as_bytes());
         let mut id = [0; 16];
@@ -40,7 +40,7 @@ impl TenantId {
         Self(id)
     }
 
-    /// The 16 bytes, for keys of stores.
+    /// The 16 bytes, for keys in stores.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
@@ -53,33 +53,33 @@ pub struct Tenant {
     pub id: TenantId,
     /// Its key in the domain map.
     pub name: Arc<str>,
-    /// What is counted of it.
+    /// Its metrics.
     pub metrics: Arc<TenantMetrics>,
-    /// Where its requests go.
+    /// Its upstream.
     pub upstream: Arc<Upstream>,
     /// Its certificate on TLS listeners.
     pub tls: Option<TenantTls>,
-    /// What signs its clients' ids.
+    /// The keys that sign its client ids.
     pub secrets: Secrets,
-    /// Who may call from a browser.
+    /// The origins that browsers may send requests from.
     pub cors: Cors,
-    /// Routes that are proxied as they are.
+    /// Routes that are proxied unchanged, without encryption.
     pub pass_through: RouteSet,
-    /// If there are any, the only encrypted routes.
+    /// If not empty, the only encrypted routes.
     pub mte_routes: Option<RouteSet>,
-    /// Added to upstream requests and to responses.
+    /// Header fields added to upstream requests and to responses.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Sends the client's Host upstream.
+    /// Whether the client's Host is sent to the upstream.
     pub preserve_host: bool,
-    /// Lets requests through whose URL and headers are in the clear.
+    /// Whether requests are allowed whose URL and headers are in the clear.
     pub allow_plain_requests: bool,
-    /// Refuses requests without `:method` and `:authority`.
+    /// Whether requests without sealed `:method` and `:authority` are refused.
     pub require_binding: bool,
     /// Which requests must have sealed headers.
     pub require_sealed_headers: RequireSealedHeaders,
-    /// Smaller KEMs are refused.
+    /// Weaker KEMs are refused.
     pub min_kem: KemId,
-    /// More attempts after a connection could not be made.
+    /// Further attempts after a connection could not be made.
     pub retries: usize,
 }
 
@@ -88,13 +88,13 @@ pub struct Tenant {
 pub struct Secrets {
     /// Signs and verifies.
     pub current: ClientIdSecret,
-    /// Still verifies.
+    /// Only verifies.
     pub previous: Option<ClientIdSecret>,
 }
 
 impl Secrets {
-    /// The client of a signed id that verifies under either key, with the id as it is signed now: clients
-    /// take it from every answer, so that a rotation forces no client to pair again.
+    /// The client of a signed id that verifies under either key, with the id as signed by the current key: clients take
+    /// it from every response, so that a rotation does not force any client to pair again.
     pub fn verify(&self, signed: &str) -> Option<(ClientId, String)> {
         if let Ok(client) = self.current.verify(signed) {
             return Some((client, signed.to_owned()));
@@ -109,23 +109,23 @@ impl Secrets {
 pub enum HostPattern {
     /// `api.example.com`, perhaps with a port.
     Exact(String),
-    /// `*.example.com`: one label in place of the star. Holds what follows the star, with the dot.
+    /// `*.example.com`: exactly one label instead of the `*`. Holds the part after the `*`, including the dot.
     Wildcard(String),
-    /// `*`: every host that no other key fits.
+    /// `*`: every host that no other key matches.
     Default,
 }
 
-/// Why a key of the domain map is no host.
+/// Why a key of the domain map is not a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// What is wrong with the host, or with what follows the star.
+    /// The host, or the part after the `*`, is wrong.
     #[error("{}{}", .0, remedy(*.0))]
     Host(HostError),
-    /// A star in another place, or more than one.
-    #[error("is not a host: a star stands alone, or for the whole first label; {REMEDY}")]
+    /// A `*` in another place, or more than one.
+    #[error("is not a host: a * must be the whole key or the whole first label; {REMEDY}")]
     Star,
     /// A wildcard, or `*`, with a port.
-    #[error("has a star and a port, but a star holds for every port: leave the port out")]
+    #[error("has a * and a port, but a * matches every port: leave the port out")]
     WildcardPort,
 }
 
@@ -170,7 +170,7 @@ pub struct Domains {
 }
 
 impl Domains {
-    /// Adds a tenant; the caller ensures that each host is there once.
+    /// Adds a tenant; the caller ensures that each host is added only once.
     pub fn insert(&mut self, pattern: HostPattern, tenant: Arc<Tenant>) {
         match pattern {
             HostPattern::Exact(host) => drop(self.exact.insert(host, tenant)),
@@ -179,7 +179,7 @@ impl Domains {
         }
     }
 
-    /// The tenant of connections that name no host.
+    /// The tenant of connections without a host name.
     pub fn default_tenant(&self) -> Option<&Arc<Tenant>> {
         self.default.as_ref()
     }
@@ -212,13 +212,13 @@ impl Domains {
         self.tenants().filter_map(|tenant| Some((&*tenant.name, tenant.tls.as_ref()?.certificate.not_after?)))
     }
 
-    /// Every tenant, in no order.
+    /// All tenants, in no particular order.
     pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
         self.exact.values().chain(self.wildcard.values()).chain(&self.default)
     }
 }
 
-/// Whether a text can be a host with or without a port: then it may be used in links.
+/// Whether a text is a valid host with or without a port, so that it can be used in links.
 pub fn is_host(text: &str) -> bool {
     let valid = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_' | b':' | b'[' | b']');
     let port = &text[without_port(text).len()..];

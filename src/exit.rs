@@ -1,6 +1,6 @@
 //! Exit codes, those of sysexits.h.
 
-/// A file that was named is not there (EX_NOINPUT).
+/// An input file does not exist (EX_NOINPUT).
 pub(crate) const NO_INPUT: u8 = 66;
 /// An upstream cannot be reached (EX_UNAVAILABLE).
 pub(crate) const UNAVAILABLE: u8 = 69;

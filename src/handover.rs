@@ -1,9 +1,9 @@
 //! Handing the listeners over to a successor (`mte-relay run --upgrade`).
 //!
 //! Pingora's own handover shuts down whether it succeeded or not, keeps accepting in parallel to the successor for five
-//! seconds, and lets any user connect to the successor's socket (mode 0666). So the listening sockets are sent and received
-//! here. This process stops accepting as soon as the successor has them, and not before. Neither side talks to a process
-//! of another user, except root.
+//! seconds, and lets any user connect to the successor's socket (mode 0666). Therefore this module sends and receives the
+//! listening sockets. This process stops accepting as soon as the successor has them, and not before. Neither side
+//! communicates with a process of another user, except root.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -32,64 +32,64 @@ use crate::{
     private_socket::{self, Untrusted},
 };
 
-/// A successor waits this long for its predecessor.
+/// How long a successor waits for its predecessor.
 const WAIT: Duration = Duration::from_millis(5_800);
-/// Once connected, either side may take this long.
+/// Time limit for each side once they are connected.
 const EXCHANGE: Duration = Duration::from_secs(2);
-/// Sockets that fit into one message (SCM_MAX_FD).
+/// Maximum number of sockets in one message (SCM_MAX_FD).
 const MAX_SOCKETS: usize = 253;
-/// Bytes that their addresses take at most: `[` 39 of IPv6 `%` 10 of the scope `]:` 5 of the port and a space.
+/// Maximum length of their addresses: each is `[`, 39 bytes of IPv6, `%`, 10 of the scope, `]:`, 5 of the port and a space.
 const MAX_BYTES: usize = MAX_SOCKETS * 64;
 
 /// Why nothing was handed over.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nothing listens at the path.
-    #[error("no successor waits at {} (start it with `mte-relay run --upgrade`)", .0.display())]
+    #[error("no successor is waiting at {} (start it with `mte-relay run --upgrade`)", .0.display())]
     NoSuccessor(PathBuf),
-    /// The other process is another user's.
+    /// The other process belongs to another user.
     #[error("nothing is handed over to the process at {}: {why}", .path.display())]
     Untrusted {
-        /// Where it listens.
+        /// The path that it listens at.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         #[source]
         why: Untrusted,
     },
     /// This process has no listeners: it is not serving yet, or no longer.
     #[error("there are no listeners to hand over")]
     NoListeners,
-    /// There are too many.
-    #[error("{0} listeners do not fit into a hand-over, {MAX_SOCKETS} do")]
+    /// There are too many listeners.
+    #[error("{0} listeners are too many to hand over: at most {MAX_SOCKETS} are possible")]
     TooMany(usize),
-    /// No predecessor came.
-    #[error("nobody handed its listeners over at {}: giving up", .0.display())]
+    /// No predecessor connected in time.
+    #[error("no process handed over its listeners at {}: giving up", .0.display())]
     NoPredecessor(PathBuf),
-    /// The successor's socket cannot be made.
-    #[error("the upgrade socket cannot be made: {0}")]
+    /// The successor's socket cannot be created.
+    #[error("the upgrade socket cannot be created: {0}")]
     Socket(#[from] private_socket::Error),
-    /// The system says why.
+    /// An error of the operating system.
     #[error("{}: {error}", .path.display())]
     System {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
 }
 
-/// Why nothing is taken over from a process.
+/// Why nothing was taken over from a process.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
     #[error(transparent)]
     System(#[from] io::Error),
-    #[error("it said nothing")]
+    #[error("it sent nothing")]
     Silent,
     #[error("it did not send a socket for each address")]
     Incomplete,
-    #[error("a socket has another address than was said")]
+    #[error("a socket does not have the address that was sent for it")]
     OtherAddress,
 }
 
@@ -99,7 +99,7 @@ impl Error {
     }
 }
 
-/// Sends the listeners' sockets to the successor that waits at `path`.
+/// Sends the listeners' sockets to the successor that is waiting at `path`.
 ///
 /// # Errors
 /// Why nothing was handed over; the listeners are still this process's.
@@ -112,7 +112,7 @@ pub async fn send(path: &Path, sockets: &[Arc<TcpListener>]) -> Result<(), Error
         }
         Err(error) => return Err(failed(error)),
     };
-    // For a listening socket the kernel reports the listening user: a process that took the path first cannot hide.
+    // For a listening socket, the kernel reports the user of the listening process, even if it took the path first.
     private_socket::check_peer(&successor).map_err(|why| Error::Untrusted { path: path.to_owned(), why })?;
     if sockets.is_empty() {
         return Err(Error::NoListeners);
@@ -141,14 +141,14 @@ async fn in_time<T>(exchange: impl Future<Output = io::Result<T>>) -> io::Result
     tokio::time::timeout(EXCHANGE, exchange).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// One message: the addresses, separated by spaces, and in the same order the sockets. It is Pingora's format too.
+/// One message: the addresses, separated by spaces, and the sockets in the same order. Pingora uses the same format.
 fn transmit(successor: &UnixStream, names: &str, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_SOCKETS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !control.push(SendAncillaryMessage::ScmRights(sockets)) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    // A successor that has exited is an error, not a signal.
+    // If the successor has exited, this is an error instead of a signal.
     sendmsg(successor, &[IoSlice::new(names.as_bytes())], &mut control, SendFlags::NOSIGNAL)?;
     Ok(())
 }
@@ -156,7 +156,7 @@ fn transmit(successor: &UnixStream, names: &str, sockets: &[BorrowedFd<'_>]) -> 
 /// Waits at `path` for the predecessor's listeners.
 ///
 /// # Errors
-/// Why there are none.
+/// Why no listeners were received.
 pub async fn receive(path: &Path) -> Result<Vec<TcpListener>, Error> {
     let listener = UnixListener::from_std(private_socket::listen(path)?).map_err(Error::system(path))?;
     log::info!("waiting at {} for the predecessor: send it SIGQUIT within six seconds", path.display());
@@ -175,7 +175,7 @@ pub async fn receive(path: &Path) -> Result<Vec<TcpListener>, Error> {
     received
 }
 
-/// Takes what one process sends.
+/// Receives the message of one process.
 async fn take(predecessor: &UnixStream) -> Result<Vec<TcpListener>, Refused> {
     private_socket::check_peer(predecessor)?;
     let received = in_time(async {
@@ -207,7 +207,7 @@ fn accept(predecessor: &UnixStream) -> io::Result<Received> {
     Ok(Received { names: String::from_utf8(names).ok().filter(|_| whole), sockets })
 }
 
-/// What a predecessor sent.
+/// A predecessor's message.
 #[derive(Debug)]
 struct Received {
     /// The sockets' addresses, separated by spaces; `None` if they are not text, or not all sockets fit.
@@ -216,7 +216,7 @@ struct Received {
 }
 
 impl Received {
-    /// The sockets, if each has the address that it is said to have.
+    /// The sockets, if each has the address that was sent for it.
     fn checked(self) -> Result<Vec<TcpListener>, Refused> {
         let is_right =
             |(name, socket): (&str, _)| name.parse().is_ok_and(|name| local_address(socket) == Some(name));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn listeners_that_are_sent_arrive_and_one_that_only_connects_is_no_predecessor() {
+    async fn listeners_are_received_and_a_process_that_only_connects_is_not_a_predecessor() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("upgrade.sock");
         assert!(matches!(send(&path, &[]).await, Err(Error::NoSuccessor(_))));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_with_another_address_than_was_said_is_refused() {
+    fn a_socket_with_a_wrong_address_is_refused() {
         let socket = listener();
         let address = socket.local_addr().unwrap().to_string();
         let received = |names: Option<&str>| {

@@ -1,45 +1,45 @@
-//! Host names and addresses as a configuration writes them: checked, and in the one spelling by which they are compared.
+//! Host names and addresses in a configuration: checks them, and normalises them for comparison.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The longest name that DNS has.
+/// Maximum length of a DNS name.
 const MAX_NAME: usize = 253;
-/// The longest label of a name.
+/// Maximum length of a label.
 const MAX_LABEL: usize = 63;
 
 /// Why a text is not a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
-    /// Nothing, or a character that no host has.
+    /// It is empty, or has a character that is not allowed in a host.
     #[error("is not a host")]
     NotHost,
-    /// A label that is empty, or too long a label or name.
-    #[error("is not a host: each part has 1 to 63 characters, all of it at most 253")]
+    /// A label is empty, or a label or the name is too long.
+    #[error("is not a host: each part must have 1 to 63 characters, and the whole name at most 253")]
     Length,
     /// A port that is not from 1 to 65535.
     #[error("has a port that is not from 1 to 65535")]
     Port,
-    /// IPv6 without its brackets, or brackets around something else.
-    #[error("is not a host: an IPv6 address stands in brackets, as in [::1]")]
+    /// IPv6 without brackets, or brackets around something else.
+    #[error("is not a host: an IPv6 address must be in brackets, as in [::1]")]
     Brackets,
-    /// Digits and dots that are no IPv4 address.
+    /// Digits and dots that are not an IPv4 address.
     #[error("is not a host: it looks like an IPv4 address, which has four numbers up to 255")]
     Ipv4,
 }
 
-/// A host and its port, if it has one. The host is in lower case, without the dot at its end, international names in
-/// their ASCII form, IPv6 addresses in brackets and shortened.
+/// A host and its port, if it has one. The host is in lower case, without a trailing dot, international names in their
+/// ASCII form, IPv6 addresses in brackets and shortened.
 ///
 /// # Errors
-/// Why it is none.
+/// Why it is not a host.
 pub fn parse(text: &str) -> Result<(String, Option<u16>), HostError> {
     let (host, port) = split_port(text)?;
     let port = port.map(parse_port).transpose()?;
     Ok((parse_name(host)?, port))
 }
 
-/// A host without a port, in the spelling by which it is compared; an address without brackets, and IPv4 as such where it is
-/// mapped into IPv6.
+/// A host without a port, normalised for comparison; an address has no brackets, and an IPv4-mapped IPv6 address becomes
+/// IPv4.
 pub fn bare(text: &str) -> Option<String> {
     let address = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     match address.parse::<IpAddr>() {
@@ -48,7 +48,7 @@ pub fn bare(text: &str) -> Option<String> {
     }
 }
 
-/// The port, from 1 to 65535, in digits and nothing else.
+/// The port, from 1 to 65535, in digits only.
 fn parse_port(text: &str) -> Result<u16, HostError> {
     let digits = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
     text.parse().ok().filter(|_| digits).ok_or(HostError::Port)
@@ -88,7 +88,7 @@ fn parse_name(text: &str) -> Result<String, HostError> {
     if name.len() > MAX_NAME || name.split('.').any(|label| label.is_empty() || label.len() > MAX_LABEL) {
         return Err(HostError::Length);
     }
-    // A name whose last part is a number is an address to every resolver and browser.
+    // Resolvers and browsers treat a name whose last label is a number as an address.
     let last = name.rsplit('.').next().unwrap_or_default();
     if last.bytes().all(|b| b.is_ascii_digit()) && name.parse::<Ipv4Addr>().is_err() {
         return Err(HostError::Ipv4);
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_of_one_host_are_one() {
+    fn spellings_of_a_host_are_normalised() {
         for (text, host, port) in [
             ("API.Example.com", "api.example.com", None),
             ("api.example.com.", "api.example.com", None),

@@ -1,5 +1,5 @@
-//! `mte-relay keygen`: what a first set-up needs, in files of its own: secrets, a certificate authority, a certificate for
-//! each host, and one for a client. For trying out: a real gateway's certificates come from a real authority.
+//! `mte-relay keygen`: generates the secrets and certificates that a first set-up needs: a certificate authority, a
+//! certificate for each host, and one for a client. For testing: in production, use certificates from a real authority.
 
 use std::{
     fs::OpenOptions,
@@ -21,18 +21,18 @@ use crate::exit;
 /// Options of `keygen`.
 #[derive(Args)]
 pub(crate) struct KeygenArgs {
-    /// The folder to write to; it is made if it is not there.
+    /// The folder to write to; it is created if it does not exist.
     #[arg(long, short, value_name = "FOLDER", default_value = "keys")]
     out: PathBuf,
-    /// Hosts to make certificates for.
+    /// Hosts to generate certificates for.
     #[arg(value_name = "HOST", default_value = "localhost")]
     hosts: Vec<String>,
-    /// Replace files that are there.
+    /// Replace existing files.
     #[arg(long)]
     force: bool,
 }
 
-/// Why nothing, or not all, was made.
+/// Why the files were not generated, or not all of them.
 enum Failure {
     Certificate(rcgen::Error),
     File(PathBuf, io::Error),
@@ -44,12 +44,12 @@ impl From<rcgen::Error> for Failure {
     }
 }
 
-/// Makes keys and says how to use them.
+/// Generates the files and prints how to use them.
 pub(crate) fn run(args: KeygenArgs) -> ExitCode {
     match make(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Certificate(error)) => {
-            eprintln!("mte-relay: a certificate cannot be made: {error}");
+            eprintln!("mte-relay: a certificate cannot be generated: {error}");
             ExitCode::from(exit::CANNOT_CREATE)
         }
         Err(Failure::File(path, error)) => {
@@ -133,10 +133,10 @@ fn write(path: &Path, content: &str, secret: bool, force: bool) -> Result<(), Fa
 fn explain(args: &KeygenArgs) {
     let out = args.out.display();
     println!(
-        "Made in {out}: an authority (ca.pem; its key is not kept), and for each host a certificate, a key and a"
+        "Written to {out}: a certificate authority (ca.pem; its key is not kept); for each host, a certificate, a key and a"
     );
     println!(
-        "client_id_secret; a client certificate; an admin token. For trying out only. In the configuration:\n"
+        "client_id_secret; a client certificate; an admin token. For testing only. In the configuration:\n"
     );
     println!(
         "listeners:\n  - {{address: 127.0.0.1:8443, tls: true}}\nadmin: {{token_file: {out}/admin.token}}\ndomain_map:"

@@ -3,8 +3,9 @@
 //!
 //! `docs/architecture.md` describes the structure. In short: [`config`] becomes [`domains`], a
 //! [`relay::Relay`] runs a [`gateway`] behind its [`edge`], which opens requests with pairs from the [`pairs`] store and
-//! buffers from the [`pool`], and answers the control routes itself. Operators see it through [`telemetry`] and the
-//! [`admin`] listener; what clients may make it spend is bounded by [`limits`] and [`rate`]; [`lifecycle`], [`reload`] and [`shutdown`] bring it up, change it, and take it down.
+//! buffers from the [`pool`], and answers the control routes itself. Operators observe it through [`telemetry`] and
+//! the [`admin`] listener. [`limits`] and [`rate`] bound the resources that clients can use. [`lifecycle`], [`reload`] and
+//! [`shutdown`] start, change and stop it.
 #![forbid(unsafe_code)]
 
 pub mod admin;

@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::watch;
 
 /// Connections that are open when the listeners close may send one more request within this time; it is answered
-/// with `connection: close`. Closing them immediately would cut requests that are already sent.
+/// with `connection: close`. Closing them immediately would cut off requests that are already sent.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 /// The phase of a relay.
@@ -23,7 +23,7 @@ pub enum Phase {
     Starting,
     /// Serving.
     Running,
-    /// Finishing what is in flight.
+    /// Finishing requests in flight.
     Draining,
     /// The same, while a successor serves.
     HandingOver,
@@ -32,11 +32,11 @@ pub enum Phase {
 /// Why a relay cannot continue: an error of the failed part.
 type Defect = Box<dyn Error + Send + Sync>;
 
-/// A relay's phase, for all of its parts.
+/// A relay's phase, shared by all of its parts.
 #[derive(Debug)]
 pub struct Lifecycle {
     phase: AtomicU8,
-    /// Why it cannot continue, if so.
+    /// Why it cannot continue, if it failed.
     failure: OnceLock<Defect>,
     changed: watch::Sender<()>,
 }
@@ -73,7 +73,8 @@ impl Lifecycle {
         self.phase() > Phase::Running
     }
 
-    /// Stops the relay after a fatal failure: no process is better than one that only half works.
+    /// Stops the relay after a fatal failure: a service manager can restart a process that has ended, but not one that only
+    /// partly works.
     pub fn fail(&self, why: impl Error + Send + Sync + 'static) {
         if !self.is_leaving() && self.failure.set(Box::new(why)).is_ok() {
             self.changed.send_replace(());
@@ -130,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_relay_that_is_leaving_does_not_come_back() {
+    fn a_relay_that_shuts_down_does_not_return_to_an_earlier_phase() {
         let lifecycle = Lifecycle::default();
         lifecycle.enter(Phase::Running);
         assert!(!lifecycle.is_leaving());

@@ -1,6 +1,6 @@
 //! The codec pool: ready buffers for messages, taken per request and returned wiped.
 //!
-//! An empty pool makes a transient instance and counts it; taking one never blocks and never fails.
+//! If the pool is empty, a transient instance is created and counted; taking an instance never blocks and never fails.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::telemetry::PoolMetrics;
 
-/// The size of one frame of the largest size.
+/// The size of the largest frame.
 const FRAME_ROOM: usize = MAX_FRAME + FRAME_OVERHEAD;
 
 /// The pool of one relay.
@@ -28,14 +28,14 @@ struct Buffers {
 
 impl Buffers {
     fn new() -> Self {
-        // Its memory comes with its first use, and stays.
+        // Its memory is allocated at the first use, and kept.
         Self { frame: BytesMut::new() }
     }
 }
 
 impl CodecPool {
-    /// A pool of `size` ready instances. The one returned last is taken first, so that no more memory is in use
-    /// than the busiest moment called for.
+    /// A pool of `size` ready instances. The one returned last is taken first, so that no more memory is in use than the
+    /// busiest moment required.
     pub fn new(size: usize, metrics: PoolMetrics) -> Self {
         let ready = (0..size).map(|_| Buffers::new()).collect();
         metrics.size.set(size as i64);
@@ -54,17 +54,17 @@ impl CodecPool {
         FrameBuffer { buffers: Some(ready.unwrap_or_else(Buffers::new)), used: 0, pooled, pool: self.clone() }
     }
 
-    /// Instances that are ready now.
+    /// Number of instances that are ready.
     pub fn ready(&self) -> usize {
         self.ready.lock().len()
     }
 
-    /// Instances that the pool keeps.
+    /// Number of instances that the pool keeps.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Transient instances made so far because the pool was empty.
+    /// Number of transient instances created so far because the pool was empty.
     pub fn transient(&self) -> u64 {
         self.metrics.misses.get()
     }
@@ -102,9 +102,9 @@ impl Drop for FrameBuffer {
     fn drop(&mut self) {
         let Some(mut buffers) = self.buffers.take() else { return };
         buffers.frame.clear();
-        // What was opened may still be on its way to the upstream; then its memory is not ours to reuse.
+        // Opened data may still be on its way to the upstream; then its memory cannot be reused.
         if buffers.frame.try_reclaim(FRAME_ROOM) {
-            // Writing zeros over what was used is the wipe; the memory lives on, so no compiler leaves it out.
+            // The used part is wiped with zeros; the memory stays in use, so the compiler does not remove the writes.
             buffers.frame.resize(self.used.min(buffers.frame.capacity()), 0);
             buffers.frame.clear();
         } else {

@@ -1,8 +1,8 @@
 //! Unix sockets that only this process's user and root can use: the admin socket and the upgrade socket.
 //!
-//! At no time can others connect: Linux gives the file that bind(2) creates the mode of the socket (less
-//! the umask, which belongs to the whole process and is left alone), so the mode is set before there is a file. What the
-//! file system made of it is checked before listen(2); until then no connection is accepted.
+//! Other users can never connect: Linux gives the file that bind(2) creates the mode of the socket (less the umask, which
+//! belongs to the whole process and is not changed), so the mode is set before the file exists. The file's actual mode is
+//! checked before listen(2); until then no connection is accepted.
 
 use std::{
     io,
@@ -22,37 +22,37 @@ use nix::{
     },
 };
 
-/// Reading and writing for the owner.
+/// Read and write access for the owner.
 const PRIVATE: u32 = 0o600;
 
-/// Why a socket cannot be made.
+/// Why a socket cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another process listens there.
     #[error("another process listens at {}", .0.display())]
     InUse(PathBuf),
-    /// There is something that is not a socket; it is not touched.
-    #[error("{} is there and is {what}: remove it, or name another path", .path.display())]
+    /// The path exists and is not a socket; it is left unchanged.
+    #[error("{} already exists and is {what}: remove it, or use another path", .path.display())]
     Occupied {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What is there.
+        /// What exists at the path.
         what: &'static str,
     },
-    /// The file system does not keep modes of sockets.
+    /// The file system does not store the modes of sockets.
     #[error("{}: others could connect, since this file system gives sockets the mode {mode:o}", .path.display())]
     Open {
-        /// Where.
+        /// The path.
         path: PathBuf,
         /// The mode.
         mode: u32,
     },
-    /// The system says why.
+    /// An error of the operating system.
     #[error("{}: {error}", .path.display())]
     System {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
 }
@@ -60,24 +60,24 @@ pub enum Error {
 /// Why the process at the other end is not trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum Untrusted {
-    /// The kernel does not say whose it is.
+    /// The kernel does not report its user.
     #[error("its user is not known: {0}")]
     Unknown(#[from] io::Error),
-    /// It is another user's.
+    /// It belongs to another user.
     #[error("it belongs to user {peer}, and this process to user {own}")]
     Other {
-        /// Whose it is.
+        /// The user of the other process.
         peer: u32,
-        /// Whose this one is.
+        /// The user of this process.
         own: u32,
     },
 }
 
-/// A socket that listens at `path`, with mode 0600 from the first moment on. It does not block. A socket that an earlier
-/// process left behind is replaced; nothing else is.
+/// A socket that listens at `path`, with mode 0600 from the start. It does not block. A socket that an earlier process left
+/// behind is replaced; anything else is not.
 ///
 /// # Errors
-/// Why there is none.
+/// Why the socket cannot be created.
 pub fn listen(path: &Path) -> Result<UnixListener, Error> {
     let failed = |error: Errno| Error::System { path: path.to_owned(), error: error.into() };
     let address = UnixAddr::new(path).map_err(failed)?;
@@ -99,7 +99,7 @@ fn socket() -> Result<OwnedFd, Errno> {
 fn clear(path: &Path, address: &UnixAddr) -> Result<(), Error> {
     let failed = |error: io::Error| Error::System { path: path.to_owned(), error };
     let occupied = |what| Err(Error::Occupied { path: path.to_owned(), what });
-    // Of the path itself: what a link points at may be anywhere.
+    // The metadata of the path itself: the target of a link may be anywhere.
     match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed(error)),
@@ -119,7 +119,7 @@ fn clear(path: &Path, address: &UnixAddr) -> Result<(), Error> {
     }
 }
 
-/// Where bind(2) ignored the socket's mode, the file's is changed; listen(2) comes after this.
+/// If bind(2) ignored the socket's mode, this changes the file's mode; listen(2) is called after this.
 fn keep_private(path: &Path) -> Result<(), Error> {
     let failed = |error: io::Error| Error::System { path: path.to_owned(), error };
     let mode = || path.symlink_metadata().map(|made| made.permissions().mode() & 0o777).map_err(failed);
@@ -135,15 +135,15 @@ fn keep_private(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// The user that this process acts as.
+/// The effective user of this process.
 fn own_uid() -> u32 {
     nix::unistd::geteuid().as_raw()
 }
 
-/// Whether the process at the other end may be trusted with what this one has: it is of the same user, or root's.
+/// Checks that the process at the other end is trusted: it must belong to the same user, or to root.
 ///
 /// # Errors
-/// [`Untrusted`]: whose it is, or that this cannot be found out.
+/// [`Untrusted`]: the other user, or why it is unknown.
 pub fn check_peer(stream: &tokio::net::UnixStream) -> Result<(), Untrusted> {
     let (peer, own) = (stream.peer_cred()?.uid(), own_uid());
     if is_trusted(peer, own) { Ok(()) } else { Err(Untrusted::Other { peer, own }) }
@@ -192,13 +192,13 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_process_left_is_replaced_and_what_another_one_uses_is_not() {
+    fn a_stale_socket_is_replaced_and_one_in_use_is_not() {
         let folder = folder();
         let path = folder.path().join("s.sock");
         drop(listen(&path).unwrap());
         let living = listen(&path).unwrap();
         assert!(matches!(listen(&path), Err(Error::InUse(_))));
-        // Nor is one whose queue is full.
+        // A socket whose queue is full is not replaced either.
         let address = UnixAddr::new(&path).unwrap();
         let connect = |_| {
             let probe = socket().unwrap();
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_a_folder_and_a_link_are_not_touched() {
+    fn a_file_a_folder_and_a_link_are_left_unchanged() {
         let folder = folder();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("file"), "kept").unwrap();

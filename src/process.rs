@@ -1,4 +1,4 @@
-//! Protects the process's secrets: no core dumps, and no other user's debugger.
+//! Protects the process's secrets: no core dumps, and no debuggers of other users.
 //!
 //! Memory holds keys and plaintext while it is in use. A core dump would write all of it to a disk, or send it to a crash
 //! reporter.
@@ -10,7 +10,7 @@ use nix::sys::{
     resource::{Resource, getrlimit, setrlimit},
 };
 
-/// Keeps the process's memory out of core dumps, and `/proc/PID/mem` and `ptrace` to root.
+/// Keeps the process's memory out of core dumps, and restricts `/proc/PID/mem` and `ptrace` to root.
 ///
 /// Both are set: a crash handler in `core_pattern` ignores the limit, and a debugger that root attaches ignores
 /// the flag.
@@ -20,7 +20,7 @@ use nix::sys::{
 pub fn keep_memory_private() -> io::Result<()> {
     prctl::set_dumpable(false)?;
     match setrlimit(Resource::RLIMIT_CORE, 0, 0) {
-        // A sandbox may refuse every change of limits, and have set this one already.
+        // A sandbox may refuse all changes of limits, but may have set this one already.
         Err(_) if matches!(getrlimit(Resource::RLIMIT_CORE), Ok((0, _))) => Ok(()),
         done => Ok(done?),
     }

@@ -1,5 +1,4 @@
-//! Rate limits per key: a number per second, with a burst of [`BURST`] times that. Their memory is bounded, whatever keys
-//! come.
+//! Rate limits per key: a number per second, with a burst of [`BURST`] times that. Memory is bounded, whatever keys are used.
 
 use std::{
     hash::Hash,
@@ -17,17 +16,17 @@ use parking_lot::Mutex;
 /// The allowance of this many seconds may be used at once.
 pub const BURST: u32 = 2;
 
-/// Keys that have their whole allowance back are removed after this many checks.
+/// Keys whose allowance is full again are removed after this many checks.
 const SWEEP_EVERY: u64 = 1_024;
 
-/// Keys that are remembered, some 100 bytes each. If more than these are over their rate at once, all are forgotten: an
-/// attacker with that many networks is not stopped by a limit for each network, and memory matters more then.
+/// Maximum number of keys that are remembered, about 100 bytes each. If more than these are over their rate at once, all are
+/// forgotten: an attacker with that many networks is not stopped by a limit for each network, and memory matters more then.
 const MAX_KEYS: usize = 1 << 16;
 
-/// The answer where waiting does not help (more than the burst is requested), in seconds.
+/// The time to wait, in seconds, that is returned if waiting does not help because more than the burst is requested.
 const LONG: u64 = 60;
 
-/// A site's networks together may pair this many times as fast as one of them.
+/// All networks of a site together may pair this many times as fast as one of them.
 const NETWORKS_PER_SITE: u32 = 5;
 
 /// A rate limit for each key. The rate comes with every check, so that a reload changes it.
@@ -46,7 +45,7 @@ impl<K: Hash + Eq + Clone> KeyedRate<K> {
     /// Takes `count` from the key's allowance of `rate` per second; `None` is unlimited.
     ///
     /// # Errors
-    /// Seconds to wait.
+    /// The seconds to wait.
     pub fn check(&self, key: &K, count: u32, rate: Option<u32>) -> Result<(), u64> {
         let (Some(rate), Some(count)) = (rate.and_then(NonZeroU32::new), NonZeroU32::new(count)) else {
             return Ok(());
@@ -87,7 +86,7 @@ impl<K: Hash + Eq + Clone> KeyedRate<K> {
         }
     }
 
-    /// Keys that are remembered.
+    /// Number of keys that are remembered.
     #[cfg(test)]
     fn len(&self) -> usize {
         self.limiter.lock().as_ref().map_or(0, |(_, limiter)| limiter.len())
@@ -105,10 +104,10 @@ impl PairingRate {
     /// Takes `count` pairs from the allowance of an address; `rate` is a network's, per second.
     ///
     /// # Errors
-    /// Seconds to wait: until the whole burst is there, since a request is refused before it is known how many pairs it
-    /// asks for.
+    /// The seconds to wait until the whole burst is available, because a request is refused before it is known how many pairs
+    /// it asks for.
     pub fn check(&self, address: IpAddr, count: u32, rate: Option<u32>) -> Result<(), u64> {
-        // A network that is refused takes nothing from its site: it cannot use up what its neighbours have.
+        // A network that is refused takes nothing from its site, so it cannot use up the allowance of its neighbours.
         let network = self.networks.check(&address.into(), count, rate);
         let whole = network.and_then(|()| match Site::of(address) {
             Some(site) => {
@@ -120,7 +119,7 @@ impl PairingRate {
     }
 }
 
-/// A client network: /24 of IPv4, /56 of IPv6. Addresses within one cost a client nothing.
+/// A client network: /24 of IPv4, /56 of IPv6. A client can use many addresses within one at no cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network(NonZeroU64);
 
@@ -143,7 +142,7 @@ impl From<IpAddr> for Network {
     }
 }
 
-/// A site: /48 of IPv6, which one customer of a provider easily has. IPv4 has none.
+/// A site: /48 of IPv6, which a single customer of a provider often has. IPv4 has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Site(u64);
 

@@ -1,5 +1,5 @@
-//! One relay, as a value: built from a configuration, run until it is stopped. Two of them can live in
-//! one process; nothing is global.
+//! One relay, as a value: built from a configuration, run until it is stopped. Several can run in one process; there is no
+//! global state.
 
 use std::{
     net::TcpListener,
@@ -47,19 +47,19 @@ use crate::{
     upstream::{Upstream, health},
 };
 
-/// Bytes that are gathered for one write to a client: a response's head and a small body go out together.
+/// Bytes that are collected for one write to a client: a response's head and a small body are sent together.
 /// Streamed bodies are still flushed part by part.
 const WRITE_BUFFER: usize = 16 << 10;
 
 /// The state that several parts of a relay share. No part sees all of it: each gets what it needs.
 pub struct Shared {
-    /// The configuration; a request keeps the one it began with.
+    /// The configuration; a request keeps using the one that it began with.
     pub config: Arc<ArcSwap<Config>>,
-    /// Where it listens: what the configuration said at the start.
+    /// The listeners, from the configuration at the start.
     pub listeners: Vec<Listener>,
     /// Their sockets.
     pub listening: Arc<Listening>,
-    /// Where a successor takes them over, also from the start.
+    /// The socket over which a successor takes them over, also from the start.
     pub upgrade_socket: Option<PathBuf>,
     /// The pairs.
     pub pairs: Arc<WatchedStore>,
@@ -71,13 +71,13 @@ pub struct Shared {
     pub connections: Arc<Connections>,
     /// Requests in flight.
     pub in_flight: InFlightCounter,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The relay's phase.
     pub lifecycle: Arc<Lifecycle>,
     /// The results of reloads.
     pub reloads: Arc<Mutex<Reloads>>,
-    /// The last minutes, for the status page.
+    /// The samples of the last minutes, for the status page.
     pub history: Arc<History>,
 }
 
@@ -134,7 +134,7 @@ impl Shared {
         }
     }
 
-    /// What the admin listener shows.
+    /// The parts that the admin listener shows.
     pub fn for_admin(&self) -> Arc<admin::Parts> {
         Arc::new(admin::Parts {
             config: self.config.clone(),
@@ -151,15 +151,15 @@ impl Shared {
     }
 }
 
-/// A relay that is built, and not running yet.
+/// A relay that is built, but not running yet.
 pub struct Relay {
     shared: Arc<Shared>,
     source: Option<Source>,
-    /// Sockets that another process has bound.
+    /// Sockets that another process bound.
     inherited: Vec<TcpListener>,
     /// A socket for each listener, once they are bound.
     bound: Option<Vec<TcpListener>>,
-    /// The same for the admin listener.
+    /// The socket of the admin listener.
     admin: Option<TcpListener>,
 }
 
@@ -170,7 +170,7 @@ impl Relay {
         Self::over(config, pairs)
     }
 
-    /// Builds a relay with its pairs in the store that `make` makes.
+    /// Builds a relay with its pairs in the store that `make` creates.
     pub fn with_store(config: Config, make: impl FnOnce(Outside) -> Arc<dyn PairStore>) -> Self {
         let pairs = WatchedStore::new(make, config.reload_state.metrics.pair_store.clone());
         Self::over(config, pairs)
@@ -199,26 +199,26 @@ impl Relay {
         Self { shared: Arc::new(shared), source: None, inherited: Vec::new(), bound: None, admin: None }
     }
 
-    /// Lets the configuration be read again from where it came from.
+    /// Enables reloads of the configuration from its source.
     pub fn reloading(self, source: Source) -> Self {
         Self { source: Some(source), ..self }
     }
 
-    /// What its parts share: for a status page, or a test.
+    /// The state that its parts share, for a status page or a test.
     pub fn shared(&self) -> Arc<Shared> {
         self.shared.clone()
     }
 
-    /// Gives it sockets that another process has bound: a listener with the same address takes one, others are closed.
+    /// Passes in sockets that another process bound: a listener with the same address uses one, others are closed.
     pub fn inheriting(self, sockets: Vec<TcpListener>) -> Self {
         Self { inherited: sockets, ..self }
     }
 
-    /// Binds every listener, and the admin listener if its address was chosen. Clients cannot connect before
-    /// [`Self::run`], which binds by itself what is not bound.
+    /// Binds every listener, and the admin listener if its address was configured. Clients cannot connect before
+    /// [`Self::run`], which binds the sockets that are not bound yet.
     ///
     /// # Errors
-    /// The address and why.
+    /// The address that cannot be bound, and why.
     pub fn bind(mut self) -> Result<Self, CannotListen> {
         self.bound = Some(self.sockets()?);
         let config = self.shared.config.load();
@@ -235,7 +235,7 @@ impl Relay {
         self.bound.take().map_or_else(|| listening::open(&self.shared.listeners, inherited), Ok)
     }
 
-    /// Runs until it is stopped, or cannot continue (`Lifecycle::failure`). Blocks; creates its own worker threads.
+    /// Runs until it is stopped or cannot continue (`Lifecycle::failure`). Blocks; creates its own worker threads.
     pub fn run(self, until: Until) {
         let lifecycle = self.shared.lifecycle.clone();
         if let Err(error) = self.serve(until) {
@@ -244,10 +244,10 @@ impl Relay {
         }
     }
 
-    /// Takes the listeners over from a relay that runs already, then runs until a signal.
+    /// Takes over the listeners of a running relay, then runs until a signal.
     ///
     /// # Errors
-    /// Why nothing was taken over.
+    /// Why the listeners were not taken over.
     pub fn take_over(mut self, socket: &Path) -> Result<(), handover::Error> {
         let failed = |error| handover::Error::System { path: socket.to_owned(), error };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -280,7 +280,7 @@ impl Relay {
             http_proxy(&server.configuration, Gateway::new(self.shared.for_gateway(config.threads)));
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(config.timeouts.idle);
-        // The gateway refuses the method itself, and logs and counts that as it does all else.
+        // The gateway refuses the method itself, so that this is logged and counted like other refusals.
         options.allow_connect_method_proxying = true;
         gateway.server_options = Some(options);
         gateway.h2_options = Some(http2(&config));
@@ -323,10 +323,10 @@ fn reserve_descriptors(connections: &Connections, wanted: usize) {
     }
 }
 
-/// What HTTP/2 holds of a response that its client does not take, for each request.
+/// How many bytes of a response HTTP/2 buffers, for each request, while the client does not read it.
 const H2_SEND_BUFFER: usize = 128 << 10;
 
-/// Leaves `max_header_bytes` to the gateway, which logs what it refuses: HTTP/2 counts 32 bytes more for every field.
+/// Leaves `max_header_bytes` to the gateway, which logs its refusals: HTTP/2 counts 32 bytes more for every field.
 fn http2(config: &Config) -> H2Options {
     const FIELDS: usize = 512;
     let most = config.limits.max_header_bytes.saturating_add(FIELDS * 32);
@@ -336,11 +336,11 @@ fn http2(config: &Config) -> H2Options {
     options
 }
 
-/// Background work, on a separate thread.
+/// The background work, on a separate thread.
 struct Upkeep {
     shared: Arc<Shared>,
     reloader: Option<Arc<Reloader>>,
-    /// Whether this process's signals are the relay's.
+    /// Whether the relay handles this process's signals.
     signals: bool,
 }
 

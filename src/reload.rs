@@ -1,4 +1,4 @@
-//! Reloads the configuration of a running relay: it is read, checked, and swapped as a whole, or not at all.
+//! Reloads the configuration of a running relay: it is read, checked, and replaced as a whole or not at all.
 //!
 //! Requests in flight finish under the configuration that they began with. State that depends on the configuration and is
 //! kept across reloads (pairs, health, metrics, TLS sessions) is carried over; see `config::ReloadState`.
@@ -26,7 +26,7 @@ use crate::{
     telemetry::{self, Metrics},
 };
 
-/// Changes that come within this time of each other are one: editors and kubelets write in several steps.
+/// Changes within this time of each other count as one: editors and kubelets write in several steps.
 const SETTLE: Duration = Duration::from_millis(200);
 /// File systems without change notifications are polled this often.
 const POLL: Duration = Duration::from_secs(30);
@@ -34,21 +34,21 @@ const POLL: Duration = Duration::from_secs(30);
 /// The results of the reloads so far.
 #[derive(Debug, Clone, Default)]
 pub struct Reloads {
-    /// The last one: when, and what was wrong if it failed.
+    /// The last reload: when it was, and its problems if it failed.
     pub last: Option<(SystemTime, Result<(), Problems>)>,
-    /// How many succeeded.
+    /// Number of successful reloads.
     pub succeeded: u64,
-    /// How many failed.
+    /// Number of failed reloads.
     pub failed: u64,
 }
 
-/// What a reload changes.
+/// The parts of the relay that a reload changes.
 pub struct Parts {
     /// The configuration in use.
     pub config: Arc<ArcSwap<Config>>,
-    /// The pairs: their limits, and those of tenants that go.
+    /// The pairs: their limits change, and those of removed tenants are removed.
     pub pairs: Arc<WatchedStore>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The results of reloads.
     pub reloads: Arc<Mutex<Reloads>>,
@@ -58,7 +58,7 @@ pub struct Parts {
 pub struct Reloader {
     source: Source,
     parts: Parts,
-    /// One reload at a time; the files of the last.
+    /// Allows one reload at a time; holds the files of the last one.
     files: Mutex<Files>,
 }
 
@@ -69,11 +69,11 @@ impl Reloader {
         Self { source, parts, files: Mutex::new(files) }
     }
 
-    /// Reads the configuration again and uses it, if nothing is wrong with it. Blocks on files and on the pair store: for a
-    /// thread of a runtime where that is allowed.
+    /// Reads the configuration again, and uses it if it has no problems. Blocks on files and on the pair store: call it on a
+    /// thread where blocking is allowed.
     ///
     /// # Errors
-    /// Everything that is wrong; the relay continues unchanged.
+    /// All problems; the relay continues unchanged.
     pub fn reload(&self) -> Result<(), Problems> {
         let mut files = self.files.lock();
         let reload_state = self.parts.config.load().reload_state.clone();
@@ -118,7 +118,7 @@ impl Reloader {
         let mut watch = Watch::new();
         let mut poll = tokio::time::interval(POLL);
         loop {
-            // Another reload may be reading files: nothing else here waits for it.
+            // Another reload may be reading files; this must not block the other branches.
             if let Some(files) = self.files.try_lock() {
                 watch.follow(&files, self.parts.config.load().watch);
             }
@@ -166,7 +166,7 @@ fn adopt(parts: &Parts, config: Config) {
     let stays: HashSet<_> = config.domains.tenants().map(|tenant| tenant.id).collect();
     let config = Arc::new(config);
     parts.config.store(config.clone());
-    // From now on no new health check of theirs begins.
+    // From now on, no new health checks of removed tenants begin.
     for tenant in config.domains.tenants().filter(|tenant| tenant.upstream.health.is_none()) {
         tenant.upstream.peers.iter().for_each(|peer| peer.state.forget_checks());
     }
@@ -194,7 +194,7 @@ struct Watch {
 }
 
 impl Watch {
-    /// What changes a file or what its name points at. Not every write: a log in the same folder is written all the time.
+    /// Events that change a file or the target of its name. Not every write: a log in the same folder is written all the time.
     const CHANGES: WatchMask = WatchMask::CLOSE_WRITE
         .union(WatchMask::MOVE)
         .union(WatchMask::CREATE)
@@ -217,7 +217,7 @@ impl Watch {
         let mut wanted = HashSet::new();
         if watch {
             for path in files.paths() {
-                // Where the name is, and where what it points at is.
+                // The folder of the name, and the folder of its target.
                 let real = std::fs::canonicalize(path).ok();
                 for path in [Some(path), real.as_deref()].into_iter().flatten() {
                     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -243,11 +243,11 @@ impl Watch {
         if let Some(Ok(_)) = events.next().await {
             return;
         }
-        log::warn!("files are watched no more; changes are seen every {POLL:?}");
+        log::warn!("files are no longer watched; changes are seen every {POLL:?}");
         self.events = None;
     }
 
-    /// Forgets what has happened so far.
+    /// Discards the events so far.
     fn forget(&mut self) {
         let Some(events) = &mut self.events else { return };
         while let Some(Some(Ok(_))) = events.next().now_or_never() {}

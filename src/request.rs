@@ -1,7 +1,7 @@
 //! `mte-relay request`: one request through a relay, from the command line.
 //!
-//! A command line for `mte-client`, with curl's flags. With `-v` it shows on standard error what goes over
-//! the wire and what it means, so that you can see what an eavesdropper sees, and what not.
+//! A command line for `mte-client`, with curl's flags. With `-v` it shows on standard error what is sent and received and
+//! what it decodes to, so that you can see what an eavesdropper learns and what not.
 
 mod verbose;
 
@@ -27,94 +27,96 @@ use rustls::pki_types::pem::{self, PemObject};
 
 const EXIT_CODES: &str = "\
 Exit codes:
-   0  a response came (with --fail: of a status below 400)
-   7  no connection to the relay
-  22  with --fail, a response of status 400 or above
+   0  a response was received (with --fail: with a status below 400)
+   7  cannot connect to the relay
+  22  with --fail: the response has a status of 400 or above
   64  the command line, the URL or a header cannot be used
   66  the data to send cannot be read
-  69  the relay itself answered with an error
+  69  the relay itself responded with an error
   74  the response cannot be written
   75  the relay took too long
-  76  what came back does not verify, or is not of this protocol
+  76  the response does not verify, or does not follow the protocol
 ";
 
-/// Send one request through a relay, sealed, and print the opened response.
+/// Send one encrypted request through a relay and print the decrypted response.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct RequestArgs {
     /// URL of the relay, with the path and query to request.
     pub url: Uri,
 
-    /// The method; GET without data, POST with -d, PUT with -T.
+    /// The request method. Default: POST with -d, PUT with -T, otherwise GET.
     #[arg(short = 'X', long = "request", value_name = "METHOD")]
     pub method: Option<Method>,
 
-    /// Data to send; @FILE for a file's bytes as they are, @- for standard input. Held in memory.
+    /// Data to send; @FILE sends a file unchanged, @- standard input. Held in memory.
     #[arg(short = 'd', long, value_name = "DATA", conflicts_with = "upload_file")]
     pub data: Option<String>,
 
-    /// A file to send as a stream; - for standard input.
+    /// A file to stream as the request body; - is standard input.
     #[arg(short = 'T', long, value_name = "FILE")]
     pub upload_file: Option<PathBuf>,
 
-    /// A request header, 'name: value'; may be repeated. 'host: name' reaches the relay under another name.
+    /// A request header, 'name: value'; may be repeated. 'host: NAME' is the host name sent to the relay, instead of the
+    /// URL's.
     #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = parse_header)]
     pub headers: Vec<(HeaderName, HeaderValue)>,
 
-    /// Write the response's body here instead of to standard output.
+    /// Write the response to this file instead of standard output.
     #[arg(short = 'o', long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Write the response's status and headers in front of its body.
+    /// Write the response's status and headers before its body.
     #[arg(short = 'i', long)]
     pub include: bool,
 
-    /// Show on standard error what goes over the wire, and what it means.
+    /// Show on standard error what is sent and received, and what it decodes to.
     #[arg(short = 'v', long)]
     pub verbose: bool,
 
-    /// Exit with 22 on a status of 400 or above, and write no body.
+    /// On a status of 400 or above, exit with code 22 and write no body.
     #[arg(short = 'f', long)]
     pub fail: bool,
 
-    /// Encode type MTE, for short and highly sensitive data, instead of MKE.
+    /// Use encode type MTE, for short and highly sensitive data, instead of MKE.
     #[arg(long)]
     pub mte: bool,
 
-    /// The key encapsulation to pair with: ml-kem-512, ml-kem-768, ml-kem-1024 or x-wing.
+    /// The key encapsulation mechanism for pairing: ml-kem-512, ml-kem-768, ml-kem-1024 or x-wing.
     #[arg(long, value_name = "KEM", default_value_t = KemId::MlKem768)]
     pub kem: KemId,
 
-    /// Leave path and query in the clear.
+    /// Send the path and query in the clear.
     #[arg(long)]
     pub plain_url: bool,
 
-    /// The request headers to seal: all, none, or names separated by commas. Those that a relay does not take from the
-    /// clear part are always sealed.
+    /// The request headers to seal: all, none, or names separated by commas. Headers that a relay does not accept in the
+    /// clear are always sealed.
     #[arg(long, value_name = "WHICH", default_value = "all", value_parser = parse_encode_headers)]
     pub encode_headers: EncodeHeaders,
 
-    /// The response headers to have sealed: all, or names separated by commas.
+    /// The response headers that the relay seals: all, or names separated by commas.
     #[arg(long, value_name = "WHICH", default_value = "all", value_parser = parse_response_headers)]
     pub response_headers: ResponseHeaders,
 
-    /// What may be sent again if the relay asks for a new pairing: idempotent (methods), always or never.
+    /// Whether to resend the request if the relay asks for a new pairing: idempotent (only idempotent methods), always or
+    /// never.
     #[arg(long, value_name = "WHICH", default_value = "idempotent", value_parser = parse_resend)]
     pub resend: Resend,
 
-    /// Connect to this address, whatever the URL says.
+    /// Connect to this address instead of the URL's host.
     #[arg(long, value_name = "HOST:PORT")]
     pub connect_to: Option<String>,
 
-    /// Trust the certificates of this PEM file instead of the public roots.
+    /// Trust the certificates in this PEM file instead of the public root certificates.
     #[arg(long, value_name = "FILE")]
     pub cacert: Option<PathBuf>,
 
-    /// How many pairs to make.
+    /// How many pairs to create.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub pairs: usize,
 
-    /// Do not offer HTTP/2.
+    /// Use HTTP/1.1; do not offer HTTP/2.
     #[arg(long = "http1.1")]
     pub http1: bool,
 
@@ -123,11 +125,11 @@ pub(crate) struct RequestArgs {
     pub connect_timeout: u64,
 }
 
-/// Why there is nothing to show for a request.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
     /// The URL does not say where the relay is.
-    #[error("{0}: give the whole URL, with https:// or http://")]
+    #[error("{0}: give the full URL, with https:// or http://")]
     RelativeUrl(Uri),
     /// The address to connect to cannot be found.
     #[error("cannot resolve {0}: {1}")]
@@ -141,13 +143,13 @@ pub(crate) enum RequestError {
     /// Certificates cannot be read.
     #[error("cannot read {}: {}", .0.display(), .1)]
     Certificates(PathBuf, #[source] pem::Error),
-    /// There are no certificates.
+    /// The file has no certificates.
     #[error("cannot read {}: it has no certificate in PEM form", .0.display())]
     NoCertificate(PathBuf),
     /// The response cannot be written.
     #[error("cannot write {0}: {1}")]
     Output(String, #[source] std::io::Error),
-    /// With `--fail`, a status of 400 or above.
+    /// With `--fail`: the response has a status of 400 or above.
     #[error("the response has status {0}")]
     Status(u16),
     /// The exchange failed.
@@ -240,7 +242,7 @@ async fn request(args: &RequestArgs) -> Result<Request<Body>, RequestError> {
     let (body, usual_method) = body(args).await?;
     let mut request = Request::new(body);
     *request.method_mut() = args.method.clone().unwrap_or(usual_method);
-    // Only the path: the client knows the relay, also under another name.
+    // Only the path: the client is built with the relay's address and host name.
     *request.uri_mut() = match args.url.path_and_query() {
         Some(path) => Uri::from(path.clone()),
         None => Uri::from_static("/"),
@@ -275,7 +277,7 @@ async fn body(args: &RequestArgs) -> Result<(Body, Method), RequestError> {
         (stdin.map_err(|error| unreadable("standard input", error))?.into(), None)
     } else {
         let file = open(path)?;
-        // Only a regular file has a length that its reader will find.
+        // Only the length of a regular file is the number of bytes that can be read.
         let regular = file.metadata().ok().filter(std::fs::Metadata::is_file);
         let length = regular.map(|metadata| metadata.len());
         (file, length)
@@ -323,7 +325,7 @@ async fn write_response(args: &RequestArgs, response: Response<Body>) -> Result<
     Ok(())
 }
 
-/// Headers as HTTP/1.1 writes them, with the empty line behind them.
+/// Headers in HTTP/1.1 form, with the empty line at the end.
 fn header_lines(headers: &HeaderMap) -> Vec<u8> {
     let mut lines = Vec::new();
     for (name, value) in headers {
@@ -343,7 +345,7 @@ enum ValueError {
     NoColon,
     #[error("{0:?} is not a header name")]
     HeaderName(String),
-    #[error("its value has a control character")]
+    #[error("the header value contains a control character")]
     HeaderValue,
     #[error("choose idempotent, always or never")]
     Resend,
@@ -408,7 +410,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_method_follows_from_what_is_sent() {
+    async fn the_default_method_depends_on_the_body() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         for (line, method) in [
             ("https://relay.example/a", "GET"),
@@ -436,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_read_as_curl_writes_them() {
+    fn headers_are_parsed_in_the_syntax_of_curl() {
         let (name, value) = parse_header("X-Name:  a: b ").unwrap();
         assert_eq!((name.as_str(), value.as_bytes()), ("x-name", &b"a: b"[..]));
         assert_eq!(parse_header("no colon"), Err(ValueError::NoColon));
@@ -453,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_sent_again_is_chosen_by_name() {
+    fn resend_policies_are_parsed_by_name() {
         assert_eq!(args("https://relay.example/").resend, Resend::Idempotent);
         assert_eq!(args("https://relay.example/ --resend always").resend, Resend::Always);
         assert_eq!(parse_resend("never"), Ok(Resend::Never));
@@ -461,7 +463,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_failure_has_the_exit_code_that_the_help_lists() {
+    async fn failures_have_the_exit_codes_listed_in_the_help() {
         async fn failure(line: &str) -> u8 {
             run(args(line)).await.unwrap_err().code()
         }

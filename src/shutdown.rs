@@ -26,9 +26,9 @@ use crate::{
 
 /// How often a draining relay checks whether it may exit.
 const TICK: Duration = Duration::from_millis(10);
-/// Requests that were on their way when the listeners closed are seen within this time.
+/// Requests that were in transit when the listeners closed arrive within this time.
 const LAST_ARRIVALS: Duration = Duration::from_millis(100);
-/// What was answered may take this long to be written.
+/// Time limit for writing the rest of the responses.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Stops a relay that runs in this process.
@@ -46,7 +46,7 @@ impl Stop {
 pub enum Until {
     /// On signals; the process ends with the relay.
     Signal,
-    /// When the sender says so.
+    /// When the sender sends a stop.
     Stopped(watch::Receiver<bool>),
 }
 
@@ -64,14 +64,14 @@ pub(crate) struct Shutdown {
     parts: Arc<Parts>,
 }
 
-/// What is stopped, waited for, and handed over.
+/// The parts that a shutdown stops, waits for, and hands over.
 pub(crate) struct Parts {
     pub(crate) config: Arc<ArcSwap<Config>>,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) in_flight: InFlightCounter,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) listening: Arc<Listening>,
-    /// Where a successor takes the listeners over.
+    /// The socket over which a successor takes over the listeners.
     pub(crate) upgrade_socket: Option<PathBuf>,
 }
 
@@ -160,13 +160,13 @@ enum NotHandedOver {
 
 async fn hand_over(parts: &Arc<Parts>) -> Result<(), NotHandedOver> {
     let socket = parts.upgrade_socket.as_deref().ok_or(NotHandedOver::NoSocket)?;
-    // Both as at the start: a reload changes neither.
+    // Both are from the start: a reload does not change them.
     handover::send(socket, &parts.listening.sockets()).await?;
     Ok(())
 }
 
-/// Ends the process once nothing is in flight any more, `least` from now or later: Pingora itself would sleep out its
-/// whole grace period.
+/// Ends the process once no requests are in flight, but not before `least` has passed: Pingora itself would always wait for
+/// its whole grace period.
 fn leave(parts: &Arc<Parts>, phase: Phase, least: Duration, mut signals: Signals) {
     parts.lifecycle.enter(phase);
     notify_systemd(&[sd_notify::NotifyState::Stopping], phase == Phase::Draining);
@@ -180,7 +180,7 @@ fn leave(parts: &Arc<Parts>, phase: Phase, least: Duration, mut signals: Signals
         tokio::select! {
             left = all_done => {
                 if left > 0 {
-                    log::warn!("{left} requests were still in flight after {drain:?}: they are cut");
+                    log::warn!("{left} requests were still in flight after {drain:?}: they are cut off");
                 } else {
                     written(&parts, drain.min(LAST_WORDS)).await;
                 }
@@ -193,7 +193,7 @@ fn leave(parts: &Arc<Parts>, phase: Phase, least: Duration, mut signals: Signals
     });
 }
 
-/// Waits until nothing is in flight, at most `limit`; how many requests are left.
+/// Waits until no requests are in flight, at most `limit`; returns how many are left.
 async fn drained(parts: &Parts, limit: Duration) -> usize {
     wait(limit, || parts.in_flight.get() == 0).await;
     parts.in_flight.get()

@@ -1,7 +1,7 @@
-//! TLS towards clients: the cryptography it uses, and each tenant's configuration.
+//! TLS for connections from clients: the cryptography, and each tenant's configuration.
 //!
 //! Every tenant has its own `ServerConfig`, chosen by the client's server name (SNI), with its own
-//! session store: what one tenant requires of its clients cannot be bypassed by resuming a session of another.
+//! session store: one tenant's requirements on its clients cannot be bypassed by resuming a session of another tenant.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ use rustls::{
 
 use crate::certificate::CertificateFacts;
 
-/// The cryptography of every TLS connection: `aws-lc-rs`, with the post-quantum key exchange preferred.
+/// The cryptography of every TLS connection: `aws-lc-rs`, which prefers the post-quantum key exchange.
 fn provider() -> CryptoProvider {
     use aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
     let kx_groups = vec![X25519MLKEM768, X25519, SECP256R1, SECP384R1];
     CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() }
 }
 
-/// Installs it as the process default. Call it before anything of Pingora, which would otherwise install its own;
-/// a second call changes nothing.
+/// Installs it as the process default. Call this before using Pingora, which would otherwise install its own; a second
+/// call has no effect.
 pub fn install_provider() {
-    // An error means that there is one already: this one, or an embedding program's choice.
+    // An error means that one is installed already: this one, or one chosen by an embedding program.
     let _ = provider().install_default();
 }
 
@@ -39,14 +39,14 @@ pub enum TlsError {
     /// `key_file` holds no private key that can be read.
     #[error("holds no private key in PEM form (-----BEGIN PRIVATE KEY-----) that can be read")]
     NoKey,
-    /// The key is another certificate's.
+    /// The key does not belong to the certificate.
     #[error(
         "is not the key of this certificate: certificate_file must begin with the tenant's own certificate"
     )]
     OtherKey,
-    /// The certificate or key is of a kind that TLS here does not use.
+    /// The certificate or key is of a kind that cannot be used for TLS.
     #[error(
-        "this certificate or its key cannot be used for TLS: RSA of 2048 bits or more, ECDSA and Ed25519 can"
+        "this certificate or its key cannot be used for TLS: use RSA of 2048 bits or more, ECDSA or Ed25519"
     )]
     Unusable,
 }
@@ -75,9 +75,9 @@ impl TlsError {
 #[derive(Clone)]
 pub struct TenantTls {
     pub(crate) acceptor: Arc<Acceptor>,
-    /// Whether clients must show a certificate.
+    /// Whether clients must present a certificate.
     pub client_certificates: bool,
-    /// What the certificate says of itself.
+    /// Facts about the certificate chain.
     pub certificate: Arc<CertificateFacts>,
 }
 
@@ -90,8 +90,8 @@ impl std::fmt::Debug for TenantTls {
 }
 
 impl TenantTls {
-    /// Checks PEM files: certificate chain, its key, and the authorities of client certificates if the
-    /// tenant wants them.
+    /// Checks PEM files: the certificate chain, its key, and the authorities of client certificates if the tenant requires
+    /// them.
     ///
     /// # Errors
     /// What is wrong, and with which file.

@@ -1,4 +1,4 @@
-//! Which peers are trusted to name the client: the same answer for PROXY headers and for `x-forwarded-*`.
+//! Which peers are trusted to send the client's address: the same for PROXY headers and for `x-forwarded-*`.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Whether no address is.
+    /// Whether no address is trusted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_address_is_the_same_when_it_comes_over_an_ipv6_socket() {
+    fn an_ipv4_address_is_the_same_over_an_ipv6_socket() {
         let proxies: TrustedProxies = ["10.0.0.7/8".parse().unwrap()].into_iter().collect();
         assert!(proxies.trusts("10.1.2.3".parse().unwrap()));
         assert!(proxies.trusts("::ffff:10.1.2.3".parse().unwrap()));

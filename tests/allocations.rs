@@ -20,14 +20,14 @@ thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, which counts for each thread.
+/// The system's allocator, with a count of allocations for each thread.
 struct Counting;
 
-// SAFETY: it hands everything to the system's allocator.
+// SAFETY: all calls are passed to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of `alloc`.
+        // SAFETY: the caller upholds the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
@@ -95,9 +95,9 @@ fn begin_and_commit_allocate_nothing_in_the_memory_store() {
         ready(store.commit(owner, "a", commit)).unwrap();
         ALLOCATIONS.get() - before
     };
-    // The first use puts the pair into another queue.
+    // The first use moves the pair to another queue.
     request(0);
-    // All of one epoch: a new one has a secret of its own, which a request brings.
+    // All numbers are of one epoch: for a new epoch, the request would supply a new secret.
     let counts: Vec<_> = (1..31).map(request).collect();
     assert_eq!(counts, [0; 30]);
 }

@@ -1,6 +1,7 @@
-//! What docs/architecture.md says of the code's shape. Imports run one way: those of `src/` from upper layers to lower ones, and
-//! the crates of the workspace form no cycle. Read from the sources themselves: every path that begins with `crate::`, `mte_relay::` or `super::` outside of comments, and the
-//! `[dependencies]` of the manifests. Test code counts as well.
+//! Checks what docs/architecture.md says about the structure of the code. Imports go in one direction: those of `src/` from
+//! upper layers to lower ones, and the crates of the workspace form no cycle. This is read from the sources: every path that
+//! begins with `crate::`, `mte_relay::` or `super::` outside of comments, and the `[dependencies]` of the manifests. Test code
+//! is included.
 //!
 //! `make graph` prints the graph.
 //!
@@ -12,8 +13,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The modules of `src/`, from what runs the relay to what knows nothing of it. Imports go to lower layers only, so they
-/// form no cycle, and modules of one layer do not know each other.
+/// The modules of `src/` by layer, from those that run the relay to those that are independent of it. Imports go to lower
+/// layers only, so they form no cycle, and modules of one layer do not import each other.
 const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["relay", "check", "keygen", "request"],
@@ -71,7 +72,7 @@ fn code(source: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The first names of a path's rest: one, or those of a group in braces.
+/// The first names in the rest of a path: one, or those of a group in braces.
 fn first_names(rest: &str) -> Vec<&str> {
     let name = |text: &str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
     let Some(group) = rest.strip_prefix('{') else { return vec![&rest[..name(rest)]] };
@@ -92,7 +93,7 @@ fn first_names(rest: &str) -> Vec<&str> {
     names
 }
 
-/// What the code of a module names at the top level of the crate.
+/// The top-level modules of the crate that a module's code uses.
 fn named(code: &str, module: &[String]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for root in ["crate::", "mte_relay::"] {
@@ -103,7 +104,7 @@ fn named(code: &str, module: &[String]) -> BTreeSet<String> {
             }
         }
     }
-    // Modules inside of the file are its tests, at its end.
+    // Modules inside the file are its tests, at the end.
     let inner = code.find("\nmod tests {").unwrap_or(code.len());
     for (at, _) in code.match_indices("super::").filter(|(at, _)| !code[..*at].ends_with("super::")) {
         let rest = code[at..].trim_start_matches("super::");
@@ -130,7 +131,7 @@ fn modules() -> Graph {
         named.retain(|name| *name != module[0] && known.contains(name));
         graph.get_mut(&module[0]).unwrap().append(&mut named);
     }
-    // They name every module, and no module names them.
+    // They use every module, and no module uses them.
     graph.retain(|module, _| module != "lib" && module != "main");
     graph
 }
@@ -157,7 +158,7 @@ fn crates() -> Graph {
     graph
 }
 
-/// Everything that a node reaches.
+/// All nodes that a node reaches.
 fn reached<'a>(graph: &'a Graph, from: &'a str) -> BTreeSet<&'a str> {
     let (mut reached, mut open) = (BTreeSet::new(), vec![from]);
     while let Some(node) = open.pop() {
@@ -177,7 +178,7 @@ fn cycles(graph: &Graph) -> BTreeSet<Vec<&str>> {
     reach.keys().map(together).filter(|cycle| !cycle.is_empty()).collect()
 }
 
-/// For people: what is imported stands below what imports it.
+/// The graph for people: imported modules are below those that import them.
 fn print(title: &str, graph: &Graph) {
     println!("{title}");
     let mut nodes: Vec<_> = graph.keys().collect();
@@ -231,7 +232,7 @@ fn arguments(rest: &str) -> (usize, Option<usize>) {
 }
 
 #[test]
-fn no_result_has_text_for_its_error() {
+fn no_result_has_text_as_its_error() {
     let mut files = Vec::new();
     for folder in ["src", "crates", "benches"] {
         sources(&root().join(folder), &mut files);
@@ -248,7 +249,7 @@ fn no_result_has_text_for_its_error() {
 }
 
 #[test]
-fn text_for_an_error_is_found_wherever_it_stands() {
+fn text_errors_are_found_in_any_position() {
     for text in [
         "fn f() -> Result<(), String> {",
         "Result<Vec<(u8, Option<String>)>, String>",
@@ -315,7 +316,7 @@ fn the_session_depends_on_nothing_that_opens_a_socket() {
 }
 
 #[test]
-fn the_gateway_names_no_cryptography() {
+fn the_gateway_uses_no_cryptography() {
     let mut files = Vec::new();
     sources(&root().join("src/gateway"), &mut files);
     assert!(files.len() > 20, "{files:?}");
@@ -338,7 +339,7 @@ fn the_gateway_names_no_cryptography() {
     }
 }
 
-/// What a document has in backquotes.
+/// The parts of a document in backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
@@ -358,7 +359,7 @@ fn places(heading: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn what_the_document_says_of_places_is_true() {
+fn the_places_named_in_the_document_exist() {
     let (decided, steps) = (places("## Where is it decided?\n"), places("## One request\n"));
     assert!(decided.len() >= 18, "{decided:?}");
     assert!(steps.len() <= 25, "{} functions", steps.len());
@@ -373,7 +374,7 @@ fn what_the_document_says_of_places_is_true() {
 }
 
 #[test]
-fn every_path_that_the_map_names_is_there() {
+fn every_path_in_the_map_exists() {
     let document = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
     let (_, map) = document.split_once("## The map\n").expect("the map");
     let mut seen = 0;
@@ -381,7 +382,7 @@ fn every_path_that_the_map_names_is_there() {
         let cell = row.trim_start_matches("| ").split(" | ").next().unwrap();
         let mut folder = PathBuf::new();
         for name in quoted(cell) {
-            // `src/gateway/a.rs`, `b.rs`: the second lies beside the first.
+            // `src/gateway/a.rs`, `b.rs`: the second is in the same folder as the first.
             let path = if name.contains('/') { PathBuf::from(name) } else { folder.join(name) };
             assert!(root().join(&path).exists(), "{}", path.display());
             folder = path.parent().unwrap_or(Path::new("")).to_owned();

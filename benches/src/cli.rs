@@ -4,10 +4,10 @@ use std::{net::SocketAddr, num::ParseFloatError, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
 
-/// Measures the relay beside a plain Pingora proxy and nginx, in one go on this machine.
+/// Measure the relay against a plain Pingora proxy and nginx, in one run on this machine.
 ///
-/// Everything runs on loopback. Only one proxy works at a time, in short slices that take turns, so that all of them see
-/// the same machine. See benches/README.md for how to read the table.
+/// Everything runs on loopback. Only one proxy is measured at a time, in short alternating slices, so that all of them run
+/// under the same conditions. See benches/README.md for how to read the table.
 #[derive(Debug, Parser)]
 #[command(
     name = "mte-bench",
@@ -22,23 +22,23 @@ pub(crate) struct Cli {
     pub(crate) options: Options,
 }
 
-/// What the program is when it has started itself.
+/// The roles in which the program starts itself.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Role {
     /// The server behind the proxies.
     #[command(hide = true)]
     Upstream { listen: SocketAddr },
-    /// The yardstick.
+    /// The baseline.
     #[command(hide = true)]
     PlainPingora { listen: SocketAddr, upstream: SocketAddr },
-    /// Stops what a killed run left behind.
+    /// Stops the processes of a run that was killed.
     #[command(hide = true)]
     Reap { directory: PathBuf },
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Seconds that each scenario is measured in a round [default: 0.5; with --quick 0.3; with --hold 30]
+    /// Seconds to measure each scenario in a round [default: 0.5; with --quick 0.3; with --hold 30]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     seconds: Option<Duration>,
     /// Rounds; the table shows medians over them [default: 11; with --quick 3]
@@ -56,22 +56,22 @@ pub(crate) struct Options {
     /// Keep one scenario running, so that a profiler can be attached to the proxy
     #[arg(long, value_name = "ID", conflicts_with_all = ["only", "rounds", "quick", "json"])]
     pub(crate) hold: Option<String>,
-    /// Keep-alive connections of the load
+    /// Number of keep-alive connections that send requests
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) connections: u16,
     /// Write all figures to this file, round by round
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// The relay's log level: what a line for every request costs
+    /// The relay's log level, to measure the cost of a log line per request
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["info", "warning", "off"])]
     pub(crate) log_level: String,
-    /// Let the proxies share all CPUs with the load
+    /// Do not pin processes: let the proxies share all CPUs with the load generator
     #[arg(long)]
     pub(crate) no_pin: bool,
 }
 
 impl Options {
-    /// How long a slice is.
+    /// The length of a slice.
     pub(crate) fn slice(&self) -> Duration {
         let default = match (self.hold.is_some(), self.quick) {
             (true, _) => Duration::from_secs(30),
@@ -86,12 +86,12 @@ impl Options {
     }
 }
 
-/// Why a text is not the length of a slice.
+/// Why a text is not a valid length of a slice.
 #[derive(Debug, thiserror::Error)]
 enum SecondsError {
     #[error("not a number of seconds")]
     NotNumber(#[from] ParseFloatError),
-    #[error("not from 0.05 to 86400")]
+    #[error("must be from 0.05 to 86400")]
     OutOfRange,
 }
 
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn quick_and_hold_change_defaults_and_nothing_that_was_given() {
+    fn quick_and_hold_change_only_defaults() {
         assert_eq!(options("mte-bench").slice(), Duration::from_millis(500));
         assert_eq!(options("mte-bench --quick").rounds(), 3);
         let given = options("mte-bench --quick --rounds 7 --seconds 0.5");

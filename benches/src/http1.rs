@@ -1,6 +1,7 @@
-//! As much of HTTP/1.1 as the upstream and the load need: a buffered connection, and bodies with a length or in chunks.
+//! The part of HTTP/1.1 that the upstream and the load generator need: a buffered connection, and bodies with a length or in
+//! chunks.
 //!
-//! Both ends are ours, so what is unusual is an error and not a case.
+//! Both ends are part of this program, so anything unusual is an error.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -12,13 +13,13 @@ use crate::Result;
 /// Header fields of one message.
 pub(crate) const MAX_HEADERS: usize = 64;
 
-/// Bytes read at once, and the most that a message's head may have.
+/// Bytes read at once, and the maximum size of a message's head.
 const BUFFER: usize = 256 << 10;
 
-/// A body this small goes out in one write with its head.
+/// A body up to this size is sent in one write with its head.
 const JOINED: usize = 64 << 10;
 
-/// One connection with what was read of it and not used yet.
+/// One connection with the bytes that were read and not used yet.
 pub(crate) struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -33,7 +34,7 @@ impl Wire {
         Ok(Self { stream, buffer: vec![0; BUFFER], start: 0, end: 0, joined: Vec::new() })
     }
 
-    /// What was read and not used yet.
+    /// The bytes that were read and not used yet.
     pub(crate) fn unused(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
@@ -74,7 +75,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Reads a body to its end, and hands each piece on as it comes.
+    /// Reads a body to its end, and passes on each piece as it arrives.
     pub(crate) async fn body(
         &mut self,
         framing: Framing,
@@ -104,7 +105,7 @@ pub(crate) enum Framing {
 }
 
 impl Framing {
-    /// What the header fields say; without any there is no body.
+    /// The framing from the header fields; without any, there is no body.
     pub(crate) fn of(headers: &[httparse::Header<'_>]) -> Result<Self> {
         let mut framing = Self::Length(0);
         for header in headers {
@@ -119,19 +120,19 @@ impl Framing {
     }
 }
 
-/// Takes a body apart as it arrives.
+/// Parses a body as it arrives.
 #[derive(Debug)]
 struct Body(State);
 
 #[derive(Debug)]
 enum State {
-    /// So many bytes, and nothing behind them.
+    /// This many bytes, and nothing after them.
     Length(u64),
     /// Before the line with a chunk's size.
     Size,
-    /// So many bytes of a chunk.
+    /// This many bytes of a chunk.
     Chunk(u64),
-    /// Before the line break behind a chunk.
+    /// Before the line break after a chunk.
     Break,
     /// Trailer lines, up to an empty one.
     Trailer,
@@ -151,7 +152,7 @@ impl Body {
         matches!(self.0, State::Done)
     }
 
-    /// How many bytes of `input` are used, and the piece of the body among them. None used: it takes more input.
+    /// How many bytes of `input` are used, and the piece of the body among them. If none are used, more input is needed.
     fn next<'a>(&mut self, input: &'a [u8]) -> Result<(usize, &'a [u8])> {
         match self.0 {
             State::Done => Ok((0, &[])),
@@ -194,7 +195,7 @@ fn chunk_size(line: &[u8]) -> Result<u64> {
 mod tests {
     use super::*;
 
-    /// Feeds `wire` in pieces of `step` bytes; gives the body and how much was used.
+    /// Feeds `wire` in pieces of `step` bytes; returns the body and how much was used.
     fn read(framing: Framing, wire: &[u8], step: usize) -> (Vec<u8>, usize) {
         let (mut body, mut out) = (Body::new(framing), Vec::new());
         let (mut start, mut end) = (0, 0);
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_win_over_a_length() {
+    fn chunked_encoding_takes_precedence_over_a_length() {
         let header = |name, value| httparse::Header { name, value };
         let both = [header("Content-Length", b"5"), header("Transfer-Encoding", b"chunked")];
         assert_eq!(Framing::of(&both).unwrap(), Framing::Chunked);

@@ -1,14 +1,14 @@
-//! How much of the machine something else used meanwhile: figures from a busy machine are rough, and should say so.
+//! How much CPU time other programs used during the run: results from a busy machine are rough, and the report says so.
 
 use std::time::{Duration, Instant};
 
 use crate::{Result, processes::Fleet};
 
-/// Below this share of the CPUs, others are not worth mentioning.
+/// Below this share of the CPUs, other programs are not reported.
 const QUIET: f64 = 0.05;
 
-/// A look at all CPUs, and at our own part in their work.
-pub(crate) struct Look {
+/// A sample of the CPU time of the whole machine, and of this run.
+pub(crate) struct CpuSample {
     at: Instant,
     /// Since the machine was started, in any unit.
     idle: u64,
@@ -17,7 +17,7 @@ pub(crate) struct Look {
     own: Duration,
 }
 
-impl Look {
+impl CpuSample {
     pub(crate) fn now(fleet: &Fleet) -> Result<Self> {
         let stat = std::fs::read_to_string("/proc/stat")?;
         let (idle, total) = idle_and_total(&stat).ok_or("/proc/stat has no line for all CPUs")?;
@@ -25,7 +25,7 @@ impl Look {
         Ok(Self { at: Instant::now(), idle, total, cpus, own: fleet.cpu_time()? })
     }
 
-    /// The share of the CPUs that others used between two looks: other programs, and other guests of the same host.
+    /// The share of the CPUs that others used between two samples: other programs, and other guests of the same host.
     fn others(&self, before: &Self) -> f64 {
         let total = self.total.saturating_sub(before.total).max(1) as f64;
         let busy = 1.0 - self.idle.saturating_sub(before.idle) as f64 / total;
@@ -34,7 +34,7 @@ impl Look {
         (busy - own).max(0.0)
     }
 
-    /// What to say about it, if anything.
+    /// The notice for the report, if there is one.
     pub(crate) fn notice(&self, before: &Self) -> Option<String> {
         let others = self.others(before);
         (others > QUIET).then(|| {
@@ -65,17 +65,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_idle_nor_ours_is_others() {
+    fn other_cpu_time_is_neither_idle_nor_our_own() {
         let at = Instant::now();
-        let before = Look { at, idle: 1_000, total: 5_000, cpus: 2, own: Duration::ZERO };
-        let after = Look {
+        let before = CpuSample { at, idle: 1_000, total: 5_000, cpus: 2, own: Duration::ZERO };
+        let after = CpuSample {
             at: at + Duration::from_secs(10),
             idle: 1_200,
             total: 7_000,
             cpus: 2,
             own: Duration::from_secs(14),
         };
-        // 90 % busy on two CPUs for 10 s, of which 14 s out of 20 s were ours.
+        // 90 % busy on two CPUs for 10 s; this run used 14 s of the 20 s.
         assert!((after.others(&before) - 0.2).abs() < 1e-9);
         assert_eq!(after.notice(&before).unwrap().split_once(" %").unwrap().0, "other work took 20");
     }

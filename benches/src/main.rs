@@ -1,15 +1,15 @@
-//! `make bench`: what the relay costs, beside a plain Pingora proxy and nginx.
+//! `make bench`: measures the relay's overhead against a plain Pingora proxy and nginx.
 //!
 //! | module | what it does |
 //! | --- | --- |
 //! | `scenario` | what is measured, and the project's goals |
 //! | `targets` | the proxies and their configurations |
 //! | `processes` | child processes: started, pinned, timed, always stopped |
-//! | `plain_pingora` | the yardstick |
+//! | `plain_pingora` | the baseline |
 //! | `upstream`, `http1` | the server behind the proxies |
 //! | `load` | the requests, in the clear and sealed |
-//! | `machine` | whether others were at work meanwhile |
-//! | `stats`, `report`, `progress` | figures, table, JSON |
+//! | `machine` | whether other programs used the CPUs |
+//! | `stats`, `report`, `progress` | statistics, table, JSON |
 #![forbid(unsafe_code)]
 
 mod cli;
@@ -34,7 +34,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     cli::{Cli, Options, Role},
     load::Load,
-    machine::Look,
+    machine::CpuSample,
     processes::Fleet,
     progress::Progress,
     report::{Measured, Report, Setting},
@@ -45,7 +45,7 @@ use crate::{
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Error>;
 
-/// What bodies are made of: the same bytes at both ends, and no period that a mix-up of frames could hide in.
+/// The content of bodies: the same bytes at both ends, and not periodic, so that mixed-up frames are detected.
 fn payload() -> &'static Bytes {
     static PAYLOAD: LazyLock<Bytes> = LazyLock::new(|| {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -85,7 +85,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs what is asked for, until it is done or interrupted. Whatever ends it, `fleet` stops every process.
+/// Runs the requested scenarios until they are done or interrupted. In any case, `fleet` stops every process.
 fn bench(options: &Options) -> Result<()> {
     let scenarios = match (&options.hold, &options.only) {
         (Some(id), _) => {
@@ -150,7 +150,7 @@ async fn measure(
         loads.push(Load::new(*scenario, target, options.connections.into()).await?);
         measured.push(Measured { scenario: *scenario, slices: Vec::with_capacity(rounds) });
     }
-    let before = Look::now(fleet)?;
+    let before = CpuSample::now(fleet)?;
     let mut progress = Progress::new(loads.len() * (rounds + 1), slice + load::RAMP);
     for round in 0..=rounds {
         let part = if round == 0 { "warm-up".to_owned() } else { format!("round {round} of {rounds}") };
@@ -165,7 +165,7 @@ async fn measure(
     progress.end();
 
     let mut notices = targets.notices;
-    notices.extend(Look::now(fleet)?.notice(&before));
+    notices.extend(CpuSample::now(fleet)?.notice(&before));
     let setting = Setting {
         seconds: slice.as_secs_f64(),
         rounds,
@@ -184,7 +184,7 @@ async fn measure(
     Ok(())
 }
 
-/// One scenario for a while, so that somebody can look at the proxy meanwhile.
+/// Runs one scenario for some time, so that a profiler can be attached to the proxy.
 async fn hold(options: &Options, scenario: Scenario, targets: &Targets) -> Result<()> {
     let target = targets.get(scenario.target).ok_or_else(|| targets.notices.join("; "))?;
     let mut load = Load::new(scenario, target, options.connections.into()).await?;

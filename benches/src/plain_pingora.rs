@@ -1,5 +1,5 @@
-//! The yardstick: the smallest proxy that Pingora makes. It passes every request to one upstream, on one worker thread,
-//! and looks at nothing. `mte-bench plain-pingora 127.0.0.1:8080 127.0.0.1:9000` runs it by hand.
+//! The baseline: the smallest possible Pingora proxy. It passes every request to one upstream, on one worker thread, and
+//! inspects nothing. `mte-bench plain-pingora 127.0.0.1:8080 127.0.0.1:9000` runs it by hand.
 
 use std::net::SocketAddr;
 
@@ -32,7 +32,7 @@ pub(crate) fn serve(listen: SocketAddr, upstream: SocketAddr) -> ! {
         threads: 1,
         // The faster of Pingora's two runtimes for a single worker.
         work_stealing: false,
-        // On SIGTERM stop at once.
+        // Stop immediately on SIGTERM.
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(0),
         ..ServerConf::default()

@@ -1,7 +1,7 @@
-//! Child processes: started in a scratch directory, each in a process group of its own, and always stopped.
+//! Child processes: started in a temporary directory, each in its own process group, and always stopped.
 //!
-//! Every way out is covered: [`Fleet`] stops them when it is dropped, after a panic and after Ctrl-C as well; and should
-//! this process be killed, a small [`reap`] process notices, kills what is left and removes the directory.
+//! [`Fleet`] stops them when it is dropped, also after a panic or Ctrl-C. If this process is killed, a small [`reap`] process
+//! notices, kills the remaining processes and removes the directory.
 
 use std::{
     fs::File,
@@ -21,22 +21,22 @@ use nix::{
 
 use crate::Result;
 
-/// A process must listen after this time.
+/// A process must listen within this time.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
-/// A process that still runs so long after SIGTERM is killed.
+/// A process that still runs this long after SIGTERM is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(10);
 
 /// Which CPUs a process runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Seat {
-    /// With the load.
+pub(crate) enum CpuPlacement {
+    /// On the CPUs of the load generator.
     Load,
-    /// On a CPU that the load leaves alone.
+    /// On a CPU that the load generator does not use.
     Proxy,
 }
 
-/// One CPU for the proxies, of which only one works at a time, and the others for the load and the upstream.
+/// One CPU for the proxies, of which only one is active at a time, and the others for the load generator and the upstream.
 struct Cpus {
     load: CpuSet,
     proxy: CpuSet,
@@ -64,42 +64,42 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// No process but the reaper yet. With `pin`, this process moves to the load's CPUs.
+    /// A fleet with only the reaper process. With `pin`, this process moves to the load generator's CPUs.
     pub(crate) fn new(pin: bool) -> Result<Self> {
         let cpus = if pin { Cpus::split()? } else { None };
         let directory = std::env::temp_dir().join(format!("mte-bench-{}", std::process::id()));
         std::fs::create_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         let reaper = Reaper::start(&directory)?;
         let fleet = Self { directory, processes: Vec::new(), reaper, cpus };
-        fleet.sit(Seat::Load)?;
+        fleet.pin(CpuPlacement::Load)?;
         Ok(fleet)
     }
 
-    /// For configuration files and logs.
+    /// The directory for configuration files and logs.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Whether proxies have a CPU of their own.
+    /// Whether the proxies have their own CPU.
     pub(crate) fn pinned(&self) -> bool {
         self.cpus.is_some()
     }
 
-    /// Starts a process and waits until it listens; its output goes to a file in the scratch directory.
+    /// Starts a process and waits until it listens; its output is written to a file in the temporary directory.
     pub(crate) fn start(
         &mut self,
         name: &str,
-        seat: Seat,
+        placement: CpuPlacement,
         address: SocketAddr,
         command: &mut Command,
     ) -> Result<()> {
         let log_file = self.directory().join(format!("{name}.log"));
         let log = File::create(&log_file)?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        // A child inherits its CPUs, so that none of its threads ever ran elsewhere.
-        self.sit(seat)?;
+        // A child inherits its CPUs, so none of its threads ever ran on others.
+        self.pin(placement)?;
         let spawned = std::os::unix::process::CommandExt::process_group(command, 0).spawn();
-        self.sit(Seat::Load)?;
+        self.pin(CpuPlacement::Load)?;
         let child = spawned
             .map_err(|error| format!("{} cannot be started: {error}", command.get_program().display()))?;
         let group = Pid::from_raw(i32::try_from(child.id())?);
@@ -115,7 +115,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// The process that was started last.
+    /// The most recently started process.
     pub(crate) fn last(&self) -> Option<Cpu> {
         let process = self.processes.last()?;
         Some(Cpu { leader: process.group, members: process.members.clone() })
@@ -128,9 +128,9 @@ impl Fleet {
         Cpu { leader: own, members: others.chain([own]).collect() }.time()
     }
 
-    fn sit(&self, seat: Seat) -> Result<()> {
+    fn pin(&self, placement: CpuPlacement) -> Result<()> {
         if let Some(cpus) = &self.cpus {
-            let set = if seat == Seat::Load { &cpus.load } else { &cpus.proxy };
+            let set = if placement == CpuPlacement::Load { &cpus.load } else { &cpus.proxy };
             sched_setaffinity(Pid::this(), set)?;
         }
         Ok(())
@@ -146,7 +146,7 @@ impl Drop for Fleet {
     }
 }
 
-/// One process, or a group of them as nginx makes it.
+/// One process, or a process group like that of nginx.
 struct Process {
     child: Child,
     group: Pid,
@@ -174,19 +174,19 @@ impl Process {
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
             std::thread::sleep(POLL);
         }
-        // Whoever is left; nobody, as a rule.
+        // Kills remaining processes of the group; usually there are none.
         let _ = killpg(self.group, Signal::SIGKILL);
         let _ = self.child.wait();
     }
 }
 
-/// The processes of a group, as they are now.
+/// The current processes of a group.
 fn members(group: Pid) -> Result<Vec<Pid>> {
     let mut members = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        // A process may be gone since; then it is no member.
+        // A process that has ended in the meantime is not a member.
         let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
         if group_in(&stat) == Some(group.as_raw()) {
             members.push(Pid::from_raw(pid));
@@ -195,12 +195,12 @@ fn members(group: Pid) -> Result<Vec<Pid>> {
     Ok(members)
 }
 
-/// The process group in a line of `/proc/<pid>/stat`: the third field behind the name, which may have spaces.
+/// The process group in a line of `/proc/<pid>/stat`: the third field after the name, which may contain spaces.
 fn group_in(stat: &str) -> Option<i32> {
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(2)?.parse().ok()
 }
 
-/// The CPU time of a process, all its threads included, those that ended as well.
+/// The CPU time of a process, including all its threads, also those that have ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Cpu {
     /// The process that was started.
@@ -209,7 +209,7 @@ pub(crate) struct Cpu {
 }
 
 impl Cpu {
-    /// User and system time so far: what `/proc/<pid>/stat` has in hundredths of a second, in nanoseconds.
+    /// User and system time so far, as in `/proc/<pid>/stat`, but in nanoseconds instead of hundredths of a second.
     pub(crate) fn time(&self) -> Result<Duration> {
         let mut total = Duration::ZERO;
         for pid in &self.members {
@@ -220,7 +220,7 @@ impl Cpu {
     }
 }
 
-/// An address on loopback that nobody listens on.
+/// A free loopback address.
 pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
@@ -258,8 +258,8 @@ impl Drop for Reaper {
     }
 }
 
-/// Reads process groups from stdin, a line each, with a minus to forget one. When the input ends, because whoever wrote
-/// it is done or dead, kills those that were not forgotten, and removes the directory.
+/// Reads process groups from stdin, one per line; a minus sign removes one. When the input ends, because the parent process
+/// has finished or was killed, it kills the remaining groups and removes the directory.
 pub(crate) fn reap(directory: &Path) {
     let mut groups: Vec<i32> = Vec::new();
     for line in BufReader::new(std::io::stdin()).lines().map_while(std::io::Result::ok) {

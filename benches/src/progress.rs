@@ -1,4 +1,4 @@
-//! What runs now, and how long all of it still takes: one line that is rewritten on a terminal, else a line per group.
+//! The progress of a run and the remaining time: one line that is rewritten on a terminal, otherwise a line per group.
 
 use std::{
     io::{IsTerminal, Write},
@@ -10,7 +10,7 @@ use crate::scenario::Scenario;
 pub(crate) struct Progress {
     terminal: bool,
     begun: Instant,
-    /// Slices of the whole run, and how long one is about to take.
+    /// Number of slices of the whole run, and the estimated length of one.
     total: usize,
     estimate: Duration,
     done: usize,
@@ -39,7 +39,7 @@ impl Progress {
         self.done += 1;
     }
 
-    /// Clears the line for what comes.
+    /// Clears the line for other output.
     pub(crate) fn end(&self) {
         if self.terminal {
             eprint!("\r\x1b[K");
@@ -47,7 +47,7 @@ impl Progress {
     }
 }
 
-/// How long the rest takes if it goes on as it went so far, or as estimated at first.
+/// The remaining time, extrapolated from the elapsed time, or from the estimate at first.
 fn left(elapsed: Duration, done: usize, total: usize, estimate: Duration) -> String {
     let each = if done < 5 { estimate } else { elapsed / done as u32 };
     let seconds = (each * (total - done.min(total)) as u32).as_secs_f64().ceil() as u64;
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_left_goes_from_the_estimate_to_what_it_took() {
+    fn the_remaining_time_moves_from_the_estimate_to_the_measured_time() {
         let second = Duration::from_secs(1);
         assert_eq!(left(Duration::ZERO, 0, 100, second), "1 min 40 s");
         assert_eq!(left(second * 100, 50, 60, second), "20 s");

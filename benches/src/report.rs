@@ -1,4 +1,4 @@
-//! The figures as a table and as JSON.
+//! The results as a table and as JSON.
 
 use std::{fmt::Write, io::IsTerminal};
 
@@ -9,20 +9,20 @@ use crate::{
     stats::{Ratio, Slice, median},
 };
 
-/// How the figures came about.
+/// The conditions of the measurement.
 #[derive(Debug, Serialize)]
 pub(crate) struct Setting {
     pub(crate) seconds: f64,
     pub(crate) rounds: usize,
     pub(crate) connections: u16,
-    /// CPUs that the run could use.
+    /// Number of CPUs that the run could use.
     pub(crate) cpus: usize,
-    /// Whether the proxies had one for themselves.
+    /// Whether the proxies had their own CPU.
     pub(crate) pinned: bool,
     pub(crate) notices: Vec<String>,
 }
 
-/// Everything measured of one scenario, a slice per round.
+/// All measurements of one scenario, one slice per round.
 pub(crate) struct Measured {
     pub(crate) scenario: Scenario,
     pub(crate) slices: Vec<Slice>,
@@ -52,14 +52,14 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(setting: Setting, measured: &[Measured]) -> Self {
-        let yardstick = |group: Group| {
+        let baseline = |group: Group| {
             let is_it =
                 |one: &&Measured| one.scenario.group == group && one.scenario.target == Target::PlainPingora;
             measured.iter().find(is_it).map_or(&[][..], |one| one.slices.as_slice())
         };
         let line = |one: &Measured| {
             let goal = one.scenario.goal();
-            let ratio = Ratio::new(&one.slices, yardstick(one.scenario.group));
+            let ratio = Ratio::new(&one.slices, baseline(one.scenario.group));
             Some(Line {
                 id: one.scenario.id(),
                 scenario: one.scenario,
@@ -130,7 +130,7 @@ impl Line {
     }
 }
 
-/// The median of each figure by itself.
+/// The median of each figure separately.
 fn medians(slices: &[Slice]) -> Option<Slice> {
     let of = |figure: fn(&Slice) -> f64| median(slices.iter().map(figure));
     let of_some = |figure: fn(&Slice) -> Option<f64>| median(slices.iter().filter_map(figure));
@@ -143,7 +143,7 @@ fn medians(slices: &[Slice]) -> Option<Slice> {
     })
 }
 
-/// A whole number with its thousands apart.
+/// A whole number with thousands separators.
 fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut out = String::new();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn goals_are_held_against_the_median_ratio_of_the_same_group() {
+    fn goals_are_compared_with_the_median_ratio_of_the_same_group() {
         let report = report(&[
             measured("get-1mib-pingora", &[10.0, 10.0, 10.0]),
             measured("get-10kb-pingora", &[100.0, 100.0, 50.0]),
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_set_apart() {
+    fn thousands_are_separated() {
         let texts = [0.4, 999.0, 1_000.0, 1_234_567.8].map(thousands);
         assert_eq!(texts, ["0", "999", "1,000", "1,234,568"]);
     }

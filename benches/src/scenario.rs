@@ -1,4 +1,4 @@
-//! What is measured: groups of the same plain traffic, each over every target, and the project's goals for them.
+//! The scenarios: groups of the same plain traffic, each over every target, and the project's goals for them.
 
 /// The HTTP method of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,13 +46,13 @@ impl Size {
     }
 }
 
-/// Where requests go, and how.
+/// Where requests are sent, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
     /// The upstream without a proxy.
     Direct,
     Nginx,
-    /// The yardstick.
+    /// The baseline.
     PlainPingora,
     /// The relay, on a pass-through route.
     PassThrough,
@@ -84,7 +84,7 @@ impl Target {
     }
 }
 
-/// The same plain traffic, over every target; or pairing, which only the relay knows.
+/// The same plain traffic, over every target; or pairing, which only the relay supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Group {
     Exchange(Method, Size),
@@ -103,7 +103,7 @@ impl Group {
 /// Pairs in one pairing request.
 pub(crate) const PAIRS: usize = 5;
 
-/// One thing to measure.
+/// One scenario to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Scenario {
     pub(crate) group: Group,
@@ -120,7 +120,7 @@ impl Scenario {
         exchanges.chain([Self { group: Group::Pairing, target: Target::Mke }]).collect()
     }
 
-    /// Those whose id contains the pattern, and the yardstick of each group among them.
+    /// Those whose id contains the pattern, and the baseline of each group among them.
     pub(crate) fn matching(pattern: &str) -> Vec<Self> {
         let pattern = pattern.to_ascii_lowercase();
         let fits = |scenario: &Self| scenario.id().contains(&pattern);
@@ -155,7 +155,7 @@ impl Scenario {
         }
     }
 
-    /// The least share of plain Pingora's requests per CPU-second that the project wants.
+    /// The project's goal: the minimum share of plain Pingora's requests per CPU-second.
     pub(crate) fn goal(self) -> Option<f64> {
         match (self.target, self.group) {
             (Target::PassThrough, _) => Some(0.95),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_brings_the_yardstick_along() {
+    fn a_pattern_also_selects_the_baseline() {
         let ids = |pattern| Scenario::matching(pattern).into_iter().map(Scenario::id).collect::<Vec<_>>();
         assert_eq!(ids("GET-10kb-mke"), ["get-10kb-pingora", "get-10kb-mke"]);
         assert_eq!(ids("pairing"), ["pairing"]);

@@ -1,15 +1,15 @@
-//! From single requests to the figures of the table.
+//! Computes the figures of the table from single requests.
 
 use serde::Serialize;
 
-/// What one slice of time showed of one scenario.
+/// The measurements of one scenario in one slice of time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Slice {
-    /// Requests, or pairs, per second of time.
+    /// Requests, or pairs, per second of elapsed time.
     pub(crate) per_second: f64,
     /// Requests, or pairs, per second of the proxy's CPU time; `None` without a proxy.
     pub(crate) per_cpu_second: Option<f64>,
-    /// Share of the time that the proxy was computing.
+    /// Share of the time that the proxy used a CPU.
     pub(crate) cpu_share: Option<f64>,
     /// Milliseconds, from the first byte sent to the last one read.
     pub(crate) p50_ms: f64,
@@ -51,14 +51,14 @@ fn sorted(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
     values
 }
 
-/// The value that `share` of the sorted values lie below, between two neighbours if need be.
+/// The quantile `share` of sorted values, interpolated between two neighbours if necessary.
 fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let at = (sorted.len().checked_sub(1)? as f64) * share;
     let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
     Some(below + (above - below) * at.fract())
 }
 
-/// The share of the yardstick's work per CPU-second, compared round by round: neighbours in time share the machine's mood.
+/// The share of the baseline's work per CPU-second, compared round by round, because conditions are similar within a round.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Ratio {
     pub(crate) median: f64,
@@ -69,9 +69,9 @@ pub(crate) struct Ratio {
 
 impl Ratio {
     /// `None` unless both were measured in at least one round, with their CPU time.
-    pub(crate) fn new(slices: &[Slice], yardstick: &[Slice]) -> Option<Self> {
+    pub(crate) fn new(slices: &[Slice], baseline: &[Slice]) -> Option<Self> {
         let ratio = |(own, yard): (&Slice, &Slice)| Some(own.per_cpu_second? / yard.per_cpu_second?);
-        let ratios = sorted(slices.iter().zip(yardstick).filter_map(ratio));
+        let ratios = sorted(slices.iter().zip(baseline).filter_map(ratio));
         Some(Self {
             median: quantile(&ratios, 0.50)?,
             low: quantile(&ratios, 0.25)?,
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn ratios_pair_the_rounds() {
-        // The machine was half as fast in the second round; the ratio does not notice.
+        // The machine was half as fast in the second round; the ratio is not affected.
         let own = [80.0, 40.0, 90.0, 70.0, 60.0].map(Some).map(slice);
         let yard = [100.0, 50.0, 100.0, 100.0, 100.0].map(Some).map(slice);
         assert_eq!(Ratio::new(&own, &yard), Some(Ratio { median: 0.8, low: 0.7, high: 0.8 }));

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     Result,
-    processes::{Cpu, Fleet, Seat, free_address},
+    processes::{Cpu, CpuPlacement, Fleet, free_address},
     scenario::{Scenario, Target},
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct Targets {
     nginx: Option<Running>,
     plain_pingora: Option<Running>,
     relay: Option<Running>,
-    /// What the reader should know of them.
+    /// Notices for the reader of the report.
     pub(crate) notices: Vec<String>,
 }
 
@@ -37,7 +37,12 @@ impl Targets {
         let upstream = free_address()?;
         let own = std::env::current_exe()?;
         let mut command = Command::new(&own);
-        fleet.start("upstream", Seat::Load, upstream, command.arg("upstream").arg(upstream.to_string()))?;
+        fleet.start(
+            "upstream",
+            CpuPlacement::Load,
+            upstream,
+            command.arg("upstream").arg(upstream.to_string()),
+        )?;
         let mut targets = Self {
             direct: Running { address: upstream, cpu: None },
             nginx: None,
@@ -66,7 +71,7 @@ impl Targets {
         Ok(targets)
     }
 
-    /// Where requests for this target go; `None` if it was left out.
+    /// The address of this target; `None` if it was left out.
     pub(crate) fn get(&self, target: Target) -> Option<&Running> {
         match target {
             Target::Direct => Some(&self.direct),
@@ -78,7 +83,7 @@ impl Targets {
 }
 
 fn proxy(fleet: &mut Fleet, name: &str, address: SocketAddr, command: &mut Command) -> Result<Running> {
-    fleet.start(name, Seat::Proxy, address, command)?;
+    fleet.start(name, CpuPlacement::Proxy, address, command)?;
     Ok(Running { address, cpu: fleet.last() })
 }
 
@@ -93,12 +98,12 @@ fn relay_beside(own: &Path) -> Result<PathBuf> {
 
 fn find_nginx() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // Debian installs it where only root's PATH leads.
+    // Debian installs it in a directory that is only in root's PATH.
     let directories = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
     directories.map(|directory| directory.join("nginx")).find(|program| program.is_file())
 }
 
-/// One worker, nothing buffered, connections kept on both sides: what the Pingora proxies do by themselves.
+/// One worker, no buffering, connections kept open on both sides: the default behaviour of the Pingora proxies.
 fn nginx(fleet: &mut Fleet, program: &Path, upstream: SocketAddr) -> Result<Running> {
     let address = free_address()?;
     let directory = fleet.directory().join("nginx");
@@ -143,8 +148,8 @@ http {{
     proxy(fleet, "nginx", address, &mut command)
 }
 
-/// One worker; everything else as an operator who knows no better would run it, but for the limit on pairing, which
-/// protects against exactly what is measured here. The log goes to a file.
+/// One worker; everything else has its default, except the limit on pairing, which protects against exactly the load that is
+/// measured here. The log is written to a file.
 fn relay(fleet: &mut Fleet, program: &Path, upstream: SocketAddr, log_level: &str) -> Result<Running> {
     let address = free_address()?;
     let config = format!(
@@ -165,7 +170,7 @@ domain_map:
     let file = fleet.directory().join("relay.yaml");
     std::fs::write(&file, config)?;
     let mut command = Command::new(program);
-    // No variable of whoever measures may change what is measured.
+    // The caller's environment variables must not affect the measurement.
     command.env_clear().arg("run").arg("--config").arg(&file);
     proxy(fleet, "relay", address, &mut command)
 }

@@ -1,8 +1,7 @@
-//! The server behind the proxies, in a process of its own: as little work as possible, so that the proxies are what is
-//! measured.
+//! The server behind the proxies, in its own process. It does as little work as possible, so that the proxies are measured.
 //!
-//! `GET /bytes/N` answers the payload's first N bytes, for the sizes of the scenarios; `POST /upload` compares what
-//! comes with the payload and answers its length, so that a body that a proxy spoils cannot pass for a fast one.
+//! `GET /bytes/N` returns the payload's first N bytes, for the sizes of the scenarios; `POST /upload` compares the body with
+//! the payload and returns its length, so that a body corrupted by a proxy is not measured as a success.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -16,10 +15,10 @@ use crate::{
     scenario::Size,
 };
 
-/// What is sealed of a response is its content type; the others travel in the clear.
+/// Only the content type of a response is sealed; other headers are in the clear.
 const HEADERS: &str = "content-type: application/json\r\ncache-control: no-store\r\nserver: upstream\r\n";
 
-/// What `POST /upload` answers to a body of `len` bytes.
+/// The response of `POST /upload` to a body of `len` bytes.
 pub(crate) fn receipt(len: usize) -> String {
     format!("{{\"received\":{len}}}")
 }
@@ -42,7 +41,7 @@ pub(crate) fn serve(listen: SocketAddr) -> Result<()> {
     })
 }
 
-/// Everything it answers, ready to be sent.
+/// All responses, ready to be sent.
 struct Answers {
     payload: Bytes,
     downloads: Vec<(String, Vec<u8>)>,
@@ -66,7 +65,7 @@ fn answer(status: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// What a request asks for, and how its body is delimited.
+/// A request's path, and how its body is delimited.
 struct Asked {
     path: Path,
     framing: Framing,
@@ -102,7 +101,7 @@ async fn connection(stream: TcpStream, answers: &Answers) -> Result<()> {
     Ok(())
 }
 
-/// The next request's head; `None` where the connection ends instead.
+/// The next request's head; `None` if the connection ends instead.
 async fn head(wire: &mut Wire) -> Result<Option<Asked>> {
     loop {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];

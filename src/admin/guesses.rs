@@ -1,7 +1,7 @@
 //! Wrong tokens slow down the next ones, for each address and for all together.
 //!
-//! An address that was never wrong can always try once, however many others are guessing: an operator with the right token
-//! gets in. Many addresses mean one guess each; a token of 16 characters still cannot be guessed.
+//! An address that has never sent a wrong token can always try once, however many others are guessing: an operator with
+//! the right token is admitted. Many addresses mean one guess each; a token of 16 characters still cannot be guessed.
 
 use std::{
     collections::HashMap,
@@ -9,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Wrong tokens in a row that an address has free, and the time in which it gets one of them back.
+/// Wrong tokens in a row that an address may send without a wait, and the time after which it may send one more.
 const OF_ADDRESS: Allowance = Allowance { free: 5.0, every: Duration::from_secs(12) };
-/// The same, for all addresses together that were wrong before.
+/// The same, for all addresses together that have sent a wrong token.
 const OF_ALL: Allowance = Allowance { free: 30.0, every: Duration::from_secs(2) };
 /// Addresses that are remembered.
 const MAX_ADDRESSES: usize = 4_096;
@@ -21,7 +21,7 @@ struct Allowance {
     every: Duration,
 }
 
-/// What is left of an allowance.
+/// The rest of an allowance.
 #[derive(Clone, Copy)]
 struct Left {
     count: f64,
@@ -34,12 +34,12 @@ impl Left {
         (self.count + back).min(allowance.free)
     }
 
-    /// How long until one is left.
+    /// The time until one attempt is allowed.
     fn wait(self, allowance: &Allowance, now: Instant) -> Duration {
         allowance.every.mul_f64((1.0 - self.now(allowance, now)).max(0.0))
     }
 
-    /// One less.
+    /// Uses one attempt.
     fn take(before: Option<Self>, allowance: &Allowance, now: Instant) -> Self {
         let count = before.map_or(allowance.free, |left| left.now(allowance, now));
         Self { count: (count - 1.0).max(0.0), at: now }
@@ -49,11 +49,11 @@ impl Left {
 /// The result of checking a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It is right.
+    /// The token is right.
     Right,
-    /// It is wrong.
+    /// The token is wrong.
     Wrong,
-    /// It was not checked: there were too many wrong ones. The time to wait.
+    /// The token was not checked because there were too many wrong ones. The time to wait.
     TooMany(Duration),
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Guesses {
 }
 
 impl Guesses {
-    /// Checks a token, if its client may have one checked now.
+    /// Checks a token, unless its client has to wait.
     pub(super) fn look(&mut self, client: IpAddr, now: Instant, is_right: impl FnOnce() -> bool) -> Outcome {
         let client = client_prefix(client);
         let wait = self.wait(client, now);
@@ -94,7 +94,7 @@ impl Guesses {
         }
         self.addresses.retain(|_, left| left.now(&OF_ADDRESS, now) < OF_ADDRESS.free);
         if self.addresses.len() >= MAX_ADDRESSES {
-            // The one that was last used longest ago.
+            // The least recently used one.
             let oldest = self.addresses.iter().min_by_key(|(_, left)| left.at).map(|(address, _)| *address);
             oldest.map(|oldest| self.addresses.remove(&oldest));
         }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn guesses_from_many_addresses_are_one_for_each_and_an_operator_gets_in() {
+    fn each_of_many_guessing_addresses_has_one_guess_and_an_operator_is_admitted() {
         let (mut guesses, now) = (Guesses::default(), Instant::now());
         let mut looked_at = 0;
         for round in 0..3 {

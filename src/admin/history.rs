@@ -20,17 +20,17 @@ use crate::{
     upstream::{Endpoint, Health},
 };
 
-/// Between samples.
+/// The interval between samples.
 const INTERVAL: Duration = Duration::from_secs(2);
 /// Samples that are kept: ten minutes.
 const KEPT: usize = 300;
-/// Tenants that the page shows: the busiest.
+/// The number of tenants that the page shows: the busiest.
 const MAX_TENANTS: usize = 50;
 
 /// A ring of samples.
 type Ring = VecDeque<Option<f32>>;
 
-/// What is sampled of a tenant, and of all of them together.
+/// The samples of one tenant, or of all of them together.
 #[derive(Debug, Default, Clone, Serialize)]
 struct Series {
     requests_per_second: Ring,
@@ -104,7 +104,7 @@ impl Series {
         push(&mut self.pairings_per_second, rate(now.created, before.created));
     }
 
-    /// A tenant that came later has nothing for the time before.
+    /// A tenant that was added later has no samples for the time before.
     fn starting_at(length: usize) -> Self {
         let nothing: Ring = std::iter::repeat_n(None, length).collect();
         Self {
@@ -134,7 +134,7 @@ fn add(sum: &mut Totals, other: &Totals) {
     sum.created += other.created;
 }
 
-/// Samples until dropped.
+/// Takes samples until dropped.
 pub async fn sample(parts: Arc<Parts>) {
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -305,7 +305,8 @@ pub(super) fn status_json(parts: &Parts) -> Vec<u8> {
     let config = parts.config.load();
     let history = &parts.history;
     let inner = history.inner.lock();
-    // Those with an upstream that is out, or a certificate to renew, come first: they must not be missing. Then the busiest.
+    // Tenants with an unavailable upstream or a certificate to renew come first, so that they are never left out. Then the
+    // busiest.
     let now = SystemTime::now();
     let rank = |tenant: &Tenant| {
         let renew = tenant.tls.as_ref().is_some_and(|tls| tls.certificate.standing(now) != Standing::Good);
@@ -319,7 +320,7 @@ pub(super) fn status_json(parts: &Parts) -> Vec<u8> {
     });
     let left_out = tenants.len().saturating_sub(MAX_TENANTS);
     tenants.truncate(MAX_TENANTS);
-    // An idle tenant, or one that came since the last sample, has no series, and the page wants them all of one length.
+    // An idle tenant, or one added since the last sample, has no series, but the page needs series of equal length.
     let empty = Series::starting_at(inner.at.len());
     let tenants = tenants.iter().map(|(_, tenant)| ShownTenant {
         name: &tenant.name,

@@ -1,7 +1,7 @@
 //! The admin listener's sockets and connections.
 //!
-//! It answers even when the relay's clients have used up all descriptors: see [`Reserve`]. Connections are short-lived, so
-//! that idle ones cannot use up the limit.
+//! It responds even when the relay's clients have used up all file descriptors: see [`Reserve`]. Connections are
+//! short-lived, so that idle ones cannot use up the limit.
 
 use std::{
     io,
@@ -24,19 +24,19 @@ use tokio::{
 use super::{Admin, Transport, routes};
 use crate::{descriptors, private_socket};
 
-/// A successor waits this long between attempts at an address that its predecessor still has.
+/// Time between attempts to bind an address that the predecessor still has.
 const RETRY: Duration = Duration::from_millis(50);
-/// A request's head may take this long, and the wait for the next one.
+/// Time limit for a request's head, and for the wait between requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// After this time a connection is closed with the answer to its request.
+/// After this time, a connection is closed once its request has been answered.
 const LIFETIME: Duration = Duration::from_secs(60);
-/// That answer may take this long.
+/// Time limit for that answer.
 const LAST_ANSWER: Duration = Duration::from_secs(30);
-/// Connections at a time, on each of the two sockets; more wait to be accepted.
+/// Maximum number of connections on each of the two sockets; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 64;
-/// Without a descriptor even in reserve, the next attempt is made after this time.
+/// Time until the next attempt if not even a reserved descriptor is left.
 const REST: Duration = Duration::from_millis(100);
-/// That connections cannot be accepted is said this often.
+/// How often it is logged that connections cannot be accepted.
 const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// One of the two sockets.
@@ -68,7 +68,7 @@ impl Listener {
 }
 
 pub(super) async fn over_tcp(address: SocketAddr, required: bool, admin: &Arc<Admin>) {
-    let hint = if required { "trying on" } else { "trying on; admin.address chooses another" };
+    let hint = if required { "retrying" } else { "retrying; set admin.address to use another" };
     let bound = admin.bound.lock().take();
     let listener = match bound.map(Listener::tcp) {
         Some(Ok(listener)) => listener,
@@ -78,12 +78,12 @@ pub(super) async fn over_tcp(address: SocketAddr, required: bool, admin: &Arc<Ad
     serve(listener, admin).await;
 }
 
-/// There is no admin socket.
+/// Why there is no admin socket.
 #[derive(Debug, thiserror::Error)]
 enum NoAdminSocket {
-    #[error("the admin socket cannot be made: {0}")]
+    #[error("the admin socket cannot be created: {0}")]
     Make(#[from] private_socket::Error),
-    #[error("the admin socket cannot be made: {0}")]
+    #[error("the admin socket cannot be created: {0}")]
     Use(#[from] io::Error),
 }
 
@@ -125,11 +125,11 @@ async fn serve(listener: Listener, admin: &Arc<Admin>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut said: Option<Instant> = None;
     loop {
-        // It is never closed.
+        // The semaphore is never closed.
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let accepted = loop {
             match listener.accept().await {
-                // One is released, and immediately taken by the next attempt.
+                // A reserved descriptor is released; the next attempt uses it.
                 Err(error) if descriptors::are_exhausted(&error) && admin.reserve.release() => {}
                 accepted => break accepted,
             }

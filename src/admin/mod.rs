@@ -3,13 +3,13 @@
 //! | route | what it is |
 //! | --- | --- |
 //! | `GET /` | the status page |
-//! | `GET /status.json` | what the page draws: the last ten minutes |
+//! | `GET /status.json` | the data of the page: the last ten minutes |
 //! | `GET /metrics` | metrics for Prometheus |
-//! | `GET /livez` | 200 while the process works |
-//! | `GET /readyz` | 200 if requests may be sent here, else 503; why, in JSON |
+//! | `GET /livez` | 200 while the process runs |
+//! | `GET /readyz` | 200 if the relay should receive requests, otherwise 503; the reasons, in JSON |
 //! | `GET /config` | the effective settings as YAML, secrets masked |
 //! | `GET /log-level`, `PUT /log-level` | the log's level, as text |
-//! | `POST /reload` | reads the configuration again; what is wrong with it, if anything is |
+//! | `POST /reload` | reads the configuration again; answers with its problems, if there are any |
 //!
 //! Methods other than GET and HEAD change something: they need the admin token, or the Unix socket. Over TCP only requests
 //! for one of the listener's own names are answered: a web page could make its own name resolve to this address.
@@ -18,7 +18,7 @@
 //! | --- | --- |
 //! | `listen` | sockets and connections; descriptors in reserve |
 //! | `refusal` | which requests are refused, and why |
-//! | `guesses` | tokens that were wrong slow down the next ones |
+//! | `guesses` | slows down clients that send wrong tokens |
 //! | `routes` | the answers |
 //! | `history`, `ready` | what the status page and `/readyz` show |
 
@@ -59,10 +59,10 @@ use crate::{
 
 /// Descriptors reserved for the operators' connections and their requests.
 const RESERVE: usize = 16;
-/// Large answers that are built at a time: further requests for them wait.
+/// Large answers that are built at the same time: further requests for them wait.
 const LARGE_ANSWERS: usize = 2;
 
-/// How a request came.
+/// How a request was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Transport {
     /// Over TCP: changes need the token.
@@ -72,17 +72,17 @@ enum Transport {
         /// The address that it connected to.
         local: IpAddr,
     },
-    /// Over the Unix socket, whose mode says who may.
+    /// Over the Unix socket, whose file mode restricts access.
     Socket,
 }
 
-/// What the admin listener shows.
+/// The parts of the relay that the admin listener shows.
 pub struct Parts {
     /// The configuration in use.
     pub config: Arc<ArcSwap<Config>>,
     /// Where the relay listens.
     pub listeners: Vec<Listener>,
-    /// Whether it accepts connections there.
+    /// Whether its listeners accept connections.
     pub listening: Arc<Listening>,
     /// The pairs.
     pub pairs: Arc<WatchedStore>,
@@ -90,13 +90,13 @@ pub struct Parts {
     pub pool: Arc<CodecPool>,
     /// Requests in flight.
     pub in_flight: InFlightCounter,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The relay's phase.
     pub lifecycle: Arc<Lifecycle>,
     /// The results of reloads.
     pub reloads: Arc<Mutex<Reloads>>,
-    /// The last minutes.
+    /// The samples of the last minutes.
     pub history: Arc<History>,
 }
 
@@ -132,8 +132,8 @@ impl Service {
 
 #[async_trait]
 impl BackgroundService for Service {
-    /// Serves until the relay hands over to a successor, which needs the address. A draining relay still answers: it
-    /// says that it is draining.
+    /// Serves until the relay hands over to a successor, which needs the address. A draining relay still responds, and
+    /// reports that it is draining.
     async fn start(&self, _: ShutdownWatch) {
         let admin = &self.0;
         let settings = admin.parts.config.load().admin.clone();

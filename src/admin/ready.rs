@@ -1,4 +1,4 @@
-//! Whether requests may be sent to this relay, and if not, why.
+//! Readiness: whether this relay should receive requests, and if not, why.
 
 use std::net::SocketAddr;
 
@@ -10,12 +10,12 @@ use crate::{
     reload::{Reloads, seconds},
 };
 
-/// What `/readyz` says.
+/// The document at `/readyz`.
 #[derive(Debug, Serialize)]
 pub struct Readiness {
-    /// Whether requests may be sent here.
+    /// Whether the relay should receive requests.
     pub ready: bool,
-    /// Why not.
+    /// The reasons if it should not.
     pub not_ready_because: Vec<String>,
     /// Whether it is shutting down.
     pub draining: bool,
@@ -26,15 +26,15 @@ pub struct Readiness {
 /// The last reload.
 #[derive(Debug, Serialize)]
 pub struct LastReload {
-    /// When, in seconds since 1970.
+    /// When it was, in seconds since 1970.
     pub at: f64,
     /// Whether it succeeded.
     pub ok: bool,
-    /// Everything that was wrong.
+    /// All its problems.
     pub error: Option<String>,
-    /// How many succeeded so far.
+    /// Number of successful reloads so far.
     pub succeeded: u64,
-    /// How many failed so far.
+    /// Number of failed reloads so far.
     pub failed: u64,
 }
 
@@ -70,7 +70,7 @@ pub fn readiness(parts: &Parts) -> Readiness {
         Phase::Running => {
             why.extend(not_accepting(parts).map(|address| format!("{address} accepts no connections")));
         }
-        Phase::Draining => why.push("draining: on its way down".to_owned()),
+        Phase::Draining => why.push("draining: shutting down".to_owned()),
         Phase::HandingOver => why.push("draining: a successor has taken over".to_owned()),
     }
     if let Some(failure) = parts.lifecycle.failure() {

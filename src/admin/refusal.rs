@@ -1,4 +1,4 @@
-//! Which requests are refused, and why: one place for status, text and label.
+//! Which requests are refused, and why: status, text and label in one place.
 
 use std::{
     borrow::Cow,
@@ -17,17 +17,17 @@ use crate::{config::Secret, host};
 pub(super) enum Refusal {
     /// HTTP/1.1 without a Host, or with several.
     NoHost,
-    /// Another host's.
+    /// The Host is not a name of this listener.
     Host(String),
-    /// It changes something, and a page of another origin made the browser send it.
+    /// It makes a change, and a browser sent it for a page of another origin.
     Origin,
     /// No token is configured.
     NoTokenHere,
-    /// It has no token.
+    /// The token is missing.
     NoToken,
-    /// It has a wrong token.
+    /// The token is wrong.
     WrongToken,
-    /// Its client has sent too many wrong ones; the time to wait.
+    /// The client has sent too many wrong tokens; the time to wait.
     TooManyGuesses(Duration),
 }
 
@@ -38,19 +38,17 @@ impl Refusal {
             Self::NoHost => (StatusCode::BAD_REQUEST, "host", "send one Host header".into()),
             Self::Host(host) => {
                 let text = format!(
-                    "this listener is not {host}: use localhost or the address that it listens on, or add the name to admin.hosts"
+                    "{host} is not a name of this listener: use localhost or the address that it listens on, or add the name to admin.hosts"
                 );
                 (StatusCode::MISDIRECTED_REQUEST, "host", text.into())
             }
-            Self::Origin => (
-                StatusCode::FORBIDDEN,
-                "origin",
-                "a page of another origin cannot change anything here".into(),
-            ),
+            Self::Origin => {
+                (StatusCode::FORBIDDEN, "origin", "a page of another origin cannot make changes here".into())
+            }
             Self::NoTokenHere => (
                 StatusCode::FORBIDDEN,
                 "no_token",
-                "nothing can be changed here: set admin.token_file, or use admin.socket".into(),
+                "changes are not allowed here: set admin.token_file, or use admin.socket".into(),
             ),
             Self::NoToken => (
                 StatusCode::UNAUTHORIZED,
@@ -72,7 +70,7 @@ impl Refusal {
         self.row().0
     }
 
-    /// Its label in metrics.
+    /// The label in metrics.
     pub(super) fn cause(&self) -> &'static str {
         self.row().1
     }
@@ -81,7 +79,7 @@ impl Refusal {
         self.row().2
     }
 
-    /// Whole seconds to wait.
+    /// The time to wait, in whole seconds.
     pub(super) fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooManyGuesses(wait) => Some(wait.as_secs() + 1),
@@ -106,7 +104,7 @@ pub(super) fn check<B>(request: &Request<B>, transport: Transport, admin: &Admin
     match outcome {
         Outcome::Right => Ok(()),
         Outcome::Wrong => {
-            // There cannot be many of these: they are slowed down.
+            // There cannot be many of these lines, because wrong tokens are slowed down.
             log::warn!("a wrong admin token came from {client}");
             Err(Refusal::WrongToken)
         }
@@ -114,7 +112,7 @@ pub(super) fn check<B>(request: &Request<B>, transport: Transport, admin: &Admin
     }
 }
 
-/// Compares in constant time; of digests, so that the length takes none either.
+/// Compares in constant time. Digests are compared, so that the time does not depend on the length either.
 fn is_token(given: &[u8], token: &Secret) -> bool {
     let hash = |bytes| digest::digest(&digest::SHA256, bytes);
     verify_slices_are_equal(hash(given).as_ref(), hash(token.reveal().as_bytes()).as_ref()).is_ok()
@@ -130,7 +128,7 @@ fn check_host<B>(request: &Request<B>, local: IpAddr, hosts: &[String]) -> Resul
             let host = host.to_str().unwrap_or_default();
             [Some(host), of_target].into_iter().flatten().try_for_each(|host| check_name(host, local, hosts))
         }
-        // Health checks of balancers; a browser does not speak HTTP/1.0.
+        // Health checks of load balancers; browsers do not use HTTP/1.0.
         (None, _) if request.version() == Version::HTTP_10 && is_health(request.uri()) => Ok(()),
         _ => Err(Refusal::NoHost),
     }
@@ -149,14 +147,14 @@ fn check_name(written: &str, local: IpAddr, hosts: &[String]) -> Result<(), Refu
     if is_own { Ok(()) } else { Err(refused()) }
 }
 
-/// Browsers name the origin of the page with every request that changes something. Tools do not.
+/// Browsers send the page's origin with every request that makes a change. Command-line tools do not.
 fn check_origin<B>(request: &Request<B>) -> Result<(), Refusal> {
     let text = |headers: &HeaderMap, name| headers.get(name)?.to_str().ok().map(str::to_owned);
     let headers = request.headers();
     let host = text(headers, header::HOST.as_str()).unwrap_or_default();
     let same = |origin: &http::HeaderValue| {
         let origin = origin.to_str().unwrap_or_default();
-        // Without TLS: this listener has none. A proxy in front of it may have.
+        // The scheme is ignored: this listener has no TLS, but a proxy in front of it may have.
         let origin = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
         origin.is_some_and(|origin| origin.eq_ignore_ascii_case(&host))
     };
@@ -244,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_another_origin_changes_nothing() {
+    fn a_page_of_another_origin_cannot_make_changes() {
         let refused = |fields: &[(&'static str, &str)]| {
             let mut request = Request::put("/log-level").header("host", "localhost:9090");
             for (name, value) in fields {

@@ -12,7 +12,7 @@ use crate::{config, telemetry, upstream::Health};
 
 /// The status page: one file without external resources.
 const PAGE: &str = include_str!("status.html");
-/// What the page may do: run its own script and style, and ask this listener.
+/// The page may use its own script and style, and send requests to this listener.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -22,7 +22,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const YAML: &str = "application/yaml";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The largest request body there is.
+/// The largest request body that is accepted.
 const MAX_BODY: usize = 1_024;
 
 type Answer = Response<Full<Bytes>>;
@@ -51,7 +51,7 @@ fn problem(status: StatusCode, text: &str) -> Answer {
     respond(status, TEXT, format!("{text}\n"))
 }
 
-/// Whether a method changes nothing.
+/// Whether a method makes no changes.
 pub(super) fn only_reads(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
@@ -77,7 +77,7 @@ pub(super) async fn answer(
         ("/log-level", false) if request.method() == Method::PUT => set_level(request).await,
         ("/reload", false) if request.method() == Method::POST => reload(admin).await,
         ("/" | "/status.json" | "/metrics" | "/livez" | "/readyz" | "/config" | "/log-level", _) => {
-            problem(StatusCode::METHOD_NOT_ALLOWED, "not with this method: see GET /")
+            problem(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here: see GET /")
         }
         ("/reload", _) => problem(StatusCode::METHOD_NOT_ALLOWED, "reload with POST"),
         _ => problem(StatusCode::NOT_FOUND, "no such admin route: see GET /"),
@@ -97,7 +97,7 @@ fn refused(refusal: &Refusal, parts: &Parts) -> Answer {
     response
 }
 
-/// Descriptors that making an answer takes: files of /proc, or of the configuration.
+/// Descriptors needed to build an answer: files in /proc, or of the configuration.
 const FILES: usize = 4;
 
 /// Builds an answer that may be slow with thousands of tenants, on another thread: health checks do not wait for it.
@@ -106,7 +106,7 @@ async fn large<T: Into<Bytes> + 'static>(
     kind: &'static str,
     make: fn(&Parts) -> T,
 ) -> Answer {
-    // It is never closed.
+    // The semaphore is never closed.
     let _place = admin.large_answers.acquire().await;
     let admin = admin.clone();
     let made = tokio::task::spawn_blocking(move || {
@@ -129,7 +129,7 @@ fn metrics(parts: &Parts) -> String {
         tenant.upstream.peers.iter().filter_map(move |peer| {
             let (health, in_flight) = (peer.state.health(), peer.state.in_flight());
             let unused = idle && in_flight == 0;
-            // Of an idle tenant there is something to say only if its peers are checked.
+            // An idle tenant has something to show only if its peers are checked.
             (!unused || health != Health::Unchecked).then(|| telemetry::Peer {
                 tenant: &tenant.name,
                 peer: &peer.origin,
@@ -152,7 +152,7 @@ fn effective(parts: &Parts) -> String {
     serde_yaml::to_string(&parts.config.load().settings).unwrap_or_default()
 }
 
-/// As the configuration writes it.
+/// The level's name in the configuration.
 fn level_name(level: log::LevelFilter) -> String {
     match level {
         log::LevelFilter::Warn => "warning".to_owned(),
@@ -168,7 +168,7 @@ async fn set_level(request: Request<Incoming>) -> Answer {
     match config::parse_level(String::from_utf8_lossy(&body).trim()) {
         Ok(level) => {
             let name = level_name(level);
-            // At the more verbose of the two levels.
+            // Logged at the more verbose of the two levels.
             let more = level.max(log::max_level());
             telemetry::set_level(more);
             log::info!("log level set to {name} by the admin listener, until the next change or restart");

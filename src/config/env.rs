@@ -15,7 +15,7 @@ pub trait Environment {
     /// The variable's value, if it is set and not empty.
     fn get(&self, name: &str) -> Option<String>;
 
-    /// Whether the variable is set to something that is no UTF-8 text, which `get` cannot give.
+    /// Whether the variable's value is not UTF-8 text, so that `get` cannot return it.
     fn is_not_text(&self, _name: &str) -> bool {
         false
     }
@@ -44,14 +44,14 @@ fn list(value: &str) -> Vec<String> {
     value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
-/// Variables that say which tenants there are,
+/// Variables that define the tenants,
 const MAPS: [&str; 2] = ["UPSTREAM", "DOMAIN_MAP"];
 /// that concern a single tenant,
 const TENANT: [&str; 6] =
     ["CLIENT_ID_SECRET", "CORS_ORIGINS", "CORS_METHODS", "PASS_THROUGH_ROUTES", "MTE_ROUTES", "HEADERS"];
 /// that concern the process,
 const PROCESS: [&str; 5] = ["POOL_SIZE", "MAX_POOL_SIZE", "PORT", "DEBUG", "LOG_LEVEL"];
-/// that ask for what this version cannot do,
+/// that ask for features that this version does not have,
 const LATER: [&str; 6] = [
     "REDIS_URL",
     "OUTBOUND_TOKEN",
@@ -89,20 +89,20 @@ pub(super) fn apply(settings: &mut Settings, env: &dyn Environment, problems: &m
 }
 
 impl Overlay<'_> {
-    /// A variable cannot be used.
+    /// Reports a variable that cannot be used.
     fn problem(&mut self, variable: &str, what: impl Into<String>) {
         let place = Place { source: variable.into(), at: None };
         self.problems.add_at(place, what);
     }
 
-    /// A variable's value, which is `setting` from now on.
+    /// A variable's value, which replaces `setting`.
     fn take(&mut self, variable: &str, setting: &str) -> Option<String> {
         let value = self.env.get(variable)?;
         self.problems.places.set_variable(setting, variable);
         Some(value)
     }
 
-    /// What concerns the process.
+    /// The variables that concern the process.
     fn process(&mut self) {
         if let Some(port) = self.take("PORT", "listeners") {
             match port.parse::<u16>() {
@@ -129,7 +129,7 @@ impl Overlay<'_> {
         }
     }
 
-    /// The tenants.
+    /// The variables that define tenants.
     fn domain_map(&mut self) {
         let upstream = self.env.get("UPSTREAM");
         if let Some(json) = self.take("DOMAIN_MAP", "domain_map").map(zeroize::Zeroizing::new) {
@@ -145,7 +145,7 @@ impl Overlay<'_> {
         }
     }
 
-    /// A setting that a variable holds as JSON.
+    /// A setting whose value is a variable's JSON.
     fn json<T: FromNode>(&mut self, variable: &str, setting: &str, json: &str) -> Option<T> {
         match tree::json(json) {
             Ok(node) => T::from_node(&node, &mut Reader::new(variable, setting, None, self.problems)),
@@ -156,14 +156,14 @@ impl Overlay<'_> {
         }
     }
 
-    /// The variables of a single tenant go to the tenant `*`.
+    /// Variables that concern a single tenant apply to the tenant `*`.
     fn single_tenant(&mut self) {
         let set: Vec<_> = TENANT.into_iter().filter(|name| self.env.get(name).is_some()).collect();
         if set.is_empty() {
             return;
         }
         let Some(mut tenant) = self.settings.domain_map.remove("*") else {
-            let what = "given without UPSTREAM or a tenant \"*\": give it per tenant in the domain map";
+            let what = "is set without UPSTREAM or a tenant \"*\": set it per tenant in the domain map";
             return self.problem(&set.join(", "), what);
         };
         if let Some(secret) = self.take("CLIENT_ID_SECRET", "domain_map.*.client_id_secret") {
@@ -191,7 +191,7 @@ impl Overlay<'_> {
         for name in LATER {
             let off = matches!(self.env.get(name).as_deref(), None | Some("eclypses_no_billing"));
             if !off {
-                self.warn(name, "is set, but this version cannot do what it asks for: it is ignored");
+                self.warn(name, "is set, but this version does not support it: it is ignored");
             }
         }
         for name in LICENCE {

@@ -1,5 +1,5 @@
-//! Configuration: file and environment, read into [`Settings`] as written, checked into a [`Config`] that is
-//! ready to use. All problems are reported together, not only the first.
+//! Configuration: the file and the environment are read into [`Settings`] as written, and checked into a [`Config`] that
+//! is ready to use. All problems are reported together, not only the first.
 
 mod checks;
 mod env;
@@ -39,18 +39,18 @@ use crate::{domains::Domains, telemetry::Log, trusted::TrustedProxies};
 /// The default address of the admin listener.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9_090));
 
-/// The checked configuration. A request keeps the one it began with.
+/// The checked configuration. A request keeps using the one that it began with.
 #[derive(Debug)]
 pub struct Config {
     /// Where to listen.
     pub listeners: Vec<Listener>,
-    /// The operators' own listener.
+    /// The admin listener.
     pub admin: Admin,
-    /// Where a successor takes the listeners over.
+    /// The socket over which a successor takes over the listeners.
     pub upgrade_socket: Option<PathBuf>,
     /// Worker threads.
     pub threads: usize,
-    /// What is logged.
+    /// Logging.
     pub log: Log,
     /// Ready codec instances.
     pub pool_size: usize,
@@ -68,7 +68,7 @@ pub struct Config {
     pub domains: Domains,
     /// Warnings.
     pub warnings: Vec<String>,
-    /// The files it was made of.
+    /// The files it was read from.
     pub files: Files,
     /// What it shares with its predecessors and successors.
     pub reload_state: Arc<ReloadState>,
@@ -87,18 +87,18 @@ pub struct Listener {
     pub proxy_protocol: bool,
 }
 
-/// The operators' own listener, as in `admin:` of the file.
+/// The admin listener, as in `admin:` of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
     /// Address and port.
     pub address: Option<SocketAddr>,
-    /// Whether this address was configured: then the relay does not start without it.
+    /// Whether this address was configured: if so, the relay does not start without it.
     pub required: bool,
-    /// Names and addresses of its own, as [`crate::host::bare`] writes them.
+    /// Its names and addresses, in the form that [`crate::host::bare`] returns.
     pub hosts: Vec<String>,
     /// A Unix socket in addition.
     pub socket: Option<PathBuf>,
-    /// The token that changes need.
+    /// The token required for changes.
     pub token: Option<Secret>,
 }
 
@@ -119,7 +119,7 @@ pub struct Pairs {
     pub max_per_network: usize,
     /// Pairs in total.
     pub max_total: usize,
-    /// The largest fraction of these that a tenant may keep while other tenants need pairs.
+    /// The largest fraction of the total that a tenant may keep while other tenants need room.
     pub tenant_share: f64,
 }
 
@@ -218,7 +218,7 @@ impl Config {
         Self::check(Some((text, name)), base, env, reload_state, Findings::default())
     }
 
-    /// Checks a text, which has a name, and the environment over it.
+    /// Checks a named text, with the environment applied over it.
     fn check(
         written: Option<(&str, &str)>,
         base: &Path,
@@ -237,7 +237,7 @@ impl Config {
         Ok(config)
     }
 
-    /// What differs from `old` and takes effect only after a restart, by the names of the settings.
+    /// The names of settings that differ from `old` and take effect only after a restart.
     pub fn needs_restart(&self, old: &Self) -> Vec<&'static str> {
         let differ = [
             ("listeners", self.listeners != old.listeners),
@@ -259,13 +259,13 @@ impl Config {
 
 /// An unknown log level.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is none of trace, debug, info, warning, error, panic, off")]
+#[error("{0:?} is not one of trace, debug, info, warning, error, panic, off")]
 pub struct UnknownLevel(String);
 
 /// A log level by its name in v4.5.
 ///
 /// # Errors
-/// [`UnknownLevel`], which says what is known instead.
+/// [`UnknownLevel`], which lists the known levels.
 pub fn parse_level(name: &str) -> Result<log::LevelFilter, UnknownLevel> {
     Ok(match name.to_ascii_lowercase().as_str() {
         "trace" => log::LevelFilter::Trace,
@@ -279,8 +279,7 @@ pub fn parse_level(name: &str) -> Result<log::LevelFilter, UnknownLevel> {
 }
 
 impl Settings {
-    /// Reads settings as they are written; values that make no sense together are not looked for. `None` if the text is not
-    /// YAML.
+    /// Reads settings as written, without checking whether they fit together. `None` if the text is not YAML.
     fn of_yaml(text: &str, name: &str, env: &dyn Environment, problems: &mut Findings) -> Option<Self> {
         problems.places.set_file(name.into());
         match tree::yaml(text) {
@@ -292,7 +291,7 @@ impl Settings {
         }
     }
 
-    /// Settings as a file has them, with their defaults, before they are checked: for what describes or compares them.
+    /// The settings of a file with their defaults, unchecked: to describe or compare them.
     ///
     /// # Errors
     /// Keys that are not known and values of the wrong kind.
@@ -303,7 +302,7 @@ impl Settings {
     }
 }
 
-/// A least KEM, by name.
+/// A minimum KEM, by name.
 fn parse_kem(name: &str, place: &str, problems: &mut Findings) -> KemId {
     name.parse().unwrap_or_else(|error: UnknownKem| {
         problems.add(place, error.to_string());

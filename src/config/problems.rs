@@ -24,7 +24,7 @@ pub(super) struct Position {
 pub(super) struct Place {
     /// The file's name or the variable's.
     pub(super) source: Arc<str>,
-    /// Where in it, if that is known.
+    /// The position in it, if known.
     pub(super) at: Option<Position>,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Display for Place {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Places {
     known: HashMap<String, Place>,
-    /// Where settings that were not written belong: the file, if there is one.
+    /// The place for settings that were not written: the file, if there is one.
     file: Option<Arc<str>>,
 }
 
@@ -55,7 +55,7 @@ impl Places {
         self.known.insert(path.to_owned(), place);
     }
 
-    /// A setting, and all below it, that an environment variable replaces.
+    /// Records that an environment variable replaces a setting and all settings below it.
     pub(super) fn set_variable(&mut self, path: &str, variable: &str) {
         let below = |known: &str| is_below(known, path);
         self.known.retain(|known, _| known != path && !below(known));
@@ -67,7 +67,7 @@ impl Places {
         self.known.contains_key(path)
     }
 
-    /// Where a setting was written; one that was left out belongs where its parent is.
+    /// Where a setting was written; for one that was left out, where its parent is.
     fn find(&self, path: &str) -> Option<Place> {
         let mut path = path;
         loop {
@@ -81,11 +81,11 @@ impl Places {
     }
 }
 
-/// Why a file cannot be read, in plain words.
+/// Why a file cannot be read, for operators.
 pub(super) fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+        io::ErrorKind::NotFound => "the file does not exist".to_owned(),
+        io::ErrorKind::PermissionDenied => "this user has no permission to read it".to_owned(),
         io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
         _ => {
             let text = error.to_string();
@@ -99,7 +99,7 @@ fn is_below(path: &str, parent: &str) -> bool {
     path.strip_prefix(parent).is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Problem {
     place: Option<Place>,
@@ -120,28 +120,28 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a configuration, each with where it is.
+/// All problems of a configuration, each with its place.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Problems {
     found: Vec<Problem>,
-    /// The files that were read, or could not be.
+    /// The files that were read, including those that could not be.
     pub files: Files,
 }
 
-/// What is found while a configuration is read and checked.
+/// Collects problems and warnings while a configuration is read and checked.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     found: Vec<Problem>,
     pub(super) warnings: Vec<String>,
     pub(super) files: Files,
     pub(super) places: Places,
-    /// Settings that could not be read: problems of their values would be wrong.
+    /// Settings that could not be read: further problems with their values would be misleading.
     unread: HashSet<String>,
     all_unread: bool,
 }
 
 impl Findings {
-    /// A setting's value cannot be used.
+    /// Adds a problem: a setting's value cannot be used.
     pub(super) fn add(&mut self, path: impl Into<String>, what: impl Into<String>) {
         let path = path.into();
         if self.is_unread(&path) {
@@ -150,7 +150,7 @@ impl Findings {
         self.found.push(Problem { place: self.places.find(&path), setting: Some(path), what: what.into() });
     }
 
-    /// A key of a map cannot be used, whatever is below it.
+    /// Adds a problem: a key of a map cannot be used, whatever its value.
     pub(super) fn add_key(&mut self, path: &str, what: impl Into<String>) {
         if !self.all_unread && !self.unread.contains(path) {
             self.found.push(Problem {
@@ -161,34 +161,34 @@ impl Findings {
         }
     }
 
-    /// A setting cannot be read at all: no more problems of it are reported.
+    /// Adds a problem: a setting cannot be read at all. No further problems with it are reported.
     pub(super) fn add_unread(&mut self, path: &str, place: Place, what: impl Into<String>) {
         self.unread.insert(path.to_owned());
         self.found.push(Problem { place: Some(place), setting: Some(path.to_owned()), what: what.into() });
     }
 
-    /// A problem at a place that is not a setting.
+    /// Adds a problem at a place that is not a setting.
     pub(super) fn add_at(&mut self, place: Place, what: impl Into<String>) {
         self.found.push(Problem { place: Some(place), setting: None, what: what.into() });
     }
 
-    /// The text cannot be read at all: no problems of settings are reported.
+    /// Adds a problem: the text cannot be read at all. No problems with settings are reported.
     pub(super) fn add_all_unread(&mut self, place: Place, what: impl Into<String>) {
         self.all_unread = true;
         self.add_at(place, what);
     }
 
-    /// The file cannot be read.
+    /// Adds a problem: the file cannot be read.
     pub(super) fn file(&mut self, name: &str, what: impl Into<String>) {
         self.add_all_unread(Place { source: name.into(), at: None }, what);
     }
 
-    /// Suppresses problems of a setting that was written under an unknown name.
+    /// Suppresses problems with a setting that was written under an unknown name.
     pub(super) fn set_unread(&mut self, path: String) {
         self.unread.insert(path);
     }
 
-    /// A warning.
+    /// Adds a warning.
     pub(super) fn warn(&mut self, path: impl Into<String>, what: impl Into<String>) {
         let path = path.into();
         if !self.is_unread(&path) {
@@ -197,7 +197,7 @@ impl Findings {
         }
     }
 
-    /// A warning about a place that is not a setting.
+    /// Adds a warning about a place that is not a setting.
     pub(super) fn warn_of(&mut self, place: Place, what: impl Into<String>) {
         let warning = Problem { place: Some(place), setting: None, what: what.into() };
         self.warnings.push(warning.to_string());
@@ -218,7 +218,7 @@ impl Findings {
         self.found.is_empty()
     }
 
-    /// What is wrong, in the order of the file; what has no line comes last.
+    /// The problems in the order of the file; those without a line come last.
     pub(super) fn into_problems(mut self) -> Problems {
         let line = |problem: &Problem| {
             let at = problem.place.as_ref().and_then(|place| place.at);
@@ -275,17 +275,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_about_the_value_of_what_could_not_be_read() {
+    fn problems_with_values_of_unreadable_settings_are_suppressed() {
         let mut problems = Findings::default();
         let place = Place { source: "a.yaml".into(), at: None };
-        problems.add_unread("domain_map.a.test.upstream.peers[0]", place, "is no text");
+        problems.add_unread("domain_map.a.test.upstream.peers[0]", place, "is not text");
         problems.add("domain_map.a.test.upstream", "is missing");
         problems.add("domain_map.a.test.upstream.peers[0].url", "is missing");
         problems.add("domain_map.a.test.tls", "is wrong");
         let text = problems.into_problems().to_string();
         assert_eq!(
             text,
-            "a.yaml: domain_map.a.test.upstream.peers[0]: is no text\ndomain_map.a.test.tls: is wrong"
+            "a.yaml: domain_map.a.test.upstream.peers[0]: is not text\ndomain_map.a.test.tls: is wrong"
         );
     }
 }

@@ -1,6 +1,6 @@
-//! Reads settings out of a [`Node`]: every value by the type that its setting has, and every problem with its place.
+//! Reads settings from a [`Node`]: parses every value as its setting's type, and reports every problem with its place.
 //!
-//! A value that cannot be read is reported and keeps its default, so that the rest is checked as well.
+//! A setting that cannot be read is reported and keeps its default, so that the others are still checked.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,41 +22,41 @@ use super::{
 /// Names less similar than this are not suggested.
 const ALIKE: f64 = 0.75;
 
-/// Why a text is not the value that a setting wants.
+/// Why a text is not a valid value of a setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ValueError {
     #[error("{0:?} is neither true nor false")]
     NotBool(String),
     #[error("{0:?} is not a whole number")]
     NotWhole(String),
-    #[error("{text} is too large: the most is {max}")]
+    #[error("{text} is too large: the maximum is {max}")]
     TooLarge { text: String, max: u64 },
     #[error("{0:?} is not a number, as in 0.5")]
     NotNumber(String),
-    #[error("{text:?} is none of {known}")]
+    #[error("{text:?} is not one of {known}")]
     NoneOf { text: String, known: String },
 }
 
 /// A setting, or a group of them.
 pub(super) trait FromNode: Sized {
-    /// Reads it; `None` after a problem was reported.
+    /// Reads it; `None` if a problem was reported.
     fn from_node(node: &Node, reader: &mut Reader<'_>) -> Option<Self>;
 }
 
 /// The reader's position.
 pub(super) struct Reader<'a> {
     source: Arc<str>,
-    /// Where `${NAME}` comes from; without it, `${` means nothing.
+    /// The environment for `${NAME}`; without it, `${` has no special meaning.
     env: Option<&'a dyn Environment>,
     problems: &'a mut Findings,
     /// The full name of the setting that is being read.
     path: String,
-    /// Where it is, as far as that is known.
+    /// Its position, as far as known.
     at: Place,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads what is in `source`; `path` is the setting that its text holds, empty for all of them.
+    /// Reads from `source`; `path` is the setting that the text is the value of, empty for all settings.
     pub(super) fn new(
         source: &str,
         path: &str,
@@ -71,14 +71,14 @@ impl<'a> Reader<'a> {
     /// Reports that the current setting cannot be read.
     pub(super) fn problem<T>(&mut self, what: impl Into<String>) -> Option<T> {
         match self.path.as_str() {
-            // The top of the text is no setting.
+            // The root of the text is not a setting.
             "" => self.problems.add_at(self.at.clone(), what),
             path => self.problems.add_unread(path, self.at.clone(), what),
         }
         None
     }
 
-    /// Reads what is below, under its own name.
+    /// Reads a value below this one, under its own name.
     fn below<T>(&mut self, step: &str, node: &Node, read: impl FnOnce(&mut Self) -> T) -> T {
         let length = self.path.len();
         if length > 0 && !step.starts_with('[') {
@@ -99,14 +99,14 @@ impl<'a> Reader<'a> {
         self.below(key, node, |reader| T::from_node(node, reader))
     }
 
-    /// A scalar's text, and how it was written. Not for what is a list or a map, or nothing.
+    /// A scalar's text, and how it was written. A list, a map or an empty value is a problem.
     fn scalar<'n>(&mut self, node: &'n Node, wanted: &str) -> Option<(Zeroizing<String>, &'n str, Style)> {
         if let Some(tag) = &node.tag {
-            return self.problem(format!("the tag {tag} means nothing here: remove it"));
+            return self.problem(format!("the tag {tag} is not supported: remove it"));
         }
         let (text, style) = match &node.value {
-            Value::List(_) => return self.problem(format!("is a list, and must be {wanted}")),
-            Value::Map(_) => return self.problem(format!("is a map, and must be {wanted}")),
+            Value::List(_) => return self.problem(format!("is a list, but must be {wanted}")),
+            Value::Map(_) => return self.problem(format!("is a map, but must be {wanted}")),
             Value::Scalar(..) if node.is_null() => {
                 return self.problem(format!("has no value: give {wanted}, or remove the key"));
             }
@@ -126,13 +126,13 @@ impl<'a> Reader<'a> {
     /// Text, as it is written.
     pub(super) fn text(&mut self, node: &Node, wanted: &str) -> Option<Zeroizing<String>> {
         match self.scalar(node, wanted)? {
-            // Not shown: it may be a secret.
+            // The value is not shown: it may be a secret.
             (_, _, Style::Literal) => self.problem(format!("must be {wanted}: put it into double quotes")),
             (text, ..) => Some(text),
         }
     }
 
-    /// A value that is parsed from a word without quotes: a number, a boolean.
+    /// A value that must be written without quotes: a number, a boolean.
     pub(super) fn word<T, E: fmt::Display>(
         &mut self,
         node: &Node,
@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
         self.parsed(&text, written, wanted, parse)
     }
 
-    /// A value that is parsed from text, in quotes or not.
+    /// A value that is parsed from text, with or without quotes.
     pub(super) fn measure<T, E: fmt::Display>(
         &mut self,
         node: &Node,
@@ -168,21 +168,21 @@ impl<'a> Reader<'a> {
         match parse(text) {
             Ok(value) => Some(value),
             Err(_) if written != text => {
-                self.problem(format!("must be {wanted}, and the value of {written} is not"))
+                self.problem(format!("must be {wanted}, but the value of {written} is not"))
             }
             Err(why) => self.problem(why.to_string()),
         }
     }
 
-    /// The entries of a map, each key once; nothing for a key without a value. `None` for what is no map.
+    /// The entries of a map, each key once; none for a key without a value. `None` if it is not a map.
     fn entries<'n>(&mut self, node: &'n Node) -> Option<Vec<(String, &'n Node)>> {
         if let Some(tag) = &node.tag {
-            return self.problem(format!("the tag {tag} means nothing here: remove it"));
+            return self.problem(format!("the tag {tag} is not supported: remove it"));
         }
         let map = match &node.value {
             Value::Map(map) => map,
             _ if node.is_null() => return Some(Vec::new()),
-            Value::List(_) => return self.problem("is a list, and must be a map: write `key: value`"),
+            Value::List(_) => return self.problem("is a list, but must be a map: write `key: value`"),
             Value::Scalar(..) => return self.problem("must be a map: write `key: value` below it"),
         };
         let mut entries = Vec::with_capacity(map.len());
@@ -191,8 +191,8 @@ impl<'a> Reader<'a> {
             let Some(name) = self.key(key) else { continue };
             let place = Place { source: self.source.clone(), at: key.at.or(self.at.at) };
             if let Some(first) = seen.get(&name) {
-                let first = first.at.map_or_else(String::new, |at| format!(" (first in line {})", at.line));
-                let what = format!("this key is there twice{first}: keep one of the two");
+                let first = first.at.map_or_else(String::new, |at| format!(" (first on line {})", at.line));
+                let what = format!("this key is listed twice{first}: keep one of the two");
                 self.below(&name, key, |reader| reader.problem::<()>(what));
                 continue;
             }
@@ -213,14 +213,14 @@ impl<'a> Reader<'a> {
         let written = text.as_str();
         if written == "<<" && *style == Style::Plain {
             let what =
-                "merge keys are not known here: repeat the settings, or give one key an alias (`tls: *name`)";
+                "merge keys are not supported: repeat the settings, or give one key an alias (`tls: *name`)";
             return self.below(written, key, |reader| reader.problem(what));
         }
         let Some(env) = self.env else { return Some(written.to_owned()) };
         match substitute(written, env) {
             Ok(name) => Some(name.into_string()),
             Err(unresolved) => {
-                // Its entries are checked anyway.
+                // Its entries are still checked.
                 self.below(written, key, |reader| reader.problem::<()>(unresolved.to_string()));
                 Some(written.to_owned())
             }
@@ -260,13 +260,13 @@ impl<'a> Reader<'a> {
         self.below(name, key, |reader| reader.problem::<()>(what));
     }
 
-    /// The list's entries; nothing for a key without a value.
+    /// The entries of a list; none for a key without a value.
     fn list<'n>(&mut self, node: &'n Node) -> Option<&'n [Node]> {
         match &node.value {
-            _ if node.tag.is_some() => self.problem("this tag means nothing here: remove it"),
+            _ if node.tag.is_some() => self.problem("this tag is not supported: remove it"),
             Value::List(list) => Some(list),
             _ if node.is_null() => Some(&[]),
-            Value::Map(_) => self.problem("is a map, and must be a list: write [one, two]"),
+            Value::Map(_) => self.problem("is a map, but must be a list: write [one, two]"),
             Value::Scalar(..) => {
                 self.problem("must be a list: put the value into brackets, as in [one, two]")
             }
@@ -357,7 +357,7 @@ impl<T: FromNode> FromNode for Option<T> {
 impl<T: FromNode> FromNode for Vec<T> {
     fn from_node(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         let list = reader.list(node)?.iter().enumerate();
-        // All are read, so that every problem is reported, before one that cannot be spoils the list.
+        // All entries are read before the list is given up, so that every problem is reported.
         let read: Vec<_> = list.map(|(index, node)| reader.field(&format!("[{index}]"), node)).collect();
         read.into_iter().collect()
     }
@@ -374,7 +374,7 @@ impl<T: FromNode> FromNode for BTreeMap<String, T> {
     }
 }
 
-/// Implements [`FromNode`] for a setting that is one of a few words.
+/// Implements [`FromNode`] for a setting with a fixed set of words as values.
 macro_rules! words {
     ($type:ty { $($word:literal => $value:expr,)* }) => {
         impl $crate::config::read::FromNode for $type {

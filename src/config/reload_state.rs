@@ -15,7 +15,7 @@ use crate::{
     upstream::{PeerState, Resolver, UpstreamUrl},
 };
 
-/// What is kept across reloads. A relay has one; configurations of different relays share nothing.
+/// State kept across reloads. Each relay has its own; configurations of different relays share nothing.
 #[derive(Default)]
 pub struct ReloadState {
     /// The metrics.
@@ -31,7 +31,7 @@ struct Inner {
     peers: HashMap<(String, String), Arc<PeerState>>,
     /// The secrets of tenants that have none in the configuration.
     random: HashMap<String, Zeroizing<Vec<u8>>>,
-    /// TLS by tenant, with a digest of its files: unchanged files keep the memory of sessions.
+    /// TLS by tenant, with a digest of its files: if they are unchanged, the session cache is kept.
     tls: HashMap<String, ([u8; 32], TenantTls)>,
 }
 
@@ -72,7 +72,7 @@ impl ReloadState {
         Ok(made)
     }
 
-    /// Removes the tenants, and the peers of tenants, that the configuration in use does not have.
+    /// Removes tenants and peers that are not in the current configuration.
     pub fn retain(&self, domains: &crate::domains::Domains) {
         let mut names = HashMap::new();
         for tenant in domains.tenants() {
@@ -97,14 +97,14 @@ impl Files {
     /// Reads a file, and records it whether it can be read or not.
     ///
     /// # Errors
-    /// As reading.
+    /// The file cannot be read.
     pub fn read(&mut self, path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
         let read = std::fs::read(path).map(Zeroizing::new);
         self.0.push((path.to_owned(), read.as_ref().ok().map(|bytes| digest(&[bytes]))));
         read
     }
 
-    /// Where they are.
+    /// The paths of the files.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.0.iter().map(|(path, _)| path.as_path())
     }
@@ -118,7 +118,7 @@ impl Files {
     }
 }
 
-/// SHA-256 of parts, each with its length.
+/// SHA-256 of parts, each prefixed with its length.
 pub(super) fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     for part in parts {

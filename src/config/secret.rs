@@ -8,12 +8,12 @@ use zeroize::Zeroizing;
 /// The mask shown in place of a secret.
 pub const MASK: &str = "(masked)";
 
-/// A secret as it was written.
+/// A secret as written.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// The secret itself: for use, never for display.
+    /// The secret's bytes: for use, never for display.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -37,7 +37,7 @@ impl Serialize for Secret {
     }
 }
 
-/// What a secret's file says: without a byte-order mark, and without the one line break that editors leave at the end.
+/// The secret in a file's content: without a byte-order mark, and without the single line break that editors add at the end.
 pub(super) fn of_file(bytes: &[u8]) -> &[u8] {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     text.strip_suffix(b"\n").map_or(text, |text| text.strip_suffix(b"\r").unwrap_or(text))
@@ -63,10 +63,10 @@ const PLACEHOLDERS: [&str; 14] = [
 /// Secrets that attackers try first.
 const COMMON: [&str; 8] =
     ["secret", "password", "passwort", "token", "test", "admin", "letmein", "clientidsecret"];
-/// A random secret of any usable length has more different characters.
+/// A random secret of sufficient length has more distinct characters than this.
 const FEW_CHARACTERS: usize = 5;
 
-/// Why a secret is suspicious: one of an example, a common word, or repeated characters.
+/// Why a secret is suspicious: a placeholder, a common word, or repeated characters.
 pub(super) fn is_placeholder(secret: &[u8]) -> bool {
     let word: Zeroizing<Vec<u8>> = Zeroizing::new(
         secret.iter().filter(|b| b.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect(),
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_files_secret_loses_its_mark_and_one_line_break_and_nothing_else() {
+    fn only_a_byte_order_mark_and_one_line_break_are_removed_from_a_secret() {
         for (file, secret) in [
             (&b"abc"[..], &b"abc"[..]),
             (b"abc\n", b"abc"),

@@ -1,6 +1,6 @@
-//! The settings as they are written: the YAML file's shape, with every default in one place.
+//! The settings as written: the structure of the YAML file, with every default in one place.
 //!
-//! Nothing here is checked beyond its type; [`super::Config`] is what came through the checks.
+//! Only the types are checked here; [`super::Config`] is the checked configuration.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -12,11 +12,11 @@ use super::{
 };
 use crate::upstream::Http2;
 
-/// Defines a settings struct: every field has its default beside it, and unknown keys are refused.
+/// Defines a settings struct: every field is declared with its default, and unknown keys are refused.
 macro_rules! settings {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
         $(#[$meta])*
-        // Some are used outside of the crate, others are parts of those.
+        // Some are used outside of the crate, and the others are fields of those.
         #[allow(unreachable_pub)]
         #[derive(Debug, Clone, serde::Serialize)]
         pub struct $name { $($(#[$doc])* pub $field: $type,)* }
@@ -28,7 +28,7 @@ macro_rules! settings {
             ) -> Option<Self> {
                 let mut settings = Self::default();
                 for (key, node) in reader.fields(node, &[$(stringify!($field)),*])? {
-                    // What cannot be read keeps its default; the problem is reported.
+                    // A value that cannot be read keeps its default; the problem is reported.
                     $(if key == stringify!($field) {
                         if let Some(value) = reader.field(&key, node) {
                             settings.$field = value;
@@ -59,15 +59,15 @@ settings! {
     Settings {
         /// Where the relay listens. Default: `0.0.0.0:8080`, or the port of `PORT`.
         listeners: Vec<ListenerSettings> = Vec::new(),
-        /// The operators' own listener: metrics, health, status page.
+        /// The admin listener, for operators: metrics, health, status page.
         admin: AdminSettings = AdminSettings::default(),
-        /// Worker threads; 0 is one per core.
+        /// Worker threads; 0 means one per core.
         threads: usize = 0,
-        /// Where a successor takes the listeners over (SIGQUIT); its folder must be writable.
+        /// Unix socket over which a successor takes over the listeners (SIGQUIT); its folder must be writable. Default: none.
         upgrade_socket: Option<PathBuf> = None,
-        /// What is logged and how.
+        /// Logging.
         log: LogSettings = LogSettings::default(),
-        /// Ready codec instances, at most 1000.
+        /// Codec instances kept ready, 1 to 1000.
         pool_size: usize = 600,
         /// Limits on pairs.
         pairs: PairSettings = PairSettings::default(),
@@ -75,12 +75,12 @@ settings! {
         limits: LimitSettings = LimitSettings::default(),
         /// Time limits.
         timeouts: TimeoutSettings = TimeoutSettings::default(),
-        /// Upstream names are resolved again after this time.
+        /// How often upstream names are resolved again.
         dns_refresh: HumanDuration = seconds(30),
-        /// How changes of the file reach a running relay.
+        /// How changes to the file are applied to a running relay.
         reload: ReloadSettings = ReloadSettings::default(),
-        /// Networks of the proxies in front: their x-forwarded-for, x-forwarded-proto, x-request-id and PROXY headers
-        /// are believed. Empty: no one's.
+        /// Networks and addresses of the proxies in front of the relay, whose x-forwarded-for, x-forwarded-proto,
+        /// x-request-id and PROXY headers are trusted. Empty: none.
         trusted_proxies: Vec<String> = Vec::new(),
         /// The tenants: inbound host -> tenant.
         domain_map: BTreeMap<String, TenantSettings> = BTreeMap::new(),
@@ -92,24 +92,24 @@ settings! {
     ListenerSettings {
         /// Address and port.
         address: String = String::new(),
-        /// Whether it speaks TLS, with the tenants' certificates.
+        /// Whether it uses TLS, with the tenants' certificates.
         tls: bool = false,
-        /// Whether connections begin with a PROXY header (v1 or v2), which names the client's address.
+        /// Whether connections must begin with a PROXY header (v1 or v2) with the client's address.
         proxy_protocol: bool = false,
     }
 }
 
 settings! {
-    /// The operators' own listener.
+    /// The admin listener, for operators.
     AdminSettings {
-        /// Address and port, or `none`. Never a tenant's listener.
+        /// Address and port, or `none`. Must not be one of the relay's other listeners.
         address: Option<String> = None,
-        /// Names and addresses of the listener beside localhost and the address that a request came to: requests for others
-        /// are refused.
+        /// Host names and addresses of this listener, besides localhost and the address that a request was sent to. Requests
+        /// for other hosts are refused (421).
         hosts: Vec<String> = Vec::new(),
-        /// A Unix socket beside it (mode 0600): what comes over it needs no token.
+        /// An additional Unix socket (mode 0600); requests over it need no token. Default: none.
         socket: Option<PathBuf> = None,
-        /// What changes anything needs this token: `authorization: Bearer <token>`.
+        /// The token that requests for changes need: `authorization: Bearer <token>`. Default: none.
         token: Option<Secret> = None,
         /// A file that holds `token`.
         token_file: Option<PathBuf> = None,
@@ -117,7 +117,7 @@ settings! {
 }
 
 settings! {
-    /// How changes of the file reach a running relay. SIGHUP always does.
+    /// How changes to the file are applied to a running relay. SIGHUP always does.
     ReloadSettings {
         /// Watches the file and every file it names.
         watch: bool = true,
@@ -129,9 +129,9 @@ settings! {
     LogSettings {
         /// trace, debug, info, warning, error, panic, off.
         level: String = "info".into(),
-        /// json, pretty, or auto: pretty on a terminal, else json.
+        /// json, pretty, or auto: pretty on a terminal, otherwise json.
         format: String = "auto".into(),
-        /// Lines that wait for a slow reader of the log; what does not fit is dropped and counted.
+        /// Buffer for lines that a slow log reader has not read yet; lines that do not fit are dropped and counted.
         buffer: Size = Size(8 << 20),
     }
 }
@@ -139,24 +139,25 @@ settings! {
 settings! {
     /// Limits on pairs.
     PairSettings {
-        /// A pair not used for this time is dropped.
+        /// A pair that was not used for this time is dropped.
         idle_timeout: HumanDuration = seconds(1_800),
-        /// A pair that was made but never used is dropped after this time.
+        /// A pair that was never used is dropped after this time.
         unused_timeout: HumanDuration = seconds(600),
-        /// A pair is renewed at this age (559).
+        /// A pair of this age must be renewed (559).
         max_age: HumanDuration = seconds(86_400),
-        /// Pairs of one client; beyond it, its own oldest go.
+        /// Pairs of one client; beyond it, the client's own oldest pairs are evicted.
         max_per_client: usize = 200,
-        /// Pairs in one pairing request.
+        /// Pairs in one pairing request; beyond it, 400.
         max_per_request: usize = 100,
         /// Pairs of one client network (/24, /56); beyond it, 429.
         max_per_network: usize = 100_000,
-        /// Pairs in all. When full, what tenants have above their share goes first, then pairs never used, then pairing answers 503.
+        /// Pairs of all tenants. When full, pairs above a tenant's share are evicted, then the tenant's own unused ones;
+        /// otherwise pairing is refused (503).
         max_total: usize = 1_000_000,
-        /// The most of max_total that one tenant may keep while others want room.
+        /// The part of max_total that one tenant may keep when others need room, above 0 and at most 1.
         tenant_share: f64 = 0.5,
-        /// Weaker KEMs are refused: ml-kem-512, ml-kem-768, ml-kem-1024, x-wing (which alone satisfies x-wing, and does not
-        /// satisfy ml-kem-1024).
+        /// The weakest KEM that is accepted: ml-kem-512, ml-kem-768, ml-kem-1024 or x-wing. x-wing is satisfied only by
+        /// x-wing itself, which does not satisfy ml-kem-1024.
         min_kem: String = "ml-kem-512".into(),
     }
 }
@@ -164,21 +165,24 @@ settings! {
 settings! {
     /// Limits on requests.
     LimitSettings {
-        /// Bytes of all request header fields together; beyond it, 431.
+        /// Bytes of the request target and header fields together; beyond it, 431.
         max_header_bytes: Size = Size(64 << 10),
-        /// Names of header fields in a request's head, and in its sealed headers; beyond it, 431.
+        /// Number of header field names in a request's head, and in its sealed headers; beyond it, 431.
         header_names: usize = 200,
-        /// Bytes of a request body as it arrives; 0 is unlimited. Beyond it, 413.
+        /// Bytes of a request body as received; 0 is unlimited. Beyond it, 413.
         max_body: Size = Size(0),
         /// Bytes of a body of encode type MTE, which is held in memory.
         max_mte_body: Size = Size(1 << 20),
-        /// Bytes of pairing requests and of bodies of encode type MTE held in memory at once, in all; beyond it, 503. 0 is unlimited.
+        /// Total bytes of pairing requests and of bodies of encode type MTE held in memory at once; beyond it, 503. 0 is
+        /// unlimited.
         gathered: Size = Size(256 << 20),
-        /// Client connections in all, and as many requests in flight; beyond it, closed (503). 0 is unlimited.
+        /// Client connections, and also requests in flight; beyond it, connections are closed, and requests get 503. 0 is
+        /// unlimited.
         connections: usize = 20_000,
-        /// The same for one client network (/24, /56), of requests for those over HTTP/2.
+        /// The same for one client network (/24, /56); of requests, those over HTTP/2 are limited.
         connections_per_network: usize = 5_000,
-        /// Pairs per second and client network (/24, /56; five times that per /48), burst of twice that; beyond it, 429. 0 is unlimited.
+        /// Pairs per second and client network (/24, /56; five times that per /48), burst of twice that; beyond it, 429. 0 is
+        /// unlimited.
         pairs_per_second: u32 = 200,
         /// Requests per second and client id, burst of twice that; beyond it, 429. 0 is unlimited. Requests that do not
         /// decode count against their client network (/24, /56) instead, at the same rate.
@@ -189,19 +193,19 @@ settings! {
 settings! {
     /// Time limits.
     TimeoutSettings {
-        /// Connecting to an upstream, TLS handshake included.
+        /// Connecting to an upstream, including the TLS handshake.
         connect: HumanDuration = seconds(5),
         /// Waiting for more bytes, from clients and upstreams.
         read: HumanDuration = seconds(60),
         /// Waiting to send more bytes, to clients and upstreams.
         write: HumanDuration = seconds(60),
-        /// An unused connection is kept open for this time.
+        /// How long an unused connection is kept open.
         idle: HumanDuration = seconds(60),
-        /// A TLS handshake, and then a request's header fields, may take this long in all.
+        /// Total time for the PROXY header and TLS handshake, and for each request's head.
         headers: HumanDuration = seconds(10),
-        /// A body that is held in memory (pairing, type MTE, the first part of others) may take this long in all.
+        /// Total time to receive a body that is held in memory (pairing, type MTE, the first part of others).
         body: HumanDuration = seconds(30),
-        /// On SIGTERM, requests in flight may take this long.
+        /// Time for requests in flight to finish on SIGTERM or a hand-over.
         drain: HumanDuration = seconds(30),
     }
 }
@@ -209,72 +213,72 @@ settings! {
 settings! {
     /// One tenant.
     TenantSettings {
-        /// Where requests go: an origin (`https://host[:port]`), a list of them, or the long form.
+        /// Where requests are sent: an origin (`https://host[:port]`), a list of origins, or the long form.
         upstream: Option<UpstreamSettings> = None,
         /// The key that signs client ids.
         client_id_secret: Option<Secret> = None,
         /// A file that holds `client_id_secret`.
         client_id_secret_file: Option<PathBuf> = None,
-        /// The secret before this one: ids it signed still verify.
+        /// The previous secret, during a rotation: client ids signed with it still verify.
         client_id_secret_previous: Option<Secret> = None,
         /// A file that holds `client_id_secret_previous`.
         client_id_secret_previous_file: Option<PathBuf> = None,
-        /// Origins that may call from a browser.
+        /// Origins that browsers may send requests from.
         cors_origins: Vec<String> = Vec::new(),
-        /// Methods that may be called; any other is 405.
+        /// Allowed methods; any other gets 405.
         cors_methods: Vec<String> = super::checks::DEFAULT_METHODS.map(String::from).to_vec(),
-        /// Whether browsers may send credentials. Default: yes, unless cors_origins has "*".
+        /// Whether browsers may send credentials. Default: true, unless cors_origins has "*".
         cors_credentials: Option<bool> = None,
-        /// Routes that are proxied as they are.
+        /// Routes that are proxied unchanged, without encryption.
         pass_through_routes: Vec<String> = Vec::new(),
-        /// If given, the only routes there are beside the pass-through ones.
+        /// If given, the only routes besides the pass-through ones; any other gets 404.
         mte_routes: Vec<String> = Vec::new(),
         /// Header fields added to upstream requests and to responses.
         headers: BTreeMap<String, Secret> = BTreeMap::new(),
         /// Sends the client's Host to the upstream instead of the upstream's own.
         preserve_host: bool = false,
-        /// Lets requests through whose URL and headers are both in the clear.
+        /// Allows requests whose URL and headers are both in the clear.
         allow_plain_requests: bool = false,
         /// Refuses requests without `:method` and `:authority` in the sealed headers.
         require_binding: bool = false,
-        /// Refuses requests without sealed headers (true), or none of them (false). Default: those whose sender could not
-        /// say how many messages it sends, so that dropped headers would go unnoticed.
+        /// true: refuses requests without sealed headers; false: refuses none of them. Default: refuses those whose sender
+        /// does not say how many messages it sends, because removed headers would go unnoticed.
         require_sealed_headers: Option<bool> = None,
-        /// Known from v4.5; relay to relay is not in this version, and the token is ignored with a warning.
+        /// From v4.5, for relay-to-relay mode, which this version does not have: ignored with a warning.
         outbound_token: Option<Secret> = None,
         /// How the upstream's certificate is checked.
         upstream_tls: UpstreamTlsSettings = UpstreamTlsSettings::default(),
         /// The tenant's certificate on TLS listeners.
         tls: Option<TlsSettings> = None,
-        /// A stricter least KEM than the relay's.
+        /// The weakest KEM that this tenant accepts, if it is stronger than pairs.min_kem.
         min_kem: Option<String> = None,
-        /// More attempts after a connection could not be made.
+        /// Further attempts after a connection could not be made.
         retries: usize = 1,
     }
 }
 
 settings! {
-    /// TLS towards clients.
+    /// TLS for connections from clients.
     TlsSettings {
         /// The certificate chain, as PEM, the tenant's own certificate first.
         certificate_file: PathBuf = PathBuf::new(),
         /// Its private key, as PEM.
         key_file: PathBuf = PathBuf::new(),
-        /// Clients must show a certificate of one of these authorities.
+        /// Clients must present a certificate of one of these authorities, as PEM. Default: none.
         client_ca_file: Option<PathBuf> = None,
     }
 }
 
 settings! {
-    /// TLS towards an upstream.
+    /// TLS for connections to an upstream.
     UpstreamTlsSettings {
         /// Whether certificate and name are verified.
         verify: bool = true,
         /// The authority to trust instead of the system's, as PEM.
         ca_file: Option<PathBuf> = None,
-        /// The name to ask for and verify instead of the upstream's host.
+        /// The server name (SNI) to request and verify instead of the upstream's host.
         sni: Option<String> = None,
-        /// auto: HTTP/2 where the upstream offers it; always; never.
+        /// HTTP/2: auto (if the upstream offers it), always (also without TLS), never.
         http2: Http2 = Http2::Auto,
     }
 }

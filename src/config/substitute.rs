@@ -28,13 +28,13 @@ impl std::fmt::Display for Unresolved {
             Self::Unset(name) => {
                 write!(
                     f,
-                    "${{{name}}}: this environment variable is not set, or empty; write $${{ for a literal ${{"
+                    "${{{name}}}: this environment variable is not set or is empty; write $${{ for a literal ${{"
                 )
             }
             Self::NoText(name) => write!(f, "${{{name}}}: this environment variable is not UTF-8 text"),
             Self::NoName(name) => write!(
                 f,
-                "${{{name}}} names no environment variable (letters, digits and _); write $${{ for a literal ${{"
+                "${{{name}}} is not the name of an environment variable (letters, digits and _); write $${{ for a literal ${{"
             ),
             Self::Unclosed => f.write_str("${ has no } after its name; write $${ for a literal ${"),
         }
@@ -87,7 +87,7 @@ impl Substituted<'_> {
         matches!(self.0, Cow::Owned(_))
     }
 
-    /// The text; the caller wipes it where that matters.
+    /// The text; the caller wipes it if it is secret.
     pub(super) fn into_string(mut self) -> String {
         std::mem::take(&mut self.0).into_owned()
     }

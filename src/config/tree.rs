@@ -1,7 +1,7 @@
 //! A configuration's text as a tree of values with their positions, before they are interpreted.
 //!
-//! The tree keeps what was written: whether a word was in quotes, a key that is there twice. Nothing is converted here, so
-//! that a secret of digits stays what it is. Deep nesting and repeated aliases are bounded.
+//! The tree keeps the text as written: whether a word was quoted, and duplicate keys. Nothing is converted here, so that a
+//! secret that consists of digits is not changed. Deep nesting and repeated aliases are bounded.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -11,21 +11,21 @@ use zeroize::Zeroizing;
 
 use super::problems::Position;
 
-/// Settings nest a handful of levels; more is a mistake, or an attack on the stack.
+/// Settings are nested a few levels deep; more is a mistake, or an attack on the stack.
 const MAX_DEPTH: usize = 32;
-/// Values that aliases may repeat in all: a few lines of aliases can stand for billions.
+/// The total number of values that aliases may repeat: a few lines of aliases can expand to billions.
 const MAX_REPEATED: usize = 100_000;
 
-/// A value, and where it is.
+/// A value with its position.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) at: Option<Position>,
     pub(super) value: Value,
-    /// A tag that means nothing to a configuration.
+    /// A tag that has no meaning in a configuration.
     pub(super) tag: Option<String>,
 }
 
-/// What a value is.
+/// The kinds of values.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     Scalar(Zeroizing<String>, Style),
@@ -36,11 +36,11 @@ pub(super) enum Value {
 /// How a scalar was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
-    /// YAML without quotes: text, number, boolean or null, as its reader needs it.
+    /// YAML without quotes: text, number, boolean or null, depending on the setting.
     Plain,
-    /// Certainly text.
+    /// Always text.
     Quoted,
-    /// JSON that is certainly not text: a number, a boolean, null.
+    /// JSON that is not text: a number, a boolean, null.
     Literal,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Malformed {
 }
 
 impl Node {
-    /// Whether nothing was written: `key:`, `~`, `null`.
+    /// Whether the value is empty: `key:`, `~`, `null`.
     pub(super) fn is_null(&self) -> bool {
         match &self.value {
             Value::Scalar(_, Style::Quoted) | Value::List(_) | Value::Map(_) => false,
@@ -98,7 +98,7 @@ fn position(span: Span) -> Position {
 struct Composer<'a> {
     text: &'a str,
     events: Parser<'a, saphyr_parser::StrInput<'a>>,
-    /// Values with an anchor, each with how many values it is made of.
+    /// Values with an anchor, each with the number of values it contains.
     anchors: HashMap<usize, (Node, usize)>,
     repeated: usize,
 }
@@ -112,11 +112,11 @@ impl<'a> Composer<'a> {
         }
     }
 
-    /// The value that an event begins, and how many values it is made of.
+    /// The value that begins with an event, and the number of values it contains.
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<(Node, usize), Malformed> {
         let at = Some(position(span));
         if depth > MAX_DEPTH {
-            let what = format!("is nested deeper than {MAX_DEPTH} levels: no setting is");
+            let what = format!("is nested more than {MAX_DEPTH} levels deep: no setting is");
             return Err(Malformed { at, what: what.into() });
         }
         let mut size = 1;
@@ -172,7 +172,7 @@ impl<'a> Composer<'a> {
         let Some((node, size)) = self.anchors.get(&anchor) else {
             return Err(Malformed {
                 at,
-                what: "an alias (*name) stands for a value that is already complete, and has its anchor (&name) above it"
+                what: "an alias (*name) must refer to a complete value, whose anchor (&name) is above it"
                     .into(),
             });
         };
@@ -189,42 +189,42 @@ fn is_text_tag(tag: Option<&Tag>) -> bool {
     tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str")
 }
 
-/// In the parser's messages about tabs.
+/// Part of the parser's messages about tabs.
 const TAB: &str = "tab";
 
-/// The usual mistakes, by a word of the parser's own message, in plain words.
+/// Explanations of common mistakes, by a part of the parser's message.
 const MISTAKES: [(&str, &str); 19] = [
-    (TAB, "a tab stands where only blanks may: indent with blanks"),
-    ("recursion", "this is nested deeper than any setting is"),
+    (TAB, "a tab is used where only spaces are allowed: indent with spaces"),
+    ("recursion", "this is nested deeper than any setting"),
     ("flow sequence", "a list in [ ] is not closed, or lacks a comma between its entries"),
     ("flow mapping", "a map in { } is not closed, or lacks a comma between its entries"),
-    ("misplaced bracket", "a bracket is closed here that was not opened"),
-    ("end of stream", "a quote is not closed up to the end of the file"),
-    ("in quoted scalar", "a quote is not closed, or what it holds goes on with less indentation"),
+    ("misplaced bracket", "a closing bracket has no opening bracket"),
+    ("end of stream", "a quote is not closed before the end of the file"),
+    ("in quoted scalar", "a quote is not closed, or its text continues with less indentation"),
     ("document indicator", "a quote is not closed"),
     ("eof", "the file ends in the middle of a setting"),
     (
         "escape",
-        "a backslash in double quotes begins no known escape: write \\\\ for one, or use single quotes",
+        "a backslash in double quotes does not begin a known escape: write \\\\ for a backslash, or use single quotes",
     ),
     ("hexadecimal", "an escape in double quotes needs hexadecimal digits: write \\\\ for a backslash"),
     (
         "trailing content",
-        "something follows a closing quote: end the line there, or put all of it into the quotes",
+        "there is text after a closing quote: end the line there, or put all of it into the quotes",
     ),
-    ("mapping values", "a `: ` stands where none may: put a value that contains one into quotes"),
-    ("simple key", "a key needs a `:` and a blank after it"),
+    ("mapping values", "a `: ` is not allowed here: put a value that contains one into quotes"),
+    ("simple key", "a key needs a `:` and a space after it"),
     (
         "block sequence entries",
-        "a list entry (`- `) stands where none may: begin the list on a line of its own",
+        "a list entry (`- `) is not allowed here: begin the list on a line of its own",
     ),
     (
         "unknown anchor",
         "an alias (*name) needs its anchor (&name) above it; put a value that begins with * into quotes",
     ),
     ("block collection", "this line is indented differently from the entries above it"),
-    ("block mapping", "this line is no `key: value`, or indented differently from the lines above it"),
-    ("indent", "this line is indented differently from what it belongs to"),
+    ("block mapping", "this line is not `key: value`, or it is indented differently from the lines above it"),
+    ("indent", "this line is indented differently from the lines that it belongs to"),
 ];
 
 fn malformed(error: &ScanError, text: &str) -> Malformed {
@@ -235,7 +235,7 @@ fn malformed(error: &ScanError, text: &str) -> Malformed {
         at = tab_from(text, at);
     }
     let what = known.map_or(
-        "this cannot be read as YAML: check indentation, quotes and brackets here and in the line above",
+        "this is not valid YAML: check indentation, quotes and brackets here and in the line above",
         |(_, what)| what,
     );
     Malformed { at: Some(at), what: what.into() }
@@ -260,9 +260,9 @@ pub(super) fn json(text: &str) -> Result<Node, Malformed> {
         let what = match words.split(" at line").next().unwrap_or_default() {
             _ if error.is_eof() => "the JSON ends too early: a bracket or quote is not closed",
             "trailing comma" => "there is a comma after the last entry: remove it",
-            "trailing characters" => "something follows the end of the JSON: remove it",
-            "key must be a string" => "a key must stand in double quotes",
-            "recursion limit exceeded" => "the JSON is nested too deep: no setting is",
+            "trailing characters" => "there is text after the end of the JSON: remove it",
+            "key must be a string" => "a key must be in double quotes",
+            "recursion limit exceeded" => "the JSON is nested too deeply: no setting needs that",
             _ => "this is not JSON: text needs double quotes, and entries a comma between them",
         };
         Malformed { at, what: what.into() }

@@ -43,7 +43,7 @@ pub enum UnitError {
         text: String,
     },
     /// The duration does not fit.
-    #[error("{0:?} is too long a time")]
+    #[error("{0:?} is too long")]
     TooLong(String),
     /// The size does not fit.
     #[error("{0:?} is too large a size")]
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_and_sizes_read_as_people_write_them() {
+    fn durations_and_sizes_are_parsed_in_common_notation() {
         assert_eq!("500ms".parse(), Ok(HumanDuration(Duration::from_millis(500))));
         assert_eq!("30".parse(), Ok(HumanDuration(Duration::from_secs(30))));
         assert_eq!("24h".parse(), Ok(HumanDuration(Duration::from_secs(86_400))));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_reads_back_as_the_same() {
+    fn displayed_values_parse_back_to_themselves() {
         for text in ["500ms", "30s", "10m", "24h", "0s"] {
             assert_eq!(text.parse::<HumanDuration>().unwrap().to_string(), text);
         }

@@ -1,4 +1,4 @@
-//! `upstream:` as it is written: one origin, a list of them, or the long form with weights and health checks.
+//! `upstream:` as written: one origin, a list of origins, or the long form with weights and health checks.
 
 use serde::Serialize;
 
@@ -10,18 +10,18 @@ use super::{
 };
 use crate::upstream::{Balance, Ejection, HealthChecks};
 
-/// Where a tenant's requests go, in its long form.
+/// Where a tenant's requests are sent, in the long form.
 #[derive(Debug, Clone, Serialize)]
 pub struct UpstreamSettings {
     /// The peers.
     pub peers: Vec<PeerSettings>,
     /// How a request's peer is chosen.
     pub balance: Balance,
-    /// Active health checks, if there are any.
+    /// Active health checks; absent: none.
     pub health: Option<HealthSettings>,
-    /// When a peer that fails is left alone for a while.
+    /// When a failing peer gets no requests for some time.
     pub ejection: EjectionSettings,
-    /// Whether the relay is unready while no peer is healthy.
+    /// Whether the relay is not ready while no peer is healthy.
     pub ready: bool,
 }
 
@@ -34,9 +34,9 @@ settings! {
         balance: Balance = Balance::RoundRobin,
         /// Active health checks; absent: none.
         health: Option<HealthSettings> = None,
-        /// When a peer that fails is left alone for a while.
+        /// When a failing peer gets no requests for some time.
         ejection: EjectionSettings = EjectionSettings::default(),
-        /// Readiness fails while no peer is healthy.
+        /// Whether the relay is not ready while no peer is healthy; needs health checks.
         ready: bool = false,
     }
 }
@@ -44,25 +44,27 @@ settings! {
 settings! {
     /// Active health checks of every address of every peer.
     HealthSettings {
-        /// A path that answers 200 to 399 when all is well; absent: a connection (with TLS if any) is enough.
+        /// A path to request; a status from 200 to 399 is healthy. Absent: a connection (with TLS, if used) is enough.
         path: Option<String> = None,
-        /// Between checks of an address.
+        /// Time between checks of an address.
         interval: HumanDuration = seconds(5),
-        /// One check may take this long.
+        /// Time limit of one check.
         timeout: HumanDuration = seconds(2),
-        /// So many failures in a row make an address unhealthy.
+        /// Failures in a row that make an address unhealthy.
         unhealthy_after: u32 = 2,
-        /// So many successes in a row make it healthy again.
+        /// Successes in a row that make it healthy again.
         healthy_after: u32 = 1,
     }
 }
 
 settings! {
-    /// Passive health: what requests tell.
+    /// Passive health checks, from the results of requests.
     EjectionSettings {
-        /// So many failed requests in a row (no connection, no or a broken answer; not statuses; not what a client caused) eject an address of a peer; 0: never.
+        /// Failed requests in a row that eject an address of a peer; 0: never. A failure is a connection that cannot be made,
+        /// or a missing or broken response; not a status, and nothing that the client caused.
         failures: u32 = 5,
-        /// For this long, twice as long each time again, at most ten times as long. A tenant's only address is never ejected.
+        /// How long an address is ejected. It doubles with each further ejection, up to ten times this. A tenant's only
+        /// address is never ejected.
         time: HumanDuration = seconds(10),
     }
 }
@@ -105,7 +107,7 @@ settings! {
     LongPeer {
         /// Its origin.
         url: String = String::new(),
-        /// Its share of the requests.
+        /// Its share of the requests, relative to the other peers: 1 to 1000.
         weight: u32 = 1,
     }
 }

@@ -4,16 +4,16 @@ use http::{HeaderValue, Method};
 
 use crate::host::{self, HostError};
 
-/// Who may call from a browser (docs/protocol.md, section 6).
+/// The origins that browsers may send requests from (docs/protocol.md, section 6).
 #[derive(Debug)]
 pub struct Cors {
     any: bool,
     exact: Vec<String>,
-    /// Scheme with `://`, and what follows the star.
+    /// The scheme with `://`, and the part after the `*`.
     wildcard: Vec<(String, String)>,
     /// Whether credentials may be sent.
     pub credentials: bool,
-    /// The value of `access-control-allow-methods`, and of `allow`.
+    /// The value of `access-control-allow-methods` and of `allow`.
     pub methods: HeaderValue,
     listed: Vec<Method>,
 }
@@ -33,7 +33,7 @@ pub enum CorsError {
     /// There is a path, query or fragment.
     #[error("{0:?} is more than an origin: write scheme, host and port only")]
     MoreThanAnOrigin(String),
-    /// Its port cannot be one.
+    /// Its port is not valid.
     #[error("{origin:?} {error}")]
     Port {
         /// The origin.
@@ -42,11 +42,11 @@ pub enum CorsError {
         #[source]
         error: HostError,
     },
-    /// A star anywhere but at the front.
-    #[error("{0:?}: a star may only stand for the first label")]
+    /// A `*` that is not the first label.
+    #[error("{0:?}: a * may only stand for the first label")]
     Star(String),
     /// The methods are not a valid header value.
-    #[error("the methods cannot stand in a header")]
+    #[error("the methods are not a valid header value")]
     Methods,
 }
 
@@ -98,7 +98,7 @@ impl Cors {
             }
         }
         let mut all = methods;
-        // These methods concern the relay itself (a tunnel, an echo of what hops added), never an upstream.
+        // These methods concern the relay itself (a tunnel, an echo of the request as received), never an upstream.
         all.retain(|method| !matches!(*method, Method::CONNECT | Method::TRACE));
         for method in [Method::OPTIONS, Method::HEAD] {
             if !all.contains(&method) {
@@ -111,12 +111,12 @@ impl Cors {
         Ok(cors)
     }
 
-    /// Whether this method may be called, from a browser or not.
+    /// Whether this method is allowed, from a browser or not.
     pub fn allows_method(&self, method: &Method) -> bool {
         self.listed.contains(method)
     }
 
-    /// Whether this origin may call.
+    /// Whether this origin is allowed.
     pub fn allows(&self, origin: &str) -> bool {
         let under = |(scheme, suffix): &(String, String)| {
             let host =
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_are_exact_or_under_a_star_and_nothing_else() {
+    fn origins_match_exactly_or_by_wildcard() {
         let origins = ["https://app.example.com".to_owned(), "https://*.example.org".to_owned()];
         let cors = Cors::new(&origins, vec![Method::GET], None).unwrap();
         assert!(cors.allows("https://app.example.com") && cors.credentials);

@@ -19,17 +19,17 @@ use crate::{
     rate::Network,
 };
 
-/// The limit that is reached.
+/// Which limit was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
-    /// Connections of all.
+    /// All connections.
     All,
     /// Connections of one client network.
     Network,
 }
 
 impl Full {
-    /// The label.
+    /// Its label.
     pub(super) fn cause(self) -> &'static str {
         match self {
             Self::All => "connection_limit",
@@ -37,7 +37,7 @@ impl Full {
         }
     }
 
-    /// The setting that says how many there may be.
+    /// The setting of this limit.
     pub(super) fn setting(self) -> &'static str {
         match self {
             Self::All => "limits.connections",
@@ -46,7 +46,7 @@ impl Full {
     }
 }
 
-/// The limit of requests in flight is reached.
+/// The limit on requests in flight was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyRequests;
 
@@ -55,9 +55,9 @@ pub struct TooManyRequests;
 pub struct Connections {
     open: AtomicUsize,
     by_network: Arc<Tally<Network>>,
-    /// Of HTTP/2 only.
+    /// Requests in flight by client network, of HTTP/2 only.
     requests_by_network: Arc<Tally<Network>>,
-    /// What the process has file descriptors for.
+    /// The number of connections that the process has file descriptors for.
     descriptors: AtomicUsize,
     started: Instant,
     /// The second after which the last refusal was logged.
@@ -85,12 +85,12 @@ impl Connections {
         self.descriptors.store(limit, Ordering::Relaxed);
     }
 
-    /// The limit, of connections and of requests.
+    /// The limit on connections and on requests.
     fn max(&self, limits: &Limits) -> usize {
         limits.connections.min(self.descriptors.load(Ordering::Relaxed))
     }
 
-    /// Counts a connection that was accepted; `None` if the limit is reached.
+    /// Counts an accepted connection; `None` if the limit is reached.
     pub(super) fn open(self: &Arc<Self>, limits: &Limits) -> Option<Slot> {
         let max = self.max(limits);
         let fits = |open: usize| (open < max).then_some(open + 1);
@@ -98,8 +98,8 @@ impl Connections {
         Some(Slot { connections: self.clone(), network: None })
     }
 
-    /// Admits a request; `in_flight` are all requests in flight, this one included. One that shares its connection counts for
-    /// its `network` until the returned guard is dropped: others count with their connection.
+    /// Admits a request; `in_flight` is the number of requests in flight, including this one. A request over HTTP/2 is counted
+    /// for its `network` until the returned guard is dropped; over HTTP/1.1, its connection is counted instead.
     ///
     /// # Errors
     /// [`TooManyRequests`].

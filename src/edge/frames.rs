@@ -1,5 +1,5 @@
-//! Observes HTTP/2 frames in both directions, just enough to detect a head that does not end, and what is
-//! refused without the gateway (RFC 9113, sections 4.1, 6.4 and 6.8): RST_STREAM and GOAWAY with a code that blames the
+//! Observes HTTP/2 frames in both directions, just enough to detect a head that does not end, and refusals that Pingora
+//! makes without the gateway (RFC 9113, sections 4.1, 6.4 and 6.8): RST_STREAM and GOAWAY with a code that blames the
 //! client, and responses that consist of only a status.
 
 const FRAME_HEADER: usize = 9;
@@ -14,10 +14,11 @@ const END_HEADERS: u8 = 4;
 /// The client's connection preface.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A response head that has more than its status is longer: it has the request's id.
+/// A response head with more than its status is longer, because it has the request's id.
 const MAX_STATUS: usize = 8;
 
-/// Streams that are remembered: more than a connection has at a time. Of those that the client resets nothing is seen.
+/// Number of streams that are remembered: more than a connection has at a time. Streams that the client resets are not
+/// observed.
 const MAX_RESPONDING: usize = 256;
 
 /// The beginning of a frame.
@@ -25,23 +26,23 @@ struct Frame<'a> {
     kind: u8,
     flags: u8,
     stream: u32,
-    /// Bytes of the whole payload.
+    /// Length of the whole payload.
     len: usize,
-    /// Its first bytes: as many as there are, of those that are kept of its kind.
+    /// The beginning of the payload, as much as is kept for this kind of frame.
     payload: &'a [u8],
 }
 
-/// Finds frames in a stream of them, cut anywhere.
+/// Finds frames in a byte stream that arrives in arbitrary parts.
 #[derive(Debug, Default)]
 struct Frames {
     start: Vec<u8>,
-    /// Bytes of the frame that are of no interest.
+    /// Remaining bytes of the frame that are skipped.
     skip: usize,
 }
 
 impl Frames {
-    /// Shows `see` the frames that these bytes begin, or of which enough has come now; `kept` is how much of a payload is
-    /// kept by a frame's kind.
+    /// Calls `see` for each frame of which enough has now arrived; `kept` is the number of payload bytes to keep, by kind of
+    /// frame.
     fn read(&mut self, mut part: &[u8], kept: fn(u8) -> usize, mut see: impl FnMut(Frame<'_>)) {
         loop {
             let skipped = self.skip.min(part.len());
@@ -66,7 +67,7 @@ impl Frames {
         }
     }
 
-    /// How much of this frame is inspected, header included.
+    /// How many bytes of this frame are inspected, including its header.
     fn wanted(&self, kept: fn(u8) -> usize) -> usize {
         let payload = match self.start.get(..4) {
             Some(&[a, b, c, kind]) => kept(kind).min(u32::from_be_bytes([0, a, b, c]) as usize),
@@ -75,24 +76,24 @@ impl Frames {
         FRAME_HEADER + payload
     }
 
-    /// Whether a frame has begun and is not whole; of its kind, if that has come.
+    /// Whether a frame has begun and is not complete; with its kind, if that has arrived.
     fn begun(&self) -> Option<u8> {
         self.start.get(3).copied()
     }
 }
 
-/// What a client sends does not begin as HTTP/2 does.
+/// The client's bytes do not begin with the preface of HTTP/2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("another protocol than HTTP/2, which was agreed")]
+#[error("not HTTP/2, which was negotiated")]
 pub(super) struct NoPreface;
 
-/// Looks for heads in what a client sends.
+/// Finds request heads in the client's bytes.
 #[derive(Debug)]
 pub(super) struct Heads {
     /// The part of the preface that has not arrived yet.
     preface: &'static [u8],
     frames: Frames,
-    /// A head has begun, and its last frame has not.
+    /// A head has begun, but not its last frame.
     open: bool,
     /// The last frame of a head has begun.
     ending: bool,
@@ -107,10 +108,10 @@ impl Default for Heads {
 }
 
 impl Heads {
-    /// What has come from the client.
+    /// Takes bytes from the client.
     ///
     /// # Errors
-    /// It does not begin with the preface.
+    /// They do not begin with the preface.
     pub(super) fn read(&mut self, part: &[u8]) -> Result<(), NoPreface> {
         let (preface, part) = part.split_at(self.preface.len().min(part.len()));
         let (expected, rest) = self.preface.split_at(preface.len());
@@ -141,23 +142,23 @@ impl Heads {
         Ok(())
     }
 
-    /// How many heads came before, if one has begun and is not whole.
+    /// If a head has begun and is not complete, the number of heads before it.
     pub(super) fn awaited(&self) -> Option<u64> {
         let begun = matches!(self.frames.begun(), Some(HEADERS | CONTINUATION));
         (self.open || self.ending || begun).then_some(self.ended)
     }
 }
 
-/// Looks for refusals in what is sent to a client.
+/// Finds refusals in the bytes sent to a client.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     frames: Frames,
-    /// Streams with a response head and no end yet: what comes then are trailers.
+    /// Streams with a response head and no end yet: further header blocks are trailers.
     responding: Vec<u32>,
 }
 
 impl Refusals {
-    /// What the next bytes refuse, if they do; of several, the last.
+    /// The refusal in the next bytes, if there is one; of several, the last.
     pub(super) fn find(&mut self, part: &[u8]) -> Option<&'static str> {
         let Self { frames, responding } = self;
         let mut found = None;
@@ -193,8 +194,8 @@ impl Refusals {
     }
 }
 
-/// A response that is only a status, compressed: 400 has an index in the static table; no other status that is
-/// sent like this has one.
+/// A response that is only a status, compressed: 400 has an index in the static table; no other status that is sent
+/// alone has one.
 fn status_only(head: &[u8]) -> &'static str {
     const BAD_REQUEST: u8 = 0x8c;
     if head.ends_with(&[BAD_REQUEST]) {
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_graceful_end_is_no_refusal() {
+    fn a_graceful_end_is_not_a_refusal() {
         let mut refusals = Refusals::default();
         assert_eq!(refusals.find(&frame(GOAWAY, &[0, 0, 0, 5, 0, 0, 0, 0])), None);
         assert_eq!(refusals.find(&frame(RST_STREAM, &[0, 0, 0, 8])), None);
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_alone_is_a_refusal_and_trailers_are_none() {
+    fn a_status_alone_is_a_refusal_and_trailers_are_not() {
         let (bad, large) = (flagged(HEADERS, 5, &[0x8c]), flagged(HEADERS, 5, &[0x48, 0x82, 0x64, 0x02]));
         assert!(Refusals::default().find(&bad).unwrap().contains("400"));
         assert!(Refusals::default().find(&large).unwrap().contains("431"));
@@ -280,7 +281,7 @@ mod tests {
         assert_eq!(heads.awaited(), None);
         for count in 1..3 {
             heads.read(&frame(DATA, b"some data")[..12]).unwrap();
-            assert_eq!(heads.awaited(), None, "of data it does not matter when they come");
+            assert_eq!(heads.awaited(), None, "data frames have no deadline");
             heads.read(&frame(DATA, b"some data")[12..]).unwrap();
             heads.read(&head[..4]).unwrap();
             for byte in &head[4..] {
@@ -291,6 +292,6 @@ mod tests {
         }
         heads.read(&[&head[..], &head[..20]].concat()).unwrap();
         assert!(Heads::default().read(b"GET / HTTP/1.1").is_err());
-        assert_eq!(heads.awaited(), Some(4), "the next one has begun with the last one's end");
+        assert_eq!(heads.awaited(), Some(4), "the next head has begun where the last one ended");
     }
 }

@@ -1,4 +1,4 @@
-//! The server name (SNI) in a TLS client hello, read without consuming it.
+//! Reads the server name (SNI) in a TLS client hello without consuming it.
 
 use pingora_core::protocols::l4::stream::Stream as TcpStream;
 use rustls::server::Acceptor as ClientHelloReader;
@@ -11,13 +11,13 @@ const MAX_HELLO: usize = 16 << 10;
 /// The name; `None` if the client sends none.
 ///
 /// # Errors
-/// Why this is no client hello.
+/// Why this is not a client hello.
 pub(super) async fn server_name(stream: &mut TcpStream) -> Result<Option<String>, TlsError> {
     let mut seen = Vec::new();
     let mut reader = ClientHelloReader::default();
     loop {
         let mut part = [0; 2_048];
-        let read = super::more(stream, &mut part, &seen, "it said hello").await?;
+        let read = super::more(stream, &mut part, &seen, "its client hello was complete").await?;
         seen.extend_from_slice(&part[..read]);
         let mut rest = &part[..read];
         while !rest.is_empty() {

@@ -1,14 +1,14 @@
 //! The edge: what happens to a connection before HTTP begins.
 //!
-//! The PROXY header is read where the listener has them; on a TLS listener the client's first message is read without
-//! being consumed, the tenant it names is looked up, and the handshake is made under that tenant's configuration. The
-//! tenant is remembered with the connection; the gateway refuses requests for any other.
+//! If the listener requires a PROXY header, it is read. On a TLS listener, the client's first message is read without
+//! being consumed, the tenant that it names is looked up, and the handshake uses that tenant's configuration. The tenant is
+//! stored with the connection; the gateway refuses requests for any other.
 //!
 //! | module | what it is about |
 //! | --- | --- |
 //! | `proxy_protocol` | the PROXY header |
 //! | `hello` | the server name in a TLS client hello |
-//! | `request_line` | spaces that Pingora would escape |
+//! | `request_line` | spaces in request lines that Pingora would escape |
 //! | `connections` | the limits on connections |
 //! | `verified_id` | the client id that verified last |
 //! | `refused` | why a connection fails before its first request |
@@ -58,25 +58,25 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// What is known of a connection before its first request.
+/// What is known about a connection before its first request.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    /// What its TLS handshake was made for, if there was one.
+    /// The result of its TLS handshake, if there was one.
     pub made_for: Option<MadeFor>,
     /// The remote address (from the PROXY header, if there was one), also as a header value.
     pub client: Option<(IpAddr, HeaderValue)>,
     /// The client network that its requests count for; `None` for a trusted proxy, which has many clients.
     pub network: Option<Network>,
-    /// Its request heads.
+    /// The state of its request heads.
     pub head: Arc<Head>,
     /// The client id that verified last.
     pub verified_id: Arc<VerifiedId>,
 }
 
-/// What a TLS handshake was made for.
+/// The result of a TLS handshake.
 #[derive(Debug, Clone, Copy)]
 pub struct MadeFor {
-    /// The tenant under whose configuration it was made.
+    /// The tenant whose configuration was used.
     pub tenant: TenantId,
     /// Whether the client had to show a certificate.
     pub certified: bool,
@@ -88,7 +88,7 @@ pub fn connection(session: &Session) -> Option<&Connection> {
     digest.user_data.as_ref()?.downcast_ref()
 }
 
-/// Reads on; `seen` is what has come before, `awaited` what an end here comes before.
+/// Reads more bytes; `seen` are the ones before, and `awaited` describes what is missing if the connection ends here.
 async fn more(
     stream: &mut TcpStream,
     part: &mut [u8],
@@ -104,7 +104,7 @@ async fn more(
     }
 }
 
-/// The application behind every listener: PROXY header and TLS where the listener wants them, then the gateway.
+/// The application behind every listener: PROXY header and TLS if the listener uses them, then the gateway.
 pub struct Edge<G> {
     gateway: Arc<G>,
     parts: Parts,
@@ -118,7 +118,7 @@ pub struct Parts {
     pub listeners: Vec<Listener>,
     /// Limits connections.
     pub connections: Arc<Connections>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
 }
 
@@ -128,7 +128,7 @@ impl<G> Edge<G> {
         Self { gateway: Arc::new(gateway), parts }
     }
 
-    /// The listener that a connection came to. One on every address of a family is known by its port.
+    /// The listener that accepted a connection. One on all addresses of a family is found by its port.
     fn listener(&self, local: Option<SocketAddr>) -> Option<Listener> {
         let local = local?;
         let mut listeners = self.parts.listeners.iter().copied();
@@ -142,7 +142,7 @@ impl<G> Edge<G> {
         })
     }
 
-    /// Does everything before HTTP. Boxed by the caller, so that the request's future does not contain it.
+    /// Everything before HTTP. The caller boxes it, so that the request's future does not contain it.
     async fn admit(&self, mut tcp: TcpStream) -> Option<Stream> {
         let config = self.parts.config.load_full();
         let digest = tcp.get_socket_digest();
@@ -244,7 +244,7 @@ impl<G> Edge<G> {
     }
 }
 
-/// The network that a client counts for; a trusted proxy counts for none.
+/// The network that a client is counted for; a trusted proxy is counted for none.
 fn counted_network(client: Option<SocketAddr>, config: &Config) -> Option<Network> {
     let ip = client?.ip().to_canonical();
     let trusted = config.trusted_proxies.trusts(ip);
@@ -256,13 +256,13 @@ fn enter(slot: &mut Slot, client: Option<SocketAddr>, config: &Config) -> bool {
     counted_network(client, config).is_none_or(|network| slot.enter(network, &config.limits))
 }
 
-/// Reads the PROXY header, if the connection's other end may send one.
+/// Reads the PROXY header, if the peer is trusted to send one.
 async fn believed(
     tcp: &mut TcpStream,
     other_end: Option<SocketAddr>,
     config: &Config,
 ) -> Result<proxy_protocol::Addresses, ProxyHeaderError> {
-    // Read first: a load balancer that only checks whether the port is open is not refused.
+    // Read before the peer is checked: a load balancer that only checks whether the port is open is not refused.
     let named = proxy_protocol::read(tcp).await?;
     if !other_end.is_some_and(|address| config.trusted_proxies.trusts(address.ip())) {
         return Err(ProxyHeaderError::Untrusted);
@@ -273,7 +273,7 @@ async fn believed(
 /// The socket's digest with the addresses that a PROXY header names.
 fn named_digest(tcp: &TcpStream, source: SocketAddr, destination: SocketAddr) -> SocketDigest {
     let digest = SocketDigest::from_raw_fd(tcp.id());
-    // They are empty: nothing has requested them yet.
+    // The cells are empty: the addresses have not been requested yet.
     let _ = digest.peer_addr.set(Some(socket::SocketAddr::Inet(source)));
     let _ = digest.local_addr.set(Some(socket::SocketAddr::Inet(destination)));
     digest

@@ -1,4 +1,4 @@
-//! The PROXY header, version 1 or 2, that a load balancer puts in front of a connection: who the client is.
+//! The PROXY header, version 1 or 2, that a load balancer sends at the beginning of a connection, with the client's address.
 
 use std::net::SocketAddr;
 
@@ -7,23 +7,23 @@ use ppp::{HeaderResult, PartialResult, v1, v2};
 
 use super::refused::{Malformed, ProxyHeaderError};
 
-/// Version 1 has at most this many bytes.
+/// Maximum length of version 1, in bytes.
 const MAX_LINE: usize = 107;
-/// Of version 2 this is more than any balancer sends, extensions included.
+/// Maximum length of version 2, in bytes: more than any load balancer sends, including extensions.
 const MAX_HEADER: usize = 4 << 10;
 
-/// The client's and the relay's address as the balancer saw them; `None` if it speaks for itself (LOCAL, UNKNOWN).
+/// The client's and the relay's address as seen by the load balancer; `None` if the connection is its own (LOCAL, UNKNOWN).
 pub(super) type Addresses = Option<(SocketAddr, SocketAddr)>;
 
-/// Reads the header; what follows it stays unread.
+/// Reads the header and nothing after it.
 ///
 /// # Errors
-/// Why this is no PROXY header.
+/// Why this is not a PROXY header.
 pub(super) async fn read(stream: &mut TcpStream) -> Result<Addresses, ProxyHeaderError> {
     let mut seen = Vec::new();
     loop {
         let mut part = [0; 512];
-        let read = super::more(stream, &mut part, &seen, "its PROXY header was whole").await?;
+        let read = super::more(stream, &mut part, &seen, "its PROXY header was complete").await?;
         seen.extend_from_slice(&part[..read]);
         match parse(&seen)? {
             Some((len, addresses)) => {
@@ -38,15 +38,15 @@ pub(super) async fn read(stream: &mut TcpStream) -> Result<Addresses, ProxyHeade
     }
 }
 
-/// Whether one is a prefix of the other.
+/// Whether one of the two is a prefix of the other.
 fn is_start(seen: &[u8], prefix: &[u8]) -> bool {
     let len = seen.len().min(prefix.len());
     seen[..len] == prefix[..len]
 }
 
-/// The header's length and addresses, once it is whole.
+/// The header's length and addresses, once it is complete.
 fn parse(seen: &[u8]) -> Result<Option<(usize, Addresses)>, Malformed> {
-    // Version 1 is one line; what follows need not be text.
+    // Version 1 is one line; the bytes after it need not be text.
     let mut header = seen;
     if is_start(seen, b"PROXY ") {
         match seen.iter().position(|b| *b == b'\n') {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_header_of_a_balancer_names_no_client() {
+    fn a_local_header_of_a_load_balancer_has_no_client() {
         let local = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00";
         assert_eq!(parse(local), Ok(Some((local.len(), None))));
         let unknown = b"PROXY UNKNOWN\r\n";

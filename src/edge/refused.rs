@@ -10,7 +10,7 @@ use super::connections;
 /// Why a connection failed before its first request.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refused {
-    /// Its client network has as many as it may.
+    /// Its client network has reached its limit.
     #[error("the client network has as many connections as limits.connections_per_network allows")]
     NetworkFull,
     /// There is no trusted PROXY header.
@@ -19,17 +19,17 @@ pub(super) enum Refused {
     /// There is no TLS connection.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// A part took too long.
-    #[error("nothing whole within {limit:?}")]
+    /// A part was not complete in time.
+    #[error("not complete within {limit:?}")]
     Late {
-        /// Which.
+        /// The part.
         part: Part,
         /// The limit.
         limit: Duration,
     },
 }
 
-/// A part of what comes before HTTP.
+/// A part of a connection before HTTP.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Part {
     ProxyHeader,
@@ -46,7 +46,7 @@ impl Part {
 }
 
 impl Refused {
-    /// Why, as a label.
+    /// The reason as a label.
     pub(super) fn cause(&self) -> &'static str {
         match self {
             Self::NetworkFull => connections::Full::Network.cause(),
@@ -56,8 +56,8 @@ impl Refused {
         }
     }
 
-    /// Whether the client disconnected without sending anything. Load balancers check whether a port is open: that is nothing
-    /// to report.
+    /// Whether the client disconnected without sending anything. Load balancers do that to check whether a port is open, so it
+    /// is not reported.
     pub(super) fn is_silent(&self) -> bool {
         matches!(
             self,
@@ -67,16 +67,16 @@ impl Refused {
     }
 }
 
-/// Why nothing more can be read of what comes before HTTP.
+/// Why no more bytes can be read before HTTP begins.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
     /// The connection ended without a byte.
     #[error("the client disconnected without sending anything")]
     Silent,
-    /// It ended before something was done.
-    #[error("the client went away before {0}")]
+    /// It ended before something was complete.
+    #[error("the client disconnected before {0}")]
     Cut(&'static str),
-    /// The system says why.
+    /// An error of the operating system.
     #[error(transparent)]
     Failed(#[from] io::Error),
 }
@@ -90,14 +90,14 @@ pub(super) enum ProxyHeaderError {
     TooLarge,
     #[error("not a PROXY header: {0}")]
     Malformed(#[from] Malformed),
-    #[error("a PROXY header is believed from trusted_proxies only")]
+    #[error("PROXY headers are accepted only from trusted_proxies")]
     Untrusted,
 }
 
-/// Why bytes are no PROXY header.
+/// Why bytes are not a PROXY header.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub(super) enum Malformed {
-    #[error("its line has no end")]
+    #[error("its line does not end")]
     NoEnd,
     #[error("a part of its line is missing")]
     PartMissing,
@@ -116,7 +116,7 @@ pub(super) enum TlsError {
     Buffer(io::Error),
     #[error("not a TLS client hello: {0}")]
     NotHello(#[source] rustls::Error),
-    #[error("the client's hello is too large")]
+    #[error("the client hello is too large")]
     TooLarge,
     #[error("no certificate for {0:?}")]
     NoCertificate(Option<String>),
@@ -129,17 +129,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_client_that_said_nothing_is_silent() {
+    fn only_a_client_that_sent_nothing_is_silent() {
         let silent = [
             ProxyHeaderError::from(ReadError::Silent).into(),
             Refused::from(TlsError::from(ReadError::Silent)),
         ];
         assert!(silent.iter().all(Refused::is_silent));
-        let cut = Refused::from(TlsError::from(ReadError::Cut("it said hello")));
+        let cut = Refused::from(TlsError::from(ReadError::Cut("its client hello was complete")));
         assert!(!cut.is_silent());
         assert_eq!(
             (cut.cause(), cut.to_string()),
-            ("tls", "the client went away before it said hello".into())
+            ("tls", "the client disconnected before its client hello was complete".into())
         );
     }
 }

@@ -1,8 +1,8 @@
-//! The request line of an HTTP/1.1 head, as it comes.
+//! The request line of an HTTP/1.1 head, as received.
 //!
-//! Pingora repairs a line that does not parse: it percent-encodes spaces and control characters in the target, and nothing
-//! of the original is left to check afterwards. A parser that reads the line differently (cutting it at the first or at
-//! the last space) would see another target. So spaces are counted here, below Pingora; the gateway refuses the request.
+//! Pingora repairs a line that does not parse: it percent-encodes spaces and control characters in the target, and the
+//! original can no longer be checked afterwards. A parser that splits the line differently (at the first or at the last
+//! space) would see another target. So spaces are counted here, below Pingora; the gateway refuses the request.
 
 /// A line has two spaces: between method, target and version.
 const BLANKS: u32 = 2;
@@ -10,7 +10,7 @@ const BLANKS: u32 = 2;
 /// One request line.
 #[derive(Debug, Default)]
 pub(super) struct RequestLine {
-    /// Something other than an empty line has come.
+    /// Something other than an empty line was received.
     begun: bool,
     ended: bool,
     blanks: u32,
@@ -18,7 +18,7 @@ pub(super) struct RequestLine {
 }
 
 impl RequestLine {
-    /// Reads on; whether there is a space too many, or a control character, so far.
+    /// Reads more bytes; returns whether the line has had too many spaces, or a control character, so far.
     pub(super) fn read(&mut self, part: &[u8]) -> bool {
         if self.ended {
             return self.stray;
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_two_blanks_however_it_is_cut() {
+    fn a_line_has_two_spaces_however_it_is_split() {
         for (line, stray) in [
             ("GET / HTTP/1.1\r\nhost: a b c d\r\n\r\n", false),
             ("\r\n\r\nGET / HTTP/1.1\r\n", false),

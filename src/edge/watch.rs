@@ -1,8 +1,8 @@
 //! Watches the bytes between client and Pingora.
 //!
-//! Pingora has no deadline for a request's whole head, and answers what it cannot parse by itself, without a hook or a log
-//! line. This stream sits between it and the connection: it ends a head that takes too long, and when a connection ends
-//! without a request in it, it says so. Of HTTP/2 it reads as much of the frames as that needs.
+//! Pingora has no deadline for a complete request head, and it responds to requests that it cannot parse without a hook or
+//! a log line. This stream sits between Pingora and the connection: it closes the connection if a head takes too long, and
+//! reports when a connection ends without a request. Of HTTP/2 frames, it reads only as much as that requires.
 
 use std::{
     io::{self, IoSlice},
@@ -38,18 +38,18 @@ use crate::{config::Config, telemetry::Metrics};
 /// A connection's request heads: shared between the stream and the gateway.
 #[derive(Debug, Default)]
 pub struct Head {
-    /// Bytes of a head that is awaited; `ARRIVED` once it is whole and the gateway has it.
+    /// Bytes received of the head that is awaited; `ARRIVED` once it is complete and the gateway has it.
     seen: AtomicU64,
-    /// The status that Pingora answered by itself.
+    /// The status of a response that Pingora sent by itself.
     answered: AtomicU16,
-    /// Its request line has a space too many, or a control character.
+    /// The request line has too many spaces, or a control character.
     stray_blank: AtomicBool,
 }
 
 const ARRIVED: u64 = u64::MAX;
 
 impl Head {
-    /// A head is whole: the gateway has the request.
+    /// The head is complete: the gateway has the request.
     pub fn arrived(&self) {
         self.seen.store(ARRIVED, Ordering::Relaxed);
     }
@@ -60,7 +60,7 @@ impl Head {
         self.stray_blank.store(false, Ordering::Relaxed);
     }
 
-    /// Whether its request line had a space too many, or a control character, which Pingora has percent-encoded since.
+    /// Whether the request line had too many spaces, or a control character, which Pingora has since percent-encoded.
     pub fn had_stray_blank(&self) -> bool {
         self.stray_blank.load(Ordering::Relaxed)
     }
@@ -70,14 +70,14 @@ impl Head {
     }
 }
 
-/// What a watched stream says when it ends.
+/// Reports why a watched stream ended.
 pub(super) struct Report {
     pub(super) metrics: Arc<Metrics>,
     pub(super) client: Option<SocketAddr>,
 }
 
 impl Report {
-    /// Counts and logs a connection, or a part of one, that was refused before there was a request.
+    /// Counts and logs a connection, or an HTTP/2 stream, that was refused before there was a request.
     pub(super) fn refused(&self, cause: &'static str, what: &str) {
         self.metrics.malformed.with_label_values(&[cause]).inc();
         let client = self.client.map(|client| client.to_string());
@@ -97,33 +97,33 @@ pub(super) struct Watched {
     timed_out: bool,
     /// A head exceeded the limit.
     too_large: bool,
-    /// Nothing has come yet.
+    /// Nothing was received yet.
     silent: bool,
     /// The request line of the head that is awaited.
     line: RequestLine,
-    /// What passes on an HTTP/2 connection.
+    /// The frames of an HTTP/2 connection.
     http2: Option<(Heads, Refusals)>,
     report: Report,
     /// Counts the connection as open.
     _slot: Slot,
 }
 
-/// How long a client may take, and how much it may send without an end.
+/// How long a client may take to send a head, and how large the head may be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// For the first byte of the first head. Between requests it is Pingora that waits.
+    /// Time limit for the first byte of the first head. Between requests, Pingora's own limit applies.
     pub(super) idle: Duration,
-    /// For one whole head, from its first byte; with HTTP/2, for the connection's preface as well.
+    /// Time limit for one complete head, from its first byte; with HTTP/2, also for the connection's preface.
     pub(super) head: Duration,
-    /// Bytes of a head over HTTP/1.1 that has no end yet. Pingora would hold a mebibyte. The gateway answers heads that are
-    /// too large, so this is more than it takes.
+    /// Limit for the bytes of an unfinished HTTP/1.1 head. Pingora would buffer one mebibyte. The gateway responds to heads
+    /// that are too large, so this is larger than its own limit.
     pub(super) head_bytes: u64,
 }
 
 impl Limits {
-    /// What the settings say.
+    /// The limits from the settings.
     pub(super) fn new(config: &Config) -> Self {
-        // One read may bring the end of a head, and a body behind it.
+        // One read may return the end of a head together with a part of the body.
         const READ: u64 = 64 << 10;
         Self {
             idle: config.timeouts.idle,
@@ -133,12 +133,12 @@ impl Limits {
     }
 }
 
-/// What the relay waits for.
+/// What the relay is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Due {
     Nothing,
     FirstByte,
-    /// The rest of a head; its number on the connection, where one can follow the other at once.
+    /// The rest of a head, with its number on the connection: one head can follow another immediately.
     Head(u64),
 }
 
@@ -203,7 +203,7 @@ impl Watched {
         self.deadline.as_mut().map_or(Poll::Pending, |deadline| deadline.as_mut().poll(cx))
     }
 
-    /// What is written, and by whom: while a head is awaited, only Pingora itself writes.
+    /// Inspects what is written: while a head is awaited, only Pingora itself writes.
     fn written(&mut self, part: &[u8]) {
         if let Some((_, refusals)) = &mut self.http2 {
             if let Some(what) = refusals.find(part) {
@@ -225,7 +225,7 @@ impl Drop for Watched {
             (self.head.seen.load(Ordering::Relaxed), self.head.answered.load(Ordering::Relaxed));
         if self.timed_out {
             let limit = self.limits.head;
-            self.report.refused("header_timeout", &format!("no whole head within {limit:?}"));
+            self.report.refused("header_timeout", &format!("no complete head within {limit:?}"));
             return;
         }
         if self.too_large {

@@ -1,27 +1,27 @@
 //! How long a client may take to send a body that the relay holds in memory.
 //!
-//! Three limits hold at once: a time for the whole body, a time without a byte, and a minimum rate. The rate is an
-//! allowance: it begins at the grace, waiting uses it up, and every byte that arrives restores some, up to the grace. So a
-//! client cannot save up an allowance with a large first part and then send a byte a second.
+//! Three limits apply at once: a time for the whole body, a time without a byte, and a minimum rate. The rate is an
+//! allowance: it starts with the grace period, waiting uses it up, and every byte that arrives restores some, up to the
+//! grace period. So a client cannot build up an allowance with a large first part and then send a byte per second.
 
 use std::time::Duration;
 
 use crate::config::Timeouts;
 
-/// Bytes per second that a client must send once its grace is used up.
+/// Bytes per second that a client must send once its grace period is used up.
 pub(crate) const MIN_RATE: u32 = 1_024;
 
-/// The relay waits this long in total for a client that sends nothing, or less than [`MIN_RATE`].
+/// The grace period: how long the relay waits in total for a client that sends nothing, or less than [`MIN_RATE`].
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The time that one body may still take. It counts the time spent waiting for the client, nothing else.
+/// The time that one body may still take. Only the time spent waiting for the client is counted.
 #[derive(Debug, Clone)]
 pub struct BodyDeadline {
-    /// For the rest of the body.
+    /// Time left for the rest of the body.
     total: Duration,
-    /// Without a byte.
+    /// Time limit without a byte.
     silence: Duration,
-    /// Below the minimum rate.
+    /// Time left below the minimum rate.
     allowance: Duration,
     grace: Duration,
     waited: Duration,
@@ -40,7 +40,7 @@ impl BodyDeadline {
         self.total.saturating_sub(self.waited).min(self.silence).min(self.allowance)
     }
 
-    /// Counts a wait, and the bytes that ended it.
+    /// Counts a wait, and the bytes that it ended with.
     pub fn waited(&mut self, time: Duration, bytes: usize) {
         self.waited += time;
         let earned = Duration::from_secs(bytes as u64) / MIN_RATE;
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_body_ends_with_its_grace_and_a_large_first_part_adds_none() {
+    fn a_slow_body_ends_with_its_grace_period_and_a_large_first_part_does_not_extend_it() {
         let pause = Duration::from_millis(600);
         let trickled = lasts(deadline(30), 1, pause);
         assert!((GRACE..GRACE + pause).contains(&trickled), "{trickled:?}");

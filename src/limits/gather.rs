@@ -1,7 +1,7 @@
 //! The total bytes of bodies held in memory: pairing requests, and requests and responses of type MTE.
 //!
-//! One budget for the relay. So that no client uses all of it, a client network may hold at most three times as many bytes
-//! as are left: three quarters of the budget at most. The same holds for a tenant, if there are several.
+//! There is one budget for the relay. So that no client uses all of it, a client network may hold at most three times as
+//! many bytes as are left: at most three quarters of the budget. The same applies to a tenant, if there are several.
 //!
 //! A body takes a [`Gathered`] and reports its size as it grows; dropping it returns the bytes. Bytes are taken in blocks,
 //! so that a body that grows by small reads does not count them one by one.
@@ -30,7 +30,7 @@ enum Holder {
     Network(Network),
 }
 
-/// What one relay may hold.
+/// The budget of one relay.
 #[derive(Debug, Default)]
 pub struct GatherBudget {
     used: AtomicUsize,
@@ -38,7 +38,7 @@ pub struct GatherBudget {
 }
 
 impl GatherBudget {
-    /// For one request and its response; holds nothing yet. `limit` is `limits.gathered`, in bytes. `tenant` is the
+    /// A holder for one request and its response; holds nothing yet. `limit` is `limits.gathered`, in bytes. `tenant` is the
     /// tenant to count for, if there are several.
     pub fn body(
         self: &Arc<Self>,
@@ -82,7 +82,7 @@ impl GatherBudget {
     }
 }
 
-/// What one body, or a request's and its response's, hold of the budget until this is dropped.
+/// The bytes of the budget held by one body, or by a request's and its response's body, until this is dropped.
 #[derive(Debug)]
 pub struct Gathered {
     budget: Arc<GatherBudget>,
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_of_several_does_not_use_up_what_another_needs() {
+    fn one_tenant_does_not_use_up_the_budget_of_others() {
         let budget = Arc::new(GatherBudget::default());
         let (a, b) = (Some(TenantId::of("a")), Some(TenantId::of("b")));
         // From many networks, each with a little.

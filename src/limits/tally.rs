@@ -29,7 +29,7 @@ impl<K: Hash + Eq + Copy> Tally<K> {
         &self.shards[self.hasher.hash_one(key) as usize % SHARDS]
     }
 
-    /// Adds `count`, if the key then has at most `max`; whether it did.
+    /// Adds `count`, if the key then has at most `max`; returns whether it did.
     pub fn add(&self, key: K, count: usize, max: usize) -> bool {
         let mut shard = self.shard(&key).lock();
         let present = shard.get(&key).copied().unwrap_or_default();
@@ -40,7 +40,7 @@ impl<K: Hash + Eq + Copy> Tally<K> {
         true
     }
 
-    /// Takes `count` away again.
+    /// Subtracts `count` again.
     pub fn subtract(&self, key: K, count: usize) {
         let mut shard = self.shard(&key).lock();
         if let Entry::Occupied(mut entry) = shard.entry(key) {
@@ -51,18 +51,18 @@ impl<K: Hash + Eq + Copy> Tally<K> {
         }
     }
 
-    /// How many there are.
+    /// The current count.
     pub fn get(&self, key: &K) -> usize {
         self.shard(key).lock().get(key).copied().unwrap_or_default()
     }
 
-    /// Counts one more until the guard is dropped; `None` beyond `max`.
+    /// Counts one until the guard is dropped; `None` beyond `max`.
     pub fn enter(self: &Arc<Self>, key: K, max: usize) -> Option<Counted<K>> {
         self.add(key, 1, max).then(|| Counted { tally: self.clone(), key })
     }
 }
 
-/// One that is counted until it is dropped.
+/// Counts one until it is dropped.
 #[derive(Debug)]
 pub struct Counted<K: Hash + Eq + Copy> {
     tally: Arc<Tally<K>>,
@@ -84,7 +84,7 @@ mod tests {
         let tally = Arc::new(Tally::default());
         let held: Vec<_> = (0..3).filter_map(|_| tally.enter("a", 2)).collect();
         assert_eq!((held.len(), tally.get(&"a")), (2, 2));
-        assert!(tally.enter("b", 2).is_some(), "another key has a limit of its own");
+        assert!(tally.enter("b", 2).is_some(), "another key has its own limit");
         drop(held);
         assert!(tally.shards.iter().all(|shard| shard.lock().is_empty()));
         assert!(!tally.add("a", usize::MAX, usize::MAX - 1) && tally.get(&"a") == 0);

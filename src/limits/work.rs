@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Pairs that may wait for each core: a fraction of a second's work.
+/// Number of pairs that may wait for each core: a fraction of a second of work.
 const WAITING_PER_CORE: usize = 2_048;
 
 /// The queue is full.
@@ -32,10 +32,10 @@ impl WorkQueue {
         Self { cores: Semaphore::new(cores), waiting: AtomicUsize::new(0), max_waiting }
     }
 
-    /// A core for making `pairs` pairs, until the permit is dropped.
+    /// A core for creating `pairs` pairs, until the permit is dropped.
     ///
     /// # Errors
-    /// [`QueueFull`] if more would wait than may.
+    /// [`QueueFull`] if too many would wait.
     pub async fn core(&self, pairs: usize) -> Result<SemaphorePermit<'_>, QueueFull> {
         if let Ok(permit) = self.cores.try_acquire() {
             return Ok(permit);
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_of_the_workers_at_most_make_pairs() {
+    fn at_most_half_of_the_workers_create_pairs() {
         for (workers, cores) in [(1, 1), (2, 1), (5, 3)] {
             let queue = WorkQueue::new(workers);
             let taken: Vec<_> = (0..workers).filter_map(|_| queue.core(1).now_or_never()).collect();
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_is_bounded_and_gets_its_turn() {
+    async fn the_queue_is_bounded_and_every_waiting_exchange_is_served() {
         let queue = WorkQueue::with(1, 10);
         let first = queue.core(1).await.unwrap();
         let mut second = Box::pin(queue.core(8));

@@ -12,18 +12,18 @@ use listenfd::ListenFd;
 use super::{listens, local_address, takes_both_families};
 use crate::config::Listener;
 
-/// Why sockets that were passed cannot be used.
+/// Why the sockets that systemd passed cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The environment contradicts itself.
     #[error("systemd's variables LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES cannot be used: {0}")]
     Environment(io::Error),
-    /// It is something else.
+    /// A descriptor is not a listening TCP socket.
     #[error(
         "{0}, passed by systemd, is not a TCP socket that listens: the socket unit needs ListenStream= with Accept=no"
     )]
     NotListening(Name),
-    /// It takes IPv4 connections too.
+    /// A socket accepts IPv4 connections too.
     #[error(
         "{name} ({address}), passed by systemd, takes IPv4 connections too: add BindIPv6Only=ipv6-only to the socket unit"
     )]
@@ -33,9 +33,9 @@ pub enum Error {
         /// Its address.
         address: SocketAddr,
     },
-    /// No listener has its address.
+    /// No listener has this socket's address.
     #[error(
-        "{name} ({address}), passed by systemd, is no listener's: add {address} to `listeners`, or remove it from the socket unit"
+        "{name} ({address}), passed by systemd, matches no listener: add {address} to `listeners`, or remove it from the socket unit"
     )]
     Unclaimed {
         /// The socket.
@@ -45,7 +45,7 @@ pub enum Error {
     },
 }
 
-/// A socket as messages name it: the number of its descriptor and `FileDescriptorName=`.
+/// A socket's name in messages: the number of its descriptor and `FileDescriptorName=`.
 #[derive(Debug, Clone)]
 pub struct Name(i32, String);
 
@@ -60,10 +60,10 @@ impl std::fmt::Display for Name {
 pub struct Activated(Vec<(Name, SocketAddr, TcpListener)>);
 
 impl Activated {
-    /// Takes them, and removes the variables from the environment: call it once, before there are other threads.
+    /// Takes the sockets, and removes the variables from the environment: call this once, before there are other threads.
     ///
     /// # Errors
-    /// What was passed cannot be listened on.
+    /// A descriptor that was passed is not a usable listening socket.
     pub fn from_env() -> Result<Self, Error> {
         // Without LISTEN_PID, or with that of another process, no socket is for this process.
         let names = sd_notify::listen_fds_with_names().map_err(Error::Environment)?;
@@ -86,10 +86,10 @@ impl Activated {
         sockets.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The sockets, if each of them is a listener's.
+    /// The sockets, if each of them has a listener's address.
     ///
     /// # Errors
-    /// One is not: clients that connect to it would never be served.
+    /// A socket matches no listener: clients that connect to it would never be served.
     pub fn claimed_by(self, listeners: &[Listener]) -> Result<Vec<TcpListener>, Error> {
         let sockets = self.0.into_iter().map(|(name, address, socket)| {
             let claimed = listeners.iter().any(|listener| listener.address == address);

@@ -1,7 +1,6 @@
-//! The listening sockets. The relay binds them itself, before anything else is started, so that an address in use
-//! ends the process with a reason; a service manager or a predecessor may have bound them already. Pingora gets
-//! duplicates through its table of descriptors. The service behind them is supervised: a relay without a listener does not stay
-//! running.
+//! The listening sockets. The relay binds them itself, before anything else is started, so that the process ends with an
+//! error if an address is in use; a service manager or a predecessor may have bound them already. Pingora gets duplicates
+//! through its table of descriptors. The service behind them is supervised: if the listeners fail, the relay stops.
 //!
 //! A listener *accepts* while its socket listens and Pingora's accept loops run. The relay knows both without connecting
 //! to itself.
@@ -34,7 +33,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 pub(crate) use self::supervised::Supervised;
 use crate::{config::Listener, lifecycle::Lifecycle};
 
-/// Connections that wait to be accepted; Pingora asks for more once it serves.
+/// Number of connections that wait to be accepted; Pingora raises it once it serves.
 const BACKLOG: i32 = 1_024;
 /// How often the sockets are checked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,7 +44,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 pub struct CannotListen {
     /// The address.
     pub address: SocketAddr,
-    /// The system's reason.
+    /// The error of the operating system.
     #[source]
     pub error: io::Error,
 }
@@ -69,7 +68,7 @@ enum Lost {
     Stopped,
 }
 
-/// The sockets of one relay's listeners, while it has them, and whether they are served.
+/// The sockets of one relay's listeners, as long as it has them, and whether they are served.
 #[derive(Debug, Default)]
 pub struct Listening {
     sockets: Mutex<Vec<Arc<TcpListener>>>,
@@ -77,7 +76,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// The listeners' sockets, in order: what a successor gets. Empty once this relay stops accepting.
+    /// The listeners' sockets in order, as passed to a successor. Empty once this relay stops accepting.
     pub fn sockets(&self) -> Vec<Arc<TcpListener>> {
         self.sockets.lock().clone()
     }
@@ -121,7 +120,7 @@ fn listens(socket: &TcpListener) -> bool {
     getsockopt(socket, sockopt::AcceptConn).unwrap_or(false)
 }
 
-/// The address that a socket is bound to, as a configuration writes it: without the flow and the scope of IPv6.
+/// The address that a socket is bound to, in the form of a configuration: without the flow and scope of IPv6.
 pub(crate) fn local_address(socket: &TcpListener) -> Option<SocketAddr> {
     Some(match socket.local_addr().ok()? {
         SocketAddr::V6(v6) => SocketAddrV6::new(*v6.ip(), v6.port(), 0, 0).into(),
@@ -129,7 +128,7 @@ pub(crate) fn local_address(socket: &TcpListener) -> Option<SocketAddr> {
     })
 }
 
-/// A socket for each listener, in their order: one that is `inherited` where the address is the same, else a new one.
+/// A socket for each listener, in order: an `inherited` one with the same address, or else a new one.
 ///
 /// # Errors
 /// The address that cannot be bound.
@@ -185,7 +184,7 @@ mod tests {
         let listening = |address| bind(address).and_then(|socket| listen(&socket).map(|()| socket));
         let any = listening("0.0.0.0:0".parse().unwrap()).unwrap();
         let port = any.local_addr().unwrap().port();
-        // Nothing to test on a machine without IPv6.
+        // There is nothing to test on a machine without IPv6.
         if let Ok(six) = listening(SocketAddr::new("::".parse().unwrap(), port)) {
             assert_eq!(six.local_addr().unwrap().port(), port);
             assert!(!takes_both_families(&six));

@@ -1,4 +1,4 @@
-//! What became of pairs, counted: in all, and in the metrics of each tenant.
+//! Counts events of pairs: in total, and in the metrics of each tenant.
 
 use std::{
     collections::HashMap,
@@ -16,29 +16,29 @@ use crate::{
     telemetry::TenantMetrics,
 };
 
-/// What became of the pairs that this relay had to do with.
+/// The pairs that this relay created and removed, counted.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
-    /// Pairs that live now.
+    /// Live pairs.
     pub live: usize,
-    /// Pairs made.
+    /// Pairs created.
     pub created: u64,
-    /// Pairs dropped because of their age.
+    /// Pairs removed because of their age.
     pub expired: u64,
-    /// Pairs dropped to make room.
+    /// Pairs evicted to make room.
     pub evicted: u64,
 }
 
-/// Counts what happens.
+/// Counts events.
 #[derive(Default)]
 pub(super) struct Counters {
-    /// By event.
+    /// Counts by event.
     totals: [AtomicU64; 4],
     tenants: RwLock<HashMap<TenantId, Arc<TenantMetrics>>>,
 }
 
 impl Counters {
-    /// Counts what happens to these tenants' pairs in their metrics as well, from now on.
+    /// From now on, also counts the events of these tenants' pairs in their metrics.
     pub(super) fn set_tenants(&self, domains: &Domains) {
         let tenants = domains.tenants().map(|tenant| (tenant.id, tenant.metrics.clone()));
         *self.tenants.write() = tenants.collect();

@@ -1,16 +1,16 @@
-//! The pair store: where the mutable part of every pair lives, and where its numbers are spent.
+//! The pair store: holds the mutable part of every pair, and allocates its message numbers.
 //!
 //! A request touches a pair in two short steps, [`PairStore::begin`] and [`PairStore::commit`], with the
-//! cryptography in between and outside of any lock. What `begin` gives is a snapshot; only `commit` decides
-//! whether its numbers are taken. These values, and what a commit does, are the session's (`mte_session::store`).
+//! cryptography in between and outside of any lock. `begin` returns a snapshot; only `commit` decides whether its numbers
+//! are taken. The types of these values, and the effect of a commit, are defined in `mte_session::store`.
 //!
 //! | module | what it is about |
 //! | --- | --- |
-//! | `store` | what a store is, and how the relay holds one |
-//! | `rules` | what every store keeps: ages, shares |
+//! | `store` | the interface of a store, and how the relay holds one |
+//! | `rules` | the rules for every store: ages, shares |
 //! | `memory` | the store in this process's memory |
-//! | `watched` | the relay's store: whether it is available |
-//! | `events` | what became of pairs, counted |
+//! | `watched` | the relay's store, and whether it is available |
+//! | `events` | counts events of pairs |
 
 mod events;
 mod memory;
@@ -33,7 +33,7 @@ pub use mte_session::store::{
 
 use crate::domains::TenantId;
 
-/// Whose pairs: one client of one tenant. Every relay names an owner in the same way.
+/// The owner of pairs: one client of one tenant. Every relay identifies an owner in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// The tenant.
@@ -45,16 +45,16 @@ pub struct Owner {
 /// Why pairs cannot be stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CreateError {
-    /// The client has a live pair of this id.
+    /// The client has a live pair with this id.
     #[error("there is a live pair with this id already")]
     Exists(usize),
-    /// The store is full of pairs that stay.
+    /// The store is full, and no pair can be evicted.
     #[error("the pair store is full")]
     Full,
-    /// The client's network has as many pairs as it may.
+    /// The client's network has reached its limit of pairs.
     #[error("the client network has too many pairs")]
     NetworkFull,
-    /// The store cannot say whether they are stored. The client is not told of them: if they are there, they go unused.
+    /// It is unknown whether they are stored. The client gets an error: if they are stored, they are never used.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }

@@ -1,22 +1,22 @@
-//! Rules that every store keeps: how a pair stands in time, and how much of a full store is a tenant's.
+//! Rules that every store follows: the ages of a pair, and a tenant's share of a full store.
 
 use std::time::Duration;
 
 use crate::config;
 
-/// How a pair stands in time.
+/// The state of a pair by its age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Age {
-    /// It is used.
+    /// It can be used.
     Live,
     /// Older than `max_age`, but its client is still active and must be informed (559).
     Old,
-    /// As good as not there.
+    /// It counts as removed.
     Gone,
 }
 
 impl Age {
-    /// The age of a pair at `now`; all times are of the store's one clock.
+    /// The state of a pair at `now`; all times are from the store's clock.
     pub fn of(created: Duration, last_used: Option<Duration>, limits: &config::Pairs, now: Duration) -> Self {
         let (since, limit) = match last_used {
             Some(used) => (used, limits.idle_timeout),
@@ -32,16 +32,16 @@ impl Age {
     }
 }
 
-/// A tenant's share of the store if so many tenants have pairs, the one that asks included: an equal part, and never more than
-/// `tenant_share` of all.
+/// A tenant's share of the store, given the number of tenants with pairs, including the one that asks: an equal part, but
+/// never more than `tenant_share` of the total.
 ///
-/// A full store makes room by it:
+/// A full store makes room as follows:
 ///
-/// 1. A tenant below its share is never refused. The tenant furthest above its own share gives way: its pairs never used
-///    first, oldest first, then those not used for longest. What a tenant has within its share is not taken: neither by another
-///    tenant, nor by an attacker who pairs as another tenant's client.
-/// 2. A tenant that has its share or more makes room among its own pairs never used. If there are none, pairing is refused
-///    (503): client ids cost nothing, so new clients would otherwise push out those that are at work.
+/// 1. A tenant below its share is never refused. Pairs of the tenant furthest above its own share are evicted: first those
+///    never used, oldest first, then the least recently used. A tenant's pairs within its share are never evicted for another
+///    tenant, nor for an attacker who pairs as another tenant's client.
+/// 2. For a tenant that has its share or more, its own unused pairs are evicted. If there are none, pairing is refused (503):
+///    client ids cost nothing, so new clients could otherwise displace active ones.
 ///
 /// A client beyond `max_per_client` loses its own oldest pairs, never used ones first, and a client network beyond
 /// `max_per_network` is refused more.

@@ -1,15 +1,15 @@
-//! What a pair store is: the operations, their failures, and what a store is handed from outside.
+//! The interface of a pair store: its operations, their errors, and the values that a store is given.
 //!
 //! # How the relay holds its store
 //!
 //! As `Arc<dyn PairStore>`, chosen once when the relay is built, so that another store needs no change in the gateway and a
-//! test can bring its own. An operation gives a [`Reply`], which is a future: one that is ready, or one in a box. The memory
+//! test can use its own. An operation returns a [`Reply`], which is a future: one that is ready, or a boxed one. The memory
 //! store's replies are always ready, so a request that uses it allocates nothing here (`tests/allocations.rs` counts) and
-//! pays one virtual call. A store on the network boxes its future, which is nothing beside a round trip.
+//! pays one virtual call. A store on the network boxes its future, which costs little compared to a round trip.
 //!
-//! Two other ways were considered. `async_trait` boxes every future, those that are ready as well: two allocations for each
-//! request. An enum of all stores has static dispatch, but a request's future is then as large as the largest store's, and
-//! is moved with every request of the memory store, too; and only this crate could add a store.
+//! Two alternatives were considered. `async_trait` boxes every future, including those that are ready: two allocations for
+//! each request. An enum of all stores has static dispatch, but a request's future is then as large as the largest store's,
+//! even for requests that use the memory store, and only this crate could add a store.
 
 use std::{
     future::{Ready, ready},
@@ -23,29 +23,29 @@ use futures_util::future::Either;
 use super::{Commit, CreateError, NewPair, Owner, PairError, Snapshot, Unavailable};
 use crate::{config, domains::TenantId, rate::Network};
 
-/// A future in a box.
+/// A boxed future.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The outcome of an operation: there already, or to be waited for.
+/// The outcome of an operation: available already, or to be awaited.
 pub type Reply<'a, T> = Either<Ready<T>, Later<'a, T>>;
 
-/// A reply that is there already.
+/// A reply that is available already.
 pub fn at_once<'a, T>(outcome: T) -> Reply<'a, T> {
     Either::Left(ready(outcome))
 }
 
-/// A reply to be waited for.
+/// A reply to be awaited.
 pub fn later<'a, T>(outcome: impl Future<Output = T> + Send + 'a) -> Reply<'a, T> {
     Either::Right(Box::pin(outcome))
 }
 
-/// A store of pairs. `tests/e2e/pair_store` has the behaviour that every one must show.
+/// A store of pairs. `tests/e2e/pair_store` tests the behaviour that every store must have.
 ///
-/// Operations on one pair take effect one after the other, from whichever relay they come. Each ends within a time that the store
-/// knows, with [`Unavailable`] if need be. After that error an operation may have taken effect all the same; numbers are
-/// never spent twice because of it.
+/// Operations on one pair take effect one after the other, whichever relay they come from. Each operation ends within the
+/// store's time limit, with [`Unavailable`] if necessary. After that error, the operation may still have taken effect; numbers
+/// are never used twice because of it.
 pub trait PairStore: Send + Sync {
-    /// Stores pairs of one owner, all or none; they count for the network that asks for them.
+    /// Stores pairs of one owner, all or none; they are counted for the network that requests them.
     fn create_all(
         &self,
         owner: Owner,
@@ -53,10 +53,10 @@ pub trait PairStore: Send + Sync {
         pairs: Vec<NewPair>,
     ) -> Reply<'_, Result<(), CreateError>>;
 
-    /// The pair as it is now.
+    /// A snapshot of the pair.
     fn begin<'a>(&'a self, owner: Owner, pair_id: &'a str) -> Reply<'a, Result<Snapshot, PairError>>;
 
-    /// Takes a request's numbers and reserves its response's, all or none: the first response number. See
+    /// Takes a request's numbers and reserves its response's, all or none; returns the first response number. See
     /// [`PairState::commit`](super::PairState::commit).
     fn commit<'a>(
         &'a self,
@@ -65,53 +65,53 @@ pub trait PairStore: Send + Sync {
         commit: Commit,
     ) -> Reply<'a, Result<u64, PairError>>;
 
-    /// Drops a pair; whether it was there.
+    /// Removes a pair; returns whether it existed.
     fn remove<'a>(&'a self, owner: Owner, pair_id: &'a str) -> Reply<'a, Result<bool, Unavailable>>;
 
-    /// Drops the pairs of a tenant that is removed. Should it come back, it begins without any.
+    /// Removes the pairs of a tenant that was removed. If the tenant is added again, it starts without any.
     fn remove_tenant(&self, tenant: TenantId) -> Reply<'_, Result<(), Unavailable>>;
 
-    /// Drops what is past its time. The relay calls it every [`SWEEP_INTERVAL`], and takes the outcome for whether the store
-    /// is available: a store on the network asks its server, even if there is nothing to sweep.
+    /// Removes expired pairs. The relay calls this every [`SWEEP_INTERVAL`], and its outcome decides whether the store counts
+    /// as available: a store on the network contacts its server even if there is nothing to sweep.
     fn sweep(&self) -> Reply<'_, Result<(), Unavailable>>;
 
-    /// Pairs that it holds now, a tenant's or all; those past their time count until they are swept.
+    /// Number of pairs in the store, of one tenant or of all; expired ones count until they are swept.
     fn count(&self, tenant: Option<TenantId>) -> Reply<'_, Result<usize, Unavailable>>;
 
-    /// New limits: they hold from now on, for pairs that are there as well.
+    /// Sets new limits, which also apply to existing pairs.
     fn set_limits(&self, limits: config::Pairs);
 }
 
 /// How often [`PairStore::sweep`] is called.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What becomes of pairs.
+/// Events of pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PairEvent {
     /// They were stored.
     Created,
-    /// They were dropped because of their age.
+    /// They were removed because of their age.
     Expired,
-    /// They were dropped to make room.
+    /// They were evicted to make room.
     Evicted,
-    /// They were dropped because they, or their tenant, were removed.
+    /// They, or their tenant, were removed.
     Removed,
 }
 
-/// Hears what a store does with pairs.
+/// Receives the events of a store.
 pub trait PairEvents: Send + Sync {
-    /// The event happened to this many pairs of a tenant. Called under the store's locks: must be fast.
+    /// The event happened to this many pairs of a tenant. Called while the store's locks are held, so it must be fast.
     fn happened(&self, tenant: TenantId, event: PairEvent, count: usize);
 }
 
-/// What a store is handed from outside, so that tests decide over it.
+/// The clock, randomness and event receiver of a store, passed in so that tests can control them.
 #[derive(Clone)]
 pub struct Outside {
-    /// The time since 1970. It never goes back: a clock that is set while the relay runs does not change it.
+    /// The time since 1970. It is monotonic: setting the system's clock while the relay runs does not change it.
     pub now: Arc<dyn Fn() -> Duration + Send + Sync>,
     /// Random numbers.
     pub random: Arc<dyn Fn() -> u64 + Send + Sync>,
-    /// Where to say what becomes of pairs.
+    /// The receiver of events.
     pub events: Arc<dyn PairEvents>,
 }
 

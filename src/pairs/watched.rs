@@ -1,5 +1,5 @@
-//! The store that a relay works with, whichever it is, and what the relay knows of it: whether it is available, and what
-//! became of pairs.
+//! The store that a relay uses, of whichever kind, together with what the relay knows about it: whether it is available, and
+//! the counts of events.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub struct WatchedStore {
     unavailable: Mutex<Option<Unavailable>>,
 }
 
-/// An error that may say that the store is unavailable.
+/// An error that may mean that the store is unavailable.
 trait StoreError {
     fn unavailable(&self) -> Option<&Unavailable>;
 }
@@ -50,7 +50,7 @@ impl StoreError for CreateError {
 }
 
 impl WatchedStore {
-    /// The store that `make` makes.
+    /// The store that `make` creates.
     pub fn new(make: impl FnOnce(Outside) -> Arc<dyn PairStore>, metrics: PairStoreMetrics) -> Self {
         let counters = Arc::<Counters>::default();
         metrics.available.set(1);
@@ -83,13 +83,13 @@ impl WatchedStore {
         self.counted(self.store.commit(owner, pair_id, commit).await)
     }
 
-    /// As [`PairStore::remove_tenant`]. If the store is unavailable they stay until they are past their time.
+    /// As [`PairStore::remove_tenant`]. If the store is unavailable, the pairs stay until they expire.
     pub async fn remove_tenant(&self, tenant: TenantId) -> Result<(), Unavailable> {
         self.counted(self.store.remove_tenant(tenant).await)
     }
 
-    /// Drops what is past its time, and takes note of whether the store is available. Nothing else does: one request that
-    /// runs into an error does not take the relay off its load balancer.
+    /// Removes expired pairs, and records whether the store is available. Only this does: a single request that fails does
+    /// not make the relay unready.
     pub async fn sweep(&self) {
         let outcome = self.counted(self.store.sweep().await);
         let before = std::mem::replace(&mut *self.unavailable.lock(), outcome.clone().err());
@@ -101,27 +101,27 @@ impl WatchedStore {
         }
     }
 
-    /// Why the store was unavailable when it was last swept, if it was.
+    /// Why the store was unavailable at the last sweep, if it was.
     pub fn unavailable(&self) -> Option<Unavailable> {
         self.unavailable.lock().clone()
     }
 
-    /// New limits on pairs.
+    /// Sets new limits on pairs.
     pub fn set_limits(&self, limits: config::Pairs) {
         self.store.set_limits(limits);
     }
 
-    /// The tenants whose pairs are counted in their metrics, from now on.
+    /// Sets the tenants whose pairs are counted in their metrics from now on.
     pub fn set_tenants(&self, domains: &Domains) {
         self.counters.set_tenants(domains);
     }
 
-    /// What became of pairs so far.
+    /// The counts of events so far.
     pub fn counts(&self) -> Counts {
         self.counters.counts()
     }
 
-    /// Counts an outcome that says that the store is unavailable.
+    /// Counts the outcome if it means that the store is unavailable.
     fn counted<T, E: StoreError>(&self, outcome: Result<T, E>) -> Result<T, E> {
         if outcome.as_ref().err().and_then(E::unavailable).is_some() {
             self.metrics.failures.inc();

@@ -7,34 +7,34 @@ use super::{Finished, LOGGER, line::Fields};
 /// The target of these lines.
 pub(super) const TARGET: &str = "mte_relay::access";
 
-/// What is logged of a finished request, in addition to what is counted.
+/// The values logged for a finished request, in addition to those that are counted.
 #[derive(Debug)]
 pub struct Access<'a> {
     /// Its id.
     pub request_id: &'a str,
     /// The trace it belongs to.
     pub trace_id: Option<&'a str>,
-    /// Whose it was.
+    /// The tenant.
     pub tenant: &'a str,
-    /// Who sent it, if that is known.
+    /// The client, if known.
     pub client_id: Option<String>,
-    /// From where.
+    /// The client's address.
     pub client_address: Option<Cow<'a, str>>,
-    /// Its method.
+    /// The HTTP method.
     pub method: &'a str,
     /// Whether it came over HTTP/2.
     pub http2: bool,
-    /// How it was encrypted, if it was.
+    /// The encrypted part, if there was one.
     pub encrypted: Option<Encrypted>,
-    /// The upstream's peer that had it.
+    /// The upstream peer that it was sent to.
     pub peer: Option<&'a str>,
     /// The peer's address, where the peer is a name.
     pub peer_address: Option<SocketAddr>,
-    /// Whether the connection to it was used before, if there was one.
+    /// Whether the connection to the peer was reused, if there was one.
     pub reused: Option<bool>,
-    /// How often a peer was tried.
+    /// The number of upstream attempts.
     pub attempts: usize,
-    /// An origin that the tenant's CORS policy refuses.
+    /// The origin, if the tenant's CORS policy refuses it.
     pub cors_refused: Option<&'a str>,
     /// Why it ended.
     pub closed: &'static str,
@@ -45,9 +45,9 @@ pub struct Access<'a> {
 pub struct Encrypted {
     /// How it was encoded.
     pub encode_type: &'static str,
-    /// Opening messages took so long.
+    /// The time spent opening messages.
     pub decode: Duration,
-    /// Sealing them.
+    /// The time spent sealing messages.
     pub encode: Duration,
 }
 
@@ -56,8 +56,7 @@ pub fn access_is_logged() -> bool {
     log::log_enabled!(target: TARGET, log::Level::Info)
 }
 
-/// Writes the line of a request. There is one for each, so it bypasses `log`, whose fields may be of
-/// any kind.
+/// Writes the line of a request. There is one for every request, so it bypasses `log`, whose fields have dynamic types.
 pub fn access(access: &Access<'_>, finished: &Finished) {
     let Some(logger) = LOGGER.get() else { return };
     logger.add(false, |line| {

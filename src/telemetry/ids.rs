@@ -12,10 +12,10 @@ const MAX_ID: usize = 128;
 pub struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// What a request has before it has an id.
+    /// The value before a request has an id.
     pub const NONE: Self = Self(HeaderValue::from_static(""));
 
-    /// A fresh one: 16 hexadecimal digits.
+    /// A new random id: 16 hexadecimal digits.
     pub fn fresh() -> Self {
         let mut digits = [0; 16];
         let id = rand::random::<u64>();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_would_break_a_log_line_is_not_taken_over() {
+    fn an_id_that_would_break_a_log_line_is_not_accepted() {
         let mut headers = HeaderMap::new();
         for (id, taken) in [("abc-123", true), ("a b", false), ("a\"b", false), ("", false)] {
             headers.insert("x-request-id", id.parse().unwrap());
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_id_has_sixteen_digits_and_is_no_other() {
+    fn a_new_id_has_sixteen_digits_and_is_unique() {
         let ids = [RequestId::fresh(), RequestId::fresh()];
         assert!(ids.iter().all(|id| id.as_str().len() == 16 && u64::from_str_radix(id.as_str(), 16).is_ok()));
         assert_ne!(ids[0], ids[1]);

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `line` | the format of a log line: JSON, or for people |
 //! | `output` | where lines go: a bounded queue and the thread that writes it |
-//! | `access` | the access line of a request; its values are passed in |
+//! | `access` | the access line of a request |
 //! | `ids` | request ids, and the trace that a request belongs to |
 //! | `metrics` | what is counted |
 
@@ -31,14 +31,14 @@ pub use self::{
 /// The codec's name and version.
 pub const CODEC: &str = "mte-open/1";
 
-/// How the process logs.
+/// Options of the process's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Log {
     /// The level; v4.5's `panic` logs what `error` does.
     pub level: log::LevelFilter,
-    /// One JSON object a line, or for people; `None` decides by whether stdout is a terminal.
+    /// One JSON object per line, or text for people; `None`: text if stdout is a terminal.
     pub json: Option<bool>,
-    /// Bytes of lines that wait to be written.
+    /// Maximum size, in bytes, of lines waiting to be written.
     pub buffer: usize,
 }
 
@@ -53,8 +53,8 @@ pub fn init(log: &Log) {
     let mut filter = env_logger::Builder::new();
     // The level is `log`'s own and can change at run time: see `set_level`.
     filter.filter_level(log::LevelFilter::Trace);
-    // Pingora's own lines are about its inner workings, and its errors are about clients and upstreams: what matters of
-    // them is logged here, once and with the request's id.
+    // Pingora's own lines are about its internals, and its errors are about clients and upstreams: what matters of them is
+    // logged by the relay, once and with the request's id.
     for module in ["pingora", "pingora_core", "pingora_proxy", "pingora_pool", "h2", "rustls"] {
         filter.filter_module(module, log::LevelFilter::Off);
     }
@@ -67,8 +67,8 @@ pub fn init(log: &Log) {
     }
 }
 
-/// Writes the messages of panics to the log instead of stderr, which may have no reader either. For a process that is a
-/// relay and nothing else.
+/// Writes the messages of panics to the log instead of stderr, which may have no reader either. For a process that only
+/// runs a relay.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let payload = panic.payload();
@@ -81,8 +81,8 @@ pub fn log_panics() {
         let thread = std::thread::current();
         log::error!(
             thread = thread.name(), location = location.as_deref(), backtrace = backtrace.as_deref();
-            "a fault of the relay, please report it: {}",
-            text.unwrap_or("it has no message")
+            "a bug in the relay, please report it: {}",
+            text.unwrap_or("no message")
         );
     }));
 }
@@ -93,14 +93,14 @@ pub fn set_level(level: log::LevelFilter) {
 }
 
 thread_local! {
-    /// The line that this thread writes: its memory is used again for the next one.
+    /// The line that this thread is writing; its memory is reused for the next one.
     static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A line's buffer above this size is given back.
+/// A line's buffer is freed if it is larger than this.
 const KEPT_LINE: usize = 64 << 10;
 
-/// `log` has one logger in a process.
+/// `log` has one logger per process.
 static LOGGER: OnceCell<Logger> = OnceCell::new();
 
 /// The logger behind `log`: formats records on the calling thread, and leaves the writing to another.
@@ -111,11 +111,11 @@ struct Logger {
 }
 
 impl Logger {
-    /// Has a line written into this thread's buffer and adds it to those that wait.
+    /// Lets `write` format a line in this thread's buffer, and adds it to the queue.
     fn add(&self, at_once: bool, write: impl Fn(&mut Vec<u8>) -> std::io::Result<()>) {
         let add = |line: &mut Vec<u8>| {
             line.clear();
-            // Writing to memory never fails; a value that cannot be formatted has no line.
+            // Writing to memory never fails; if a value cannot be formatted, the line is left out.
             if write(line).is_ok() {
                 self.queue.add(line, at_once);
             }
@@ -128,7 +128,7 @@ impl Logger {
             }
             true
         });
-        // A thread that is ending, or a value that logs while it is formatted.
+        // The thread is ending, or a value logs while it is being formatted.
         if !reused.unwrap_or(false) {
             add(&mut Vec::new());
         }

@@ -1,11 +1,11 @@
-//! Where lines go: a bounded queue, and one thread that writes it to stdout.
+//! The log's output: a bounded queue, and one thread that writes it to stdout.
 //!
 //! A reader of the log that is slow or has stopped loses lines but never delays requests: adding a line never waits for
-//! stdout. What does not fit is dropped and counted, and once lines can be written again, one of them says how many are
-//! missing. The same holds where stdout is closed (EPIPE) or the disk behind it is full (ENOSPC).
+//! stdout. Lines that do not fit are dropped and counted, and once lines can be written again, one of them says how many are
+//! missing. The same applies if stdout is closed (EPIPE) or the disk behind it is full (ENOSPC).
 //!
-//! The line of a request waits a moment for others, so that a busy relay does not make a system call for each. Every other
-//! line takes those that wait with it, so lines stay in order.
+//! A request's line waits briefly for others, so that a busy relay does not make a system call for each. Any other line is
+//! written at once, after the waiting ones, so lines stay in order.
 
 use std::{
     fs::File,
@@ -20,21 +20,21 @@ use parking_lot::{Condvar, Mutex};
 
 use super::line::Format;
 
-/// How long the line of a request waits at most for others.
+/// How long a request's line waits at most for others.
 const BATCH_DELAY: Duration = Duration::from_millis(50);
-/// With more bytes waiting, they are written immediately.
+/// If more bytes than this are waiting, they are written immediately.
 const BATCH_BYTES: usize = 64 << 10;
-/// At most one line per this many bytes: short lines do not cost more than long ones.
+/// At most one line per this many bytes is accepted, so that short lines do not cost more than long ones.
 const BYTES_PER_LINE: usize = 128;
-/// What access lines leave free: a quarter, reserved for warnings and errors.
+/// The part of the queue that access lines leave free for warnings and errors: a quarter.
 const OTHERS: usize = 4;
-/// Buffers above this size are given back.
+/// Buffers above this size are freed.
 const KEPT_BYTES: usize = 1 << 20;
-/// A reader that takes nothing for this long no longer delays the end of the process.
+/// A reader that reads nothing for this long no longer delays the end of the process.
 const FLUSH_STALL: Duration = Duration::from_secs(1);
 /// A slow reader delays it at most this long.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
-/// Stdout that would block (another process made it so) is tried again after this time.
+/// If stdout is non-blocking (set by another process) and would block, the next attempt is made after this time.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// The process has one stdout, whatever the number of relays in it, and `log` has one logger.
@@ -59,32 +59,32 @@ pub(super) fn start(format: Format, max_bytes: usize) -> &'static Queue {
     queue
 }
 
-/// Waits until what was logged is written, as long as its reader takes it and for some seconds at most: to be called before
-/// the process ends.
+/// Waits until the log is written, as long as its reader takes it, and for some seconds at most. Call it before the process
+/// ends.
 pub fn flush() {
     if let Some(queue) = QUEUE.get() {
         queue.flush(FLUSH_STALL, FLUSH_LIMIT);
     }
 }
 
-/// Lines of this process that were dropped so far.
+/// Number of lines of this process that were dropped so far.
 pub(super) fn dropped() -> u64 {
     QUEUE.get().map_or(0, |queue| queue.dropped.load(Ordering::Relaxed))
 }
 
-/// Lines that wait to be written.
+/// Lines waiting to be written.
 pub(super) struct Queue {
-    /// Bytes that wait at most, and one line more: a line is never dropped for its own size. As much again may be on its way
-    /// to the reader.
+    /// Maximum number of waiting bytes, plus one line: a line is never dropped because of its own size. The same amount again
+    /// may be on its way to the reader.
     max_bytes: usize,
     waiting: Mutex<Waiting>,
-    /// There is something to write.
+    /// Signals that there is something to write.
     some: Condvar,
-    /// All is written.
+    /// Signals that everything is written.
     none: Condvar,
-    /// Lines dropped since the start.
+    /// Number of lines dropped since the start.
     dropped: AtomicU64,
-    /// Grows with every write that succeeded.
+    /// Increases with every successful write.
     writes: AtomicU64,
 }
 
@@ -92,11 +92,11 @@ pub(super) struct Queue {
 struct Waiting {
     bytes: Vec<u8>,
     lines: usize,
-    /// Lines that did not fit behind these.
+    /// Number of lines that did not fit after these.
     dropped: u64,
     /// Whether one of them must be written immediately.
     at_once: bool,
-    /// Whether others are being written.
+    /// Whether other lines are being written.
     writing: bool,
 }
 
@@ -118,7 +118,7 @@ impl Queue {
         }
     }
 
-    /// Adds a line, or drops it. Never waits for the reader: the lock is held while memory is copied or swapped only.
+    /// Adds a line, or drops it. Never waits for the reader: the lock is held only while memory is copied or swapped.
     pub(super) fn add(&self, line: &[u8], at_once: bool) {
         let max = if at_once { self.max_bytes } else { self.max_bytes - self.max_bytes / OTHERS };
         let mut waiting = self.waiting.lock();
@@ -138,7 +138,7 @@ impl Queue {
         }
     }
 
-    /// Waits for lines and swaps them for an empty buffer; how many were dropped behind them.
+    /// Waits for lines and swaps them for an empty buffer; returns how many were dropped after them.
     fn take(&self, batch: &mut Vec<u8>) -> u64 {
         let mut waiting = self.waiting.lock();
         waiting.writing = false;
@@ -168,14 +168,14 @@ impl Queue {
     }
 }
 
-/// Writes what waits.
+/// Writes the waiting lines.
 struct Writer<W> {
     queue: &'static Queue,
     out: W,
     format: Format,
-    /// Dropped lines that were not reported yet.
+    /// Number of dropped lines that were not reported yet.
     missing: u64,
-    /// Whether the last write ended within a line.
+    /// Whether the last write ended in the middle of a line.
     torn: bool,
 }
 
@@ -192,7 +192,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes lines, behind which some were dropped.
+    /// Writes lines, after which some were dropped.
     fn write(&mut self, batch: &[u8], dropped: u64) {
         self.tell_missing();
         let lost = memchr::memchr_iter(b'\n', self.write_out(batch)).count() as u64;
@@ -203,7 +203,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Says how many lines are missing here, if any are.
+    /// Writes how many lines are missing here, if any.
     fn tell_missing(&mut self) {
         if self.missing == 0 || log::max_level() < log::Level::Warn {
             return;
@@ -221,7 +221,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes as much as can be written; what could not.
+    /// Writes as much as possible; returns the rest.
     fn write_out<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
         if self.torn {
             match self.write_some(b"\n") {
@@ -242,7 +242,7 @@ impl<W: Write> Writer<W> {
         bytes
     }
 
-    /// One write, tried again as long as it makes sense to; `None` if it does not.
+    /// One write, retried as long as it can succeed; `None` if it cannot.
     fn write_some(&mut self, bytes: &[u8]) -> Option<usize> {
         loop {
             match self.out.write(bytes) {
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_loses_lines_which_are_counted_and_the_next_line_begins_at_the_margin() {
+    fn lines_lost_to_a_full_disk_are_counted_and_the_next_line_starts_on_a_new_line() {
         let disk = Disk::default();
         let mut writer = writer(&disk);
         disk.0.lock().1 = 6;
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_ends_when_nothing_is_taken() {
+    fn a_flush_ends_when_the_reader_reads_nothing() {
         let queue = Queue::new(MAX_BYTES);
         queue.add(b"a line that no thread writes\n", true);
         let began = Instant::now();

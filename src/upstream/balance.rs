@@ -31,7 +31,7 @@ pub enum Failed {
 #[derive(Debug, Default)]
 pub struct Tried(Vec<(usize, Option<SocketAddr>, Failed)>);
 
-/// How good a choice an endpoint is; less is better.
+/// The rank of an endpoint as a choice; lower is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank(u8);
 
@@ -41,9 +41,9 @@ impl Tried {
         self.0.push((index, address, how));
     }
 
-    /// `None` for an endpoint that must not be used. An ejected one comes last, then one that failed for this request. Of the
-    /// others, those come later that may have failed for the same reason: addresses of a family that cannot be reached, other
-    /// addresses of a peer that failed, and addresses of the same family.
+    /// `None` for an endpoint that must not be used. Ejected ones come last, and before them those that failed for this
+    /// request. Among the others, those that may fail for the same reason come later: addresses of a family that cannot be
+    /// reached, other addresses of a peer that failed, and addresses of the same family.
     pub(super) fn rank(&self, index: usize, endpoint: &Endpoint) -> Option<Rank> {
         let mut rank = match endpoint.health() {
             Health::Unhealthy => return None,
@@ -65,23 +65,23 @@ impl Tried {
     }
 }
 
-/// Chooses peers by one of the ways.
+/// Chooses peers by one of the methods.
 #[derive(Debug)]
 pub(crate) struct Balancer {
     balance: Balance,
-    /// Peers by index, each as often as its weight says, spread out.
+    /// Peers by index, each as often as its weight, spread evenly.
     turns: Vec<usize>,
     next: AtomicUsize,
 }
 
 impl Balancer {
-    /// Weights are taken in lowest terms.
+    /// Weights are reduced to lowest terms.
     pub(crate) fn new(balance: Balance, weights: &[u32]) -> Self {
         Self { balance, turns: spread(weights), next: AtomicUsize::new(0) }
     }
 
-    /// The peer for a request of `key`, a client, by its index, and the endpoint there. Unhealthy endpoints are never chosen,
-    /// and ejected ones only if there is nothing else. `None`: none is healthy.
+    /// The index of the peer for a request of `key`, a client, and its endpoint. Unhealthy endpoints are never chosen, and
+    /// ejected ones only if there are no others. `None`: none is healthy.
     pub(crate) fn choose(
         &self,
         peers: &[Peer],
@@ -111,7 +111,7 @@ impl Balancer {
         let fits = |index: &usize| ranks[*index] == Some(rank);
         match self.balance {
             Balance::RoundRobin => {
-                // Only the turns of peers that fit count, so that all of them share what the others cannot take.
+                // Only the turns of suitable peers count, so that they share the requests that the others cannot take.
                 let count = self.turns.iter().filter(|index| fits(index)).count();
                 let turn = self.next.fetch_add(1, Ordering::Relaxed).checked_rem(count)?;
                 self.turns.iter().copied().filter(fits).nth(turn)
@@ -158,9 +158,9 @@ pub(super) fn choose_endpoint(
     chosen.map(|at| endpoints[at].clone())
 }
 
-/// The least loaded. Ties go in turn, so that idle ones share the work.
+/// The least loaded one. Ties are resolved in turn, so that idle ones share the work.
 fn least(loads: impl Iterator<Item = (usize, f64)>, turn: &AtomicUsize) -> Option<usize> {
-    // Read only once: other requests start and end meanwhile.
+    // Read only once: other requests start and end in the meantime.
     let mut idlest: Vec<_> = loads.collect();
     let least = idlest.iter().map(|(_, load)| *load).min_by(f64::total_cmp)?;
     idlest.retain(|(_, load)| *load <= least);
@@ -168,7 +168,7 @@ fn least(loads: impl Iterator<Item = (usize, f64)>, turn: &AtomicUsize) -> Optio
     idlest.get(turn).map(|(index, _)| *index)
 }
 
-/// Weighted rendezvous hashing: a peer that is added or lost only moves its own clients.
+/// Weighted rendezvous hashing: adding or removing a peer only moves that peer's clients.
 fn score(of: &impl Hash, weight: u32, key: &impl Hash) -> f64 {
     let hash = StableHasher::default().hash_one((of, key));
     let uniform = ((hash >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_follow_the_weights_and_are_spread_out() {
+    fn turns_follow_the_weights_and_are_spread_evenly() {
         assert_eq!(spread(&[1, 1]), [0, 1]);
         assert_eq!(spread(&[5, 1, 1]), [0, 0, 1, 0, 2, 0, 0]);
         assert_eq!(spread(&[200, 100]), [0, 1, 0]);

@@ -1,10 +1,10 @@
-//! Pingora's errors as text, without what an upstream sent: that could be a user's cookie.
+//! Pingora's errors as text, without bytes from the upstream, which could be a user's cookie.
 
 use pingora_core::{BError, Error};
 
 /// The text before a buffer's content in the context of an error.
 const CONTENT: &str = "buf:";
-/// Characters of a description; an upstream's certificate, for one, may name anything.
+/// Maximum length of a description in characters: the names in an upstream's certificate, for example, can be long.
 const MOST: usize = 500;
 
 /// An error with its contexts and causes.
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_upstream_sent_is_left_out_and_the_reason_is_not() {
+    fn an_upstreams_bytes_are_left_out_and_the_reason_is_kept() {
         let inner =
             Error::explain(ErrorType::InvalidHTTPHeader, "buf: HTTP/1.1 200 OK\\r\\nset-cookie: secret");
         let error = inner.into_up().more_context("peer 192.0.2.1:80");

@@ -13,19 +13,19 @@ use parking_lot::Mutex;
 
 use super::{Ejection, HealthChecks, health::CheckError};
 
-/// An ejection lasts at most this many times the configured time.
+/// The maximum length of an ejection, as a multiple of the configured time.
 const LONGEST_EJECTION: u32 = 10;
 
-/// The health of an endpoint; the best first.
+/// The health of an endpoint, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
-    /// Its checks succeed.
+    /// Its health checks succeed.
     Healthy,
-    /// No check says otherwise.
+    /// There is no result of a health check.
     Unchecked,
-    /// Requests to it failed: it gets no requests for some time.
+    /// Requests to it failed: it receives no requests for some time.
     Ejected,
-    /// Its checks fail.
+    /// Its health checks fail.
     Unhealthy,
 }
 
@@ -44,7 +44,7 @@ impl Health {
 /// One address of one peer of one tenant.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// The address; `None` stands for a name that is not resolved yet.
+    /// The address; `None` for a name that is not resolved yet.
     pub address: Option<SocketAddr>,
     in_flight: AtomicUsize,
     checking: AtomicBool,
@@ -53,24 +53,24 @@ pub struct Endpoint {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// What the checks say: `None` before the first.
+    /// The result of the checks: `None` before the first.
     healthy: Option<bool>,
-    /// Checks in a row that contradict `healthy`.
+    /// Number of checks in a row that contradict `healthy`.
     streak: u32,
     last_check: Option<Instant>,
-    /// Failed requests in a row.
+    /// Number of failed requests in a row.
     failures: u32,
     ejected_until: Option<Instant>,
-    /// Ejections in a row.
+    /// Number of ejections in a row.
     ejections: u32,
     /// Why the last check or request failed.
     why: Option<Arc<str>>,
-    /// Checks of an earlier one say nothing any more.
+    /// Results of checks from an earlier generation are ignored.
     generation: u64,
 }
 
 impl Endpoint {
-    /// Nothing is known of it yet.
+    /// A new endpoint; nothing is known about it yet.
     pub fn new(address: Option<SocketAddr>) -> Self {
         Self {
             address,
@@ -99,18 +99,18 @@ impl Endpoint {
         self.inner.lock().why.clone()
     }
 
-    /// Requests that it is working on.
+    /// Number of its requests in flight.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Counts one more until the guard is dropped.
+    /// Counts one more request until the guard is dropped.
     pub fn enter(self: &Arc<Self>) -> InUse {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         InUse(self.clone())
     }
 
-    /// A request got an answer.
+    /// Records that a request was answered.
     pub fn succeeded(&self) {
         let mut inner = self.inner.lock();
         inner.failures = 0;
@@ -119,7 +119,7 @@ impl Endpoint {
         }
     }
 
-    /// A request failed; `true` if the endpoint is ejected for it.
+    /// Records a failed request; `true` if the endpoint is ejected because of it.
     pub fn failed(&self, ejection: &Ejection, why: &str) -> bool {
         let now = Instant::now();
         let mut inner = self.inner.lock();
@@ -132,12 +132,12 @@ impl Endpoint {
         inner.ejections = inner.ejections.saturating_add(1);
         let times = 1_u32.checked_shl(inner.ejections - 1).unwrap_or(LONGEST_EJECTION).min(LONGEST_EJECTION);
         inner.ejected_until = Some(now + ejection.time * times);
-        // Until a request succeeds, the next failure after the ejection is enough for another.
+        // Until a request succeeds, a single failure after the ejection is enough for another one.
         inner.failures = ejection.failures - 1;
         true
     }
 
-    /// Whether a check is due; the caller then makes it and reports to [`Endpoint::checked`] with the generation.
+    /// Whether a check is due; the caller then runs it and reports to [`Endpoint::checked`] with the generation.
     pub fn take_check(&self, interval: Duration) -> Option<u64> {
         let now = Instant::now();
         let mut inner = self.inner.lock();
@@ -149,12 +149,12 @@ impl Endpoint {
         Some(inner.generation)
     }
 
-    /// A check that was due could not be made.
+    /// Records that a check that was due could not be run.
     pub fn unchecked(&self) {
         self.checking.store(false, Ordering::Relaxed);
     }
 
-    /// Takes a check's outcome; whether it changed the verdict.
+    /// Records a check's outcome; returns whether it changed the health.
     pub fn checked(
         &self,
         generation: u64,
@@ -190,7 +190,7 @@ impl Endpoint {
         true
     }
 
-    /// Health checks were removed from the configuration: their verdict is cleared, and that of a running one is ignored.
+    /// Health checks were removed from the configuration: their result is cleared, and that of a running check is ignored.
     pub fn forget_checks(&self) {
         let mut inner = self.inner.lock();
         (inner.healthy, inner.streak) = (None, 0);
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_that_was_under_way_when_checks_were_taken_out_says_nothing() {
+    fn a_running_check_is_ignored_once_checks_are_removed() {
         let state = state();
         let settings = health_checks();
         let generation = state.take_check(Duration::ZERO).unwrap();

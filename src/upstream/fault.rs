@@ -10,10 +10,10 @@ use pingora_core::{Error, ErrorSource, ErrorType};
 
 use super::Failed;
 
-/// A peer that disconnects sooner than this after connecting did not wait for the client.
+/// A peer that disconnects within this time after connecting was not waiting for the client.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// The label of a name that does not resolve, in addition to those of [`label`].
+/// The label for a name that does not resolve, in addition to those of [`label`].
 pub const RESOLVE: &str = "resolve";
 
 /// Who failed.
@@ -21,15 +21,15 @@ pub const RESOLVE: &str = "resolve";
 pub enum Fault {
     /// The client: it disconnected, or was too slow.
     Client,
-    /// The relay: it had no descriptor left, or refused to continue.
+    /// The relay: it had no file descriptor left, or refused to continue.
     Relay,
-    /// The peer. This alone counts against it.
+    /// The peer. Only this counts against it.
     Peer,
-    /// It cannot be determined, or a connection ended that is allowed to end.
+    /// It cannot be determined, or a connection ended that may end at any time.
     Unknown,
 }
 
-/// How much of a request the client has sent.
+/// How much of a request has been sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
     /// All of it.
@@ -40,18 +40,18 @@ pub enum Sent {
     Held,
 }
 
-/// How far a request had come when its connection to the peer failed.
+/// The state of a request when its connection to the peer failed.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
-    /// The request.
+    /// How much of the request was sent.
     pub sent: Sent,
-    /// Whether the head of the response had come.
+    /// Whether the head of the response was received.
     pub answered: bool,
-    /// Whether it had become a tunnel (WebSocket).
+    /// Whether it was upgraded to a tunnel (WebSocket).
     pub tunnel: bool,
     /// Whether the connection had served another request before.
     pub reused: bool,
-    /// How long ago there was a connection.
+    /// How long ago the connection was made.
     pub connected: Duration,
 }
 
@@ -60,7 +60,7 @@ impl Fault {
     pub fn of_connecting(error: &Error, address: Option<SocketAddr>) -> Self {
         match os_error(error) {
             Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Self::Relay,
-            // No local port is left; over IPv6 it more likely means that there is no IPv6.
+            // No local port is left; over IPv6, it more likely means that there is no IPv6.
             Some(libc::EADDRNOTAVAIL) if address.is_none_or(|address| address.is_ipv4()) => Self::Relay,
             _ => Self::Peer,
         }
@@ -69,7 +69,8 @@ impl Fault {
     /// Whose fault it is that a request failed at a peer.
     pub fn of_serving(error: &Error, progress: &Progress) -> Self {
         match error.esource() {
-            // What cannot be written to a client is left unset by Pingora; what the relay refuses is given to it as the client's.
+            // Pingora leaves the source unset for errors when writing to a client; the relay's own refusals are reported as the
+            // client's errors.
             ErrorSource::Downstream | ErrorSource::Unset => Self::Client,
             ErrorSource::Internal => Self::Relay,
             ErrorSource::Upstream => of_upstream(error.etype(), progress),
@@ -87,7 +88,7 @@ fn of_upstream(kind: &ErrorType, progress: &Progress) -> Fault {
         ErrorType::WriteTimedout if progress.answered => Fault::Unknown,
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => Fault::Peer,
         ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::InvalidH2 => Fault::Peer,
-        // What is left is a connection that broke, or over HTTP/2 a stream. An idle one may end at any time.
+        // The remaining case is a broken connection, or a broken stream over HTTP/2. An idle one may end at any time.
         _ if progress.reused && !progress.answered => Fault::Unknown,
         _ if progress.sent == Sent::Whole && !progress.answered => Fault::Peer,
         _ if progress.connected < AT_ONCE => Fault::Peer,
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_is_the_clients_fault_only_while_its_request_is_waited_for() {
+    fn a_timeout_is_the_clients_fault_only_while_the_relay_waits_for_its_request() {
         use ErrorType::{ReadTimedout, WriteTimedout};
         for reused in [false, true] {
             assert_eq!(upstream(ReadTimedout, Sent::Part, false, reused, LATE), Fault::Client);
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_tunnel_is_no_ones_fault() {
+    fn the_end_of_a_tunnel_is_not_a_fault() {
         let progress = Progress {
             sent: Sent::Part,
             answered: true,

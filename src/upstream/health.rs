@@ -1,5 +1,5 @@
-//! Active health checks: one loop for all upstreams, which follows the configuration as it is now. Every address of every
-//! peer is checked by itself.
+//! Active health checks: one loop for all upstreams, which uses the current configuration. Every address of every peer is
+//! checked separately.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,38 +8,38 @@ use pingora_http::RequestHeader;
 
 use super::{Endpoint, ResolveError, Upstream, describe, fault::Fault};
 
-/// How often the loop looks for checks that are due.
+/// How often the loop starts the checks that are due.
 const TICK: Duration = Duration::from_millis(100);
 
 /// The current upstreams.
 pub trait Upstreams {
-    /// Shows each of them.
+    /// Calls a function for each upstream.
     fn each(&self, show: &mut dyn FnMut(&Arc<Upstream>));
 }
 
-/// Why a check did not succeed.
+/// Why a check failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CheckError {
-    /// Its name does not resolve.
+    /// The name does not resolve.
     #[error(transparent)]
     Unresolved(#[from] ResolveError),
-    /// No connection, or it broke: Pingora's words.
+    /// There is no connection, or it broke, with Pingora's message.
     #[error("{0}")]
     Broken(String),
     /// There was no answer in time.
     #[error("no answer to the health check within {0:?}")]
     Late(Duration),
-    /// The status of the answer is not from 200 to 399.
+    /// The status of the response is not from 200 to 399.
     #[error("the health check got status {0}")]
     Status(u16),
-    /// The relay could not make the check, which says nothing of the endpoint: Pingora's words.
+    /// The relay could not run the check, which says nothing about the endpoint, with Pingora's message.
     #[error("{0}")]
     Unmade(String),
 }
 
-/// Checks every endpoint that is to be checked, until the future is dropped.
+/// Runs the health checks of all endpoints until the future is dropped.
 pub async fn run(upstreams: &impl Upstreams) {
-    // A separate connector. It reads the system's certificates, which is slow: created only if there is something to check.
+    // A separate connector. Creating it reads the system's certificates, which is slow, so it is created only if needed.
     let mut connector = None;
     let mut ticks = tokio::time::interval(TICK);
     loop {
@@ -84,10 +84,10 @@ async fn check(
     }
 }
 
-/// One check of one endpoint of the peer at `index`; of a name that is not resolved yet, whether it resolves.
+/// One check of one endpoint of the peer at `index`; if the name is not resolved yet, checks whether it resolves.
 ///
 /// # Errors
-/// Why it did not succeed.
+/// Why the check failed.
 pub async fn attempt(
     connector: &Connector,
     upstream: &Upstream,
@@ -100,7 +100,7 @@ pub async fn attempt(
         let resolved = peer.state.resolve(upstream.connect_limit()).await;
         return resolved.map_err(CheckError::from);
     };
-    // A new connection, with HTTP/2 as well: a kept-alive one does not show whether new ones can be made.
+    // A new connection, also with HTTP/2: an existing one does not show whether new ones can be made.
     connection.options.max_h2_streams = 1;
     let connected = connector.new_http_session(&*connection).await;
     let mut session: HttpSession =

@@ -1,12 +1,12 @@
-//! A tenant's upstream: its peers, their addresses and health, and how to connect to them. Knows neither the
-//! configuration nor the gateway: it gets what it needs as arguments.
+//! A tenant's upstream: its peers, their addresses and health, and how to connect to them. It does not depend on the
+//! configuration or the gateway: it gets what it needs as arguments.
 //!
-//! A *peer* is an origin as it is configured; an *endpoint* is one of its addresses. Requests are balanced over both, and
-//! health and ejection are an endpoint's.
+//! A *peer* is a configured origin; an *endpoint* is one of its addresses. Requests are balanced over both; health and
+//! ejection belong to an endpoint.
 //!
 //! | module | what it is about |
 //! | --- | --- |
-//! | `url` | an origin as it is written |
+//! | `url` | an origin as configured |
 //! | `options` | the options of an upstream |
 //! | `resolve` | resolves names to addresses |
 //! | `peer` | a peer's addresses; kept across reloads |
@@ -54,13 +54,13 @@ pub use self::{
 #[derive(Debug)]
 pub struct Peer {
     url: UpstreamUrl,
-    /// Its own `Host`.
+    /// Its `Host`.
     pub host: HeaderValue,
-    /// `scheme://authority`, as at the start of a `location` that points here.
+    /// `scheme://authority`, as at the start of a `location` that points to this peer.
     pub origin: String,
     /// Its share of the requests.
     pub weight: u32,
-    /// Its addresses, and what is known of their health.
+    /// Its addresses and their health.
     pub state: Arc<PeerState>,
     sni: String,
     group_key: u64,
@@ -68,7 +68,7 @@ pub struct Peer {
 
 /// A tenant's upstream.
 pub struct Upstream {
-    /// Whose it is.
+    /// The tenant's name.
     pub tenant: String,
     /// The peers; at least one.
     pub peers: Vec<Peer>,
@@ -78,16 +78,16 @@ pub struct Upstream {
     /// Active health checks.
     pub health: Option<HealthChecks>,
     ejection: Ejection,
-    /// Readiness fails while no peer is healthy.
+    /// Whether the relay is not ready while no peer is healthy.
     pub ready: bool,
 }
 
-/// Where a request goes.
+/// The destination of a request.
 #[derive(Debug)]
 pub struct Choice {
     /// The peer, by its index.
     pub peer: usize,
-    /// The address there; the request counts as in flight at it until this is dropped.
+    /// The peer's address; the request counts as in flight at it until this is dropped.
     pub endpoint: InUse,
 }
 
@@ -98,10 +98,10 @@ impl fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    /// An upstream of peers with their weights and lasting states; nothing is resolved or connected yet.
+    /// An upstream of peers with their weights and states; nothing is resolved or connected yet.
     ///
     /// # Errors
-    /// [`OptionsError`]: a certificate authority that is no PEM certificate, or a host that is not valid in `Host`.
+    /// [`OptionsError`]: a certificate authority that is not a PEM certificate, or a host that is not valid in `Host`.
     pub fn new(
         peers: Vec<(UpstreamUrl, u32, Arc<PeerState>)>,
         options: UpstreamOptions,
@@ -120,14 +120,14 @@ impl Upstream {
         })
     }
 
-    /// Where a request of `key`, a client, goes; `tried` is what failed for it. `None`: no peer is healthy.
+    /// The destination of a request of `key`, a client; `tried` are its failed attempts. `None`: no peer is healthy.
     pub fn choose(&self, key: &impl Hash, tried: &Tried) -> Option<Choice> {
         let (peer, endpoint) = self.balancer.choose(&self.peers, key, tried)?;
         self.refresh(peer);
         Some(Choice { peer, endpoint: endpoint.enter() })
     }
 
-    /// Finds the address of a choice whose name is not resolved yet; leaves any other as it is.
+    /// Resolves the address of a choice whose name is not resolved yet; leaves any other unchanged.
     ///
     /// # Errors
     /// [`ResolveError`] if the name does not resolve.
@@ -162,20 +162,20 @@ impl Upstream {
         Some(Box::new(connection))
     }
 
-    /// Records a request that failed by the peer's fault; `true` if the endpoint is ejected for it. A tenant's only
-    /// endpoint never is.
+    /// Records a request that failed through the peer's fault; `true` if the endpoint is ejected because of it. A tenant's
+    /// only endpoint is never ejected.
     pub fn failed(&self, endpoint: &Endpoint, why: &str) -> bool {
         let only = self.peers.len() == 1 && !self.peers[0].state.is_several();
         let failures = if only { 0 } else { self.ejection.failures };
         endpoint.failed(&Ejection { failures, ..self.ejection.clone() }, why)
     }
 
-    /// Whether requests can go anywhere.
+    /// Whether any peer can receive requests.
     pub fn is_available(&self) -> bool {
         self.peers.iter().any(|peer| peer.state.health() != Health::Unhealthy)
     }
 
-    /// Resolves the name of the peer at `index` again in the background if it is time to.
+    /// Resolves the name of the peer at `index` again in the background if it is due.
     fn refresh(&self, index: usize) {
         self.peers[index].state.refresh(self.dns_refresh, self.connect_limit());
     }

@@ -1,4 +1,4 @@
-//! The options of an upstream, as plain types that a checked configuration fills. Knows no file and no units.
+//! The options of an upstream, as plain types that are set from a checked configuration.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use rustls::pki_types::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Requests over one HTTP/2 connection to an upstream at a time.
+/// Maximum number of concurrent requests over one HTTP/2 connection to an upstream.
 const MAX_H2_STREAMS: usize = 100;
 
 /// How to connect to an upstream.
@@ -26,11 +26,11 @@ pub struct UpstreamOptions {
     pub verify: bool,
     /// The authorities to trust instead of the system's.
     pub ca_pem: Option<Vec<u8>>,
-    /// The name to ask for and verify instead of the host.
+    /// The server name (SNI) to request and verify instead of the host.
     pub sni: Option<String>,
     /// Whether HTTP/2 is used.
     pub http2: Http2,
-    /// Names are resolved again after this time.
+    /// How often names are resolved again.
     pub dns_refresh: Duration,
     /// Time limits.
     pub timeouts: PeerTimeouts,
@@ -40,7 +40,7 @@ pub struct UpstreamOptions {
     pub health: Option<HealthChecks>,
     /// Passive ejection.
     pub ejection: Ejection,
-    /// Readiness fails while no peer is healthy.
+    /// Whether the relay is not ready while no peer is healthy.
     pub ready: bool,
 }
 
@@ -48,10 +48,10 @@ pub struct UpstreamOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Http2 {
-    /// Where the upstream offers it in the TLS handshake.
+    /// If the upstream offers it in the TLS handshake.
     #[default]
     Auto,
-    /// Always; without TLS as well, which the upstream must expect.
+    /// Always; also without TLS, which the upstream must support.
     Always,
     /// Never.
     Never,
@@ -64,56 +64,56 @@ pub enum Balance {
     /// In turn, by weight.
     #[default]
     RoundRobin,
-    /// The one with the fewest requests in flight, by weight.
+    /// The one with the fewest requests in flight, relative to its weight.
     LeastConnections,
-    /// The same one for the same client id, as long as it is there.
+    /// The same one for the same client id, as long as it is available.
     ConsistentHash,
 }
 
 /// Time limits of a connection to a peer.
 #[derive(Debug, Clone, Copy)]
 pub struct PeerTimeouts {
-    /// Connecting, TLS included; resolving a name for the first time.
+    /// Connecting, including TLS; resolving a name for the first time.
     pub connect: Duration,
     /// Waiting for bytes.
     pub read: Duration,
     /// Waiting to send bytes.
     pub write: Duration,
-    /// Keeping an unused connection.
+    /// Keeping an unused connection open.
     pub idle: Duration,
 }
 
 /// Active health checks of every address of every peer.
 #[derive(Debug, Clone)]
 pub struct HealthChecks {
-    /// A path that answers 200 to 399 when all is well; absent: a connection is enough.
+    /// A path to request; a status from 200 to 399 is healthy. Absent: a connection is enough.
     pub path: Option<String>,
-    /// Between checks of one address.
+    /// Time between checks of an address.
     pub interval: Duration,
-    /// One check may take this long.
+    /// Time limit of one check.
     pub timeout: Duration,
-    /// This many failures in a row make an address unhealthy.
+    /// Failures in a row that make an address unhealthy.
     pub unhealthy_after: u32,
-    /// This many successes in a row make it healthy again.
+    /// Successes in a row that make it healthy again.
     pub healthy_after: u32,
 }
 
-/// Passive health, from the results of requests.
+/// Passive health checks, from the results of requests.
 #[derive(Debug, Clone)]
 pub struct Ejection {
-    /// This many failed requests in a row eject an address; 0: never.
+    /// Failed requests in a row that eject an address; 0: never.
     pub failures: u32,
-    /// For this long, twice as long each time again.
+    /// How long an address is ejected; it doubles with each further ejection.
     pub time: Duration,
 }
 
-/// Why there is no upstream of these options.
+/// Why these options are not valid.
 #[derive(Debug, thiserror::Error)]
 pub enum OptionsError {
-    /// The authorities are no PEM.
+    /// The authorities are not PEM.
     #[error("ca_file is not PEM: {0}")]
     NotPem(#[source] pem::Error),
-    /// There is no authority among them.
+    /// The file has no certificate.
     #[error("ca_file holds no certificate")]
     NoCertificate,
     /// A peer's host is not valid in `Host`.
@@ -124,7 +124,7 @@ pub enum OptionsError {
 /// The options of every connection, as Pingora has them.
 ///
 /// # Errors
-/// A certificate authority that is no PEM certificate.
+/// A certificate authority is not a PEM certificate.
 pub(super) fn connection_options(options: &UpstreamOptions) -> Result<PeerOptions, OptionsError> {
     let mut peer = PeerOptions::new();
     peer.alpn = match options.http2 {

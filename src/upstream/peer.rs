@@ -1,8 +1,8 @@
 //! One peer's addresses, each an endpoint with its own health. The state is kept across reloads.
 //!
-//! A literal address is always one endpoint. A name begins with one endpoint without an address, which stands for the name
-//! until it is resolved, and is resolved again periodically while requests use the known addresses: addresses that stay
-//! keep their state, and if the name no longer resolves, the last addresses stay.
+//! A literal address is always one endpoint. A name starts with one endpoint without an address, until it is resolved. It is
+//! resolved again periodically, while requests use the known addresses: addresses that remain keep their state, and if the
+//! name no longer resolves, the last addresses stay in use.
 
 use std::{
     hash::Hash,
@@ -21,30 +21,30 @@ use super::{
     balance::{Rank, Tried, choose_endpoint},
 };
 
-/// The lasting state of one peer of one tenant.
+/// The state of one peer of one tenant, kept across reloads.
 #[derive(Debug)]
 pub struct PeerState {
     url: UpstreamUrl,
     resolver: Resolver,
     known: ArcSwap<Known>,
     resolving: AtomicBool,
-    /// Of the requests that come before anything is known, one asks and the others wait for it.
+    /// Before any address is known, one request resolves the name and the others wait for it.
     first: tokio::sync::Mutex<()>,
     /// Counts the choices among endpoints that are equally good.
     turn: AtomicUsize,
 }
 
-/// What is known of a peer's addresses.
+/// What is known about a peer's addresses.
 #[derive(Debug)]
 struct Known {
     /// Never empty.
     endpoints: Vec<Arc<Endpoint>>,
-    /// When the name was last resolved; `None`: there is no name, or it was not resolved yet.
+    /// When the name was last resolved; `None`: the peer is not a name, or it was not resolved yet.
     at: Option<Instant>,
 }
 
 impl PeerState {
-    /// Nothing is resolved yet.
+    /// A new peer; nothing is resolved yet.
     pub fn new(url: UpstreamUrl, resolver: Resolver) -> Self {
         let host = url.host.trim_start_matches('[').trim_end_matches(']');
         let literal = host.parse().ok().map(|ip| SocketAddr::new(ip, url.port));
@@ -59,12 +59,12 @@ impl PeerState {
         }
     }
 
-    /// The endpoints, as they are now.
+    /// The current endpoints.
     pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
         self.known.load().endpoints.clone()
     }
 
-    /// Whether it has more than the one endpoint.
+    /// Whether it has more than one endpoint.
     pub(super) fn is_several(&self) -> bool {
         self.known.load().endpoints.len() > 1
     }
@@ -81,22 +81,22 @@ impl PeerState {
         known.endpoints.iter().map(|endpoint| endpoint.health()).min().unwrap_or(Health::Unhealthy)
     }
 
-    /// Why an endpoint is unhealthy or ejected: the first that has a reason.
+    /// Why an endpoint is unhealthy or ejected: the first reason found.
     pub fn why(&self) -> Option<Arc<str>> {
         self.known.load().endpoints.iter().find_map(|endpoint| endpoint.why())
     }
 
-    /// Requests that its endpoints are working on.
+    /// Number of requests in flight at its endpoints.
     pub fn in_flight(&self) -> usize {
         self.known.load().endpoints.iter().map(|endpoint| endpoint.in_flight()).sum()
     }
 
-    /// Health checks were removed from the configuration: their verdicts are cleared.
+    /// Health checks were removed from the configuration: their results are cleared.
     pub fn forget_checks(&self) {
         self.known.load().endpoints.iter().for_each(|endpoint| endpoint.forget_checks());
     }
 
-    /// How good a choice its best endpoint is; `None`: none is healthy.
+    /// The rank of its best endpoint; `None`: none is healthy.
     pub(super) fn rank(&self, index: usize, tried: &Tried) -> Option<Rank> {
         self.known.load().endpoints.iter().filter_map(|endpoint| tried.rank(index, endpoint)).min()
     }
@@ -112,7 +112,7 @@ impl PeerState {
         choose_endpoint(&self.known.load().endpoints, &self.turn, balance, index, key, tried)
     }
 
-    /// Resolves the name if it is not yet.
+    /// Resolves the name if it is not resolved yet.
     ///
     /// # Errors
     /// [`ResolveError`] if the name does not resolve within `limit`.
@@ -133,7 +133,7 @@ impl PeerState {
         self.known.load().endpoints[0].address.is_some()
     }
 
-    /// Resolves the name again in the background if that is longer ago than `after`.
+    /// Resolves the name again in the background if the last time is longer ago than `after`.
     pub(super) fn refresh(self: &Arc<Self>, after: Duration, limit: Duration) {
         let due = self.known.load().at.is_some_and(|at| at.elapsed() > after);
         if !due || self.resolving.swap(true, Ordering::Relaxed) {
@@ -145,7 +145,7 @@ impl PeerState {
                 Ok(addresses) => peer.learn(addresses),
                 Err(error) => {
                     log::warn!("{error}; the addresses known so far stay in use");
-                    // Until it is time to ask again.
+                    // Until the next attempt is due.
                     let endpoints = peer.endpoints();
                     peer.known.store(Arc::new(Known { endpoints, at: Some(Instant::now()) }));
                 }
@@ -154,7 +154,7 @@ impl PeerState {
         });
     }
 
-    /// Takes a name's addresses: those that are known keep their state and place.
+    /// Sets a name's addresses: known ones keep their state and position.
     fn learn(&self, addresses: Vec<SocketAddr>) {
         let mut endpoints = self.endpoints();
         endpoints.retain(|endpoint| endpoint.address.is_some_and(|address| addresses.contains(&address)));
@@ -178,13 +178,13 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(10);
 
-    /// A name whose addresses are what the list says; an empty list does not resolve.
+    /// A name with the addresses in the list; with an empty list, it does not resolve.
     fn named() -> (Arc<PeerState>, Arc<Mutex<Vec<SocketAddr>>>) {
         let answer = Arc::new(Mutex::new(Vec::new()));
-        let told = answer.clone();
+        let shared = answer.clone();
         let resolver = Resolver::new(move |host, port| {
             assert_eq!((host.as_str(), port), ("backend.test", 80));
-            let addresses = told.lock().clone();
+            let addresses = shared.lock().clone();
             Box::pin(async move {
                 if addresses.is_empty() { Err(io::Error::other("no such name")) } else { Ok(addresses) }
             })
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn addresses_that_stay_keep_their_state_and_those_that_go_take_theirs_along() {
+    async fn addresses_that_stay_keep_their_state_and_removed_ones_lose_it() {
         let (peer, answer) = named();
         *answer.lock() = addresses(&["192.0.2.1:80", "192.0.2.2:80", "192.0.2.1:80"]);
         peer.resolve(LIMIT).await.unwrap();
@@ -229,7 +229,7 @@ mod tests {
 
         *answer.lock() = addresses(&["192.0.2.1:80"]);
         refreshed(&peer).await;
-        assert_eq!(peer.health(), Health::Unchecked, "it comes back as a new one");
+        assert_eq!(peer.health(), Health::Unchecked, "an address that is added again is new");
     }
 
     #[tokio::test]
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_address_is_never_asked_for() {
+    fn a_literal_address_is_never_resolved() {
         for (url, address) in
             [("http://192.0.2.1", "192.0.2.1:80"), ("https://[2001:DB8::1]", "[2001:db8::1]:443")]
         {

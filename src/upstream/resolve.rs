@@ -31,7 +31,7 @@ impl Resolver {
         Self(Arc::new(lookup))
     }
 
-    /// The addresses of an origin, at least one, none twice.
+    /// The addresses of an origin: at least one, without duplicates.
     ///
     /// # Errors
     /// [`ResolveError`] if there is no answer within `limit`, or none with an address.

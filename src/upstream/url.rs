@@ -1,4 +1,4 @@
-//! An upstream's origin, as it is written.
+//! An upstream's origin, as configured.
 
 use std::{fmt, str::FromStr};
 
@@ -15,7 +15,7 @@ pub struct UpstreamUrl {
     pub port: u16,
 }
 
-/// Why a text is no upstream.
+/// Why a text is not an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// No scheme, or one that is not supported.
@@ -23,11 +23,11 @@ pub enum UrlError {
     Scheme,
     /// A user name, perhaps with a password.
     #[error(
-        "has a user name, and credentials do not go here: an upstream is scheme, host and port, as in https://backend:8443"
+        "has a user name, but credentials are not supported here: an upstream is scheme, host and port, as in https://backend:8443"
     )]
     User,
-    /// More than `/` behind the host.
-    #[error("has a path: an upstream is an origin, paths come from the requests")]
+    /// More than `/` after the host.
+    #[error("has a path: an upstream is an origin, and paths come from the requests")]
     Path,
     /// A `?`.
     #[error("has a query (?): an upstream is an origin, as in https://backend:8443")]
@@ -64,7 +64,7 @@ impl FromStr for UpstreamUrl {
             });
         }
         let (mut host, port) = host::parse(authority).map_err(UrlError::Host)?;
-        // A dot at the end keeps resolvers from trying search domains: it stays.
+        // A trailing dot is kept: it prevents resolvers from trying search domains.
         if authority.split(':').next().is_some_and(|name| name.ends_with('.')) {
             host.push('.');
         }
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_more_or_less_than_an_origin_is_refused_with_a_reason() {
+    fn texts_that_are_not_exactly_an_origin_are_refused_with_a_reason() {
         for (wrong, error) in [
             ("backend:80", UrlError::Scheme),
             ("ftp://a", UrlError::Scheme),

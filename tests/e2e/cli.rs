@@ -55,7 +55,7 @@ fn the_environment_alone_is_enough_with_and_without_the_command() {
             assert_eq!(code, Some(0), "{text}");
             assert!(text.contains("LICENSE_KEY"), "{text}");
         }
-        // The file may be named there as well.
+        // The environment can also name the file.
         let port = free_port();
         let file = write(folder.path(), &Setup::default().tenant(HOST, &url, "").text(port));
         let _relay = Process::start(&[], &[("MTE_RELAY_CONFIG", &*file)], port);
@@ -64,7 +64,7 @@ fn the_environment_alone_is_enough_with_and_without_the_command() {
 }
 
 #[test]
-fn a_configuration_that_is_wrong_is_78_with_every_problem_and_one_that_is_not_there_66() {
+fn a_wrong_configuration_is_78_with_every_problem_and_a_missing_one_66() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let file =
@@ -86,7 +86,7 @@ fn a_configuration_that_is_wrong_is_78_with_every_problem_and_one_that_is_not_th
 }
 
 #[test]
-fn a_port_that_is_taken_is_71() {
+fn a_port_in_use_is_71() {
     run(async {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();

@@ -54,20 +54,20 @@ fn thousands_of_requests_over_a_few_pairs_are_all_correct_and_distinct() {
 }
 
 #[test]
-fn of_a_request_and_its_copies_exactly_one_wins() {
+fn of_a_request_and_its_copies_exactly_one_is_served() {
     const COPIES: usize = 12;
     run(async {
         let upstream = Upstream::standard().await;
         let relay = Relay::of(&upstream).await;
         let mut session = Session::new(&relay).await;
         for round in 0..20 {
-            // Without a body, with one that is read whole, with one that is streamed; and of both types.
+            // Without a body, with one that is held in memory, with one that is streamed; and of both types.
             let body = [0, 2_000, 200_000][round % 3];
             session.options.encode_type = [EncodeType::Mke, EncodeType::Mte][round % 2];
             let request = Request::put(format!("/{round}")).body(Pattern::bytes(body)).unwrap();
             let sealed = session.seal(request);
             let bytes = session.bytes(&sealed);
-            // All but the last byte first, so that the copies are as close to each other as can be.
+            // All but the last byte first, so that the copies complete as close to each other as possible.
             let mut wires = Vec::new();
             for _ in 0..COPIES {
                 let mut wire = relay.wire().await;
@@ -126,7 +126,7 @@ fn an_exhausted_pool_makes_transient_instances_and_counts_them() {
 }
 
 #[test]
-fn streams_in_both_directions_do_not_hold_up_each_other() {
+fn streams_in_both_directions_do_not_block_each_other() {
     const STREAMS: u64 = 12;
     run(async {
         let upstream = Upstream::standard().await;

@@ -1,4 +1,4 @@
-//! Configurations: what is accepted, what is refused and with which words, and TLS towards upstreams.
+//! Configurations: what is accepted, what is refused and with which message, and TLS for connections to upstreams.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -25,10 +25,10 @@ fn refused(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
 
 const TENANT: &str = "domain_map: {'*': {upstream: 'http://127.0.0.1:9000', client_id_secret: 0123456789abcdef0123456789abcdef}}\n";
 
-/// Gives what the examples ask for with `${NAME}`, and nothing else.
-struct Asked(String);
+/// An environment with exactly the variables that a text refers to as `${NAME}`.
+struct ReferencedVariables(String);
 
-impl Environment for Asked {
+impl Environment for ReferencedVariables {
     fn get(&self, name: &str) -> Option<String> {
         self.0.contains(&format!("${{{name}}}")).then(|| "a value of the environment, long enough".to_owned())
     }
@@ -45,8 +45,13 @@ fn the_examples_are_accepted() {
         }
         let name = path.display().to_string();
         let text = std::fs::read_to_string(&path).unwrap();
-        let config =
-            Config::parse(&text, &name, &folder, &Asked(text.clone()), &Arc::new(ReloadState::default()));
+        let config = Config::parse(
+            &text,
+            &name,
+            &folder,
+            &ReferencedVariables(text.clone()),
+            &Arc::new(ReloadState::default()),
+        );
         let config = config.unwrap_or_else(|problems| panic!("{name}:\n{problems}"));
         assert!(config.domains.tenants().count() > 0, "{name}");
         examples += 1;
@@ -55,7 +60,7 @@ fn the_examples_are_accepted() {
 }
 
 #[test]
-fn a_tenant_is_all_that_it_takes() {
+fn a_single_tenant_is_a_sufficient_configuration() {
     let config = accepted(TENANT, &[]);
     assert_eq!(config.listeners[0].address, "0.0.0.0:8080".parse().unwrap());
     assert_eq!((config.pool_size, config.limits.max_mte_body), (600, 1 << 20));
@@ -88,7 +93,7 @@ fn an_unknown_key_is_refused_with_its_line_and_the_nearest_known_one() {
 }
 
 #[test]
-fn an_unknown_key_at_the_very_beginning_is_refused_with_its_line_too() {
+fn an_unknown_key_at_the_beginning_is_refused_with_its_line_too() {
     let problems = refused("pool_sise: 5\n", &[]);
     assert!(problems[0].contains("`pool_size`") && problems[0].contains("line 1"), "{problems:?}");
 }
@@ -198,7 +203,7 @@ fn the_environment_of_v4_5_configures_one_tenant() {
     let ignored =
         |name| config.warnings.iter().any(|warning| warning.contains(name) && warning.contains("ignored"));
     assert!(ignored("LICENSE_KEY") && ignored("LICENSE_COMPANY"), "{:?}", config.warnings);
-    // The admin listener's default address is on that port.
+    // The admin listener's default address uses that port.
     let admin =
         config.warnings.iter().filter(|warning| warning.contains("the admin listener is off")).count();
     assert_eq!((config.admin.address, admin), (None, 1));
@@ -231,7 +236,7 @@ fn every_key_of_v4_5s_domain_map_is_accepted() {
 }
 
 #[test]
-fn the_environment_wins_over_the_file() {
+fn the_environment_overrides_the_file() {
     let file = format!("{TENANT}listeners: [{{address: 127.0.0.1:1}}]\npool_size: 5\nlog: {{level: info}}\n");
     let config = accepted(&file, &[("PORT", "2"), ("POOL_SIZE", "6"), ("LOG_LEVEL", "warning")]);
     assert_eq!(config.listeners[0].address.port(), 2);
@@ -241,7 +246,7 @@ fn the_environment_wins_over_the_file() {
 }
 
 #[test]
-fn environment_variables_that_make_no_sense_are_refused_by_name() {
+fn invalid_environment_variables_are_refused_by_name() {
     for (variables, name, words) in [
         (&[("UPSTREAM", "http://a"), ("DOMAIN_MAP", "{}")][..], "UPSTREAM", "DOMAIN_MAP"),
         (&[("DOMAIN_MAP", "{")], "DOMAIN_MAP, line 1", "ends too early"),
@@ -285,7 +290,7 @@ fn suspicious_but_valid_settings_cause_a_warning() {
     }
     let map = r#"{"a": {"upstream": "http://a", "client_id_secret": "0123456789abcdef0123456789abcdef", "min_kem": "ml-kem-512"}}"#;
     let warnings = accepted("pairs: {min_kem: ml-kem-768}", &[("DOMAIN_MAP", map)]).warnings;
-    assert!(warnings[0].contains("holds for every tenant"), "{warnings:?}");
+    assert!(warnings[0].contains("applies to every tenant"), "{warnings:?}");
 }
 
 #[test]
@@ -299,7 +304,7 @@ fn names_in_the_file_are_replaced_from_the_environment() {
     for name in ["${HOSTNAME}", "${BACKEND}"] {
         assert!(problems.iter().any(|problem| problem.contains(name)), "{problems:?}");
     }
-    // What comes from the environment cannot add settings of its own.
+    // A value from the environment cannot add settings.
     let problems = refused(text, &[("SIZE", "9\nthreads: 5"), variables[1], variables[2]]);
     assert!(problems[0].contains("${SIZE}"), "{problems:?}");
 }
@@ -342,7 +347,7 @@ fn secrets_come_from_files_and_rotate() {
             let relay = start(secrets).await;
             let client = relay.builder(HOST).client_id(&id).build().unwrap();
             client.pair().await.unwrap();
-            // An id that does not verify is exchanged for a new one.
+            // An id that does not verify is replaced with a new one.
             assert_eq!(client.client_id().as_ref() == Some(&id), verifies, "{secrets}");
         }
         let text = "domain_map: {a: {upstream: 'http://a', client_id_secret: x, client_id_secret_file: y}}";
@@ -352,7 +357,7 @@ fn secrets_come_from_files_and_rotate() {
     });
 }
 
-/// What a client gets from an upstream with a certificate for `name`, under these `upstream_tls` settings.
+/// The status that a client gets from an upstream with a certificate for `name`, with these `upstream_tls` settings.
 async fn over_tls(name: &str, settings: &str) -> Result<String, u16> {
     let (authority, other) = (Authority::new(), Authority::new());
     let folder = tempfile::tempdir().unwrap();
@@ -367,7 +372,7 @@ async fn over_tls(name: &str, settings: &str) -> Result<String, u16> {
     let relay = Setup::default().tenant(HOST, &url, &format!("upstream_tls: {{{settings}}}")).start().await;
     let client = relay.client();
     let mut texts = Vec::new();
-    // Twice: what was found out once must hold for the next connection or request.
+    // Twice: the result must be the same for the next connection or request.
     for _ in 0..2 {
         texts.push(match client.post("/tls", "hello").await {
             Ok(response) => Ok(response.into_body().text(100).await.unwrap()),
@@ -380,7 +385,7 @@ async fn over_tls(name: &str, settings: &str) -> Result<String, u16> {
 }
 
 #[test]
-fn an_upstream_with_a_certificate_of_ones_own_authority_is_verified() {
+fn an_upstream_with_a_certificate_of_a_configured_authority_is_verified() {
     run(async {
         assert_eq!(over_tls("localhost", "ca_file: OWN").await, Ok("POST /tls 5".into()));
     });
@@ -395,7 +400,7 @@ fn an_upstream_with_a_certificate_of_an_unknown_authority_is_502() {
 }
 
 #[test]
-fn an_upstream_with_a_certificate_for_another_name_is_502_unless_that_name_is_asked_for() {
+fn an_upstream_with_a_certificate_for_another_name_is_502_unless_sni_names_it() {
     run(async {
         assert_eq!(over_tls("backend.test", "ca_file: OWN").await, Err(502));
         let sni = "ca_file: OWN, sni: backend.test";

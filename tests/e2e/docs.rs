@@ -1,5 +1,5 @@
-//! The documentation says what the relay does: every metric, log field, cause and setting is in `docs/operations.md` or
-//! `conf/full.yaml`, and no metric is there that does not exist.
+//! Compares the documentation with the relay: every metric, log field, cause and setting is in `docs/operations.md` or
+//! `conf/full.yaml`, and every documented metric exists.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,7 @@ const FULL: &str = include_str!("../../conf/full.yaml");
 
 /// Names in backticks.
 fn documented(text: &str) -> BTreeSet<&str> {
-    // A table's cells and a paragraph's words alike: what stands between two backticks of a line outside of code blocks.
+    // In tables and paragraphs alike: the text between two backticks of a line outside of code blocks.
     let mut names = BTreeSet::new();
     let mut code = false;
     for line in text.lines() {
@@ -57,7 +57,7 @@ fn families(text: &str) -> BTreeMap<String, String> {
     types.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
 }
 
-/// Everything that looks like a metric of ours.
+/// Everything that looks like a metric of the relay.
 fn mentioned(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let ours = |word: &&str| word.starts_with("mte_relay_") || word.starts_with("process_");
@@ -84,7 +84,7 @@ fn labels(source: &str) -> BTreeSet<&str> {
     literals.filter(label).collect()
 }
 
-/// The metrics of a relay to which everything happened that has a metric of its own, as its admin listener tells them.
+/// The metrics, from the admin listener, of a relay in which every metric has changed.
 async fn exported() -> BTreeMap<String, String> {
     let upstream = Upstream::standard().await;
     let folder = tempfile::tempdir().unwrap();
@@ -269,7 +269,7 @@ fn written(text: &str) -> Settings {
     Settings::written(text, "test", &environment).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// Settings with everything in them, as the code writes them.
+/// Settings with every key, as the code serialises them.
 fn everything() -> Value {
     let settings = written(
         "listeners: [{}]\ndomain_map: {a.test: {upstream: {peers: [{url: 'http://a'}], health: {}}, tls: {}}}\n",
@@ -306,7 +306,7 @@ fn every_setting_is_in_the_full_example() {
 
 #[test]
 fn the_full_example_has_the_defaults_but_where_it_says_otherwise() {
-    // A setting whose comment says so has an example's value; what is below it is compared by itself.
+    // A setting whose comment says so has an example value; the settings below it are compared separately.
     let compared = |value: &Value, indent: usize| {
         let example = |key: &str| {
             let begins = format!("{:indent$}{key}:", "");
@@ -329,7 +329,7 @@ fn the_full_example_has_the_defaults_but_where_it_says_otherwise() {
     for (place, same, indent, at_least) in places {
         let mut written = compared(written.pointer(place).unwrap(), indent);
         if let Some(admin) = written.get_mut("admin") {
-            // Written out; left open it is the same, but the relay starts without it.
+            // The example writes out the default address; if it is left out, the relay also starts if the address is in use.
             assert_eq!(admin["address"].take(), "127.0.0.1:9090");
         }
         assert!(written.as_object().unwrap().len() >= at_least, "{written}");

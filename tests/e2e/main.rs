@@ -2,28 +2,28 @@
 //!
 //! | module | what it is about |
 //! | --- | --- |
-//! | `streaming` | bodies: their sizes, lengths, rhythm and ends |
-//! | `responses` | what a client is sent: framing, sealing, decoding, tunnels |
+//! | `streaming` | bodies: their sizes, lengths, timing and ends |
+//! | `responses` | responses to clients: framing, sealing, decoding, tunnels |
 //! | `routing` | where requests go, what is forwarded, CORS |
-//! | `requests` | what an upstream is sent and what is refused, on every route and between all HTTP versions |
-//! | `smuggling` | requests that two readers could take for different ones |
-//! | `edge` | what happens before a request: deadlines, PROXY headers, who is believed, rates |
+//! | `requests` | requests to upstreams and refused ones, on every route and between all HTTP versions |
+//! | `smuggling` | ambiguous requests (request smuggling) |
+//! | `edge` | the edge, before a request: deadlines, PROXY headers, trusted proxies, rates |
 //! | `failures` | upstreams and clients that misbehave, and limits |
 //! | `upstreams` | several peers, how they are chosen, their health, HTTP/2 |
-//! | `clients` | what our own client takes from a response that was changed on the way, and what it repeats |
+//! | `clients` | the client library: responses that were changed in transit, and repeated requests |
 //! | `concurrency` | many requests at once |
 //! | `tls` | TLS listeners |
-//! | `config` | configurations, and TLS towards upstreams |
-//! | `settings` | what is refused and with which words, values that arrive as written, listeners, certificates |
+//! | `config` | configurations, and TLS for connections to upstreams |
+//! | `settings` | refused settings and their messages, values that are used as written, listeners, certificates |
 //! | `cli` | the binary |
-//! | `docs` | what the documentation says of metrics, logs and settings |
-//! | `operations` | what operators do and see: reload, hand-over, admin listener, logs, metrics |
-//! | `limits` | what clients can make the relay spend |
-//! | `pair_store` | what every pair store must do, and a relay whose store fails |
-//! | `memory` | what a streamed body costs; of a release build |
-//! | `secrets` | what is left of secrets in memory; of a release build |
+//! | `docs` | the documentation of metrics, logs and settings |
+//! | `operations` | operation: reload, hand-over, admin listener, logs, metrics |
+//! | `limits` | limits on the resources that clients can use |
+//! | `pair_store` | the required behaviour of every pair store, and a relay whose store fails |
+//! | `memory` | memory for a streamed body, with a release build |
+//! | `secrets` | secrets in memory, with a release build |
 //!
-//! What the protocol itself refuses is tested in `tests/interop`, by another implementation of it.
+//! Refusals that the protocol requires are tested in `tests/interop`, with another implementation of it.
 
 mod cli;
 mod clients;

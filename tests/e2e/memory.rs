@@ -1,6 +1,6 @@
-//! What a streamed body costs: a gibibyte up and down must not grow a relay by more than a few buffers.
+//! Memory for a streamed body: a gibibyte in each direction must not grow a relay by more than a few buffers.
 //!
-//! The relay is a process of its own, so that its memory can be measured; a release build, so that this takes seconds.
+//! The relay is a separate process, so that its memory can be measured, and a release build, so that this takes only seconds.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::harness::{
 const GIB: u64 = 1 << 30;
 const MAX_GROWTH: u64 = 16 << 20;
 
-/// The most memory that a process ever had.
+/// The peak memory of a process.
 fn peak(process: &Process) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
@@ -34,7 +34,7 @@ fn a_gibibyte_up_and_down_takes_no_more_memory_than_a_few_buffers() {
         let url = format!("http://127.0.0.1:{port}");
         let client = RelayClient::builder(url).host(HOST).pairs(1).build().unwrap();
 
-        // Once in small, so that what is made on first use, and what the allocator keeps at hand, is there.
+        // A small transfer first, so that memory of the first use and the allocator's reserve are allocated.
         let exchange = async |up: Pattern, down: &str, len: u64| {
             let response = client.post(format!("/{down}/{len}"), Body::wrap(up)).await.unwrap();
             digest(response.into_body()).await.unwrap()

@@ -1,5 +1,6 @@
-//! What a running relay has in its memory: a pair's secrets once while they are of use, and nowhere after (docs/codec.md,
-//! section 3). It reads the memory of a release build, since the compiler decides where a value is copied when it moves.
+//! Secrets in the memory of a running relay: a pair's secrets exist once while they are needed, and not at all afterwards
+//! (docs/codec.md, section 3). The tests read the memory of a release build, because the compiler decides where a moved value
+//! is copied.
 
 use std::{
     fs::File,
@@ -21,12 +22,12 @@ use crate::harness::{
     skip,
 };
 
-/// Something that may be in memory, and its name.
+/// A value to search for in memory, with its name.
 type Wanted = (String, [u8; 32]);
 
-/// How often each secret stands in a process's memory.
+/// How often each secret occurs in a process's memory.
 fn count(pid: u32, wanted: &[Wanted]) -> io::Result<Vec<usize>> {
-    // Most places are ruled out by two bytes; this build does not optimise.
+    // Two bytes rule out most places; this build is not optimised.
     let mut begins = vec![false; 1 << 16];
     for (_, secret) in wanted {
         begins[usize::from(u16::from_le_bytes([secret[0], secret[1]]))] = true;
@@ -35,7 +36,7 @@ fn count(pid: u32, wanted: &[Wanted]) -> io::Result<Vec<usize>> {
     let mut counts = vec![0; wanted.len()];
     for range in written(pid)? {
         let mut part = vec![0; (range.end - range.start) as usize];
-        // It may have been unmapped since.
+        // It may have been unmapped in the meantime.
         if memory.read_exact_at(&mut part, range.start).is_err() {
             continue;
         }
@@ -50,7 +51,7 @@ fn count(pid: u32, wanted: &[Wanted]) -> io::Result<Vec<usize>> {
     Ok(counts)
 }
 
-/// The memory that a process has written to: of the gibibyte that its allocator reserves, some mebibytes.
+/// The memory that a process has written to: some mebibytes of the gibibyte that its allocator reserves.
 fn written(pid: u32) -> io::Result<Vec<Range<u64>>> {
     let (pages, size) = (File::open(format!("/proc/{pid}/pagemap"))?, procfs::page_size());
     let mut ranges: Vec<Range<u64>> = Vec::new();
@@ -79,7 +80,7 @@ fn written(pid: u32) -> io::Result<Vec<Range<u64>>> {
     Ok(ranges)
 }
 
-/// Expects so many copies of each secret; what a request leaves is gone some moments after its answer.
+/// Expects this many copies of each secret; a request's copies are wiped shortly after its response.
 #[track_caller]
 fn expect(pid: u32, wanted: &[Wanted], copies: usize, when: &str) {
     let end = Instant::now() + Duration::from_secs(20);
@@ -116,7 +117,7 @@ fn epochs(index: usize, pair: &KnownPair, epochs: impl IntoIterator<Item = u64> 
     wanted
 }
 
-/// Requests that each take as long as the test wants.
+/// Requests whose duration the test controls.
 #[derive(Default)]
 struct Gates {
     events: Notify,
@@ -165,7 +166,7 @@ fn the_secrets_of_past_epochs_are_nowhere_in_memory() {
             return;
         }
 
-        // One pair is made on a worker, ten on the blocking pool, which leaves its copies on other stacks.
+        // One pair is created on a worker, ten on the blocking pool, whose copies are on other stacks.
         for (pairs, kem) in [(1, KemId::MlKem768), (5, KemId::XWing), (10, KemId::MlKem1024)] {
             let mut pairs = KnownPair::make(address, pairs, kem).await;
             expect(pid, &entropies(&pairs), 0, "right after pairing");
@@ -181,10 +182,10 @@ fn the_secrets_of_past_epochs_are_nowhere_in_memory() {
                 pair.get(&mut other, "/nothing").await;
             }
             let left = epochs(0, pair, [0, 1, 2, 3]);
-            expect(pid, &left, 0, "after 20 epochs, with streams from epoch 0 that go on");
-            // The responses are as far: two numbers each, as their requests have.
+            expect(pid, &left, 0, "after 20 epochs, with streams from epoch 0 that continue");
+            // The responses are equally far: two numbers each, like their requests.
             expect(pid, &epochs(0, pair, [pair.epoch()]), 1, "in the current epoch");
-            // Some of them: there are hundreds.
+            // Only some of them: there are hundreds.
             let keys = pair.message_keys.iter().enumerate().step_by(16);
             let keys: Vec<_> =
                 keys.map(|(index, key)| (format!("the key of message {index}"), *key)).collect();
@@ -197,7 +198,7 @@ fn the_secrets_of_past_epochs_are_nowhere_in_memory() {
     });
 }
 
-/// Exchanges of epoch 0 that go on.
+/// Exchanges of epoch 0 that continue.
 struct Streams {
     events: Wire,
     upload: Wire,
@@ -224,7 +225,7 @@ impl Streams {
         Self { events, upload, sealer, slow }
     }
 
-    /// Ends them; they are as good as on the first day.
+    /// Ends them, and checks that they still work.
     async fn end(&mut self, gates: &Gates) {
         gates.events.notify_one();
         self.events.some().await.expect("the second event");
@@ -249,7 +250,7 @@ fn a_running_relay_writes_no_core_dump() {
         let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
         let cores: Vec<_> = cores.split_whitespace().collect();
         assert_eq!(cores[4..], ["0", "0", "bytes"]);
-        // What is not dumpable belongs to root, whoever runs it.
+        // The files in /proc of a process that is not dumpable belong to root.
         let owner = std::fs::metadata(format!("/proc/{}/environ", relay.id())).unwrap();
         assert_eq!(std::os::unix::fs::MetadataExt::uid(&owner), 0);
     });

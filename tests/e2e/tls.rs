@@ -1,4 +1,4 @@
-//! TLS listeners: the tenant is chosen by the name that the client asks for, and served over no other connection.
+//! TLS listeners: the client's server name selects the tenant, and only that tenant is served over the connection.
 
 use hyper_util::rt::TokioIo;
 use mte_client::RelayClient;
@@ -7,14 +7,15 @@ use tokio_rustls::client::TlsStream;
 
 use crate::harness::{Authority, Relay, Setup, Upstream, run};
 
-/// Two tenants with a certificate each; `bank.test` asks its clients for one.
-struct House {
+/// A relay with two tenants that have a certificate each, of which `bank.test` requires client certificates, and a third
+/// without TLS.
+struct TlsTenants {
     relay: Relay,
     authority: Authority,
     _files: tempfile::TempDir,
 }
 
-impl House {
+impl TlsTenants {
     async fn new() -> Self {
         let upstream = Upstream::standard().await;
         let authority = Authority::new();
@@ -44,7 +45,7 @@ impl House {
             .unwrap()
     }
 
-    /// A connection that asks for `name`, with a client certificate or without.
+    /// A connection that requests `name`, with or without a client certificate.
     async fn connect(
         &self,
         name: &str,
@@ -69,11 +70,11 @@ impl House {
 }
 
 #[test]
-fn encrypted_requests_pass_over_http1_and_http2_with_bodies_of_every_kind() {
+fn encrypted_requests_work_over_http1_and_http2_with_bodies_of_every_kind() {
     run(async {
-        let house = House::new().await;
+        let tenants = TlsTenants::new().await;
         for http2 in [false, true] {
-            let client = house.client("shop.test", http2);
+            let client = tenants.client("shop.test", http2);
             for size in [0, 1, 10_000, 65_536, 1_000_000] {
                 let body = vec![b'x'; size];
                 let response = client.post("/", body).await.unwrap();
@@ -81,15 +82,15 @@ fn encrypted_requests_pass_over_http1_and_http2_with_bodies_of_every_kind() {
                 assert_eq!(text, format!("POST / {size}"), "http2: {http2}");
             }
         }
-        house.relay.settled().await;
+        tenants.relay.settled().await;
     });
 }
 
 #[test]
-fn the_handshake_is_post_quantum_where_the_client_can() {
+fn the_handshake_is_post_quantum_if_the_client_supports_it() {
     run(async {
-        let house = House::new().await;
-        let stream = house.connect("shop.test", false, true).await.unwrap();
+        let tenants = TlsTenants::new().await;
+        let stream = tenants.connect("shop.test", false, true).await.unwrap();
         let (_, connection) = stream.get_ref();
         let group = connection.negotiated_key_exchange_group().unwrap().name();
         assert_eq!(group, rustls::NamedGroup::X25519MLKEM768);
@@ -98,26 +99,26 @@ fn the_handshake_is_post_quantum_where_the_client_can() {
 }
 
 #[test]
-fn a_connection_serves_the_tenant_of_its_name_and_no_other() {
+fn a_connection_serves_the_tenant_of_its_server_name_and_no_other() {
     run(async {
-        let house = House::new().await;
-        assert_eq!(house.status("shop.test", "shop.test", false).await, Ok(200));
-        assert_eq!(house.status("shop.test", "bank.test", false).await, Ok(421));
-        assert_eq!(house.status("shop.test", "open.test", false).await, Ok(421));
-        assert!(house.status("open.test", "open.test", false).await.is_err(), "it has no certificate");
-        assert!(house.status("nobody.test", "shop.test", false).await.is_err());
+        let tenants = TlsTenants::new().await;
+        assert_eq!(tenants.status("shop.test", "shop.test", false).await, Ok(200));
+        assert_eq!(tenants.status("shop.test", "bank.test", false).await, Ok(421));
+        assert_eq!(tenants.status("shop.test", "open.test", false).await, Ok(421));
+        assert!(tenants.status("open.test", "open.test", false).await.is_err(), "it has no certificate");
+        assert!(tenants.status("unknown.test", "shop.test", false).await.is_err());
     });
 }
 
 #[test]
-fn a_tenant_that_asks_for_client_certificates_is_served_over_no_connection_without_one() {
+fn a_tenant_that_requires_client_certificates_is_not_served_without_one() {
     run(async {
-        let house = House::new().await;
-        assert!(house.status("bank.test", "bank.test", false).await.is_err());
-        assert_eq!(house.status("bank.test", "bank.test", true).await, Ok(200));
-        let plain = house.relay.ask("GET /plain HTTP/1.1\r\nhost: bank.test\r\n\r\n").await;
+        let tenants = TlsTenants::new().await;
+        assert!(tenants.status("bank.test", "bank.test", false).await.is_err());
+        assert_eq!(tenants.status("bank.test", "bank.test", true).await, Ok(200));
+        let plain = tenants.relay.ask("GET /plain HTTP/1.1\r\nhost: bank.test\r\n\r\n").await;
         assert_eq!(plain.status(), 421);
-        let plain = house.relay.ask("GET /plain HTTP/1.1\r\nhost: shop.test\r\n\r\n").await;
+        let plain = tenants.relay.ask("GET /plain HTTP/1.1\r\nhost: shop.test\r\n\r\n").await;
         assert_eq!(plain.status(), 200);
     });
 }
@@ -126,13 +127,13 @@ fn a_tenant_that_asks_for_client_certificates_is_served_over_no_connection_witho
 fn anything_but_tls_ends_the_connection_and_the_next_one_is_served() {
     run(async {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let house = House::new().await;
-        let mut stream = TcpStream::connect(house.relay.tls.unwrap()).await.unwrap();
+        let tenants = TlsTenants::new().await;
+        let mut stream = TcpStream::connect(tenants.relay.tls.unwrap()).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nhost: shop.test\r\n\r\n").await.unwrap();
         let mut rest = Vec::new();
-        // Closed or reset: either way nothing of HTTP comes back.
+        // Closed or reset: in either case there is no HTTP response.
         let _ = stream.read_to_end(&mut rest).await;
         assert!(!rest.starts_with(b"HTTP"));
-        assert_eq!(house.status("shop.test", "shop.test", false).await, Ok(200));
+        assert_eq!(tenants.status("shop.test", "shop.test", false).await, Ok(200));
     });
 }

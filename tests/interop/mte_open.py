@@ -35,7 +35,7 @@ MTE_BLOCK = 64
 
 
 class DecodeFailed(Exception):
-    """Section 8. The text is for the test's reader; a peer is never told which reason it was."""
+    """Section 8. The text is for the reader of the test; the reason is never sent to a peer."""
 
 
 class NumbersUsedUp(Exception):
@@ -91,7 +91,7 @@ class KeyPair:
     """Ciphertext -> shared secret."""
 
     def entropy(self, ciphertext: bytes) -> bytes:
-        """Section 2, from the side that holds the decapsulation key."""
+        """Section 2, on the side that holds the decapsulation key."""
         if len(ciphertext) != KEMS[self.kem_id].ciphertext_size:
             raise ValueError("a KEM ciphertext of the wrong size")
         return entropy(self.kem_id, self.decapsulate(ciphertext), self.encapsulation_key, ciphertext)
@@ -156,7 +156,7 @@ KEMS = {
 
 
 def kem_of_key(encapsulation_key: bytes) -> Kem:
-    """Section 2: the algorithm is told by the key's size."""
+    """Section 2: the key's size identifies the algorithm."""
     for kem in KEMS.values():
         if kem.key_size == len(encapsulation_key):
             return kem
@@ -313,7 +313,7 @@ class Encoder:
     """The sending end of a direction. Not thread-safe: a request reserves its numbers under a lock."""
 
     def __init__(self, root: bytes, start: int = 0):
-        """`start` is above 0 only for a test that needs a state out of the ordinary."""
+        """`start` is above 0 only for tests that need a particular state."""
         self._epoch, self._next = start // EPOCH_MESSAGES, start
         self._secret = epoch_secret(root, self._epoch)
 
@@ -342,7 +342,7 @@ class Encoder:
 
 
 class Decoder:
-    """The receiving end of a direction: section 6's window, and the oldest epoch it still reaches."""
+    """The receiving end of a direction: section 6's window, and the oldest epoch within it."""
 
     def __init__(self, root: bytes):
         self._epoch, self._secret = 0, root
@@ -360,7 +360,7 @@ class Decoder:
         return epoch_secret(self._secret, number // EPOCH_MESSAGES - self._epoch)
 
     def commit(self, first: int, count: int = 1) -> None:
-        """Section 6: take numbers one after the other, all or none; forget epochs now out of reach."""
+        """Section 6: take consecutive numbers, all or none; discard epochs outside of the window."""
         before = self.highest, self._taken.copy()
         try:
             for number in range(first, first + count):
@@ -386,7 +386,7 @@ class Decoder:
 
 
 class Opener:
-    """One incoming message, fed in any pieces. Commits its number as soon as frame 0 has verified."""
+    """One incoming message, fed in arbitrary pieces. Commits its number as soon as frame 0 has verified."""
 
     def __init__(self, decoder: Decoder, type: int, places: tuple[int, ...]):
         self._decoder, self._type, self._places = decoder, type, places

@@ -35,7 +35,7 @@ OF_THE_HOP = {
 
 
 class RelayError(Exception):
-    """An answer of the relay itself, section 5. It is not authenticated."""
+    """A response of the relay itself, section 5. It is not authenticated."""
 
     def __init__(self, status: int, error: dict, relay_header: str | None):
         super().__init__(f"{status}: {error}")
@@ -50,7 +50,7 @@ class NotRepeated(Exception):
 
 
 class BadResponse(Exception):
-    """A response that a client must not believe, section 4. One that does not open is a `DecodeFailed`."""
+    """A response that a client must refuse, section 4. One that does not open is a `DecodeFailed`."""
 
     def __init__(self, code: str, text: str):
         super().__init__(f"{code}: {text}")
@@ -60,7 +60,7 @@ class BadResponse(Exception):
 
 @dataclass
 class SealedRequest:
-    """What goes on the wire, open to alteration, and what the answer is held against."""
+    """A request as sent, which tests can change, and the values to check the response against."""
 
     method: str
     target: str
@@ -105,7 +105,7 @@ class Response:
     headers: dict[str, str]
     clear: http.client.HTTPMessage
     usable: list[tuple[str, str]]
-    """What an application may take: the sealed headers, and of the outer ones those that the relay does not seal."""
+    """The headers that an application may use: the sealed ones, and the outer ones that the relay does not seal."""
     relay_fields: list[str]
     places: list[int]
     """Of the messages received so far."""
@@ -126,7 +126,7 @@ class Pair:
     def __init__(self, client_id: str, host: str, offer: dict, keys: tuple, answer: dict):
         self.client_id, self.host, self.id = client_id, host, offer["pairId"]
         encoder_keys, decoder_keys = keys
-        # Each side names its own ends: the server's decoder faces our encoder.
+        # Each side names its own ends: the server's decoder belongs to our encoder.
         self.encoder_root = mte_open.root_secret(
             encoder_keys.entropy(base64.b64decode(answer["decoderSecret"], validate=True)),
             answer["decoderNonce"], offer["encoderPersonalizationStr"])
@@ -137,7 +137,7 @@ class Pair:
         self._sending, self._receiving = threading.Lock(), threading.Lock()
 
     def rewind(self, number: int) -> None:
-        """Go on numbering from `number`, as a client does whose state was restored."""
+        """Continue numbering from `number`, like a client whose state was restored."""
         self.encoder = Encoder(self.encoder_root, number)
 
     def seal(self, method: str, path: str, headers: dict[str, str] | None = None, body=None, *, type: int = MKE,
@@ -237,7 +237,7 @@ class Pair:
 
 def usable_headers(request: SealedRequest, sealed: dict[str, str], clear: http.client.HTTPMessage,
                    has_body: bool) -> list[tuple[str, str]]:
-    """Section 4: what is or would have been sealed counts only if it is."""
+    """Section 4: headers that are or would have been sealed count only if they are sealed."""
     of_connection = {name.strip().lower() for name in (clear.get("connection") or "").split(",")}
     wanted = (request.wanted or "").split(",")
 
@@ -290,7 +290,7 @@ class Client:
 
     def raw(self, method: str, target: str, headers: Iterable[tuple[str, str]] = (), body=None,
             host: str | None = None) -> http.client.HTTPResponse:
-        """One HTTP request with exactly these headers, on a connection of its own."""
+        """One HTTP request with exactly these headers, on a new connection."""
         connection = http.client.HTTPConnection(*self.address, timeout=self.timeout)
         connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
         connection.putheader("host", host or self.host)
@@ -313,7 +313,7 @@ class Client:
         return connection.getresponse()
 
     def hello(self, method: str = "HEAD") -> str:
-        """Section 2: ask for a signed client id, or for ours again."""
+        """Section 2: request a signed client id, or our own one again."""
         headers = [(HEADER, self.client_id)] if self.client_id else []
         answer = self.raw(method, "/api/mte-relay", headers)
         raise_relay_error(answer)
@@ -361,7 +361,7 @@ class Client:
 
     def call(self, method: str, path: str, headers: dict[str, str] | None = None, body=None, *,
              resend: str = "idempotent", kem_id: int = 2, **how) -> Response:
-        """Pair where there is no pair, and repeat once where section 5 says so. `resend`: "idempotent" methods,
+        """Pair if there is no pair, and repeat once where section 5 says so. `resend`: "idempotent" methods,
         "always" or "never"."""
         for attempt in (1, 2):
             if self.current is None:

@@ -1,4 +1,4 @@
-"""What a client must take from a response, and what it must not, with answers made here instead of a relay's."""
+"""Which responses a client must accept and which it must refuse, with responses made here instead of a relay's."""
 
 import email.message
 import io
@@ -19,7 +19,7 @@ FORGED = {
 
 
 class Answer:
-    """As `http.client.HTTPResponse`, of bytes."""
+    """Like `http.client.HTTPResponse`, from bytes."""
 
     def __init__(self, status: int, headers: list[tuple[str, str]], body: bytes):
         self.status, self._body = status, io.BytesIO(body)
@@ -53,7 +53,7 @@ class Peer:
         self.decoder, self.encoder = Decoder(roots[0]), Encoder(roots[1])
 
     def sealed_map(self, request) -> dict[str, str]:
-        """What the relay opens of a request without a sealed URL."""
+        """The messages of a request without a sealed URL that the relay opens."""
         message = mte_open.from_text(request.outer(ENCODED_HEADERS))
         return json.loads(self.decoder.decode(message, request.type, place(0, 0), place(0, 1)))
 
@@ -159,7 +159,7 @@ def test_a_response_that_is_bound_to_nothing_or_to_something_else_is_refused(pee
     assert caught.value.code == code
 
 
-def test_a_response_that_was_kept_is_not_taken_again(peer):
+def test_a_recorded_response_is_not_accepted_again(peer):
     first, second = request_of(peer), request_of(peer)
     answer = peer.answer(first)
     headers = list(answer.headers.items())
@@ -186,7 +186,7 @@ def test_with_everything_sealed_no_other_header_in_the_clear_counts(peer):
 
 
 @pytest.mark.parametrize("wanted", ["x-listed", None])
-def test_what_describes_the_body_or_was_asked_for_counts_only_sealed(peer, wanted):
+def test_body_metadata_and_requested_headers_count_only_if_sealed(peer, wanted):
     clear = {**FORGED, "x-listed": "1", "x-asked": "1", "x-own": "1", "content-length": "51"}
     request = request_of(peer, headers={"X-Asked": "?"}, response_headers=wanted)
     usable = dict(peer.pair.open(request, peer.answer(request, clear=clear.items())).usable)
@@ -197,7 +197,7 @@ def test_what_describes_the_body_or_was_asked_for_counts_only_sealed(peer, wante
 
 
 class Relay(Client):
-    """A client whose relay answers as a test says."""
+    """A client whose relay answers as the test specifies."""
 
     def __init__(self, statuses: list[int]):
         super().__init__(("relay.test", 0), "relay.test")
@@ -228,7 +228,7 @@ def test_a_request_of_an_idempotent_method_is_sent_again_once_under_a_new_pair(m
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-def test_any_other_is_not_unless_it_is_allowed(method):
+def test_a_request_of_another_method_is_not_sent_again_unless_allowed(method):
     relay = Relay([560])
     with pytest.raises(NotRepeated, match="may have taken effect") as caught:
         relay.call(method, "/x", body=b"body")
@@ -236,7 +236,7 @@ def test_any_other_is_not_unless_it_is_allowed(method):
     assert Relay([560]).call(method, "/x", body=b"body", resend="always").read() == b"the body"
 
 
-def test_neither_is_a_stream_nor_anything_that_is_forbidden_nor_another_status():
+def test_streams_forbidden_requests_and_other_statuses_are_not_sent_again():
     for status, how in [(560, dict(body=iter([b"body"]))), (560, dict(resend="never"))]:
         relay = Relay([status])
         with pytest.raises(NotRepeated):

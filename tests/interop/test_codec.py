@@ -1,4 +1,4 @@
-"""The codec against itself: CODEC.md's promises, without a relay."""
+"""The codec against itself: the guarantees of CODEC.md, without a relay."""
 
 import os
 import random
@@ -136,7 +136,7 @@ def test_input_may_be_cut_at_any_byte(type):
     assert plaintext == b"some plaintext of several frames"
 
 
-def test_a_frame_is_released_as_soon_as_it_is_whole_and_not_before():
+def test_a_frame_is_released_as_soon_as_it_is_complete_and_not_before():
     sealer = Encoder(ROOT).begin(MKE, PLACE)
     opener = Decoder(ROOT).begin(MKE, PLACE)
     assert opener.feed(sealer.header) == []
@@ -219,7 +219,7 @@ def numbered(*numbers):
     return [Encoder(ROOT, number).encode(MKE, PLACE, b"") for number in numbers]
 
 
-def test_a_number_is_taken_once():
+def test_a_number_is_accepted_once():
     (sealed,) = numbered(0)
     decoder = Decoder(ROOT)
     decoder.decode(sealed, MKE, PLACE)
@@ -227,7 +227,7 @@ def test_a_number_is_taken_once():
         decoder.decode(sealed, MKE, PLACE)
 
 
-def test_two_messages_of_one_number_have_two_keys_and_the_first_wins():
+def test_two_messages_of_one_number_have_two_keys_and_the_first_is_accepted():
     one, two = Encoder(ROOT).encode(MKE, PLACE, b"one"), Encoder(ROOT).encode(MKE, PLACE, b"one")
     assert one[-19:] != two[-19:]
     decoder = Decoder(ROOT)

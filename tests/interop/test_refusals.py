@@ -1,4 +1,4 @@
-"""Requests that the relay must refuse, without a byte reaching the upstream, and without harm to what follows."""
+"""Requests that the relay must refuse, without a byte reaching the upstream, and without affecting later requests."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ TYPES = pytest.mark.parametrize("type", [MKE, MTE], ids=["MKE", "MTE"])
 
 
 def refusal(client, request, **how) -> RelayError:
-    """The error that the relay answers, whose form is section 5's."""
+    """The relay's error response, in the form of section 5."""
     with pytest.raises(RelayError) as caught:
         answer = client.send(request, **how)
         assert answer.getheader(ENCODED_HEADERS) is None, f"proxied: {answer.status}"
@@ -67,7 +67,7 @@ def test_a_message_of_an_earlier_request_cannot_serve_in_a_new_one(relay, sessio
 
 
 @pytest.mark.parametrize("part", ["headers", "body", "target"])
-def test_parts_of_two_fresh_requests_cannot_be_mixed(relay, session, mark, part):
+def test_parts_of_two_new_requests_cannot_be_mixed(relay, session, mark, part):
     client, pair = session
     one, two = whole(pair, mark), whole(pair, mark)
     setattr(one, part, getattr(two, part))
@@ -102,7 +102,7 @@ def test_a_cut_or_extended_body_is_562(relay, session, mark, type):
     assert client.request(pair, "GET", f"/echo/{mark}").status == 200
 
 
-def test_a_type_flipped_on_the_way_is_562(relay, session, mark):
+def test_a_type_flipped_in_transit_is_562(relay, session, mark):
     client, pair = session
     for type, other in [(MKE, MTE), (MTE, MKE)]:
         request = whole(pair, mark, type)
@@ -111,7 +111,7 @@ def test_a_type_flipped_on_the_way_is_562(relay, session, mark):
 
 
 @pytest.mark.parametrize("flag", [0, 1, 2], ids=["url", "headers", "body"])
-def test_a_flag_cleared_on_the_way_is_562(relay, session, mark, flag):
+def test_a_flag_cleared_in_transit_is_562(relay, session, mark, flag):
     client, pair = session
     request = whole(pair, mark)
     request.flags[flag] = 0
@@ -122,7 +122,7 @@ def test_a_flag_cleared_on_the_way_is_562(relay, session, mark, flag):
     (False, True, b"body", 0), (True, False, b"body", 1), (True, True, None, 2), (True, False, None, 2),
     (False, True, None, 2),
 ])
-def test_a_flag_set_on_the_way_is_562(relay, session, mark, seal_url, seal_headers, body, flag):
+def test_a_flag_set_in_transit_is_562(relay, session, mark, seal_url, seal_headers, body, flag):
     client, pair = session
     request = pair.seal("POST", f"/echo/{mark}", None, body, seal_url=seal_url, seal_headers=seal_headers)
     request.flags[flag] = 1
@@ -137,7 +137,7 @@ def test_a_clear_body_beside_sealed_headers_is_562(relay, session, mark, unknown
     assert_refused(relay, session, request, 562, mark)
 
 
-def test_a_body_dropped_on_the_way_is_562(relay, session, mark):
+def test_a_body_dropped_in_transit_is_562(relay, session, mark):
     client, pair = session
     for flag in (0, 1):
         request = whole(pair, mark)
@@ -145,7 +145,7 @@ def test_a_body_dropped_on_the_way_is_562(relay, session, mark):
         assert_refused(relay, session, request, 562, mark)
 
 
-def test_headers_dropped_on_the_way_are_562(relay, session, mark):
+def test_headers_dropped_in_transit_are_562(relay, session, mark):
     client, pair = session
     for flag in (0, 1):
         request = whole(pair, mark)
@@ -207,7 +207,7 @@ def test_numbers_out_of_the_window_are_562(relay, session, mark):
 
 
 @pytest.mark.parametrize("text", ["", "!!!!", "AAAA", "AAA"])
-def test_headers_that_are_no_message_are_562(relay, session, mark, text):
+def test_headers_that_are_not_a_message_are_562(relay, session, mark, text):
     client, pair = session
     request = whole(pair, mark)
     request.replace_outer(ENCODED_HEADERS, text)
@@ -215,7 +215,7 @@ def test_headers_that_are_no_message_are_562(relay, session, mark, text):
 
 
 @pytest.mark.parametrize("plaintext", [b"", b"no json", b"[]", b'{"a": 1}', b'{"a": {"b": "c"}}', b'{"a": "b"} x', b"\xff"])
-def test_sealed_headers_that_are_no_flat_map_of_strings_are_refused(relay, session, mark, plaintext):
+def test_sealed_headers_that_are_not_a_flat_map_of_strings_are_refused(relay, session, mark, plaintext):
     client, pair = session
     request = pair.seal("GET", f"/echo/{mark}", seal_url=False)
     pair.rewind(0)
@@ -245,7 +245,7 @@ def test_a_url_from_one_tenant_does_not_work_at_another_even_with_the_same_secre
 
 
 def test_an_error_names_the_pair_of_a_request_that_named_one(relay, session, mark):
-    # Public v4 clients take a missing pair id for lost state, and send the request again, even a POST.
+    # Public v4 clients treat a missing pair id as lost state, and send the request again, even a POST.
     for client, pair, status in [(*session, 562), (*relay.pair("dead.test"), 502)]:
         request = whole(pair, mark)
         if status == 562:
@@ -258,7 +258,7 @@ def test_an_error_names_the_pair_of_a_request_that_named_one(relay, session, mar
 # --- Binding ---
 
 
-def test_a_method_changed_on_the_way_is_562(relay, session, mark):
+def test_a_method_changed_in_transit_is_562(relay, session, mark):
     client, pair = session
     request = whole(pair, mark)
     request.method = "PUT"
@@ -398,10 +398,10 @@ def test_repeated_relay_headers_are_400(relay, session, mark, name):
 
 def test_a_host_of_no_tenant_is_421(relay, session, mark):
     client, pair = session
-    assert_refused(relay, session, whole(pair, mark), 421, mark, host="nobody.test")
+    assert_refused(relay, session, whole(pair, mark), 421, mark, host="unknown.test")
 
 
-def test_a_path_beside_the_tenants_routes_is_404(relay, mark):
+def test_a_path_outside_of_the_tenants_routes_is_404(relay, mark):
     client, pair = relay.pair("routes.test")
     assert_refused(relay, (client, pair), pair.seal("GET", f"/other/{mark}"), 404, mark)
 
@@ -438,7 +438,7 @@ def test_no_url_reaches_another_origin(relay, session, mark, path):
 
 
 def pairing_error(client, body: bytes) -> tuple[int, str]:
-    """Status and text of the error that the relay answers."""
+    """Status and text of the relay's error response."""
     answer = client.post_pairing(body)
     error = json.load(answer)
     assert error["status"] == answer.status

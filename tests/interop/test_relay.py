@@ -22,7 +22,7 @@ BODY = place(1, 0, raw=True)
 
 
 def test_echo_answers_for_any_host(relay):
-    answer = relay.client("nobody.test").raw("GET", "/api/mte-echo/hello")
+    answer = relay.client("unknown.test").raw("GET", "/api/mte-echo/hello")
     echo = json.load(answer)
     assert echo["echo"] == "hello" and abs(echo["time"] / 1000 - time.time()) < 60
     assert json.load(relay.client().raw("GET", "/api/mte-echo"))["echo"] is True
@@ -44,20 +44,20 @@ def test_a_client_id_is_a_signed_uuid_and_a_valid_one_is_kept(relay, method):
 
 
 @pytest.mark.parametrize("absent", ["null", ",pair,1,0,0,0"])
-def test_an_empty_or_null_client_id_is_as_absent(relay, absent):
+def test_an_empty_or_null_client_id_is_treated_as_absent(relay, absent):
     client = relay.client()
     client.client_id = absent
     assert len(client.hello()) == 36 + 1 + 64
 
 
-def test_a_whole_list_on_a_control_route_counts_by_its_first_field(relay):
+def test_the_first_field_of_a_list_counts_on_a_control_route(relay):
     client = relay.client()
     minted = client.hello()
     client.client_id = minted + ",pair,1,0,0,0,0"
     assert client.hello() == minted
 
 
-def test_pairing_without_a_client_id_mints_one(relay):
+def test_pairing_without_a_client_id_creates_one(relay):
     client = relay.client()
     offers = [client.offer()]
     answer = client.post_pairing(json.dumps([offer for offer, _ in offers]).encode())
@@ -97,7 +97,7 @@ def test_nonces_are_canonical_decimals_of_63_bits(relay):
 @pytest.mark.parametrize("seal_url", [True, False], ids=["URL encoded", "URL clear"])
 @pytest.mark.parametrize("kem_id", KEMS, ids=[kem.name for kem in KEMS.values()])
 @TYPES
-def test_a_request_arrives_as_it_was_and_its_answer_comes_back(relay, pairs, mark, type, kem_id, seal_url,
+def test_a_request_arrives_unchanged_and_so_does_its_response(relay, pairs, mark, type, kem_id, seal_url,
                                                                frame_size, method):
     client, pair = pairs[kem_id]
     path = f"/echo/{mark}?q=a%20b&c=%2F"
@@ -131,7 +131,7 @@ def test_a_url_alone_is_enough(session, mark, type, body):
 
 
 @TYPES
-def test_the_path_with_nothing_but_a_slash_needs_no_url_message(session, type):
+def test_a_path_of_only_a_slash_needs_no_url_message(session, type):
     client, pair = session
     request = pair.seal("GET", "/", type=type)
     assert request.target == "/" and client.send(request).status == 200
@@ -159,7 +159,7 @@ def test_six_fields_and_either_seventh_field_mean_the_same(session, mark):
 
 
 @TYPES
-def test_a_sender_that_cannot_know_the_count_says_15(session, mark, type):
+def test_a_sender_that_cannot_know_the_count_states_15(session, mark, type):
     client, pair = session
     response = client.request(pair, "POST", f"/echo/{mark}", body=b"body", type=type, unknown_count=True)
     assert base64.b64decode(response.json()["body"]) == b"body"
@@ -207,7 +207,7 @@ def test_sealed_headers_replace_clear_ones_whatever_their_case(relay, session, m
     assert (headers["x-thing"], headers["x-other"]) == ("sealed", "clear")
 
 
-def test_of_the_clear_part_of_a_bound_request_only_what_browsers_and_proxies_add_counts(relay, session, mark):
+def test_only_clear_headers_that_browsers_and_proxies_add_count_with_a_bound_request(relay, session, mark):
     client, pair = session
     added = {"cookie": "c=1", "origin": "https://a.test", "referer": "https://a.test/", "user-agent": "test",
              "accept-language": "eo", "sec-fetch-mode": "cors", "priority": "u=1", "traceparent": "00-1-2-01"}
@@ -222,7 +222,7 @@ def test_of_the_clear_part_of_a_bound_request_only_what_browsers_and_proxies_add
     assert {name: headers.get(name) for name in lost} == lost
 
 
-def test_a_clear_range_or_condition_does_not_ride_along_with_sealed_headers(relay, session, mark):
+def test_a_clear_range_or_condition_is_dropped_with_sealed_headers(relay, session, mark):
     client, pair = session
     clear = [("range", "bytes=0-1"), ("if-none-match", '"1"'), ("x-other", "1")]
     client.request(pair, "GET", f"/echo/{mark}", {"x-sealed": "1"}, clear=clear, bind=False).read()
@@ -230,7 +230,7 @@ def test_a_clear_range_or_condition_does_not_ride_along_with_sealed_headers(rela
     assert headers["x-other"] == "1" and not {"range", "if-none-match"} & set(headers)
 
 
-def test_of_sealed_names_that_differ_only_in_case_the_last_wins(relay, session, mark):
+def test_of_sealed_names_that_differ_only_in_case_the_last_counts(relay, session, mark):
     client, pair = session
     client.request(pair, "GET", f"/echo/{mark}", {"X-Thing": "first", "x-thing": "last"}).read()
     assert relay.a.about(mark)[0].headers["x-thing"] == "last"
@@ -242,7 +242,7 @@ def test_a_character_of_a_sealed_value_is_a_byte(relay, session, mark):
     assert relay.a.about(mark)[0].headers["x-latin"] == "caf\u00e9"
 
 
-def test_what_must_not_be_forwarded_is_not(relay, session, mark):
+def test_headers_that_must_not_be_forwarded_are_not(relay, session, mark):
     client, pair = session
     clear = [("connection", "x-hop"), ("x-hop", "1"), ("x-http-method-override", "DELETE"), ("x-original-url", "/x"),
              ("x-mte-outbound-thing", "1"), ("x_forwarded_for", "1"), ("x-kept", "1")]
@@ -255,7 +255,7 @@ def test_what_must_not_be_forwarded_is_not(relay, session, mark):
     assert not gone & set(headers) and not [name for name in headers if name.startswith(":")]
 
 
-def test_the_upstream_is_told_who_asks_and_as_whom(relay, session, mark):
+def test_the_upstream_gets_the_client_address_and_host(relay, session, mark):
     client, pair = session
     client.request(pair, "GET", f"/echo/{mark}").read()
     headers = relay.a.about(mark)[0].headers
@@ -281,7 +281,7 @@ def test_a_sealed_content_length_becomes_the_upstreams(relay, session, mark, typ
 
 @TYPES
 @pytest.mark.parametrize("bind", [True, False], ids=["bound", "not bound"])
-def test_content_type_and_the_names_that_were_asked_for_are_sealed(session, mark, type, bind):
+def test_content_type_and_the_requested_names_are_sealed(session, mark, type, bind):
     client, pair = session
     response = client.request(pair, "GET", f"/echo/{mark}", {"X-Tag": "please"}, type=type, bind=bind,
                               response_headers=None)
@@ -295,7 +295,7 @@ def test_content_type_and_the_names_that_were_asked_for_are_sealed(session, mark
 @TYPES
 @pytest.mark.parametrize("how", [dict(), dict(response_headers="link"), dict(response_headers=None), dict(bind=False)],
                          ids=["all sealed", "one sealed", "none sealed", "a v4 client"])
-def test_what_describes_the_body_is_sealed_asked_for_or_not(session, mark, type, how):
+def test_body_metadata_is_sealed_whether_requested_or_not(session, mark, type, how):
     client, pair = session
     response = client.request(pair, "GET", f"/described/{mark}", type=type, **how)
     for name, value in DESCRIBED.items():
@@ -306,7 +306,7 @@ def test_what_describes_the_body_is_sealed_asked_for_or_not(session, mark, type,
     assert response.read() == b"described"
 
 
-def test_with_a_star_every_header_is_sealed_that_browsers_and_proxies_need_not_see(session, mark):
+def test_with_a_star_every_header_is_sealed_except_those_that_browsers_and_proxies_need(session, mark):
     client, pair = session
     response = client.request(pair, "GET", f"/described/{mark}")
     assert response.headers["x-total"] == "17" and response.headers["link"] == "</x>; rel=next, </y>; rel=prev"
@@ -347,7 +347,7 @@ def test_the_request_for_sealed_headers_does_not_reach_the_upstream(relay, sessi
 
 @TYPES
 @pytest.mark.parametrize("seventh, echoed", [(None, "0"), ("1", "1")])
-def test_the_relay_header_of_a_response_says_what_the_response_has(session, mark, type, seventh, echoed):
+def test_the_relay_header_of_a_response_describes_it(session, mark, type, seventh, echoed):
     client, pair = session
     for path, body in [(f"/echo/{mark}", "1"), (f"/no-content/{mark}", "0")]:
         request = pair.seal("GET", path, type=type)
@@ -362,13 +362,13 @@ def test_names_that_were_sent_in_the_clear_are_answered_in_the_clear(session, ma
     assert "x-tag" not in response.headers and response.clear["x-tag"] == "sealed if asked for"
 
 
-def test_a_map_with_nothing_in_it_is_sent_all_the_same(session, mark):
+def test_an_empty_map_is_still_sent(session, mark):
     client, pair = session
     response = client.request(pair, "GET", f"/untyped/{mark}", bind=False)
     assert response.headers == {} and response.read() == b"no content-type"
 
 
-def test_a_request_with_a_method_gets_status_and_request_number_back(session, mark):
+def test_the_response_to_a_request_with_a_method_has_status_and_request_number(session, mark):
     client, pair = session
     for number, status in [(0, 200), (2, 404), (4, 503)]:
         response = client.request(pair, "GET", f"/echo/{mark}?status={status}")
@@ -404,7 +404,7 @@ def test_a_body_that_turns_out_empty_is_an_empty_message(session, mark, type):
 
 @TYPES
 @pytest.mark.parametrize("path", ["/bytes?n=700001", "/chunks?n=60000&size=11", "/chunks?n=700001&size=70000"])
-def test_long_and_chunked_responses_arrive_whole(session, type, path):
+def test_long_and_chunked_responses_arrive_completely(session, type, path):
     client, pair = session
     response = client.request(pair, "GET", path, type=type)
     size = int(path.split("n=")[1].split("&")[0])
@@ -412,7 +412,7 @@ def test_long_and_chunked_responses_arrive_whole(session, type, path):
     assert response.read() == pattern(size)
 
 
-def test_server_sent_events_keep_their_rhythm(relay, session, mark):
+def test_server_sent_events_arrive_one_by_one(relay, session, mark):
     client, pair = session
     response = client.request(pair, "GET", f"/events?id={mark}&n=5")
     assert response.headers["content-type"] == "text/event-stream"
@@ -426,7 +426,7 @@ def test_server_sent_events_keep_their_rhythm(relay, session, mark):
 
 
 @pytest.mark.parametrize("path", ["/cut", "/cut-chunked"])
-def test_a_response_that_the_upstream_cuts_is_never_taken_for_a_whole_one(session, mark, path):
+def test_a_response_cut_by_the_upstream_is_never_taken_for_a_complete_one(session, mark, path):
     client, pair = session
     response = client.request(pair, "GET", f"{path}/{mark}")
     with pytest.raises((DecodeFailed, http.client.HTTPException, ConnectionError)):
@@ -446,7 +446,7 @@ def test_redirects_are_not_followed_and_point_at_the_relay(session, mark):
 
 
 def test_a_streamed_request_reaches_the_upstream_frame_by_frame(relay, session, mark):
-    # A first frame that fills the relay's 64 KiB look-ahead goes on with the next one (docs/architecture.md).
+    # A first frame that fills the relay's 64 KiB look-ahead continues with the next one (docs/architecture.md).
     client, pair = session
     arrived = []
 

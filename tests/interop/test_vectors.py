@@ -1,4 +1,4 @@
-"""The repository's codec vectors, both ways: every value derived again, every message opened and made again."""
+"""The repository's codec vectors, in both directions: every value is derived, every message opened and reproduced."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_the_file_has_vectors_of_every_kind(section):
 
 
 @cases("kem")
-def test_keys_ciphertext_and_entropy_of_a_kem_exchange_are_derived_again(vector):
+def test_keys_ciphertext_and_entropy_of_a_kem_exchange_are_reproduced(vector):
     kem = mte_open.KEMS[vector["id"]]
     pair = kem.from_seed(data(vector, "seed"))
     key, ciphertext, shared = (data(vector, name) for name in ("encapsulation_key", "ciphertext", "shared_secret"))
@@ -47,7 +47,7 @@ def test_every_kem_has_a_vector():
 
 
 @cases("directions")
-def test_root_and_epochs_of_a_direction_are_derived_again(vector):
+def test_root_and_epochs_of_a_direction_are_reproduced(vector):
     root = mte_open.root_secret(
         data(vector, "entropy"), vector["nonce"], vector["personalization"], data(vector, "auth"), data(vector, "context")
     )
@@ -57,7 +57,7 @@ def test_root_and_epochs_of_a_direction_are_derived_again(vector):
 
 
 @cases("messages")
-def test_a_message_is_made_again_byte_for_byte(vector):
+def test_a_message_is_reproduced_byte_for_byte(vector):
     header = Header(vector["type"], vector["place"], vector["n"], data(vector, "salt"))
     epoch = mte_open.epoch_secret(root_of(vector["direction"]), vector["n"] // 32)
     filler = data(vector, "filler") if vector["type"] == MTE else None
@@ -76,7 +76,7 @@ def test_a_message_opens_to_its_plaintext_whole_and_byte_by_byte(vector):
 
 
 @cases("refused")
-def test_what_must_be_refused_is_refused_whether_its_own_type_and_place_are_expected_or_others(vector):
+def test_invalid_messages_are_refused_whichever_type_and_place_are_expected(vector):
     message = data(vector, "message")
     own = dict(zip(("type", "place"), message[:2]))
     for expected in (own, own | vector.get("expected", {})):
@@ -85,7 +85,7 @@ def test_what_must_be_refused_is_refused_whether_its_own_type_and_place_are_expe
 
 
 @cases("windows")
-def test_a_window_takes_and_refuses_the_same_numbers(vector):
+def test_a_window_accepts_and_refuses_the_same_numbers(vector):
     decoder = Decoder(bytes(32))
     for step in vector["steps"]:
         if step["outcome"] == "taken":

@@ -1,4 +1,4 @@
-"""A plain HTTP upstream on loopback: it records what reaches it and answers in the ways tests ask for by path."""
+"""A plain HTTP upstream on loopback: it records requests, and the path selects how it answers."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass
 class Seen:
-    """A request that arrived whole."""
+    """A request that arrived completely."""
 
     method: str
     target: str
@@ -29,7 +29,7 @@ OTHERS = [("X-Total", "17"), ("Link", "</x>; rel=next"), ("Link", "</y>; rel=pre
 
 
 def pattern(size: int) -> bytes:
-    """Bytes that show a shift, a gap or a repetition."""
+    """Bytes in which a shift, a gap or a repetition is noticed."""
     return b"".join(i.to_bytes(4, "big") for i in range(size // 4 + 1))[:size]
 
 
@@ -37,7 +37,7 @@ class Upstream:
     def __init__(self):
         self.seen: list[Seen] = []
         self.started: list[str] = []
-        """Targets of all requests, also of those that broke off."""
+        """Targets of all requests, including those that were cut off."""
         self.progress: dict[str, int] = defaultdict(int)
         """Body bytes read so far, per target."""
         self.moved = threading.Condition()
@@ -94,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _read_body(self) -> bytes | None:
-        """The whole body, or None if the client broke off."""
+        """The complete body, or None if the client disconnected."""
         body = b""
         try:
             if self.headers.get("transfer-encoding", "").lower() == "chunked":
@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._whole(200, pattern(int(query["n"])), ("Content-Type", "application/x-pattern"))
 
     def answer_described(self, query, body):
-        """A body with everything that says something about it, and some headers that do not."""
+        """A body with all headers that describe it, and some others."""
         self._whole(200, b"described", *DESCRIBED.items(), *OTHERS)
 
     def answer_untyped(self, query, body):
@@ -185,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._whole(302, b"", ("Location", self.server.upstream.url + "/landing?x=1"))
 
     def answer_cut(self, query, body):
-        """Die in mid-body."""
+        """Close the connection in the middle of the body."""
         self._head(200, ("Content-Type", "text/plain"), ("Content-Length", "100000"))
         self.wfile.write(pattern(1000))
         self.wfile.flush()

@@ -48,7 +48,7 @@ impl Client {
         }
     }
 
-    /// Reads the response's body and hands each piece on.
+    /// Reads the response's body and passes on each piece.
     pub(super) async fn body(
         &mut self,
         head: &ResponseHead,
@@ -70,7 +70,7 @@ impl Client {
 }
 
 impl ResponseHead {
-    /// An error that says what came instead of 200.
+    /// An error with the response received instead of 200.
     pub(super) fn refused(&self, body: &[u8]) -> crate::Error {
         format!("answered {}: {}", self.status, String::from_utf8_lossy(&body[..body.len().min(300)])).into()
     }
@@ -84,7 +84,7 @@ fn header_map(headers: &[httparse::Header<'_>]) -> Result<HeaderMap> {
     Ok(map)
 }
 
-/// Compares a body that comes in pieces with what it must be.
+/// Compares a body that arrives in pieces with the expected one.
 pub(super) struct Comparison<'a> {
     rest: &'a [u8],
 }

@@ -1,5 +1,5 @@
-//! The load: keep-alive connections that each send one request after the other, each on a task of its own, all on one
-//! thread. Every response is read to its end and compared with what it must be.
+//! The load generator: keep-alive connections that each send one request after the other, each in its own task, all on one
+//! thread. Every response is read to its end and compared with the expected one.
 
 mod client;
 mod pairing;
@@ -41,7 +41,7 @@ struct Exchange {
 }
 
 impl Exchange {
-    /// Header fields of every request, beside those that frame its body.
+    /// Header fields of every request, besides those that frame its body.
     const HEADERS: [(&'static str, &'static str); 3] = [
         ("accept", "application/json"),
         ("user-agent", "mte-bench"),
@@ -58,7 +58,7 @@ impl Exchange {
     }
 }
 
-/// What one connection does, over and over. It lives as long as the run; its connection as long as a slice.
+/// Sends the requests of one connection. A worker lives as long as the run, its connection as long as a slice.
 enum Worker {
     Plain(Plain),
     Sealed(Sealed),
@@ -66,7 +66,7 @@ enum Worker {
 }
 
 impl Worker {
-    /// One request; how long it took, from the first byte sent to the last one read.
+    /// Sends one request; returns how long it took, from the first byte sent to the last one read.
     async fn once(&mut self, client: &mut Client) -> Result<Duration> {
         match self {
             Self::Plain(plain) => plain.once(client).await,
@@ -83,7 +83,7 @@ pub(crate) struct Load {
     workers: Vec<Worker>,
 }
 
-/// Where a slice stands.
+/// The phase of a slice.
 struct Phase(AtomicU8);
 
 impl Phase {
@@ -118,7 +118,7 @@ impl Load {
         Ok(Self { scenario, target: target.clone(), workers })
     }
 
-    /// Runs for a moment and measures all of it but the beginning.
+    /// Runs one slice and measures it, except for its beginning.
     pub(crate) async fn slice(&mut self, length: Duration) -> Result<Slice> {
         let deadline = RAMP + length + LAST_REQUESTS;
         tokio::time::timeout(deadline, self.run(length))
@@ -129,7 +129,7 @@ impl Load {
 
     async fn run(&mut self, length: Duration) -> Result<Slice> {
         let phase = Arc::new(Phase(AtomicU8::new(Phase::RAMP)));
-        // Workers of a slice that fails are lost with it, and so is the run.
+        // If a slice fails, its workers are lost, and the run ends.
         let mut tasks = JoinSet::new();
         for worker in self.workers.drain(..) {
             tasks.spawn(work(worker, Client::connect(self.target.address).await?, phase.clone()));
@@ -160,7 +160,7 @@ impl Load {
     }
 }
 
-/// What a worker gives back: itself, and its latencies in microseconds.
+/// A worker's result: the worker itself, and its latencies in microseconds.
 type Worked = Result<(Worker, Vec<u32>)>;
 
 async fn work(mut worker: Worker, mut client: Client, phase: Arc<Phase>) -> Worked {

@@ -1,5 +1,5 @@
-//! Pairing (docs/protocol.md, section 2): a client id for each connection, then pairs without end. The relay keeps a
-//! client's newest ones.
+//! Pairing (docs/protocol.md, section 2): a client id for each connection, then pairing requests without a pause. The relay
+//! keeps a client's newest pairs.
 
 use std::{
     net::SocketAddr,
@@ -38,7 +38,7 @@ impl Pairing {
     }
 }
 
-/// Asks for a client id.
+/// Requests a client id.
 pub(super) async fn hello(client: &mut Client, relay: SocketAddr) -> Result<String> {
     let request = format!("GET {ROUTE_HELLO} HTTP/1.1\r\nhost: {relay}\r\n\r\n");
     client.send(request.as_bytes(), &[]).await?;
@@ -52,7 +52,7 @@ pub(super) async fn hello(client: &mut Client, relay: SocketAddr) -> Result<Stri
     Ok(id.to_owned())
 }
 
-/// Sends an offer; the relay's answer.
+/// Sends an offer; returns the relay's response.
 pub(super) async fn pair(
     client: &mut Client,
     relay: SocketAddr,

@@ -1,5 +1,5 @@
-//! Requests of which URL, headers and body are sealed (docs/protocol.md, section 3), each connection with a client id and
-//! a pair of its own. Responses are opened and verified as they arrive.
+//! Requests with URL, headers and body sealed (docs/protocol.md, section 3); each connection has its own client id and
+//! pair. Responses are opened and verified as they arrive.
 
 use std::{
     io::Write,
@@ -22,7 +22,7 @@ pub(super) struct Sealed {
     authority: String,
     pair: Arc<wire::Pair>,
     options: wire::Options,
-    /// The head of the request in hand.
+    /// The head of the current request.
     head: Vec<u8>,
 }
 
@@ -89,7 +89,7 @@ impl Sealed {
                 Ok(())
             })
             .await?;
-        // Fails unless the final frame was there.
+        // Fails unless the final frame was received.
         opened.finish()?;
         comparison.end()?;
         Ok(begun.elapsed())

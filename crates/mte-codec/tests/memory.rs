@@ -1,6 +1,6 @@
-//! Reads this process's own memory: a live secret is there once, and a wiped one nowhere.
+//! Reads this process's own memory: a live secret is there once, and a wiped one not at all.
 //!
-//! One test, and no other in this program: what another thread does at the same time would be found as well.
+//! This program has a single test, because the copies of other threads would be found as well.
 #![cfg(target_os = "linux")]
 
 use std::{fs::File, os::unix::fs::FileExt};
@@ -13,7 +13,7 @@ use mte_codec::{
     seal,
 };
 
-/// A secret as this test keeps it: inverted, so that the test's own copy is not found.
+/// A secret stored inverted, so that the test's own copy is not found.
 struct Wanted {
     what: &'static str,
     inverted: [u8; 32],
@@ -43,7 +43,7 @@ fn count(wanted: &[Wanted]) -> Vec<(&'static str, usize)> {
         let address = |text| usize::from_str_radix(text, 16).unwrap();
         let (mut at, end) = (address(start), address(end));
         while at < end {
-            // Parts overlap by what a secret could straddle; this buffer itself is left out.
+            // Parts overlap by the length of a secret; this buffer itself is left out.
             if own.contains(&at) {
                 at = own.end;
                 continue;
@@ -79,7 +79,7 @@ fn expect(wanted: &[Wanted], copies: usize, when: &str) {
 
 const BODY: Place = Place::raw(0, 0);
 
-/// Makes a pair's direction, sends messages of every kind into epoch 20, and looks.
+/// Creates one direction of a pair, sends messages of every kind until epoch 20, and searches the memory.
 fn exchange(id: KemId) {
     let mut rng = rand::rng();
     let key = DecapsulationKey::generate(id, &mut rng);
@@ -111,7 +111,7 @@ fn exchange(id: KemId) {
         let expected = Expected { encode_type, place: BODY };
         let slot = encoder.reserve(1).unwrap().slot(0, encode_type, BODY).unwrap();
         let mut message = if round % 3 == 2 {
-            // A stream continues while others begin and end: both ends hold its own key and nothing else.
+            // A stream continues while others begin and end: both ends hold only its own key.
             let mut sealer = seal::Sealer::new(&slot, &mut rng).unwrap();
             let message = sealer.seal(b"the beginning", false).unwrap();
             let mut opener = Opener::new(decoder.secrets.clone(), expected, Default::default());

@@ -1,4 +1,4 @@
-//! What holds for every message, state and order of arrival, not only for the vectors.
+//! Properties of every message, state and order of arrival, not only of the vectors.
 
 use std::collections::BTreeSet;
 
@@ -28,12 +28,12 @@ fn rng(seed: u64) -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
-/// Bytes that differ from place to place, made faster than drawn.
+/// Non-repeating bytes, generated faster than random ones.
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|index| (index ^ index >> 8 ^ index >> 16) as u8).collect()
 }
 
-/// Seals as the owner of `secret` does.
+/// Seals with `secret`.
 fn sealed(
     secret: EpochSecret,
     number: u64,
@@ -58,8 +58,7 @@ fn plaintexts() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// How a sender may frame: sizes drawn while they last, then frames of the largest size, and perhaps an
-/// empty one at the end.
+/// Possible framings of a sender: random sizes first, then frames of the largest size, and perhaps an empty one at the end.
 fn framing(total: usize, draws: &[Index], empty_last: bool) -> Vec<usize> {
     let mut sizes = Vec::new();
     let mut rest = total;
@@ -76,7 +75,7 @@ fn framing(total: usize, draws: &[Index], empty_last: bool) -> Vec<usize> {
     sizes
 }
 
-/// The bytes cut at the places drawn.
+/// The bytes split at random places.
 fn cut<'a>(bytes: &'a [u8], draws: &[Index]) -> Vec<&'a [u8]> {
     let mut cuts: Vec<usize> = draws.iter().map(|draw| draw.index(bytes.len() + 1)).collect();
     cuts.extend([0, bytes.len()]);
@@ -175,7 +174,7 @@ proptest! {
         for part in message[..stop.index(message.len() + 1)].chunks(chunk) {
             opener.push(part);
             while let Some(frame) = opener.next_frame().unwrap() {
-                // A consumer may keep frames, or drop them immediately.
+                // A caller may keep frames, or drop them immediately.
                 if keep {
                     kept.push(frame);
                 }
@@ -183,12 +182,12 @@ proptest! {
         }
         let buffer = opener.into_buffer();
         prop_assert!(buffer.len() < MAX_FRAME + FRAME_OVERHEAD);
-        // The buffer grows by doubling, over what it still keeps of frames handed out.
+        // The buffer grows by doubling, in addition to the frames that it still shares with the caller.
         prop_assert!(buffer.capacity() <= 4 * (MAX_FRAME + FRAME_OVERHEAD + chunk), "{}", buffer.capacity());
     }
 }
 
-/// Something that happens to a message on its way.
+/// A change to a message in transit.
 #[derive(Debug, Clone)]
 enum Change {
     Flip(Index, u8),
@@ -208,7 +207,7 @@ fn changes() -> impl Strategy<Value = Change> {
     let bytes = || prop::collection::vec(any::<u8>(), 1..40);
     prop_oneof![
         6 => (at(), 0u32..8).prop_map(|(at, bit)| Change::Flip(at, 1 << bit)),
-        // The header and the first head are short, and all of them counts.
+        // The header and the first head are short, and every byte of them matters.
         4 => (0usize..30, 1u8..).prop_map(|(at, bits)| Change::Start(at, bits)),
         2 => at().prop_map(Change::Cut),
         1 => bytes().prop_map(Change::Extend),
@@ -254,7 +253,7 @@ proptest! {
         encode_type in encode_types(),
         plaintext in prop::collection::vec(any::<u8>(), 0..200),
         frames in indices(),
-        // Reaches the header's number, the only field that a decoder reads before it verifies.
+        // Changes the header's number, the only field that a decoder reads before it verifies.
         (taken, ahead) in (0u64..3_000, 1u64..1_000),
         change in changes(),
     ) {
@@ -350,7 +349,7 @@ proptest! {
             prop_assert_eq!(slot.number, before);
             messages.push(seal::message(slot, &plaintext, &mut rand::rng()).unwrap());
         }
-        // The same number, but another header (so another key), and different bytes after it.
+        // The same number, but another header (and therefore another key), and different bytes after it.
         let [a, b] = messages.as_slice() else { unreachable!("two messages") };
         prop_assert_eq!(&a[..10], &b[..10]);
         prop_assert_ne!(&a[10..HEADER_LEN], &b[10..HEADER_LEN]);
@@ -378,14 +377,14 @@ struct Exchange {
     plaintexts: Vec<Vec<u8>>,
 }
 
-/// One of two peers, and what an omniscient observer knows of its decoder.
+/// One of two peers, with the expected state of its decoder.
 struct Peer {
     encoder: EncoderState,
     decoder: DecoderState,
     taken: BTreeSet<u64>,
 }
 
-/// Two peers in memory. A wire is what is under way to a peer, in no order.
+/// Two peers in memory. A wire has the messages in transit to a peer, in no particular order.
 struct Pair {
     peers: [Peer; 2],
     wires: [Vec<Exchange>; 2],
@@ -393,7 +392,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// A pairing as the relay does it: two directions, each with a key exchange of its own.
+    /// A pairing as in the relay: two directions, each with its own key exchange.
     fn new(id: KemId, seed: u64) -> Self {
         let mut rng = rng(seed);
         let mut direction = |nonce| {
@@ -427,7 +426,7 @@ impl Pair {
         Place::text(index, count - 1 - index)
     }
 
-    /// What a receiver does: opens all messages, checks that their numbers are consecutive, commits once.
+    /// Acts as a receiver: opens all messages, checks that their numbers are consecutive, commits once.
     fn open(decoder: &mut DecoderState, exchange: &Exchange) -> Result<Vec<Vec<u8>>, OpenError> {
         let count = exchange.messages.len() as u8;
         let (mut first, mut plaintexts) = (None, Vec::new());
@@ -478,13 +477,13 @@ impl Pair {
 enum Event {
     /// An exchange of 1 to 3 messages is sent.
     Send(usize, u8, EncodeType, usize),
-    /// One that is under way arrives.
+    /// One in transit arrives.
     Arrive(usize, Index),
-    /// It arrives, and will arrive again.
+    /// One arrives, and will arrive again.
     Duplicate(usize, Index),
-    /// It is lost.
+    /// One is lost.
     Lose(usize, Index),
-    /// It arrives changed, and will arrive as it was.
+    /// One arrives changed, and will arrive unchanged later.
     Change(usize, Index, Index, Change),
     /// Two exchanges arrive with their last messages swapped.
     Mix(usize, Index, Index),
@@ -544,7 +543,7 @@ proptest! {
                     let (a, b) = (a.get(&pair.wires[to]).clone(), b.get(&pair.wires[to]).clone());
                     let mut mixed = a.clone();
                     *mixed.messages.last_mut().unwrap() = b.messages.last().unwrap().clone();
-                    // Two of one message each are only exchanged for each other: that is no forgery.
+                    // Two exchanges of one message each are only reordered by this: that is not a forgery.
                     if a.messages.len() > 1 {
                         pair.deliver(to, &mixed, a.first == b.first);
                     }
@@ -553,7 +552,7 @@ proptest! {
                 _ => {}
             }
         }
-        // Whatever happened, a fresh exchange gets through unless too much was lost.
+        // In any case, a new exchange succeeds unless too much was lost.
         for from in 0..2 {
             pair.wires[1 - from].clear();
             pair.send(from, 3, EncodeType::Mke, 10);
@@ -563,7 +562,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_decoder_keeps_opens_nothing_older_than_its_window(
+    fn the_state_of_a_decoder_opens_nothing_older_than_its_window(
         steps in prop::collection::vec(prop_oneof![1u64..40, 300u64..700, 3_000u64..4_097], 1..8),
     ) {
         let root = root();
@@ -581,7 +580,7 @@ proptest! {
             for gone in (0..first_kept).rev().step_by(32).take(40).chain([0].into_iter().filter(|n| *n < first_kept)) {
                 prop_assert_eq!(decoder.secrets.epoch_of(gone).unwrap_err(), OpenError::NoSecret);
             }
-            // All that the window reaches, and no other way there than from the root.
+            // All numbers within the window can be opened; others only with the root.
             for reached in [first_kept, oldest, number, number + 1, number + 32, number + 4_096] {
                 let secret = decoder.secrets.epoch_of(reached).unwrap();
                 let from_root = root.at(reached / 32).unwrap();
@@ -609,7 +608,7 @@ proptest! {
             for beyond in [count, count + 1, u64::MAX] {
                 prop_assert!(numbers.slot(beyond, EncodeType::Mke, BODY).is_err());
             }
-            // The one secret that a state holds is of the epoch of its next number.
+            // The only secret that a state holds is that of the epoch of its next number.
             let kept = format!("index: {},", encoder.next() / 32);
             prop_assert!(format!("{encoder:?}").contains(&kept), "{encoder:?}");
             if let Some(left) = (encoder.next() / 32).checked_sub(1) {
@@ -743,7 +742,7 @@ fn bytes_that_follow_the_final_frame_later_are_noticed_at_the_end() {
 }
 
 #[test]
-fn frame_sizes_that_make_no_message_are_refused() {
+fn invalid_frame_sizes_are_refused() {
     let plaintext = pattern(MAX_FRAME + 10);
     for sizes in [
         vec![],

@@ -1,4 +1,4 @@
-//! The primitives as this crate uses them, against the test vectors of the documents that define them.
+//! The primitives, as used by this crate, against the test vectors of their specifications.
 
 use aws_lc_rs::{digest, hkdf};
 use chacha20::{

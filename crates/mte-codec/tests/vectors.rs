@@ -1,5 +1,5 @@
-//! Holds the crate against `vectors/v1.json`, which a second implementation of the format made
-//! (`examples/vectors`), and holds the file against that implementation.
+//! Checks the crate against `vectors/v1.json`, which a second implementation of the format (`examples/vectors`) generated,
+//! and checks the file against that implementation.
 
 use mte_codec::{
     DecoderState, EncodeType, Entropy, EpochSecret, Expected, HEAD_LEN, HEADER_LEN, Header, Numbers,
@@ -44,7 +44,7 @@ fn roots(directions: &[DirectionVector]) -> Vec<EpochSecret> {
 }
 
 #[test]
-fn the_file_is_what_the_example_prints() {
+fn the_vector_file_matches_the_output_of_its_generator() {
     let made = generate::vectors().to_json();
     let line = made.lines().zip(TEXT.lines()).position(|(made, committed)| made != committed);
     assert!(made == TEXT, "run the example again; the first line to differ is {line:?}");
@@ -97,7 +97,7 @@ fn every_direction_has_its_root_and_epochs() {
     }
 }
 
-/// What it takes to make this message again.
+/// The randomness that reproduces this message.
 fn slot(root: &EpochSecret, vector: &MessageVector) -> seal::Slot {
     let numbers = Numbers::new(vector.n, 1, root.clone());
     numbers.slot(0, encode_type(vector.kind), Place::from_byte(vector.place)).unwrap()
@@ -108,7 +108,7 @@ fn random(vector: &MessageVector) -> Script {
 }
 
 #[test]
-fn every_message_is_made_again_byte_for_byte() {
+fn every_message_is_reproduced_byte_for_byte() {
     let File { directions, messages, .. } = vectors();
     let roots = roots(&directions);
     let mut in_one_go = 0;
@@ -120,7 +120,7 @@ fn every_message_is_made_again_byte_for_byte() {
         rng.assert_used_up();
         assert!(made == *vector.message, "message {index}");
 
-        // With frames of the largest size it is what the ordinary call makes.
+        // With frames of the largest size, the ordinary call creates the same message.
         let mut rng = random(vector);
         let made = seal::message(slot(root, vector), &vector.plaintext, &mut rng).unwrap();
         if made.len() == vector.message.len() {
@@ -133,7 +133,7 @@ fn every_message_is_made_again_byte_for_byte() {
 }
 
 #[test]
-fn every_mke_message_is_made_again_as_a_stream() {
+fn every_mke_message_is_reproduced_as_a_stream() {
     let File { directions, messages, .. } = vectors();
     let roots = roots(&directions);
     for vector in messages.iter().filter(|vector| vector.kind == 1) {
@@ -148,7 +148,7 @@ fn every_mke_message_is_made_again_as_a_stream() {
     }
 }
 
-/// Where a message can be cut: within and at the end of header, heads, ciphertexts and tags.
+/// Where a message can be truncated: within and at the end of header, heads, ciphertexts and tags.
 fn boundaries(vector: &MessageVector) -> Vec<usize> {
     let mut cuts = vec![0, 1, 2, 10, HEADER_LEN - 1, HEADER_LEN];
     let mut start = HEADER_LEN;
@@ -200,7 +200,7 @@ fn every_message_opens_whole_and_in_parts() {
 }
 
 #[test]
-fn a_message_is_whole_at_its_last_byte_and_not_before() {
+fn a_message_is_complete_only_at_its_last_byte() {
     for vector in vectors().messages {
         let message = &*vector.message;
         assert!(open::EndFinder::default().is_whole(message));
@@ -208,7 +208,7 @@ fn a_message_is_whole_at_its_last_byte_and_not_before() {
             assert!(!open::EndFinder::default().is_whole(&message[..cut]), "cut at {cut}");
         }
     }
-    // More input cannot help a malformed one; it can help one that was only cut.
+    // More input does not help if a message is malformed, only if it was truncated.
     for vector in vectors().refused {
         match vector.class {
             Class::Truncated => {
@@ -312,7 +312,7 @@ fn every_refused_message_is_refused_even_where_its_header_fits() {
 
 #[test]
 fn messages_called_authentic_are() {
-    // A refused message whose tags do not verify would prove nothing about the check it is there for.
+    // A refused message whose tags do not verify would not test the intended check.
     let File { directions, refused, .. } = vectors();
     let root = array(&directions[0].root);
     let authentic = refused.iter().filter(|vector| vector.reason.starts_with("authentic: "));

@@ -1,5 +1,5 @@
-//! The primitives against the vectors of Project Wycheproof: AES-256-GCM as the library gives it, ML-KEM
-//! through this crate where the vector's inputs fit its calls.
+//! The primitives against the vectors of Project Wycheproof: AES-256-GCM of the library, and ML-KEM through this crate where
+//! the vector's inputs fit its functions.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 #[allow(deprecated, reason = "the vectors come as expanded keys")]
@@ -48,7 +48,7 @@ fn run(names: [TestName; 3], mut check: impl FnMut(KemId, &Test)) -> (usize, usi
     (valid, invalid)
 }
 
-/// The entropy that this crate takes from a vector's shared secret.
+/// The entropy that this crate derives from a vector's shared secret.
 fn entropy(id: KemId, test: &Test, key: &[u8], ciphertext: &[u8]) -> [u8; 32] {
     let shared = bytes(&test.shared_secret).try_into().unwrap();
     *Entropy::derive(id, &shared, key, ciphertext).as_bytes()
@@ -100,7 +100,7 @@ fn decapsulation_agrees_and_refuses_sizes() {
         let seed = bytes(&test.seed);
         let ciphertext = bytes(&test.ct);
         if seed.len() != 64 {
-            // This crate makes its keys itself, so that it has no call that takes a seed of another size.
+            // This crate generates its keys itself, so it has no function that takes a seed of another size.
             assert_eq!(test.result, TestResult::Invalid);
             return;
         }
@@ -125,7 +125,7 @@ fn decapsulation_agrees_and_refuses_sizes() {
     assert!(valid > 450 && of_size > 30, "{valid} valid, {invalid} invalid, {of_size} of size");
 }
 
-/// One vector with an expanded decapsulation key, which this crate neither reads nor writes: to the library.
+/// One vector with an expanded decapsulation key, which this crate neither reads nor writes, so the library is tested.
 #[allow(deprecated, reason = "the vectors come as expanded keys")]
 fn decapsulate_expanded<K>(key: &[u8], ciphertext: &[u8]) -> Option<Vec<u8>>
 where

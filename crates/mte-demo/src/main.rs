@@ -1,6 +1,6 @@
-//! `mte-demo`: the relay at work, in one process. Two upstreams, a relay with two tenants, an eavesdropper between
-//! client and relay, and a client that sends a few requests of every kind. Each scene shows what the client sent, what
-//! was on the wire and what the upstream got, and checks that all is as it should be.
+//! `mte-demo`: a demo of the relay in one process. Two upstreams, a relay with two tenants, an eavesdropper between client
+//! and relay, and a client that sends a few requests of every kind. Each scene shows what the client sent, what the
+//! eavesdropper saw and what the upstream received, and checks that everything is as expected.
 //!
 //! | module | what it does |
 //! | --- | --- |
@@ -38,20 +38,20 @@ use self::{
     show::{Screen, Style},
 };
 
-/// Show the relay at work: an upstream, a relay with two tenants, a client, and what an eavesdropper sees.
+/// Run a demo of the relay: two upstreams, a relay with two tenants, a client, and what an eavesdropper sees.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
-    /// Stay up afterwards, for requests by hand. On a terminal this happens anyway.
+    /// Keep running afterwards, so that you can send requests yourself. This is the default on a terminal.
     #[arg(long)]
     stay: bool,
-    /// Where clients connect, on 127.0.0.1; 0 takes a free port.
+    /// The port that clients connect to, on 127.0.0.1; 0 selects a free one.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     port: u16,
-    /// Where the page is that stays up, on 127.0.0.1; 0 takes a free port.
+    /// The port of the web page that is available afterwards, on 127.0.0.1; 0 selects a free one.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     page_port: u16,
-    /// No colours, not even on a terminal. NO_COLOR does the same.
+    /// Do not use colours, even on a terminal. Setting NO_COLOR does the same.
     #[arg(long)]
     no_color: bool,
 }
@@ -96,7 +96,7 @@ impl From<mte_client::Error> for Trouble {
     }
 }
 
-/// Fails if anything was not as it should be.
+/// Fails if a check failed.
 fn main() -> ExitCode {
     mte_relay::tls::install_provider();
     match run(&Cli::parse()) {
@@ -109,7 +109,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all was as it should be.
+/// Whether all checks passed.
 fn run(cli: &Cli) -> Result<bool, Trouble> {
     let screen = Screen::new(cli.no_color);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -158,9 +158,9 @@ fn conclude(stage: &Stage, seconds: f64) -> bool {
     screen.line("");
     screen.line(&screen.paint(Style::Bold, "What the eavesdropper learnt anyway"));
     screen.prose(
-        "Methods, hosts, statuses, client and pair ids; when, how often and how much (lengths are exact for MKE, and show \
-         in steps of 64 for MTE); response headers that were not asked for under seal, set-cookie above all; everything \
-         on pass-through routes. The relay itself sees all, and the way from there to the upstream needs its own \
+        "Methods, hosts, statuses, client and pair ids; when, how often and how much was sent (lengths are exact for MKE, and \
+         in steps of 64 for MTE); response headers that were not requested sealed, above all set-cookie; everything \
+         on pass-through routes. The relay itself sees everything, and its connection to the upstream needs its own \
          protection. docs/protocol.md, section 9, says what is protected and what is not.",
     );
     screen.line("");

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn pages_tell_what_they_were() {
+    async fn the_digest_of_pages_matches_their_bytes() {
         let (sender, receiver) = mpsc::channel();
         let pages = Pages::new(3, move |digested| sender.send(digested).unwrap());
         let bytes = pages.collect().await.unwrap().to_bytes();

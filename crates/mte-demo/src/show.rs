@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_lines_read_well() {
+    fn sizes_and_lines_are_formatted_for_people() {
         assert_eq!((size(1), size(1_234)), ("1 byte".into(), "1,234 bytes".into()));
         assert_eq!(size(64 << 20), "67,108,864 bytes (64.00 MiB)");
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_of_others_cannot_move_the_cursor_and_colour_is_asked_for() {
+    fn untrusted_bytes_cannot_move_the_cursor_and_colour_is_optional() {
         assert_eq!(clean("a\x1b[2Jb\n"), "a\u{b7}[2Jb\u{b7}");
         assert_eq!(Screen { colour: false }.paint(Style::Red, "x"), "x");
         assert_eq!(Screen { colour: true }.paint(Style::Red, "x"), "\x1b[1;31mx\x1b[0m");

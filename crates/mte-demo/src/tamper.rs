@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_spoilt_in_one_place() {
+    fn a_message_is_corrupted_in_one_place() {
         let genuine = request(&[0x5a; 60]);
         let mut spoilt = genuine.clone();
         assert_eq!(carry_out(Order::SpoilRequest, &mut spoilt, false), Fate::Go(Some(30)));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_sealed_passes_and_what_is_not_whole_waits() {
+    fn bytes_that_are_not_sealed_pass_and_incomplete_messages_wait() {
         let mut preflight = b"OPTIONS / HTTP/1.1\r\nhost: a\r\n\r\n".to_vec();
         assert_eq!(carry_out(Order::Withhold, &mut preflight, false), Fate::Pass);
         let whole = request(&[7; 60]);

@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_spoilt_response_differs_in_one_bit() {
+    async fn a_corrupted_response_differs_in_one_bit() {
         let message = sealed("HTTP/1.1 200 OK", &[0x5a; 40]);
         let tap = answering(message.clone()).await;
         tap.order(Order::SpoilResponse);

@@ -9,12 +9,12 @@ fn without_a_terminal_it_ends_by_itself_and_every_check_holds() {
     assert!(output.status.success(), "{shown}\n{}", String::from_utf8_lossy(&output.stderr));
     let last = shown.lines().last().unwrap();
     assert!(last.starts_with("All ") && last.contains(" checks hold ("), "{last}");
-    assert!(!shown.contains("In a browser"), "nobody is there to use the page");
+    assert!(!shown.contains("In a browser"), "without a terminal, there is no page");
     assert!(!shown.contains("\x1b["), "colours are for terminals");
 }
 
 #[test]
-fn a_port_that_is_taken_is_named_with_the_option_that_chooses_another() {
+fn a_port_in_use_is_reported_with_the_option_to_change_it() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     for option in ["--port", "--page-port"] {

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn names_with_underscores_are_seen_as_an_upstream_may_see_them() {
+    fn names_with_underscores_that_stand_for_protected_headers_are_recognized() {
         for name in [
             "X_Forwarded_For",
             "x-forwarded_for",
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn beside_a_bound_request_only_what_browsers_and_hops_add_counts() {
+    fn with_a_bound_request_only_clear_headers_that_browsers_and_proxies_add_count() {
         for name in [
             "Cookie",
             "origin",
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_a_response_partial_is_known_by_its_name() {
+    fn headers_that_make_a_response_partial_are_recognized() {
         assert!(makes_partial("Range") && makes_partial("If-Range") && makes_partial("if-none-match"));
         assert!(!makes_partial("ranges") && !makes_partial("i") && !makes_partial("if"));
     }

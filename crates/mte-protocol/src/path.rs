@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_dot_is_no_flaw_but_no_pattern_matches_it() {
+    fn a_single_dot_is_not_a_flaw_but_matches_no_pattern() {
         for path in ["/.", "/a/./b", "/a/%2e", "/.;x/b", "/a/%252e", "/a/.;x."] {
             assert!(is_unmatchable(path.as_bytes()), "{path}");
             assert_eq!(check(path.as_bytes()), Ok(()), "{path}");

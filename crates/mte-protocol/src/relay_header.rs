@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_569_and_what_is_malformed_is_400() {
+    fn a_missing_field_is_569_and_a_malformed_one_400() {
         for value in ["", " ", "null", ",p,1,1,1,1", "null,p,1,1,1,1"] {
             assert_eq!(RelayHeader::parse(value), Err(RelayHeaderError::MissingClientId), "{value:?}");
         }

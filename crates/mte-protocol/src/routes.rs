@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_makes_no_sense_says_why() {
+    fn an_invalid_pattern_is_refused_with_a_reason() {
         for (text, why) in [
             ("", "begins with /"),
             ("health", "begins with /"),

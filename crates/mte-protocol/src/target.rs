@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_no_url_has_are_percent_encoded() {
+    fn bytes_not_allowed_in_urls_are_percent_encoded() {
         assert_eq!(origin_form("é?<ü>\"`".as_bytes()).as_deref(), Ok("/%C3%A9?%3C%C3%BC%3E%22%60"));
         assert_eq!(origin_form(b"\xff").as_deref(), Ok("/%FF"));
         assert_eq!(origin_form(br"a?p=C:\x").as_deref(), Ok("/a?p=C:%5Cx"));
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_readers_disagree_about_is_refused_in_the_path_and_passes_in_the_query() {
+    fn ambiguous_characters_are_refused_in_the_path_and_pass_in_the_query() {
         for (decoded, error) in [
             ("100%", TargetError::Escape),
             (".%%32%65/x", TargetError::Escape),
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_would_be_escaped_are_judged_as_their_escapes_are() {
+    fn unescaped_bytes_are_treated_like_their_escapes() {
         for decoded in [&b"\xc0"[..], b"\xc0\xae\xc0\xae/x", b"a/\xe0\x80\xae", b"\xf0\x80%80"] {
             assert_eq!(origin_form(decoded), Err(TargetError::Encoding), "{decoded:?}");
         }

@@ -1,4 +1,4 @@
-//! A tenant's certificate: checks that certificate and key match, and warns of problems that clients would see.
+//! A tenant's certificate: checks that certificate and key match, and warns about problems that clients would have.
 
 use std::time::SystemTime;
 
@@ -9,18 +9,18 @@ use super::{
 use crate::{domains::HostPattern, tls::TenantTls};
 
 impl At<'_> {
-    /// TLS towards the tenant's clients.
+    /// TLS for connections from the tenant's clients.
     pub(super) fn tls(&mut self, files: &TlsSettings) -> Option<TenantTls> {
         if matches!(self.host.parse(), Ok(HostPattern::Exact(host)) if host.contains(':') && !host.ends_with(']'))
         {
-            self.warn("tls", "is of no use: TLS clients name a host without its port");
+            self.warn("tls", "has no effect: TLS clients send a host name without a port");
         }
         let mut well = true;
         for (key, file) in
             [("tls.certificate_file", &files.certificate_file), ("tls.key_file", &files.key_file)]
         {
             if file.as_os_str().is_empty() {
-                self.problem(key, "is missing: name a PEM file");
+                self.problem(key, "is missing: give a PEM file");
                 well = false;
             }
         }
@@ -35,7 +35,7 @@ impl At<'_> {
         };
         let (chain, key) = (chain?, key?);
         let client_ca = client_ca.as_ref().map(|pem| pem.as_slice());
-        // Whether there are any authorities matters, not only which: an empty file would not require client certificates.
+        // An empty file is a problem: without any authority, no client certificate would be required.
         let asks = [u8::from(client_ca.is_some())];
         let files = reload_state::digest(&[&chain, &key, &asks, client_ca.unwrap_or_default()]);
         match self.reload_state.tls(self.host, files, || TenantTls::new(&chain, &key, client_ca)) {
@@ -62,10 +62,10 @@ impl At<'_> {
             Ok(HostPattern::Wildcard(suffix)) => format!("any{suffix}"),
             Ok(HostPattern::Default) | Err(_) => return,
         };
-        // Clients send no server name for an address, and check the address against the certificate themselves.
+        // For an IP address, clients send no server name and check the address against the certificate.
         let is_address = name.starts_with('[') || name.parse::<std::net::Ipv4Addr>().is_ok();
         if !is_address && !certificate.fits(&name) {
-            let what = format!("is for other names than {}, and clients refuse it there", self.host);
+            let what = format!("does not cover {}: clients refuse it for this host", self.host);
             self.warn(KEY, what);
         }
     }

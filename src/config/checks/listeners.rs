@@ -20,7 +20,7 @@ use crate::trusted::TrustedProxies;
 
 /// The number of listeners that can be handed over to a successor in one message.
 const MAX_LISTENERS: usize = 32;
-/// The longest path that a Unix socket can have.
+/// The longest possible path of a Unix socket, in bytes.
 const MAX_SOCKET_PATH: usize = 107;
 
 pub(super) fn listeners(settings: &Settings, problems: &mut Findings) -> Vec<Listener> {
@@ -29,7 +29,8 @@ pub(super) fn listeners(settings: &Settings, problems: &mut Findings) -> Vec<Lis
         return vec![Listener { address, tls: false, proxy_protocol: false }];
     }
     if settings.listeners.len() > MAX_LISTENERS {
-        let what = format!("{} are too many: at most {MAX_LISTENERS}", settings.listeners.len());
+        let what =
+            format!("has {} listeners: at most {MAX_LISTENERS} are possible", settings.listeners.len());
         problems.add("listeners", what);
     }
     let mut listeners: Vec<(usize, Listener)> = Vec::new();
@@ -39,11 +40,11 @@ pub(super) fn listeners(settings: &Settings, problems: &mut Findings) -> Vec<Lis
         let overlapping = listeners.iter().find(|(_, other)| overlap(address, other.address));
         match overlapping {
             Some((other, Listener { address: same, .. })) if *same == address => {
-                problems.add(place, format!("{address} is there twice: listeners[{other}] has it already"));
+                problems.add(place, format!("{address} is listed twice: listeners[{other}] already has it"));
             }
             Some((other, Listener { address: wider, .. })) => problems.add(
                 place,
-                format!("{address} and {wider} (listeners[{other}]) overlap, and only one of them can be listened on: remove one, or use another port"),
+                format!("{address} and {wider} (listeners[{other}]) overlap, so only one of them can be used: remove one, or use another port"),
             ),
             None => {
                 let &ListenerSettings { tls, proxy_protocol, .. } = written;
@@ -67,8 +68,10 @@ fn address(place: &str, text: &str, example: &str, problems: &mut Findings) -> O
         return None;
     };
     if address.port() == 0 {
-        problems
-            .add(place, format!("{text:?} has port 0, which clients cannot know: write one from 1 to 65535"));
+        problems.add(
+            place,
+            format!("{text:?} has port 0, which clients cannot connect to: write a port from 1 to 65535"),
+        );
         return None;
     }
     if let IpAddr::V6(ip) = address.ip()
@@ -134,7 +137,7 @@ pub(super) fn admin(
         Some("none") => None,
         Some(text) => address(PLACE, text, "127.0.0.1:9090, nor none", problems),
     };
-    // Even if the system would allow it: the admin page must not be on a client listener.
+    // Even if the system allows it, the admin routes must not be on a client listener.
     let shared = |address: SocketAddr| {
         listeners.iter().find(|other| {
             let (a, b) = (address.ip(), other.address.ip());
@@ -144,12 +147,12 @@ pub(super) fn admin(
     if let Some((own, Listener { address: theirs, .. })) = address.and_then(|own| Some((own, shared(own)?))) {
         if required {
             let what = format!(
-                "{own} is on the port of the listener {theirs}, which is for clients: use another port"
+                "{own} has the same port as the listener {theirs}, which is for clients: use another port"
             );
             problems.add(PLACE, what);
         } else {
             let what = format!(
-                "the admin listener is off: {own}, where it is by default, is on the port of the listener {theirs}; choose another address"
+                "the admin listener is off: its default address {own} has the same port as the listener {theirs}; choose another address"
             );
             problems.warn(PLACE, what);
         }
@@ -169,29 +172,30 @@ fn admin_hosts(written: &[String], problems: &mut Findings) -> Vec<String> {
             Some(name) => hosts.push(name),
             None => problems.add(
                 format!("admin.hosts[{index}]"),
-                format!("{text:?} is not a host name, as in relay.example.com, nor an address; a port is not part of it"),
+                format!("{text:?} is neither a host name, as in relay.example.com, nor an IP address; leave out the port"),
             ),
         }
     }
     hosts
 }
 
-/// Whether a Unix socket can be made there.
+/// Checks that a Unix socket can be created at this path.
 pub(super) fn check_socket(place: &str, path: Option<&Path>, problems: &mut Findings) {
     let Some(path) = path else { return };
     let length = path.as_os_str().len();
     if length > MAX_SOCKET_PATH {
-        let what = format!("the path has {length} bytes, and a Unix socket's at most {MAX_SOCKET_PATH}");
+        let what = format!("the path has {length} bytes; a Unix socket's has at most {MAX_SOCKET_PATH}");
         return problems.add(place, what);
     }
     if path.is_dir() {
-        return problems.add(place, format!("{} is a folder: name a socket in it", path.display()));
+        return problems
+            .add(place, format!("{} is a folder: give the path of a socket in it", path.display()));
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
         problems.warn(
             place,
-            format!("its folder {} is not there: it must be when the relay starts", folder.display()),
+            format!("its folder {} does not exist: create it before the relay starts", folder.display()),
         );
     }
 }
@@ -204,7 +208,7 @@ pub(super) fn trusted_proxies(settings: &Settings, problems: &mut Findings) -> T
         match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
             Err(_) => problems.add(
                 place,
-                format!("{text:?} is not a network, as in 10.0.0.0/8 or fd00::/8, nor an address"),
+                format!("{text:?} is neither a network, as in 10.0.0.0/8 or fd00::/8, nor an IP address"),
             ),
             Ok(IpNet::V6(network)) if network.addr().to_ipv4_mapped().is_some() => {
                 problems.add(place, format!("{text:?} is an IPv4 network written as IPv6: write it as IPv4"));
@@ -213,7 +217,7 @@ pub(super) fn trusted_proxies(settings: &Settings, problems: &mut Findings) -> T
                 if network.prefix_len() == 0 {
                     problems.warn(
                         place,
-                        format!("{text} trusts every address: any client may name any address as its own"),
+                        format!("{text} trusts every address: any client can claim any address as its own"),
                     );
                 }
                 networks.push(network);
@@ -224,7 +228,7 @@ pub(super) fn trusted_proxies(settings: &Settings, problems: &mut Findings) -> T
         for (index, _) in settings.listeners.iter().enumerate().filter(|(_, one)| one.proxy_protocol) {
             problems.warn(
                 format!("listeners[{index}].proxy_protocol"),
-                "trusted_proxies is empty, so no PROXY header is believed and every connection here is refused: list the balancer's networks there",
+                "trusted_proxies is empty, so no PROXY header is trusted and every connection here is refused: list the balancer's networks there",
             );
         }
     }

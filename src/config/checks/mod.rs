@@ -1,4 +1,4 @@
-//! Checks settings: what was written becomes what is used, or a problem that says where it is and how to fix it.
+//! Checks settings: turns them into a usable configuration, or into problems that say where they are and how to fix them.
 
 mod certificates;
 mod listeners;
@@ -41,7 +41,7 @@ pub(super) fn check(
         problems.warn(
             "pairs.max_per_request",
             format!(
-                "{per_request} is more than limits.pairs_per_second ever lets through at once ({rate} \
+                "{per_request} is more than limits.pairs_per_second ever allows at once ({rate} \
              times {}): such requests are always refused",
                 rate::BURST
             ),
@@ -58,15 +58,17 @@ pub(super) fn check(
     }
     let share = settings.pairs.tenant_share;
     if !(share > 0.0 && share <= 1.0) {
-        problems
-            .add("pairs.tenant_share", format!("{share} is not above 0 and at most 1: write 0.5 for a half"));
+        problems.add(
+            "pairs.tenant_share",
+            format!("{share} must be above 0 and at most 1: write 0.5 for one half"),
+        );
     }
     let (gathered, mte) = (settings.limits.gathered.0, settings.limits.max_mte_body.0);
     if gathered > 0 && gathered / 2 < mte {
         problems.warn(
             "limits.gathered",
             format!(
-                "{} is less than twice limits.max_mte_body ({}): one large body can keep out all others",
+                "{} is less than twice limits.max_mte_body ({}): one large body can block all others",
                 settings.limits.gathered, settings.limits.max_mte_body
             ),
         );
@@ -90,7 +92,7 @@ pub(super) fn check(
         problems.warn(
             "upgrade_socket",
             format!(
-                "others can enter its folder {}, and hand listeners to a successor: use one with mode 0700",
+                "other users can access its folder {} and hand listeners to a successor: use one with mode 0700",
                 folder.display()
             ),
         );
@@ -137,7 +139,7 @@ pub(super) fn check(
     }
 }
 
-/// A limit; 0 is none.
+/// A limit; 0 means unlimited.
 fn limit(written: usize) -> usize {
     if written == 0 { usize::MAX } else { written }
 }
@@ -152,7 +154,7 @@ fn log(written: &LogSettings, problems: &mut Findings) -> Log {
         "pretty" => Some(false),
         "auto" => None,
         other => {
-            problems.add("log.format", format!("{other:?} is none of auto, json, pretty"));
+            problems.add("log.format", format!("{other:?} is not one of auto, json, pretty"));
             None
         }
     };
@@ -174,7 +176,7 @@ fn domains(
     if settings.domain_map.is_empty() {
         problems.add(
             "domain_map",
-            "there is no tenant: give a domain_map in the file, or UPSTREAM or DOMAIN_MAP in the environment",
+            "no tenant is configured: give a domain_map in the file, or UPSTREAM or DOMAIN_MAP in the environment",
         );
     }
     let least = parse_kem(&settings.pairs.min_kem, "pairs.min_kem", problems);
@@ -192,7 +194,7 @@ fn domains(
                 Entry::Occupied(other) => {
                     let other = other.get();
                     at.key_problem(format!(
-                        "this host is there twice, as {other:?} too: keep one of the two"
+                        "this host is listed twice, also as {other:?}: keep one of the two"
                     ));
                     None
                 }

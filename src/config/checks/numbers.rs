@@ -9,11 +9,11 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 const MILLISECOND: Duration = Duration::from_millis(1);
 /// The range of timeouts.
 const TIMES: RangeInclusive<Duration> = MILLISECOND..=Duration::from_secs(365 * 24 * 3_600);
-/// The range of intervals: with shorter ones, the relay would do nothing else.
+/// The range of intervals: shorter ones would use all of the relay's time.
 const INTERVALS: RangeInclusive<Duration> = Duration::from_millis(100)..=DAY;
 
-/// The `http` crate panics above 24,576 names, and a name over HTTP/2 takes 33 bytes of a head at least: neither limit may
-/// let as many through.
+/// The `http` crate panics above 24,576 names, and a name over HTTP/2 takes at least 33 bytes of a head: neither limit may
+/// allow that many.
 const MAX_HEADER_NAMES: u64 = 10_000;
 const MAX_HEADER_BYTES: u64 = 512 << 10;
 
@@ -60,7 +60,7 @@ pub(super) fn check(settings: &Settings, problems: &mut Findings) {
     }
 }
 
-/// A number of things.
+/// A count.
 pub(super) fn count(problems: &mut Findings, path: &str, value: u64, range: RangeInclusive<u64>) {
     let (least, most) = (range.start(), range.end());
     if value < *least {
@@ -79,12 +79,12 @@ fn size(problems: &mut Findings, path: &str, value: Size, range: RangeInclusive<
     }
 }
 
-/// Reports a time out of [`TIMES`].
+/// Reports a time outside of [`TIMES`].
 pub(super) fn timeout(problems: &mut Findings, path: &str, value: HumanDuration) {
     time(problems, path, value, TIMES);
 }
 
-/// Reports an interval out of [`INTERVALS`].
+/// Reports an interval outside of [`INTERVALS`].
 pub(super) fn interval(problems: &mut Findings, path: &str, value: HumanDuration) {
     time(problems, path, value, INTERVALS);
 }
@@ -94,7 +94,7 @@ fn time(problems: &mut Findings, path: &str, value: HumanDuration, range: RangeI
     if value.0.is_zero() {
         problems.add(
             path,
-            format!("must not be 0, which would not wait at all: write a time from {least} to {most}"),
+            format!("must not be 0, which would expire at once: write a time from {least} to {most}"),
         );
     } else if value.0 < least.0 {
         problems.add(path, format!("{value} is too short: must be at least {least}"));

@@ -17,22 +17,23 @@ use crate::domains::Secrets;
 /// A secret shorter than this gets a warning.
 const GOOD_LEN: usize = 32;
 
-/// Characters of an admin token: fewer could be guessed.
+/// Minimum length of an admin token in characters: a shorter one could be guessed.
 const MIN_TOKEN: usize = 16;
 
-/// Warns of a suspicious secret.
+/// Warns about a suspicious secret.
 fn look_at(secret: &[u8], place: &str, problems: &mut Findings) {
     if secret::is_placeholder(secret) {
-        problems.warn(place, "looks like a placeholder: make a random secret (`mte-relay keygen` does)");
+        problems
+            .warn(place, "looks like a placeholder: use a random secret (`mte-relay keygen` generates one)");
     }
     if secret.first().is_some_and(u8::is_ascii_whitespace)
         || secret.last().is_some_and(u8::is_ascii_whitespace)
     {
-        problems.warn(place, "begins or ends with a blank or line break, which is part of the secret");
+        problems.warn(place, "begins or ends with a space or line break, which is part of the secret");
     }
 }
 
-/// The token of the admin listener.
+/// The admin listener's token.
 pub(super) fn admin_token(written: &AdminSettings, base: &Path, problems: &mut Findings) -> Option<Secret> {
     const PLACE: &str = "admin.token";
     let token = match (&written.token, &written.token_file) {
@@ -48,7 +49,7 @@ pub(super) fn admin_token(written: &AdminSettings, base: &Path, problems: &mut F
     if length < MIN_TOKEN {
         problems.add(
             PLACE,
-            format!("has {length} characters and needs at least {MIN_TOKEN}: `mte-relay keygen` makes one (admin.token)"),
+            format!("has {length} characters and needs at least {MIN_TOKEN}: `mte-relay keygen` generates one (admin.token)"),
         );
     }
     look_at(token.reveal().as_bytes(), PLACE, problems);

@@ -22,13 +22,13 @@ use crate::{
     upstream::{PeerState, PeerTimeouts, Upstream, UpstreamOptions, UpstreamUrl, UrlError},
 };
 
-/// Header fields that should rarely be sent to every client.
+/// Header fields that are usually meant for the upstream only.
 const CREDENTIALS: [&str; 5] =
     ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token"];
-/// Weights beyond this are a mistake: a turn of all peers is laid out in memory.
+/// The largest weight: a full round of all peers is kept in memory.
 const MAX_WEIGHT: u32 = 1_000;
 
-/// One tenant under check.
+/// One tenant that is being checked.
 pub(super) struct At<'a> {
     /// Its key in the domain map.
     pub(super) host: &'a str,
@@ -84,7 +84,8 @@ impl At<'_> {
                 );
                 return least;
             }
-            self.problems.warn(place, format!("{name} is below pairs.min_kem, which holds for every tenant"));
+            self.problems
+                .warn(place, format!("{name} is below pairs.min_kem, which applies to every tenant"));
             least
         });
         // Everything is checked before giving up, so that all problems are reported together.
@@ -101,7 +102,7 @@ impl At<'_> {
         let mte_routes = self.routes("mte_routes", &written.mte_routes);
         let headers = self.headers(written);
         if written.outbound_token.is_some() {
-            self.warn("outbound_token", "relay to relay is not in this version, it is ignored");
+            self.warn("outbound_token", "relay-to-relay mode is not in this version: it is ignored");
         }
         Some(Tenant {
             id: TenantId::of(self.host),
@@ -137,7 +138,7 @@ impl At<'_> {
         if !verify {
             self.warn(
                 "upstream_tls.verify",
-                "the upstream's certificate is not verified: anyone on the way can read along",
+                "the upstream's certificate is not verified: anyone on the network path can read the traffic",
             );
         }
         let Some(UpstreamSettings { peers, balance, health, ejection, ready }) = &written.upstream else {
@@ -198,7 +199,7 @@ impl At<'_> {
                 Err(error @ UrlError::User) => Some(error.to_string()),
                 Err(error) => Some(format!("{url:?} {error}")),
                 Ok(url) if peers.iter().any(|(known, ..)| *known == url) => {
-                    Some(format!("{url} is there twice: use weights for a larger share"))
+                    Some(format!("{url} is listed twice: use weights for a larger share"))
                 }
                 Ok(_) if !(1..=MAX_WEIGHT).contains(weight) => {
                     Some(format!("weight {weight} is not from 1 to {MAX_WEIGHT}"))
@@ -238,7 +239,7 @@ impl At<'_> {
             .as_ref()
             .is_some_and(|path| !path.starts_with('/') || path.contains(char::is_whitespace))
         {
-            self.problem("upstream.health.path", "must begin with / and have no blanks");
+            self.problem("upstream.health.path", "must begin with / and contain no spaces");
         }
         numbers::interval(self.problems, &self.place("upstream.health.interval"), written.interval);
         numbers::timeout(self.problems, &self.place("upstream.health.timeout"), written.timeout);
@@ -290,12 +291,15 @@ impl At<'_> {
                     if CREDENTIALS.contains(&name.as_str()) {
                         self.warn(
                             "headers",
-                            format!("{name} goes to every client as well, not to the upstream alone"),
+                            format!("{name} is also sent to every client, not only to the upstream"),
                         );
                     }
                     headers.push((name, value));
                 }
-                _ => self.problem("headers", format!("{name:?} is not a header field with a valid value")),
+                _ => self.problem(
+                    "headers",
+                    format!("{name:?} is not a valid header field name, or its value is not valid"),
+                ),
             }
         }
         headers

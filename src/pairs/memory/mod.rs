@@ -1,8 +1,8 @@
 //! Pairs in this process's memory, sharded by owner.
 //!
-//! All pairs of one client live in one shard, so that pairing is all or nothing under one lock. A request locks the shard
-//! only to find its pair. Nothing here allocates per request.
-//! Which pairs are evicted when the store is full is described at [`share`](super::share).
+//! All pairs of one client are in one shard, so that pairing is all or nothing under one lock. A request locks the shard
+//! only to find its pair. Nothing here allocates per request. [`share`](super::share) describes which pairs are evicted when
+//! the store is full.
 
 mod shard;
 mod shares;
@@ -28,7 +28,7 @@ use crate::{config, domains::TenantId, limits::Tally, rate::Network};
 
 const SHARDS: usize = 64;
 
-/// Others may take the space that was freed; after this many attempts the store counts as full.
+/// Other threads may take the room that was freed; after this many attempts, the store counts as full.
 const MAX_TURNS: usize = 64;
 
 /// The store.
@@ -63,7 +63,7 @@ impl MemoryStore {
         &self.shards[self.hasher.hash_one(owner) as usize % SHARDS]
     }
 
-    /// Counts a pair that is no more.
+    /// Updates the counts for a pair that was removed.
     fn gone(&self, tenant: TenantId, pair: &Pair, event: PairEvent) {
         self.shares.release(tenant, 1);
         if let Some(network) = pair.network {
@@ -72,15 +72,15 @@ impl MemoryStore {
         self.outside.events.happened(tenant, event, 1);
     }
 
-    /// Reserves room for `count` pairs of a tenant; if need be, others go.
+    /// Reserves room for `count` pairs of a tenant, evicting others if necessary.
     fn make_room(&self, tenant: TenantId, count: usize, limits: &config::Pairs) -> Result<(), CreateError> {
         for _ in 0..MAX_TURNS {
             if self.shares.reserve(tenant, count, limits.max_total) {
                 return Ok(());
             }
             let missing = (self.shares.live() + count).saturating_sub(limits.max_total);
-            let evicted = match self.shares.debtor(tenant, limits) {
-                Some((debtor, over)) => self.evict(debtor, missing.min(over), &[Kind::Unused, Kind::Used]),
+            let evicted = match self.shares.furthest_above_share(tenant, limits) {
+                Some((other, over)) => self.evict(other, missing.min(over), &[Kind::Unused, Kind::Used]),
                 None => self.evict(tenant, missing, &[Kind::Unused]),
             };
             if evicted == 0 && missing > 0 {
@@ -90,7 +90,7 @@ impl MemoryStore {
         Err(CreateError::Full)
     }
 
-    /// Drops up to `count` pairs of a tenant, the kinds in this order, the oldest of all shards first; how many went.
+    /// Evicts up to `count` pairs of a tenant, in this order of kinds, the oldest in all shards first; returns how many.
     fn evict(&self, tenant: TenantId, count: usize, kinds: &[Kind]) -> usize {
         let mut evicted = 0;
         for kind in kinds {
@@ -98,7 +98,7 @@ impl MemoryStore {
                 let oldest = |shard: &Mutex<Shard>| shard.lock().oldest(tenant, *kind);
                 let shards = self.shards.iter().filter_map(|shard| Some((oldest(shard)?, shard)));
                 let Some((_, shard)) = shards.min_by_key(|(since, _)| *since) else { break };
-                // Another thread may have been faster: then it made room, too.
+                // Another thread may have evicted this pair first: then it made room as well.
                 if let Some(pair) = shard.lock().take_oldest(tenant, *kind) {
                     self.gone(tenant, &pair, PairEvent::Evicted);
                 }
@@ -128,7 +128,7 @@ impl MemoryStore {
         if let Some(index) = pairs.iter().position(taken) {
             return Err(CreateError::Exists(index));
         }
-        // Dead pairs go, and so do the client's own oldest beyond its limit: never used ones first.
+        // Expired pairs are removed, and so are the client's own oldest beyond its limit, unused ones first.
         let (mut living, mut going): (Vec<_>, Vec<_>) = own.iter().cloned().partition(|pair| alive(pair));
         let beyond = (living.len() + pairs.len()).saturating_sub(limits.max_per_client);
         if beyond > 0 {
@@ -191,7 +191,7 @@ impl MemoryStore {
         let first_use = state.last_used.replace(now).is_none();
         drop(state);
         if first_use {
-            // Once for each pair. A shard is locked before its pairs, never after.
+            // Once for each pair. A shard is always locked before its pairs.
             self.shard(&owner).lock().first_used(&owner, &pair, now);
         }
         Ok(first)

@@ -1,9 +1,9 @@
-//! One shard: the pairs of some clients, and for each tenant in what order they go.
+//! One shard: the pairs of some clients, and for each tenant the order in which they are evicted.
 //!
-//! A tenant's pairs stand in two queues. In `unused` are those never used, oldest first; with its first use a pair enters
-//! `used`. An entry of `used` knows when its pair was last used as of the time it was looked at: a pair that was used since
-//! goes to the end again, so that a request touches no queue. What is left of pairs that are gone is cleared away before it
-//! outnumbers the living.
+//! A tenant's pairs are in two queues. `unused` has those never used, oldest first; at its first use, a pair enters `used`. An
+//! entry of `used` has the time at which its pair was last used when the entry was last inspected: a pair that was used
+//! since then is moved to the end, so that a request does not touch a queue. Dead entries, whose pairs were removed, are
+//! cleaned up before they outnumber the live ones.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -17,17 +17,17 @@ use parking_lot::Mutex;
 use super::super::{Age, Owner, PairState};
 use crate::{config, domains::TenantId, rate::Network};
 
-/// Pairs that go to the end again for one answer, so that a lock is not held for long. Beyond it the answer may be a pair
-/// that was used since, though none that came into use lately.
+/// Maximum number of pairs moved to the end in one search, so that a lock is not held for long. Beyond it, the result may be
+/// a pair that was used again, but not one whose first use was recent.
 const MAX_CHANCES: usize = 64;
 
-/// Fewer dead entries than this are left where they are.
-const FEW: usize = 32;
+/// Fewer dead entries than this are not removed.
+const MIN_DEAD: usize = 32;
 
 pub(super) struct Pair {
     pub(super) id: Box<str>,
     pub(super) created: Duration,
-    /// The network that it was made from.
+    /// The network that it was created from.
     pub(super) network: Option<Network>,
     pub(super) state: Mutex<State>,
 }
@@ -57,12 +57,12 @@ pub(super) enum Kind {
 
 struct Entry {
     client: ClientId,
-    /// When it was made, or last used.
+    /// When the pair was created or last used.
     since: Duration,
     pair: Weak<Pair>,
 }
 
-/// What an entry weighs.
+/// The size of an entry in memory.
 #[cfg(test)]
 pub(super) const ENTRY: usize = size_of::<Entry>();
 
@@ -71,7 +71,7 @@ pub(super) const ENTRY: usize = size_of::<Entry>();
 struct Lane {
     unused: VecDeque<Entry>,
     used: VecDeque<Entry>,
-    /// Entries whose pair is gone, or stands in the other queue by now.
+    /// Number of entries whose pair was removed, or is now in the other queue.
     dead: usize,
 }
 
@@ -83,7 +83,7 @@ impl Lane {
         }
     }
 
-    /// Brings the pair to the front that goes next, and says since when it was not used.
+    /// Moves the pair to be evicted next to the front, and returns when it was last used.
     fn front(&mut self, kind: Kind) -> Option<Duration> {
         let mut second_chances = 0;
         loop {
@@ -110,7 +110,7 @@ impl Lane {
 
     fn died(&mut self) {
         self.dead += 1;
-        if self.dead > FEW && self.dead * 2 > self.unused.len() + self.used.len() {
+        if self.dead > MIN_DEAD && self.dead * 2 > self.unused.len() + self.used.len() {
             let kept = |pair: &Weak<Pair>| pair.upgrade().map(|pair| pair.last_used());
             self.unused.retain(|entry| kept(&entry.pair) == Some(None));
             self.used.retain(|entry| kept(&entry.pair).is_some());
@@ -143,7 +143,7 @@ impl Shard {
         self.owners.entry(owner).or_default().extend(pairs);
     }
 
-    /// A pair was used for the first time.
+    /// Records the first use of a pair.
     pub(super) fn first_used(&mut self, owner: &Owner, pair: &Arc<Pair>, now: Duration) {
         if self.of(owner).iter().any(|own| Arc::ptr_eq(own, pair)) {
             let lane = self.lanes.entry(owner.tenant).or_default();
@@ -152,7 +152,7 @@ impl Shard {
         }
     }
 
-    /// Takes a pair out; whether it was there.
+    /// Removes a pair; returns whether it existed.
     pub(super) fn remove(&mut self, owner: &Owner, pair: &Arc<Pair>) -> bool {
         let there = self.detach(owner, pair);
         if let Some(lane) = self.lanes.get_mut(&owner.tenant).filter(|_| there) {
@@ -171,12 +171,12 @@ impl Shard {
         true
     }
 
-    /// Since when the tenant's pair of this kind that would go next was not used.
+    /// When the tenant's pair of this kind that would be evicted next was last used.
     pub(super) fn oldest(&mut self, tenant: TenantId, kind: Kind) -> Option<Duration> {
         self.lanes.get_mut(&tenant)?.front(kind)
     }
 
-    /// Takes out the pair that goes next.
+    /// Removes the pair to be evicted next.
     pub(super) fn take_oldest(&mut self, tenant: TenantId, kind: Kind) -> Option<Arc<Pair>> {
         let lane = self.lanes.get_mut(&tenant)?;
         lane.front(kind)?;
@@ -207,7 +207,7 @@ impl Shard {
         }
     }
 
-    /// Takes out all pairs of a tenant.
+    /// Removes all pairs of a tenant.
     pub(super) fn take_tenant(&mut self, tenant: TenantId, mut each: impl FnMut(&Pair)) {
         let Some(lane) = self.lanes.remove(&tenant) else { return };
         for entry in lane.unused.into_iter().chain(lane.used) {
@@ -218,7 +218,7 @@ impl Shard {
         }
     }
 
-    /// Entries of all queues, dead ones included.
+    /// Number of entries in all queues, including dead ones.
     #[cfg(test)]
     pub(super) fn entries(&self) -> usize {
         self.lanes.values().map(|lane| lane.unused.len() + lane.used.len()).sum()

@@ -1,4 +1,4 @@
-//! Who has how much of the store, and who has to give way when it is full.
+//! How much of the store each tenant has, and whose pairs are evicted when it is full.
 //!
 //! While there is room, a tenant may have more than its [`share`]. When there is none, a tenant below its share takes room
 //! from the tenant that is furthest above its own.
@@ -21,17 +21,17 @@ pub(super) struct Shares {
     live: AtomicUsize,
     /// Tenants that have pairs.
     holders: AtomicUsize,
-    /// Pairs by tenant. Locked for writing only for a tenant's first pair.
+    /// Number of pairs by tenant. Locked for writing only for a tenant's first pair.
     held: RwLock<HashMap<TenantId, Arc<AtomicUsize>>>,
 }
 
 impl Shares {
-    /// Pairs of all tenants.
+    /// Number of pairs of all tenants.
     pub(super) fn live(&self) -> usize {
         self.live.load(Ordering::Relaxed)
     }
 
-    /// Pairs of one tenant.
+    /// Number of pairs of one tenant.
     pub(super) fn of(&self, tenant: TenantId) -> usize {
         self.held.read().get(&tenant).map_or(0, |held| held.load(Ordering::Relaxed))
     }
@@ -43,7 +43,7 @@ impl Shares {
         self.held.write().entry(tenant).or_default().clone()
     }
 
-    /// Counts `count` more pairs of a tenant, if the store then has at most `max`; whether it did.
+    /// Counts `count` more pairs of a tenant, if the store then has at most `max`; returns whether it did.
     pub(super) fn reserve(&self, tenant: TenantId, count: usize, max: usize) -> bool {
         let fits = |live: usize| live.checked_add(count).filter(|live| *live <= max);
         if self.live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
@@ -55,7 +55,7 @@ impl Shares {
         true
     }
 
-    /// Counts pairs that are gone.
+    /// Subtracts pairs that were removed.
     pub(super) fn release(&self, tenant: TenantId, count: usize) {
         self.live.fetch_sub(count, Ordering::Relaxed);
         if count > 0 && self.held(tenant).fetch_sub(count, Ordering::Relaxed) == count {
@@ -63,11 +63,15 @@ impl Shares {
         }
     }
 
-    /// Whom to take room from for a tenant that finds the store full: the tenant furthest above its share, and by how
-    /// much it is. `None` if the asking tenant has its own share already.
+    /// The tenant to evict pairs from when the store is full: the one furthest above its share, and by how many pairs.
+    /// `None` if the asking tenant already has its own share.
     ///
     /// This looks at every tenant that ever had pairs, once for all the pairs of a pairing request to a full store.
-    pub(super) fn debtor(&self, asking: TenantId, limits: &config::Pairs) -> Option<(TenantId, usize)> {
+    pub(super) fn furthest_above_share(
+        &self,
+        asking: TenantId,
+        limits: &config::Pairs,
+    ) -> Option<(TenantId, usize)> {
         let own = self.held(asking).load(Ordering::Relaxed);
         let holders = self.holders.load(Ordering::Relaxed) + usize::from(own == 0);
         let share = share(limits, holders);
@@ -75,10 +79,10 @@ impl Shares {
             return None;
         }
         let held = self.held.read();
-        let (debtor, most) = held
+        let (other, most) = held
             .iter()
             .map(|(tenant, held)| (*tenant, held.load(Ordering::Relaxed)))
             .max_by_key(|(_, held)| *held)?;
-        (debtor != asking && most > share).then(|| (debtor, most - share))
+        (other != asking && most > share).then(|| (other, most - share))
     }
 }

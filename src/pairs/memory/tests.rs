@@ -1,5 +1,5 @@
-//! What only the memory store has: queues that do not grow, and a weight. What every store must do is in
-//! `tests/e2e/pair_store`.
+//! Tests of what only the memory store has: queues that do not grow, and a size in memory. The behaviour required of every
+//! store is tested in `tests/e2e/pair_store`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -40,7 +40,7 @@ fn pair(id: &str) -> NewPair {
 }
 
 #[tokio::test]
-async fn what_is_left_of_dead_pairs_does_not_grow() {
+async fn entries_of_dead_pairs_do_not_accumulate() {
     let now = Arc::new(AtomicU64::new(0));
     let clock = now.clone();
     let now_in_seconds = move || Duration::from_secs(clock.load(Ordering::Relaxed));
@@ -59,7 +59,7 @@ async fn what_is_left_of_dead_pairs_does_not_grow() {
     let entries: usize = store.shards.iter().map(|shard| shard.lock().entries()).sum();
     assert_eq!(store.count(None).await, Ok(4));
     assert!(entries < 100, "{entries}");
-    // All of them are found when they are to go.
+    // All of them are found when they are to be removed.
     now.store(61, Ordering::Relaxed);
     store.sweep().await.unwrap();
     let entries: usize = store.shards.iter().map(|shard| shard.lock().entries()).sum();
@@ -67,7 +67,7 @@ async fn what_is_left_of_dead_pairs_does_not_grow() {
 }
 
 #[test]
-fn a_pair_weighs_no_more_than_the_documented_kibibyte() {
+fn a_pair_takes_at_most_the_documented_kibibyte() {
     // With its two counts, its id and name, its place in the owner's list and in both queues, and the owner's entry.
     let (owner, entry) = (size_of::<(Owner, Vec<Arc<Pair>>)>() * 2, shard::ENTRY * 2);
     let all = size_of::<Pair>() + 16 + 64 + 4 * size_of::<Arc<Pair>>() + 2 * entry + owner;

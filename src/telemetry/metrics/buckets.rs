@@ -1,8 +1,8 @@
-//! A histogram's counts, and quantiles of what came between two readings of it.
+//! A histogram's counts, and quantiles of the observations between two readings of it.
 
 use prometheus::{Histogram, core::Collector};
 
-/// A histogram's buckets: upper bounds and counts up to there.
+/// A histogram's buckets: upper bounds and cumulative counts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Buckets(Vec<(f64, u64)>);
 
@@ -29,7 +29,7 @@ impl Buckets {
         Self(sum)
     }
 
-    /// Adds another's counts.
+    /// Adds the counts of another histogram.
     pub fn add(&mut self, other: &Self) {
         if self.0.is_empty() {
             self.0.clone_from(&other.0);
@@ -38,8 +38,8 @@ impl Buckets {
         }
     }
 
-    /// The quantile, in seconds, of what was observed since `before`; `None` if nothing was. Within a bucket it is
-    /// interpolated; above the last bound it is that bound.
+    /// The quantile, in seconds, of the observations since `before`; `None` if there were none. It is interpolated within a
+    /// bucket; above the last bound, it is that bound.
     pub fn quantile_since(&self, before: &Self, quantile: f64) -> Option<f64> {
         let count = |index: usize| {
             let was = before.0.get(index).map_or(0, |(_, count)| *count);

@@ -5,23 +5,23 @@ use prometheus::{
     proto::MetricFamily,
 };
 
-/// Seconds, for whole requests and upstreams.
+/// Bucket bounds in seconds, for whole requests and upstreams.
 const DURATIONS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// Seconds, for the relay's own work: microseconds matter.
+/// Bucket bounds in seconds, for the relay's own work: microseconds matter.
 const OVERHEADS: [f64; 14] = [
     0.000_025, 0.000_05, 0.000_1, 0.000_2, 0.000_3, 0.000_5, 0.000_75, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1,
     1.0,
 ];
 
-/// A metric's full name, and what it is.
+/// A metric's full name and its help text.
 pub(super) fn options(name: &str, help: &str) -> Opts {
     Opts::new(format!("mte_relay_{name}"), help)
 }
 
 /// Registers a metric. Names and labels are constants: an error would be a mistake in this file or in `mod.rs`, which the
-/// tests would meet first.
+/// tests would find.
 #[allow(clippy::expect_used)]
 pub(super) fn registered<M: Collector + Clone + 'static>(
     registry: &Registry,
@@ -51,7 +51,7 @@ fn histograms(
     registered(registry, HistogramVec::new(options, labels))
 }
 
-/// Metrics with a tenant label. What a tenant counts there is in `TenantMetrics`.
+/// Metrics with a tenant label. `TenantMetrics` has the series of one tenant.
 pub(super) struct Families {
     pub(super) requests: IntCounterVec,
     pub(super) duration: HistogramVec,
@@ -73,49 +73,49 @@ pub(super) struct Families {
 }
 
 impl Families {
-    #[rustfmt::skip] // One line a metric.
+    #[rustfmt::skip] // One line per metric.
     pub(super) fn new(r: &Registry) -> Self {
         Self {
             requests: counters(r, "requests_total", "Requests by tenant, route and class of status.", &["tenant", "route", "status"]),
             duration: histograms(r, "request_duration_seconds", "From a request's head to its end, in seconds.", &["tenant", "route"], DURATIONS),
             upstream_duration: histograms(r, "upstream_duration_seconds", "From the choice of a peer to the head of its response, in seconds.", &["tenant"], DURATIONS),
-            overhead: histograms(r, "overhead_seconds", "From a request's head to the head of its response, without the waiting for client and upstream, in seconds.", &["tenant"], OVERHEADS),
+            overhead: histograms(r, "overhead_seconds", "From a request's head to the head of its response, without the time spent waiting for client and upstream, in seconds.", &["tenant"], OVERHEADS),
             bytes: counters(r, "bytes_total", "Bytes of bodies, URLs and sealed headers by direction (request, response) and form (plain, encoded).", &["tenant", "direction", "form"]),
             operations: counters(r, "codec_operations_total", "Messages opened and sealed.", &["tenant", "operation"]),
             failures: counters(r, "codec_failures_total", "Requests that did not decode, by cause.", &["tenant", "cause"]),
-            pairs: gauges(r, "pairs", "Pairs that live now.", &["tenant"]),
+            pairs: gauges(r, "pairs", "Live pairs.", &["tenant"]),
             pair_events: counters(r, "pair_events_total", "Pairs created, expired, evicted.", &["tenant", "event"]),
             pairing_refused: counters(r, "pairing_refused_total", "Pairing requests refused, by cause.", &["tenant", "cause"]),
             cors_refused: counters(r, "cors_refused_total", "Requests from an origin that is not on the tenant's list.", &["tenant"]),
-            upstream_connections: counters(r, "upstream_connections_total", "Connections that requests went over: new or reused.", &["tenant", "kind"]),
-            upstream_failures: counters(r, "upstream_failures_total", "Attempts at an upstream that failed, by cause.", &["tenant", "cause"]),
-            upstream_retries: counters(r, "upstream_retries_total", "Attempts after the first.", &["tenant"]),
+            upstream_connections: counters(r, "upstream_connections_total", "Upstream connections used for requests: new or reused.", &["tenant", "kind"]),
+            upstream_failures: counters(r, "upstream_failures_total", "Failed upstream attempts, by cause.", &["tenant", "cause"]),
+            upstream_retries: counters(r, "upstream_retries_total", "Upstream attempts after the first.", &["tenant"]),
             peer_ejections: counters(r, "upstream_ejections_total", "Peers ejected because requests to them failed.", &["tenant"]),
             certificates: gauges(r, "certificate_expiry_timestamp_seconds", "When the first certificate of a tenant's chain expires, in seconds since 1970.", &["tenant"]),
         }
     }
 }
 
-/// A peer, as it is when the metrics are requested.
+/// The state of a peer when the metrics are requested.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer<'a> {
     /// The tenant's name.
     pub tenant: &'a str,
     /// Its origin.
     pub peer: &'a str,
-    /// Whether it gets requests.
+    /// Whether it receives requests.
     pub healthy: bool,
-    /// Requests that it is working on; `None` leaves that series out.
+    /// Number of its requests in flight; `None` leaves out the series.
     pub in_flight: Option<usize>,
 }
 
-/// The peers' families: made for one answer, so that two at a time do not see each other's.
+/// The peers' families, created for one response, so that concurrent responses do not affect each other.
 pub(super) fn peers<'a>(peers: impl Iterator<Item = Peer<'a>>) -> Vec<MetricFamily> {
     let labels = ["tenant", "peer"];
     let registry = Registry::new();
-    let healthy = "Whether a peer gets requests (1) or is unhealthy or ejected (0).";
+    let healthy = "Whether a peer receives requests (1), or is unhealthy or ejected (0).";
     let healthy = gauges(&registry, "upstream_healthy", healthy, &labels);
-    let in_flight = "Requests that a peer is working on.";
+    let in_flight = "Requests in flight at a peer.";
     let in_flight = gauges(&registry, "upstream_requests_in_flight", in_flight, &labels);
     for peer in peers {
         let labels = [peer.tenant, peer.peer];

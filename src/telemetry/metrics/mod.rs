@@ -1,13 +1,13 @@
-//! The metrics of one relay, in Prometheus' naming rules (docs/operations.md lists them).
+//! The metrics of one relay, named by Prometheus' conventions (docs/operations.md lists them).
 //!
-//! Labels are configured names only: tenants by their key in the domain map, never anything that a client sent. A tenant's
-//! series begin when they first move: thousands of idle tenants cost nothing.
+//! Label values are configured names only: tenants by their key in the domain map, never anything that a client sent. A
+//! tenant's series are created when they first change: thousands of idle tenants cost nothing.
 //!
 //! | module | what it is about |
 //! | --- | --- |
 //! | `families` | the metrics that have a tenant label |
-//! | `series` | series that begin when they move, and end with their tenant |
-//! | `tenant` | what is counted of one tenant |
+//! | `series` | series that are created at their first change, and removed with their tenant |
+//! | `tenant` | the metrics of one tenant |
 //! | `buckets` | a histogram's counts, for the status page |
 
 mod buckets;
@@ -27,10 +27,10 @@ pub use self::{
     tenant::{Finished, Operation, RouteLabel, TenantMetrics, Totals},
 };
 
-/// The label of what belongs to no tenant.
+/// The tenant label of requests that belong to no tenant.
 pub const NO_TENANT: &str = "-";
 
-/// Everything that is counted.
+/// All metrics.
 pub struct Metrics {
     registry: Registry,
     families: Arc<Families>,
@@ -42,17 +42,17 @@ pub struct Metrics {
     pub connections: IntGauge,
     /// TLS handshakes by result.
     pub handshakes: IntCounterVec,
-    /// What was refused before it was a request, by cause.
+    /// Connections refused before there was a request, by cause.
     pub malformed: IntCounterVec,
     /// Reloads by result.
     pub reloads: IntCounterVec,
     /// Whether the last reload succeeded.
     pub last_reload_successful: IntGauge,
-    /// When the last one did, in seconds since 1970.
+    /// When the last successful reload was, in seconds since 1970.
     pub last_reload_success: Gauge,
     /// Requests that the admin listener refused, by cause.
     pub admin_refused: IntCounterVec,
-    /// Lines of the log that were dropped.
+    /// Log lines that were dropped.
     log_lines_dropped: IntCounter,
     /// Codec instances from the pool, and transient ones.
     pub pool: PoolMetrics,
@@ -60,20 +60,20 @@ pub struct Metrics {
     pub pair_store: PairStoreMetrics,
 }
 
-/// The pool's.
+/// The pool's metrics.
 #[derive(Debug, Clone)]
 pub struct PoolMetrics {
-    /// Taken from the pool.
+    /// Instances taken from the pool.
     pub hits: IntCounter,
-    /// Made because it was empty.
+    /// Instances created because it was empty.
     pub misses: IntCounter,
-    /// Ready now.
+    /// Instances that are ready.
     pub ready: IntGauge,
-    /// Kept at most.
+    /// Maximum number of instances kept.
     pub size: IntGauge,
 }
 
-/// The pair store's.
+/// The pair store's metrics.
 #[derive(Debug, Clone)]
 pub struct PairStoreMetrics {
     /// Whether it was available when it was last swept.
@@ -91,7 +91,7 @@ fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
 }
 
 impl Default for Metrics {
-    #[rustfmt::skip] // One line a metric.
+    #[rustfmt::skip] // One line per metric.
     fn default() -> Self {
         let registry = Registry::new();
         let r = &registry;
@@ -106,16 +106,16 @@ impl Default for Metrics {
             last_reload_successful: gauge(r, "last_reload_successful", "Whether the last reload succeeded (1) or failed (0)."),
             last_reload_success: registered(r, Gauge::with_opts(last_reload_success)),
             admin_refused: counters(r, "admin_refused_total", "Requests that the admin listener refused, by cause.", &["cause"]),
-            log_lines_dropped: counter(r, "log_lines_dropped_total", "Lines of the log that were dropped because they were not read or could not be written."),
+            log_lines_dropped: counter(r, "log_lines_dropped_total", "Log lines that were dropped because they were not read or could not be written."),
             pool: PoolMetrics {
                 hits: counter(r, "pool_hits_total", "Codec instances taken from the pool."),
-                misses: counter(r, "pool_misses_total", "Transient instances made because the pool was empty."),
+                misses: counter(r, "pool_misses_total", "Transient instances created because the pool was empty."),
                 ready: gauge(r, "pool_ready", "Codec instances ready in the pool."),
                 size: gauge(r, "pool_size", "Codec instances that the pool keeps."),
             },
             pair_store: PairStoreMetrics {
                 available: gauge(r, "pair_store_available", "Whether the pair store is available (1) or not (0)."),
-                failures: counter(r, "pair_store_failures_total", "Operations that the pair store was not available for."),
+                failures: counter(r, "pair_store_failures_total", "Operations that failed because the pair store was unavailable."),
             },
             untenanted: Arc::new(TenantMetrics::new(families.clone(), NO_TENANT)),
             families,
@@ -128,7 +128,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// What has a value from the start.
+    /// Sets the metrics that have a value from the start.
     fn start(&self) {
         let info = options("build_info", "Always 1: the versions are its labels.");
         let info = registered(&self.registry, prometheus::IntGaugeVec::new(info, &["version", "codec"]));
@@ -142,7 +142,7 @@ impl Metrics {
         self.last_reload_successful.set(1);
     }
 
-    /// What is counted of a tenant.
+    /// The metrics of a tenant.
     pub fn tenant(&self, name: &str) -> Arc<TenantMetrics> {
         let mut tenants = self.tenants.lock();
         if let Some(known) = tenants.get(name) {
@@ -153,12 +153,12 @@ impl Metrics {
         made
     }
 
-    /// What is counted of requests that belong to no tenant.
+    /// The metrics of requests that belong to no tenant.
     pub fn untenanted(&self) -> &TenantMetrics {
         &self.untenanted
     }
 
-    /// Forgets tenants that are no more: their series end.
+    /// Removes tenants that no longer exist, and their series.
     pub fn retain(&self, keep: impl Fn(&str) -> bool) {
         self.tenants.lock().retain(|name, metrics| {
             let keep = keep(name);
@@ -169,7 +169,7 @@ impl Metrics {
         });
     }
 
-    /// Until when the tenants' certificates are valid; tenants without one have no series.
+    /// Sets when the tenants' certificates expire; tenants without one have no series.
     pub fn set_certificates<'a>(&self, certificates: impl Iterator<Item = (&'a str, i64)>) {
         self.families.certificates.reset();
         for (tenant, until) in certificates {
@@ -177,7 +177,7 @@ impl Metrics {
         }
     }
 
-    /// All of it in Prometheus' text format, but the peers.
+    /// All metrics in Prometheus' text format, except those of peers.
     pub fn text(&self) -> String {
         self.text_with(std::iter::empty())
     }
@@ -185,7 +185,7 @@ impl Metrics {
     /// All metrics in Prometheus' text format. With many busy tenants this is slow: do not call it on a thread that others wait
     /// for.
     pub fn text_with<'a>(&self, peers: impl Iterator<Item = Peer<'a>>) -> String {
-        // Relays in one process share its log, and each counts what that has dropped.
+        // Relays in one process share its log, so each reports all lines that it has dropped.
         let dropped = super::output::dropped();
         self.log_lines_dropped.inc_by(dropped.saturating_sub(self.log_lines_dropped.get()));
         let mut families = self.registry.gather();
@@ -212,7 +212,7 @@ mod tests {
         }
     }
 
-    /// Everything that a tenant counts.
+    /// Changes every metric of a tenant.
     fn everything(tenant: &TenantMetrics) {
         tenant.finished(&request(200, 1));
         tenant.codec(Operation::Open, 2);
@@ -263,14 +263,14 @@ mod tests {
         metrics.retain(|_| false);
         everything(&tenant);
         assert!(!metrics.text().contains("gone.test"), "{}", metrics.text());
-        // A tenant of the same name counts from the beginning.
+        // A new tenant of the same name starts at zero.
         metrics.tenant("gone.test").retried();
         everything(&tenant);
         assert!(metrics.text().contains("mte_relay_upstream_retries_total{tenant=\"gone.test\"} 1"));
     }
 
     #[test]
-    fn an_idle_tenant_has_no_series_and_those_that_do_not_move_do_not_begin() {
+    fn an_idle_tenant_has_no_series_and_unchanged_series_are_not_created() {
         let metrics = Metrics::default();
         let empty = metrics.text();
         let tenant = metrics.tenant("shop.test");

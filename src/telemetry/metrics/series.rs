@@ -1,20 +1,20 @@
-//! Series that begin when they first move, and end with their tenant.
+//! Series that are created at their first change, and removed with their tenant.
 //!
 //! An idle tenant has none, so that `/metrics` stays small with thousands of tenants. A series is looked up once, when it
-//! begins; from then on counting is an atomic addition.
+//! is created; from then on, counting is an atomic addition.
 
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-/// How a series ends.
+/// Removes a series.
 type End = Box<dyn FnOnce() + Send>;
 
 /// A tenant as the owner of its series.
 pub(super) struct Owner {
     name: Arc<str>,
-    /// How its series end; `None` once it is removed.
+    /// Functions that remove its series; `None` once the tenant is removed.
     ends: Mutex<Option<Vec<End>>>,
 }
 
@@ -27,7 +27,7 @@ impl Owner {
         &self.name
     }
 
-    /// Begins a series. A request may finish after its tenant is removed: what it still counts is not exported.
+    /// Creates a series. A request may finish after its tenant is removed: its counts are then not exported.
     fn begin<M: Labelled>(&self, family: &M::Family, labels: &[&'static str]) -> M {
         let mut ends = self.ends.lock();
         let Some(ends) = &mut *ends else { return M::unregistered() };
@@ -37,7 +37,7 @@ impl Owner {
         series
     }
 
-    /// Ends all of them.
+    /// Removes all series.
     pub(super) fn end(&self) {
         let ends = self.ends.lock().take();
         ends.into_iter().flatten().for_each(|end| end());
@@ -49,19 +49,19 @@ fn values<'a>(name: &'a str, labels: &[&'a str]) -> Vec<&'a str> {
     std::iter::once(name).chain(labels.iter().copied()).collect()
 }
 
-/// A kind of metric that comes in families.
+/// A kind of metric that has labels.
 pub trait Labelled: Sized + Send + Sync + 'static {
     /// All series of one name.
     type Family: Clone + Send + Sync + 'static;
     /// The series with these labels.
     fn begin(family: &Self::Family, labels: &[&str]) -> Self;
-    /// Removes it.
+    /// Removes the series with these labels.
     fn end(family: &Self::Family, labels: &[&str]);
-    /// One that nothing exports.
+    /// A series that is not exported.
     fn unregistered() -> Self;
 }
 
-/// The name of what nothing exports. It is valid, which is all that the constructors below could complain of.
+/// The name of series that are not exported. It is valid, so the constructors below do not fail.
 const UNREGISTERED: &str = "unregistered";
 
 macro_rules! labelled {
@@ -72,7 +72,7 @@ macro_rules! labelled {
                 family.with_label_values(labels)
             }
             fn end(family: &$family, labels: &[&str]) {
-                // An error means that it has ended already.
+                // An error means that it was removed already.
                 let _ = family.remove_label_values(labels);
             }
             #[allow(clippy::expect_used)]
@@ -87,7 +87,7 @@ labelled!(IntCounter, IntCounterVec, IntCounter::new(UNREGISTERED, UNREGISTERED)
 labelled!(IntGauge, IntGaugeVec, IntGauge::new(UNREGISTERED, UNREGISTERED));
 labelled!(Histogram, HistogramVec, Histogram::with_opts(HistogramOpts::new(UNREGISTERED, UNREGISTERED)));
 
-/// One series of a tenant: it begins when it is first moved.
+/// One series of a tenant, which is created at its first change.
 pub struct Series<M: Labelled> {
     series: OnceLock<M>,
     family: M::Family,
@@ -104,7 +104,7 @@ impl<M: Labelled> Series<M> {
         self.series.get_or_init(|| self.owner.begin(&self.family, &self.labels))
     }
 
-    /// The series, if it has begun.
+    /// The series, if it exists.
     pub(super) fn begun(&self) -> Option<&M> {
         self.series.get()
     }
@@ -116,7 +116,7 @@ impl Series<IntCounter> {
         self.moved().inc();
     }
 
-    /// Adds a number; none is no move.
+    /// Adds a number; zero does not create the series.
     pub fn inc_by(&self, count: u64) {
         if count > 0 {
             self.moved().inc_by(count);
@@ -135,7 +135,7 @@ impl Series<IntGauge> {
         self.moved().inc();
     }
 
-    /// Takes one away.
+    /// Subtracts one.
     pub fn dec(&self) {
         self.moved().dec();
     }
@@ -145,19 +145,19 @@ impl Series<IntGauge> {
         self.moved().add(count);
     }
 
-    /// Takes a number away.
+    /// Subtracts a number.
     pub fn sub(&self, count: i64) {
         self.moved().sub(count);
     }
 
-    /// Sets the value; from nothing to zero is no move.
+    /// Sets the value; zero does not create the series.
     pub fn set(&self, value: i64) {
         if value != 0 || self.begun().is_some() {
             self.moved().set(value);
         }
     }
 
-    /// The value now.
+    /// The current value.
     pub fn get(&self) -> i64 {
         self.begun().map_or(0, IntGauge::get)
     }
@@ -170,9 +170,9 @@ impl Series<Histogram> {
     }
 }
 
-/// A tenant's counters of one family by cause: what a failure is called. Causes are constants of this program.
+/// A tenant's counters of one family, by cause. Causes are constants of this program.
 pub(super) struct ByCause {
-    /// Few, and looked through when something failed only.
+    /// There are few, and they are searched only when something failed.
     begun: Mutex<Vec<(&'static str, IntCounter)>>,
     family: IntCounterVec,
     owner: Arc<Owner>,

@@ -1,4 +1,4 @@
-//! What is counted of one tenant. Its series are looked up once, so that counting is an atomic addition.
+//! The metrics of one tenant. Its series are looked up once, so that counting is an atomic addition.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -12,14 +12,14 @@ use super::{
     series::{ByCause, Owner, Series},
 };
 
-/// Ways through the relay, as labels.
+/// Routes through the relay, as labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RouteLabel {
     /// Hello, echo, the list of statuses, preflights.
     Control,
     /// Pairing.
     Pairing,
-    /// Proxied as it is.
+    /// Proxied unchanged.
     PassThrough,
     /// Opened, proxied, sealed.
     Encrypted,
@@ -58,11 +58,11 @@ pub enum Operation {
     Seal,
 }
 
-/// What is counted of one tenant. Nothing of it is exported before it moves.
+/// The metrics of one tenant. None of them is exported before its first change.
 pub struct TenantMetrics {
     owner: Arc<Owner>,
     families: Arc<Families>,
-    /// Pairs that live now.
+    /// Live pairs.
     pub pairs: Series<IntGauge>,
     /// Pairs made.
     pub pairs_created: Series<IntCounter>,
@@ -70,17 +70,17 @@ pub struct TenantMetrics {
     pub pairs_expired: Series<IntCounter>,
     /// Pairs dropped to make room.
     pub pairs_evicted: Series<IntCounter>,
-    /// An idle tenant has none: it is some kilobytes large.
+    /// An idle tenant has none, because they take some kilobytes.
     traffic: OnceLock<Box<Traffic>>,
 }
 
-/// What is counted of a tenant's requests.
+/// The metrics of a tenant's requests.
 struct Traffic {
     requests: [[Series<IntCounter>; 6]; 5],
     duration: [Series<Histogram>; 5],
     upstream_duration: Series<Histogram>,
     overhead: Series<Histogram>,
-    /// Plain and encoded, of requests and of responses.
+    /// Plain and encoded bytes of requests and responses.
     bytes: [[Series<IntCounter>; 2]; 2],
     opened: Series<IntCounter>,
     sealed: Series<IntCounter>,
@@ -134,13 +134,13 @@ impl std::fmt::Debug for TenantMetrics {
 /// A finished request.
 #[derive(Debug)]
 pub struct Finished {
-    /// Which way it went.
+    /// Its route.
     pub route: RouteLabel,
     /// The status it was answered with; 0: none.
     pub status: u16,
-    /// From its head to its end.
+    /// Time from its head to its end.
     pub total: Duration,
-    /// Until the upstream's head, if one came.
+    /// Time until the head of the upstream's response, if there was one.
     pub upstream: Option<Duration>,
     /// The relay's own part of the time until the response's head.
     pub overhead: Option<Duration>,
@@ -169,12 +169,12 @@ impl TenantMetrics {
         self.traffic.get_or_init(|| Box::new(Traffic::new(&self.families, &self.owner)))
     }
 
-    /// Whether nothing has happened yet.
+    /// Whether nothing was counted yet.
     pub fn is_idle(&self) -> bool {
         self.traffic.get().is_none() && self.pairs.begun().is_none()
     }
 
-    /// The tenant is removed: its series end, and what is counted from now on is not exported.
+    /// Removes the tenant's series; what is counted from now on is not exported.
     pub(super) fn end(&self) {
         self.owner.end();
     }
@@ -220,13 +220,13 @@ impl TenantMetrics {
         self.traffic().cors_refused.inc();
     }
 
-    /// Counts a connection that a request goes over.
+    /// Counts a connection used for a request.
     pub fn connected(&self, reused: bool) {
         let traffic = self.traffic();
         if reused { traffic.connections_reused.inc() } else { traffic.connections_new.inc() }
     }
 
-    /// Counts an attempt at an upstream that failed.
+    /// Counts a failed upstream attempt.
     pub fn upstream_failed(&self, cause: &'static str, ejected: bool) {
         let traffic = self.traffic();
         traffic.upstream_failures.inc(cause);
@@ -235,12 +235,12 @@ impl TenantMetrics {
         }
     }
 
-    /// Counts an attempt after the first.
+    /// Counts an upstream attempt after the first.
     pub fn retried(&self) {
         self.traffic().retries.inc();
     }
 
-    /// What the status page samples, all since the start.
+    /// The values that the status page samples, all since the start.
     pub fn totals(&self) -> Totals {
         let pairs =
             Totals { pairs: self.pairs.get(), created: self.pairs_created.get(), ..Totals::default() };
@@ -273,19 +273,19 @@ impl TenantMetrics {
 pub struct Totals {
     /// Requests.
     pub requests: u64,
-    /// Those answered with 4xx.
+    /// Requests answered with 4xx.
     pub refused: u64,
-    /// Those answered with 5xx, or not at all.
+    /// Requests answered with 5xx, or not at all.
     pub errors: u64,
     /// Durations of proxied requests.
     pub duration: Buckets,
-    /// The relay's own part.
+    /// Durations of the relay's own part.
     pub overhead: Buckets,
     /// Request bytes.
     pub received: u64,
     /// Response bytes.
     pub sent: u64,
-    /// Pairs that live now.
+    /// Live pairs.
     pub pairs: i64,
     /// Pairs made.
     pub created: u64,

@@ -14,7 +14,7 @@ pub(super) struct Middle {
 }
 
 impl Middle {
-    /// Changes every answer to an encrypted request.
+    /// Changes every response to an encrypted request.
     pub(super) async fn new<F>(relay: SocketAddr, change: F) -> Self
     where
         F: Fn(&mut Message) + Send + Sync + 'static,
@@ -35,7 +35,7 @@ impl Middle {
         Self { address, passed }
     }
 
-    /// The answers to encrypted requests, as the relay sent them.
+    /// The responses to encrypted requests, as the relay sent them.
     pub(super) fn passed(&self) -> Vec<Message> {
         self.passed.lock().clone()
     }
@@ -63,7 +63,7 @@ async fn pass(
     }
 }
 
-/// The message with a `content-length`, or as it was where it has no body.
+/// The message with a `content-length`, or unchanged if it has no body.
 fn bytes(message: &Message, framed: bool) -> Vec<u8> {
     let mut head = format!("{}\r\n", message.start);
     for (name, value) in &message.headers {

@@ -1,4 +1,4 @@
-//! What our own client takes from a response that was changed on the way, and what it repeats.
+//! What the client library accepts of a response that was changed in transit, and which requests it repeats.
 
 mod middle;
 
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use self::middle::Middle;
 use crate::harness::{HOST, Message, Pattern, Relay, Setup, Upstream, digest, output, reply, run};
 
-/// Bodies of known and of unknown length, empty ones included; with HTTP/2 nothing in a head tells that one is empty.
+/// Bodies of known and unknown length, including empty ones; over HTTP/2, the head does not show that a body is empty.
 const PATHS: [&str; 5] = ["/bytes/1", "/bytes/100000", "/stream/0", "/stream/1", "/stream/100000"];
 
 fn client(middle: &Middle) -> Builder {
@@ -30,7 +30,7 @@ async fn relay_over(http2: bool) -> (Relay, Upstream) {
 }
 
 #[test]
-fn a_body_that_was_removed_or_cut_on_the_way_is_an_error() {
+fn a_body_removed_or_cut_in_transit_is_an_error() {
     run(async {
         let removed: fn(&mut Message) = |response| response.body.clear();
         let cut: fn(&mut Message) = |response| response.body.truncate(response.body.len() - 1);
@@ -51,7 +51,7 @@ fn a_body_that_was_removed_or_cut_on_the_way_is_an_error() {
 }
 
 #[test]
-fn a_body_that_is_empty_at_the_upstream_is_empty_and_one_put_in_its_place_an_error() {
+fn an_empty_body_is_empty_and_one_inserted_in_transit_is_an_error() {
     run(async {
         let forged: fn(&mut Message) = |response| {
             response.body = b"a body in the clear, long enough for a header".to_vec();
@@ -76,7 +76,7 @@ fn a_body_that_is_empty_at_the_upstream_is_empty_and_one_put_in_its_place_an_err
 }
 
 #[test]
-fn a_response_that_was_kept_on_the_way_is_not_taken_a_second_time() {
+fn a_recorded_response_is_not_accepted_a_second_time() {
     run(async {
         let (relay, _upstream) = relay_over(false).await;
         let kept = Arc::new(Mutex::new(None::<Message>));
@@ -91,7 +91,7 @@ fn a_response_that_was_kept_on_the_way_is_not_taken_a_second_time() {
             let error = read(&client, path).await.unwrap_err();
             assert!(matches!(error, Error::Response(_)), "{error}");
         }
-        // Nor by another client, whose pair cannot open it.
+        // Another client does not accept it either: its pair cannot open it.
         let other = self::client(&middle).build().unwrap();
         assert_eq!(read(&other, "/bytes/5").await.unwrap_err().code(), "sealed-headers");
     });
@@ -140,7 +140,7 @@ const UPSTREAMS: [(&str, &str); 11] = [
 ];
 
 #[test]
-fn a_header_that_was_added_or_changed_on_the_way_does_not_count() {
+fn a_header_added_or_changed_in_transit_does_not_count() {
     run(async {
         let upstream = talkative().await;
         let relay = Relay::of(&upstream).await;
@@ -203,7 +203,7 @@ fn only_the_headers_that_browsers_and_proxies_act_on_are_in_the_clear() {
 }
 
 #[test]
-fn the_length_of_a_body_that_is_not_sent_comes_sealed() {
+fn the_length_of_a_body_that_is_not_sent_is_sealed() {
     run(async {
         let (relay, _upstream) = relay_over(false).await;
         let middle = Middle::new(relay.address, |response| {
@@ -218,7 +218,7 @@ fn the_length_of_a_body_that_is_not_sent_comes_sealed() {
 }
 
 #[test]
-fn an_error_in_the_relays_name_makes_no_post_happen_twice() {
+fn a_forged_relay_error_does_not_repeat_a_post() {
     run(async {
         let (relay, upstream) = relay_over(false).await;
         let middle = Middle::new(relay.address, |response| {
@@ -236,7 +236,7 @@ fn an_error_in_the_relays_name_makes_no_post_happen_twice() {
 }
 
 #[test]
-fn the_command_ends_with_76_if_a_body_was_removed_on_the_way() {
+fn the_command_exits_with_76_if_a_body_was_removed_in_transit() {
     run(async {
         let (relay, _upstream) = relay_over(true).await;
         let middle = Middle::new(relay.address, |response| response.body.clear()).await;

@@ -1,4 +1,4 @@
-//! What happens at the front door: deadlines, PROXY headers, who is believed, and rates.
+//! The edge, before a request: deadlines, PROXY headers, trusted proxies, and rates.
 
 mod deadlines;
 mod proxy_protocol;
@@ -14,14 +14,14 @@ use tokio_rustls::client::TlsStream;
 use crate::harness::{Authority, HOST, Relay, Setup, Upstream};
 
 /// A relay with a plain and a TLS listener.
-struct Door {
+struct EdgeRelay {
     relay: Relay,
     upstream: Upstream,
     authority: Authority,
     _files: TempDir,
 }
 
-impl Door {
+impl EdgeRelay {
     async fn new(setup: Setup) -> Self {
         let upstream = Upstream::standard().await;
         let (authority, files) = (Authority::new(), tempfile::tempdir().unwrap());
@@ -40,7 +40,7 @@ impl Door {
         self.authority.handshake(stream, HOST, false, http2).await.unwrap()
     }
 
-    /// How much was refused before it was a request, for this reason.
+    /// How many connections were refused before there was a request, for this reason.
     fn malformed(&self, cause: &str) -> u64 {
         self.relay.shared.metrics.malformed.with_label_values(&[cause]).get()
     }
@@ -53,7 +53,7 @@ impl Door {
     }
 }
 
-/// What comes until the connection ends, in order or not.
+/// The bytes received until the connection ends, orderly or not.
 async fn rest(mut stream: impl AsyncRead + Unpin) -> Vec<u8> {
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest).await;

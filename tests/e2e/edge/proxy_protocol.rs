@@ -2,12 +2,12 @@
 
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use super::{Door, rest};
+use super::{EdgeRelay, rest};
 use crate::harness::{HOST, Setup, eventually, run};
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// A header of version 2: version and command, family and protocol, then what its length counts.
+/// A header of version 2: version and command, family and protocol, and then the part that its length covers.
 fn v2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
     let mut header = [SIGNATURE, &[command, family]].concat();
     header.extend((rest.len() as u16).to_be_bytes());
@@ -15,22 +15,22 @@ fn v2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
     header
 }
 
-/// Source and destination of version 2, as IPv4 has them: 203.0.113.7:4711 to 10.0.0.1:443.
+/// Source and destination in version 2, for IPv4: 203.0.113.7:4711 to 10.0.0.1:443.
 const FOUR: &[u8] = b"\xcb\x00\x71\x07\x0a\x00\x00\x01\x12\x67\x01\xbb";
 
-/// As IPv6 has them: 2001:db8::7 to ::1.
+/// The same for IPv6: 2001:db8::7 to ::1.
 const SIX: &[u8] =
     b"\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x12\x67\x01\xbb";
 
-async fn door(trusted: &str) -> Door {
+async fn edge(trusted: &str) -> EdgeRelay {
     let top = format!("trusted_proxies: [{trusted}]\ntimeouts: {{headers: 100s}}");
-    Door::new(Setup::default().top(&top).listeners("proxy_protocol: true")).await
+    EdgeRelay::new(Setup::default().top(&top).listeners("proxy_protocol: true")).await
 }
 
-/// Sends a header, in one piece or byte by byte, and then a request; what comes back. Over TLS, a handshake that fails
-/// brings nothing.
-async fn ask(door: &Door, tls: bool, header: &[u8], in_drops: bool) -> String {
-    let address = if tls { door.tls_address() } else { door.relay.address };
+/// Sends a header, in one piece or byte by byte, and then a request; returns the response, or nothing if the TLS handshake
+/// fails.
+async fn ask(edge: &EdgeRelay, tls: bool, header: &[u8], in_drops: bool) -> String {
+    let address = if tls { edge.tls_address() } else { edge.relay.address };
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let request = format!("GET /open/a HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n\r\n");
@@ -41,7 +41,7 @@ async fn ask(door: &Door, tls: bool, header: &[u8], in_drops: bool) -> String {
         }
     }
     let answer = if tls {
-        let Ok(mut stream) = door.authority.handshake(stream, HOST, false, false).await else {
+        let Ok(mut stream) = edge.authority.handshake(stream, HOST, false, false).await else {
             return String::new();
         };
         let _ = stream.write_all(request.as_bytes()).await;
@@ -54,9 +54,9 @@ async fn ask(door: &Door, tls: bool, header: &[u8], in_drops: bool) -> String {
 }
 
 #[test]
-fn a_header_says_who_the_client_is() {
+fn a_proxy_header_gives_the_client_address() {
     run(async {
-        let door = door("127.0.0.0/8").await;
+        let edge = edge("127.0.0.0/8").await;
         let more = b"\x01\x00\x08http/1.1\x04\x00\x03\0\0\0\xea\x00\x02xy";
         let four_and_more = [FOUR, more].concat();
         let many = [FOUR, &[&b"\x04\x03\xe8"[..], &[0; 1_000]].concat().repeat(3)].concat();
@@ -78,21 +78,21 @@ fn a_header_says_who_the_client_is() {
         for (name, header, client) in rows {
             for (tls, in_drops) in [(false, false), (true, false), (false, true), (true, true)] {
                 let place = format!("{name}, TLS: {tls}, in drops: {in_drops}");
-                let answer = ask(&door, tls, &header, in_drops).await;
+                let answer = ask(&edge, tls, &header, in_drops).await;
                 assert!(answer.starts_with("HTTP/1.1 200"), "{place}: {answer:?}");
-                let seen = door.upstream.last();
+                let seen = edge.upstream.last();
                 assert_eq!(seen.header("x-forwarded-for"), Some(client), "{place}");
                 assert_eq!(seen.header("x-forwarded-proto"), Some(if tls { "https" } else { "http" }));
             }
         }
-        assert_eq!(door.all_malformed(), 0.0);
+        assert_eq!(edge.all_malformed(), 0.0);
     });
 }
 
 #[test]
 fn anything_but_a_header_ends_the_connection_and_is_counted() {
     run(async {
-        let door = door("127.0.0.0/8").await;
+        let edge = edge("127.0.0.0/8").await;
         let mut version = v2(0x21, 0x11, FOUR);
         version[12] = 0x31;
         let rows: Vec<(&str, Vec<u8>)> = vec![
@@ -113,43 +113,43 @@ fn anything_but_a_header_ends_the_connection_and_is_counted() {
         ];
         for (name, header) in rows {
             for tls in [false, true] {
-                let before = door.malformed("proxy_header");
-                let answer = ask(&door, tls, &header, false).await;
+                let before = edge.malformed("proxy_header");
+                let answer = ask(&edge, tls, &header, false).await;
                 assert_eq!(answer, "", "{name}, TLS: {tls}");
-                eventually(name, || door.malformed("proxy_header") == before + 1).await;
+                eventually(name, || edge.malformed("proxy_header") == before + 1).await;
             }
         }
-        // A second header is no part of the request.
+        // A second header is not part of the request.
         let line = b"PROXY TCP4 203.0.113.7 10.0.0.1 4711 443\r\n";
-        let answer = ask(&door, false, &line.repeat(2), false).await;
+        let answer = ask(&edge, false, &line.repeat(2), false).await;
         assert!(answer.starts_with("HTTP/1.1 400"), "{answer:?}");
-        assert_eq!(ask(&door, true, &line.repeat(2), false).await, "");
-        assert_eq!(door.upstream.accepted(), 0);
+        assert_eq!(ask(&edge, true, &line.repeat(2), false).await, "");
+        assert_eq!(edge.upstream.accepted(), 0);
     });
 }
 
 #[test]
-fn a_header_is_believed_from_trusted_proxies_only() {
+fn a_proxy_header_is_accepted_from_trusted_proxies_only() {
     run(async {
-        let door = door("10.0.0.0/8").await;
+        let edge = edge("10.0.0.0/8").await;
         for tls in [false, true] {
-            let answer = ask(&door, tls, &v2(0x21, 0x11, FOUR), false).await;
+            let answer = ask(&edge, tls, &v2(0x21, 0x11, FOUR), false).await;
             assert_eq!(answer, "", "TLS: {tls}");
         }
-        eventually("both are counted", || door.malformed("proxy_header") == 2).await;
-        assert_eq!(door.upstream.accepted(), 0);
+        eventually("both are counted", || edge.malformed("proxy_header") == 2).await;
+        assert_eq!(edge.upstream.accepted(), 0);
     });
 }
 
 #[test]
-fn a_listener_that_expects_no_header_takes_none() {
+fn a_listener_without_proxy_protocol_accepts_no_proxy_header() {
     run(async {
-        let door = Door::new(Setup::default().top("trusted_proxies: [127.0.0.0/8]")).await;
+        let edge = EdgeRelay::new(Setup::default().top("trusted_proxies: [127.0.0.0/8]")).await;
         let line = b"PROXY TCP4 203.0.113.7 10.0.0.1 4711 443\r\n";
-        let answer = ask(&door, false, line, false).await;
+        let answer = ask(&edge, false, line, false).await;
         assert!(answer.starts_with("HTTP/1.1 400"), "{answer:?}");
-        assert_eq!(ask(&door, true, line, false).await, "");
-        eventually("it is counted", || door.malformed("malformed") == 1 && door.malformed("tls") == 1).await;
-        assert_eq!(door.upstream.accepted(), 0);
+        assert_eq!(ask(&edge, true, line, false).await, "");
+        eventually("it is counted", || edge.malformed("malformed") == 1 && edge.malformed("tls") == 1).await;
+        assert_eq!(edge.upstream.accepted(), 0);
     });
 }

@@ -1,4 +1,4 @@
-//! What stands in the log of what was no request, and what does not.
+//! Which connections without a request are logged, and which are not.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -49,7 +49,7 @@ fn a_port_scan_leaves_nothing_in_the_log() {
     run(async {
         for listeners in ["proxy_protocol: false", "proxy_protocol: true"] {
             let logged = Logged::new(Setup::default().listeners(listeners)).await;
-            // What is done first is logged first: a line of it says that what came before it left none.
+            // Lines are logged in order: if this line is present, the connections before it left none.
             tokio::time::sleep(Duration::from_millis(300)).await;
             let before = logged.process.log().len();
             for address in [logged.plain, logged.tls] {
@@ -71,7 +71,7 @@ fn a_port_scan_leaves_nothing_in_the_log() {
 }
 
 #[test]
-fn what_is_refused_without_a_request_has_a_line_with_its_cause_and_its_client() {
+fn a_connection_refused_without_a_request_has_a_log_line_with_cause_and_client() {
     run(async {
         let logged = Logged::new(Setup::default().top("timeouts: {headers: 1s}")).await;
         for (cause, bytes) in [
@@ -94,7 +94,7 @@ fn what_is_refused_without_a_request_has_a_line_with_its_cause_and_its_client() 
         stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         rest(stream).await;
         eventually("tls", || logged.count("tls") == 1).await;
-        // Of HTTP/2: a request that is none.
+        // HTTP/2: an invalid request.
         let stream = TcpStream::connect(logged.tls).await.unwrap();
         let mut stream = logged.authority.handshake(stream, HOST, false, true).await.unwrap();
         stream

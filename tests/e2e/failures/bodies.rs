@@ -90,7 +90,7 @@ fn a_body_above_max_body_is_413_and_never_whole_upstream() {
         let trial = Trial::with(Upstream::standard().await, "limits: {max_body: 200KiB}", tenant).await;
         for len in [200 << 10, 1 << 20] {
             for body in [Body::wrap(Pattern::known(len)), Body::wrap(Pattern::unknown(len))] {
-                // A client that is still sending may find the connection closed before it reads the answer.
+                // A client that is still sending may find the connection closed before it reads the response.
                 let error = trial.relay.client().post("/", body).await.unwrap_err();
                 assert_eq!(error.relay_status(), Some(413), "{len}: {}", error.report());
             }
@@ -154,7 +154,7 @@ fn an_mte_response_above_its_limit_is_502_and_never_whole() {
         }
         let error = client.get(format!("/bytes/{}", (100 << 10) + 1)).await.unwrap_err();
         assert_eq!(error.relay_status(), Some(502), "{}", error.report());
-        // Where the length is not known, the response's head is gone when the limit is reached: it is cut.
+        // If the length is unknown, the head has been sent when the limit is reached, so the response is cut off.
         let opened: Result<Bytes, _> = match client.get(format!("/stream/{}", 500 << 10)).await {
             Ok(response) => response.into_body().bytes(1 << 20).await,
             Err(error) => Err(error),

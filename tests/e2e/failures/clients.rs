@@ -17,7 +17,7 @@ use tokio::io::AsyncWriteExt;
 use super::Trial;
 use crate::harness::{HOST, Pattern, Session, Upstream, Wire, channel, eventually, reply, run};
 
-/// A streamed upload whose first frames are sent and opened, and whose end is still to come.
+/// A streamed upload whose first frames are sent and opened, and whose end is not sent yet.
 async fn half_an_upload(trial: &Trial, session: &Session) -> (Wire, Sealer) {
     let head = session.seal_head(Request::post("/").body(()).unwrap(), BodyPlan::Unknown);
     let mut sealer = Sealer::new(head.body.as_ref().unwrap(), &mut rand::rng()).unwrap();
@@ -31,7 +31,7 @@ async fn half_an_upload(trial: &Trial, session: &Session) -> (Wire, Sealer) {
 }
 
 #[test]
-fn a_client_that_dies_in_the_middle_of_an_upload_leaves_no_whole_request() {
+fn a_client_that_disconnects_during_an_upload_leaves_no_complete_request() {
     run(async {
         for rudely in [false, true] {
             let trial = Trial::new(Upstream::standard().await, "").await;
@@ -50,7 +50,7 @@ fn a_client_that_dies_in_the_middle_of_an_upload_leaves_no_whole_request() {
 }
 
 #[test]
-fn a_client_that_dies_before_the_first_frame_is_there_does_not_reach_the_upstream() {
+fn a_client_that_disconnects_before_the_first_frame_does_not_reach_the_upstream() {
     run(async {
         let trial = Trial::new(Upstream::standard().await, "").await;
         let session = Session::new(&trial.relay).await;
@@ -69,7 +69,7 @@ fn a_client_that_dies_before_the_first_frame_is_there_does_not_reach_the_upstrea
 }
 
 #[test]
-fn a_client_that_dies_while_it_waits_ends_its_request_upstream() {
+fn a_client_that_disconnects_while_waiting_ends_its_request_upstream() {
     run(async {
         let bad = Upstream::serve(|_| async {
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -88,7 +88,7 @@ fn a_client_that_dies_while_it_waits_ends_its_request_upstream() {
 }
 
 #[test]
-fn a_client_that_dies_in_the_middle_of_a_response_ends_it_upstream() {
+fn a_client_that_disconnects_during_a_response_ends_it_upstream() {
     run(async {
         let trial = Trial::new(Upstream::standard().await, "").await;
         let mut response = trial.relay.client().get("/stream/1000000000").await.unwrap().into_body();
@@ -98,7 +98,7 @@ fn a_client_that_dies_in_the_middle_of_a_response_ends_it_upstream() {
     });
 }
 
-/// An upstream that sends without end, and counts what it got rid of.
+/// An upstream that sends endlessly, and counts the bytes that were accepted.
 async fn endless() -> (Upstream, Arc<AtomicUsize>) {
     let sent = Arc::new(AtomicUsize::new(0));
     let count = sent.clone();
@@ -129,7 +129,7 @@ fn a_client_that_stops_reading_stops_the_upstream_and_is_dropped_after_the_write
         let mut wire = trial.relay.wire().await;
         wire.send(session.bytes(&sealed)).await;
         assert_eq!(wire.head().await.unwrap().status(), 200);
-        // What has been sent lies in the buffers of sockets, not in the relay.
+        // The bytes sent so far are in socket buffers, not in the relay.
         tokio::time::sleep(Duration::from_millis(300)).await;
         let stuck = sent.load(Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -143,11 +143,11 @@ fn a_client_that_stops_reading_stops_the_upstream_and_is_dropped_after_the_write
 }
 
 #[test]
-fn an_upstream_that_stops_reading_stops_the_client_and_is_given_up_after_the_timeouts() {
+fn an_upstream_that_stops_reading_stops_the_client_and_is_closed_after_the_timeouts() {
     run(async {
         let bad = Upstream::raw(|mut wire: Wire, _| async move {
             if wire.head().await.is_ok() {
-                // Long enough: the relay gives up before.
+                // Long enough that the relay gives up first.
                 tokio::time::sleep(Duration::from_secs(3)).await;
             }
         })
@@ -181,7 +181,7 @@ fn a_request_that_arrives_byte_by_byte_is_served() {
 }
 
 #[test]
-fn a_large_body_that_comes_in_small_pieces_arrives_whole() {
+fn a_large_body_in_small_pieces_arrives_complete() {
     run(async {
         let trial = Trial::new(Upstream::standard().await, "").await;
         let session = Session::new(&trial.relay).await;
@@ -212,7 +212,7 @@ fn a_large_body_that_comes_in_small_pieces_arrives_whole() {
 fn a_client_that_stops_sending_is_408_after_the_read_timeout() {
     run(async {
         let trial = Trial::new(Upstream::standard().await, "timeouts: {read: 300ms}").await;
-        // Before its first frame is there ...
+        // Before its first frame has arrived ...
         let session = Session::new(&trial.relay).await;
         let sealed = session.seal(Request::post("/").body(Pattern::bytes(2_000)).unwrap());
         let bytes = session.bytes(&sealed);
@@ -238,12 +238,12 @@ fn a_client_that_stops_sending_is_408_after_the_read_timeout() {
 }
 
 #[test]
-fn slow_streams_may_take_longer_than_the_timeouts_as_long_as_they_move() {
+fn slow_streams_may_take_longer_than_the_timeouts_as_long_as_they_progress() {
     run(async {
         let bad = Upstream::serve(|request| async { Ok(reply(request.into_body())) }).await;
         let trial = Trial::new(bad, "timeouts: {read: 1s, write: 1s}").await;
         for mirrored in [true, false] {
-            // Up and down at once, and then up alone: the upstream is silent until the request has ended.
+            // In both directions at once, and then only upstream: the upstream sends nothing until the request has ended.
             let path = if mirrored { "/" } else { "/good" };
             let host = if mirrored { HOST } else { super::GOOD };
             let (pieces, body) = channel();
@@ -263,7 +263,7 @@ fn slow_streams_may_take_longer_than_the_timeouts_as_long_as_they_move() {
 }
 
 #[test]
-fn requests_that_are_no_http_are_refused_and_the_connection_is_closed() {
+fn requests_that_are_not_http_are_refused_and_the_connection_is_closed() {
     run(async {
         let trial = Trial::new(Upstream::standard().await, "").await;
         for nonsense in [
@@ -302,7 +302,7 @@ fn a_connection_whose_framing_is_lost_serves_no_further_request() {
         ] {
             let mut wire = trial.relay.wire().await;
             wire.send(&head).await;
-            // No chunk begins like this: where the body ends, and the next request begins, nobody knows.
+            // This is not a valid chunk: the end of the body, and the start of the next request, are unknown.
             wire.send(format!("zz\r\nGET /api/mte-echo/hidden HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
             let answer = wire.response(false).await.unwrap();
             let what = String::from_utf8_lossy(&head);
@@ -331,8 +331,8 @@ fn a_request_hidden_behind_two_framings_does_not_reach_the_upstream() {
         let _ = wire.response(false).await;
         drop(wire);
         trial.relay.deserted().await;
-        // Read as chunks, what follows is a request of its own; what must not be is the upstream seeing it as a part of the
-        // first one, or the other way round.
+        // If the body is read as chunks, the bytes after it are a second request. Relay and upstream must not disagree about
+        // that.
         for seen in trial.bad.seen() {
             assert_eq!(seen.body.len, 0, "{seen:?}");
         }

@@ -4,7 +4,7 @@ use mte_client::{KemId, wire::Offer};
 
 use crate::harness::{HOST, Message, Relay, Session, Setup, Upstream, pairing, run};
 
-/// Asks for `pairs` pairs under a client id of its own.
+/// Requests `pairs` pairs under a new client id.
 async fn pair(relay: &Relay, pairs: usize) -> Message {
     pair_as(relay, "", pairs).await
 }
@@ -22,9 +22,9 @@ async fn started(top: &str) -> Relay {
 fn pairing_too_fast_is_429_with_the_time_to_wait() {
     run(async {
         let relay = started("limits: {pairs_per_second: 1}").await;
-        // Making keys takes time on a busy machine, and allowance comes back meanwhile: they are made before.
+        // Creating keys takes time on a busy machine, in which the allowance is refilled, so they are created beforehand.
         let offers = [(); 3].map(|()| pairing(HOST, "", &Offer::new(2, KemId::MlKem512)));
-        // A burst of twice the rate, whoever the client says it is.
+        // A burst of twice the rate, whatever client id is used.
         assert_eq!(relay.ask(&offers[0]).await.status(), 200);
         let answer = relay.ask(&offers[1]).await;
         assert_eq!((answer.status(), answer.json()["status"].as_u64()), (429, Some(429)));
@@ -78,7 +78,7 @@ fn pairs_that_were_never_used_are_evicted_first() {
             assert_eq!(pair(&relay, 2).await.status(), 200);
             assert_eq!(relay.shared.pairs.counts().live, 3);
         }
-        // All or none: three more do not fit beside the one in use, and then none is made.
+        // All or none: three more do not fit besides the one in use, so none is created.
         assert_eq!(pair(&relay, 3).await.status(), 503);
         assert!(relay.shared.pairs.counts().live <= 3);
         assert_eq!(used.get("/").await.unwrap().status(), 200);
@@ -86,7 +86,7 @@ fn pairs_that_were_never_used_are_evicted_first() {
 }
 
 #[test]
-fn a_clients_own_oldest_pairs_go_beyond_its_limit() {
+fn a_clients_own_oldest_pairs_are_evicted_beyond_its_limit() {
     run(async {
         let relay = started("pairs: {max_per_client: 3, max_per_request: 4}").await;
         let session = Session::new(&relay).await;

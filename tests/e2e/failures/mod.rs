@@ -1,5 +1,5 @@
-//! Upstreams and clients that misbehave, and limits. After each of them the relay serves the next good request,
-//! and nothing is left behind.
+//! Upstreams and clients that misbehave, and limits. After each of them, the relay serves the next good request, and no
+//! resources are leaked.
 
 mod bodies;
 mod clients;
@@ -36,8 +36,8 @@ impl Trial {
         Self { relay, bad, good }
     }
 
-    /// Sends a good request, and waits until nothing of what came before is left: no request, no pool instance, no
-    /// connection of a client, none to the upstream that misbehaved. The test's own clients must be gone.
+    /// Sends a good request, and waits until all resources are released: requests, pool instances, client connections, and
+    /// connections to the misbehaving upstream. The test's own clients must be closed.
     async fn recovers(&self) {
         let before = self.good.begun();
         let client = self.relay.builder(GOOD).build().unwrap();

@@ -1,4 +1,4 @@
-//! Pairs that come to their end.
+//! Pairs that expire.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn a_pair_above_its_age_is_559_and_the_client_pairs_again() {
         let response = lenient.send(again).await.unwrap();
         assert_eq!(response.into_body().text(100).await.unwrap(), "PUT / 5");
         assert_eq!(upstream.begun(), 3);
-        // Having dropped the pair, the other one goes on as well.
+        // The other client drops the pair and continues as well.
         assert_eq!(strict.get("/").await.unwrap().status(), 200);
     });
 }
@@ -61,7 +61,7 @@ fn a_pair_that_was_never_used_is_560_after_its_time() {
 }
 
 #[test]
-fn dead_pairs_are_swept_away() {
+fn expired_pairs_are_removed_by_the_sweep() {
     run(async {
         let (relay, _) = started("pairs: {idle_timeout: 3s, unused_timeout: 3s}").await;
         let client = relay.builder(HOST).pairs(20).build().unwrap();

@@ -49,7 +49,7 @@ fn an_upstream_whose_name_does_not_resolve_is_502() {
 #[test]
 fn an_upstream_that_accepts_no_connection_is_504_after_the_connect_timeout() {
     run(async {
-        // The queue of a listener that never accepts is full at some time; the kernel then leaves callers without an answer.
+        // The queue of a listener that never accepts fills up; the kernel then does not respond to new connections.
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let listener = socket.listen(1).unwrap();
@@ -128,7 +128,7 @@ fn an_upstream_that_resets_in_the_middle_of_a_body_cuts_the_response() {
 }
 
 #[test]
-fn an_upstream_that_says_anything_but_http_is_502() {
+fn an_upstream_that_does_not_send_http_is_502() {
     run(async {
         for garbage in [
             "",
@@ -159,7 +159,7 @@ fn an_upstream_that_says_anything_but_http_is_502() {
 }
 
 #[test]
-fn a_response_with_broken_chunks_never_looks_whole() {
+fn a_response_with_broken_chunks_never_looks_complete() {
     run(async {
         for chunks in ["zz\r\nhello\r\n0\r\n\r\n", "5\r\nhello0\r\n\r\n", "-5\r\nhello\r\n0\r\n\r\n"] {
             let bad = Upstream::raw(move |mut wire: Wire, _| async move {
@@ -205,7 +205,7 @@ fn response_headers_without_end_do_not_fill_the_memory() {
     });
 }
 
-/// An upstream that answers the first request of every connection, and at the second one closes it without a word.
+/// An upstream that answers the first request of every connection, and closes it at the second one without a response.
 async fn fickle() -> (Upstream, Arc<AtomicUsize>) {
     let requests = Arc::new(AtomicUsize::new(0));
     let count = requests.clone();
@@ -257,7 +257,7 @@ fn a_post_on_a_kept_alive_connection_that_closes_is_not_sent_twice() {
         let error = client.post("/", "once").await.unwrap_err();
         assert_eq!(error.relay_status(), Some(502), "{error}");
         assert_eq!((requests.load(Ordering::SeqCst), trial.bad.accepted()), (2, 1));
-        // On a fresh connection it goes through.
+        // On a new connection it succeeds.
         assert_eq!(client.post("/", "once").await.unwrap().status(), 200);
         assert_eq!((requests.load(Ordering::SeqCst), trial.bad.accepted()), (3, 2));
     });
@@ -278,7 +278,7 @@ fn a_streamed_request_on_a_kept_alive_connection_that_closes_is_not_sent_twice()
 }
 
 #[test]
-fn an_idempotent_request_that_fails_on_a_fresh_connection_is_not_sent_again() {
+fn an_idempotent_request_that_fails_on_a_new_connection_is_not_sent_again() {
     run(async {
         let requests = Arc::new(AtomicUsize::new(0));
         let count = requests.clone();

@@ -1,4 +1,4 @@
-//! Bodies of any size without the memory for them, and their digests.
+//! Bodies of any size that are generated without holding them in memory, and their digests.
 
 use std::{
     convert::Infallible,
@@ -14,7 +14,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use mte_client::BoxError;
 use tokio::sync::mpsc;
 
-/// Bytes of one piece.
+/// Size of one piece in bytes.
 const PIECE: usize = 64 << 10;
 
 static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -26,7 +26,7 @@ static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     std::iter::repeat_with(&mut next).take(PIECE).collect()
 });
 
-/// A body of which every piece is another one.
+/// A body whose pieces are all different.
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
     left: u64,
@@ -35,12 +35,12 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
-    /// A body that tells its length.
+    /// A body of known length.
     pub(crate) fn known(len: u64) -> Self {
         Self { left: len, index: 0, known: true }
     }
 
-    /// A body that does not.
+    /// A body of unknown length.
     pub(crate) fn unknown(len: u64) -> Self {
         Self { known: false, ..Self::known(len) }
     }
@@ -59,7 +59,7 @@ impl Pattern {
         Some(piece.freeze())
     }
 
-    /// All of it in memory.
+    /// The whole body in memory.
     pub(crate) fn bytes(len: u64) -> Bytes {
         let mut pattern = Self::known(len);
         let mut all = BytesMut::new();
@@ -100,7 +100,7 @@ impl Body for Pattern {
     }
 }
 
-/// A body that says what it is told.
+/// A body with these pieces.
 pub(crate) fn channel()
 -> (mpsc::Sender<Result<Bytes, BoxError>>, impl Body<Data = Bytes, Error = BoxError> + Send + 'static) {
     let (sender, receiver) = mpsc::channel::<Result<Bytes, BoxError>>(1);

@@ -1,4 +1,4 @@
-//! A client that knows its secrets: the other clients of these tests keep them to themselves.
+//! A client whose secrets the test can read: the other clients of these tests do not expose them.
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ use mte_protocol::{
 
 use super::{HOST, Wire};
 
-/// A pair and everything it was made from.
+/// A pair and all values that it was created from.
 pub(crate) struct KnownPair {
     client_id: String,
     id: String,
@@ -74,7 +74,7 @@ impl KnownPair {
         pairs.collect()
     }
 
-    /// A request's head, sealed, and with `body` what seals it.
+    /// A request's sealed head, and with `body` the sealer of its body.
     pub(crate) fn request(&mut self, method: &Method, target: &str, body: bool) -> (String, Option<Sealer>) {
         let count = 2 + u8::from(body);
         let numbers = self.encoder.reserve(count.into()).unwrap();

@@ -1,5 +1,5 @@
-//! What the tests are made of: a relay in this process, upstreams that behave or misbehave, clients that seal
-//! and clients that write bytes.
+//! The test harness: a relay in this process, upstreams that behave or misbehave, clients that seal requests and clients
+//! that write bytes.
 
 mod body;
 mod known;
@@ -31,7 +31,7 @@ pub(crate) use self::{
     wire::{End, Message, Wire},
 };
 
-/// How long a test may take, and how long it waits for something that must happen.
+/// Time limit of a test, and of waiting for something that must happen.
 const LIMIT: Duration = Duration::from_secs(120);
 const SOON: Duration = Duration::from_secs(30);
 
@@ -49,7 +49,7 @@ pub(crate) fn run_within(limit: Duration, test: impl Future<Output = ()>) {
     outcome.expect("the test takes too long");
 }
 
-/// Waits until something holds.
+/// Waits until a condition is true.
 pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
     let end = tokio::time::Instant::now() + SOON;
     while !holds() {
@@ -58,8 +58,8 @@ pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// A port of the loopback interface that nothing listens on. It is none of those that the system gives to
-/// outgoing connections, so that no other test can take it by accident.
+/// A free port on the loopback interface, outside of the system's range for outgoing connections, so that no other test can
+/// take it by accident.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = 10_000 + (std::process::id() % 20) as u16 * 1_000;
@@ -72,7 +72,7 @@ pub(crate) fn free_port() -> u16 {
     panic!("no port is free");
 }
 
-/// Open connections whose end on this machine has `port`, as the kernel counts them: neither listening nor done with.
+/// Number of open connections with this local port, from the kernel: neither listening nor closed.
 pub(crate) fn connections(port: u16) -> usize {
     const TIME_WAIT: &str = "06";
     const LISTEN: &str = "0A";

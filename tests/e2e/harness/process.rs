@@ -1,4 +1,4 @@
-//! The binary as a process of its own.
+//! The binary as a separate process.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_mte-relay");
 
-/// The binary, without any of this process's environment.
+/// The binary, without this process's environment.
 fn command(binary: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(binary);
     command.args(arguments).env_clear().envs(environment.iter().copied());
@@ -22,7 +22,7 @@ fn command(binary: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> C
     command
 }
 
-/// Runs the binary to its end: the exit code, what it wrote to stdout and to stderr.
+/// Runs the binary to its end; returns the exit code and the output on stdout and stderr.
 pub(crate) async fn output(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
     let mut command = command(BINARY.as_ref(), arguments, environment);
     let Output { status, stdout, stderr } =
@@ -31,7 +31,7 @@ pub(crate) async fn output(arguments: &[&str], environment: &[(&str, &str)]) -> 
     (status.code().expect("an exit code"), text(stdout), text(stderr))
 }
 
-/// A relay as a process of its own. What it writes is read all the time, so that it never waits for its reader.
+/// A relay as a separate process. Its output is read continuously, so that it never waits for its reader.
 pub(crate) struct Process {
     child: Child,
     output: Arc<Mutex<String>>,
@@ -49,14 +49,14 @@ impl Process {
         Self::of(&mut command(binary, arguments, &[])).listening(port)
     }
 
-    /// Starts it with a stdout that is somebody else's to read, and waits until it listens on `port`.
+    /// Starts it with a stdout that is not read here, and waits until it listens on `port`.
     pub(crate) fn start_writing_to(stdout: impl Into<Stdio>, arguments: &[&str], port: u16) -> Self {
         let mut command = command(BINARY.as_ref(), arguments, &[]);
         command.stdout(stdout);
         Self::of(&mut command).listening(port)
     }
 
-    /// Starts it after a shell's line, as in `ulimit -n 100`, and waits until it listens on `port`.
+    /// Starts it after a shell command such as `ulimit -n 100`, and waits until it listens on `port`.
     pub(crate) fn start_after(line: &str, arguments: &[&str], port: u16) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{line}; exec \"$0\" \"$@\""), BINARY]).args(arguments).env_clear();
@@ -127,12 +127,12 @@ impl Process {
         assert!(status.unwrap().success());
     }
 
-    /// What it has written so far.
+    /// Its output so far.
     pub(crate) fn output(&self) -> String {
         self.output.lock().clone()
     }
 
-    /// Memory that it has in use now, in bytes.
+    /// Its resident memory in bytes.
     pub(crate) fn resident(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
@@ -149,12 +149,12 @@ impl Process {
             .collect()
     }
 
-    /// Whether it still runs.
+    /// Whether it is still running.
     pub(crate) fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits for its end: the exit code, and what it wrote.
+    /// Waits for its end; returns the exit code and its output.
     pub(crate) fn finish(&mut self) -> (Option<i32>, String) {
         let end = Instant::now() + Duration::from_secs(20);
         let status = loop {

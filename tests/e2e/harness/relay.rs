@@ -1,4 +1,4 @@
-//! The relay under test: a value in this process, on threads of its own.
+//! The relay under test: a value in this process, with its own threads.
 
 use std::{
     collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, thread::JoinHandle, time::Duration,
@@ -28,7 +28,7 @@ impl Setup {
         self
     }
 
-    /// Adds settings of every listener: `key: value`, with a comma between them.
+    /// Adds settings of every listener: `key: value`, separated by commas.
     pub(crate) fn listeners(mut self, settings: &str) -> Self {
         self.listeners = format!(", {settings}");
         self
@@ -45,7 +45,7 @@ impl Setup {
         self
     }
 
-    /// The file that a relay on `port` would have, with a TLS listener beside it where a tenant has a certificate.
+    /// The configuration file of a relay on `port`, with an additional TLS listener if a tenant has a certificate.
     pub(crate) fn text(&self, port: u16) -> String {
         let more = &self.listeners;
         let mut text = format!("listeners:\n  - {{address: \"127.0.0.1:{port}\"{more}}}\n");
@@ -80,7 +80,7 @@ impl Setup {
 /// A relay that runs until it is dropped.
 pub(crate) struct Relay {
     pub address: SocketAddr,
-    /// The TLS listener's address, where there is one.
+    /// The TLS listener's address, if there is one.
     pub tls: Option<SocketAddr>,
     pub shared: Arc<Shared>,
     stop: Stop,
@@ -88,7 +88,7 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// A relay with the one tenant [`HOST`].
+    /// A relay with a single tenant, [`HOST`].
     pub(crate) async fn of(upstream: &Upstream) -> Self {
         Setup::default().tenant(HOST, &upstream.url(), "").start().await
     }
@@ -105,7 +105,7 @@ impl Relay {
         let thread = std::thread::spawn(move || relay.run(until));
         let relay = Self { address, tls, shared, stop, thread: Some(thread) };
         eventually("the relay listens", || std::net::TcpStream::connect(address).is_ok()).await;
-        eventually("nothing is left of that", || connections(address.port()) == 0).await;
+        eventually("the test connection is closed", || connections(address.port()) == 0).await;
         relay
     }
 
@@ -122,12 +122,12 @@ impl Relay {
         self.builder(HOST).build().unwrap()
     }
 
-    /// A connection to speak HTTP/1.1 on.
+    /// A connection for HTTP/1.1.
     pub(crate) async fn wire(&self) -> Wire {
         Wire::connect(self.address).await
     }
 
-    /// Sends one plain request on a connection of its own and reads the answer.
+    /// Sends one plain request on a new connection and reads the response.
     pub(crate) async fn ask(&self, request: &str) -> super::Message {
         let mut wire = self.wire().await;
         wire.send(request).await;
@@ -139,7 +139,7 @@ impl Relay {
     pub(crate) async fn settled(&self) {
         let Shared { in_flight, pool, .. } = &*self.shared;
         eventually("no request is in flight", || in_flight.get() == 0).await;
-        eventually("every pooled instance is back", || pool.ready() == pool.size()).await;
+        eventually("every instance is back in the pool", || pool.ready() == pool.size()).await;
     }
 
     /// Waits until no client has a connection.
@@ -149,7 +149,7 @@ impl Relay {
         eventually("no client is connected", || connections(port) == 0).await;
     }
 
-    /// Tells it to stop and waits until it has.
+    /// Stops it and waits until it has stopped.
     pub(crate) async fn stop(mut self) {
         self.stop.stop();
         let thread = self.thread.take().unwrap();

@@ -1,4 +1,4 @@
-//! The release build of the relay, for what only shows there: how much memory it takes, and what it leaves in it.
+//! The release build of the relay, for tests of its memory: how much it uses, and which secrets it leaves there.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,8 +6,8 @@ use std::{
     sync::OnceLock,
 };
 
-/// The binary: that of `MTE_RELAY_RELEASE_BIN`, else the one that `cargo build --release` makes of these sources. `make test` has
-/// built it before; a test that is run alone waits some minutes for it, the first time.
+/// The binary: the one in `MTE_RELAY_RELEASE_BIN`, or else the one that `cargo build --release` builds from these sources. `make
+/// test` builds it beforehand; a test that is run alone waits some minutes for it the first time.
 pub(crate) fn release_binary() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! A paired client without an HTTP client: what it seals can be looked at, changed, and sent again.
+//! A paired client without an HTTP client: its messages can be inspected, changed, and sent again.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use mte_client::{
 
 use super::{Message, Relay};
 
-/// The host of most tests' only tenant.
+/// The host of the only tenant in most tests.
 pub(crate) const HOST: &str = "tenant.test";
 
 /// A client id with one pair.
@@ -49,7 +49,7 @@ impl Session {
         seal_head(&self.pair, &self.options, &self.host, &request.into_parts().0, plan).unwrap()
     }
 
-    /// A sealed request as it goes over the wire.
+    /// A sealed request as sent on the connection.
     pub(crate) fn bytes(&self, sealed: &SealedRequest) -> Vec<u8> {
         let framing = match sealed.body.len() {
             0 => String::new(),
@@ -60,7 +60,7 @@ impl Session {
         bytes
     }
 
-    /// A request's head as it goes over the wire; `more` are header lines.
+    /// A request's head as sent on the connection; `more` are header lines.
     pub(crate) fn head(&self, method: &str, path: &str, headers: &http::HeaderMap, more: &str) -> Vec<u8> {
         let mut bytes = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n{more}", self.host).into_bytes();
         for (name, value) in headers {
@@ -73,7 +73,7 @@ impl Session {
     }
 }
 
-/// A pairing request as it goes over the wire.
+/// A pairing request as sent on the connection.
 pub(crate) fn pairing(host: &str, client_id: &str, offer: &Offer) -> String {
     let body = String::from_utf8(offer.to_json()).unwrap();
     let len = body.len();
@@ -83,7 +83,7 @@ pub(crate) fn pairing(host: &str, client_id: &str, offer: &Offer) -> String {
 }
 
 impl Message {
-    /// A response as the `http` crate has it.
+    /// A response as a type of the `http` crate.
     pub(crate) fn into_response(self) -> http::Response<Bytes> {
         let mut response = http::Response::builder().status(self.status());
         for (name, value) in &self.headers {

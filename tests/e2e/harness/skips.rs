@@ -1,8 +1,8 @@
-//! Tests that cannot be done on a machine. There should be none; `make test` lists them at its end.
+//! Tests that cannot run on this machine. There should be none; `make test` lists them at its end.
 
 use std::io::Write;
 
-/// Says that a test is not done, and why: in the file that `MTE_RELAY_SKIPS` names, else on stderr.
+/// Reports that a test was skipped, and why: in the file that `MTE_RELAY_SKIPS` names, or else on stderr.
 pub(crate) fn skip(reason: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     match std::env::var_os("MTE_RELAY_SKIPS") {

@@ -10,7 +10,7 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
-/// A certificate authority nobody else knows.
+/// A certificate authority created for one test.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -20,12 +20,12 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Its certificate, as `ca_file` wants it.
+    /// Its certificate in the format of `ca_file`.
     pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// Its certificate, as a client trusts it.
+    /// Its certificate as a client's root certificate.
     pub(crate) fn root(&self) -> CertificateDer<'static> {
         self.0.der().clone()
     }
@@ -34,7 +34,7 @@ impl Authority {
     pub(crate) fn issue(&self, name: &str) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        // Not the authority's own: OpenSSL takes a certificate whose subject is its issuer for a self-signed one.
+        // Not the authority's own name: OpenSSL treats a certificate whose subject equals its issuer as self-signed.
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
@@ -54,7 +54,8 @@ impl Authority {
         TlsAcceptor::from(Arc::new(config))
     }
 
-    /// Issues a certificate for `name` into a folder; the tenant's line that names the files. `more` are settings beside.
+    /// Writes a certificate for `name` to a folder; returns the tenant's `tls` setting with the files. `more` are further
+    /// settings in it.
     pub(crate) fn settings(&self, folder: &Path, name: &str, more: &str) -> String {
         let (certificate, key) = self.issue(name);
         let [crt, pem] = ["crt", "key"].map(|ending| folder.join(format!("{name}.{ending}")));
@@ -63,8 +64,8 @@ impl Authority {
         format!("tls: {{certificate_file: {}, key_file: {}{more}}}", crt.display(), pem.display())
     }
 
-    /// Makes a client's handshake over a connection: asks for `name`, speaks HTTP/2 or HTTP/1.1, and shows a certificate
-    /// of this authority or none.
+    /// A client's handshake over a connection: requests `name`, negotiates HTTP/2 or HTTP/1.1, and presents a certificate of
+    /// this authority or none.
     pub(crate) async fn handshake(
         &self,
         stream: TcpStream,
@@ -87,7 +88,7 @@ impl Authority {
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
-    /// A connection to `address` with a handshake for `name`, to speak HTTP/1.1 on.
+    /// A connection to `address` with a handshake for `name`, for HTTP/1.1.
     pub(crate) async fn connect(&self, address: SocketAddr, name: &str) -> TlsStream<TcpStream> {
         let stream = TcpStream::connect(address).await.unwrap();
         self.handshake(stream, name, false, false).await.unwrap()

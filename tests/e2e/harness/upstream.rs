@@ -1,4 +1,4 @@
-//! Upstreams: one that answers any request by its path, and others that do as they are told.
+//! Upstreams: one that answers any request by its path, and others whose behaviour a test defines.
 
 use std::{
     net::SocketAddr,
@@ -30,7 +30,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{Authority, Digest, Pattern, Wire, digest, free_port};
 
-/// What an upstream answers.
+/// An upstream's response.
 pub(crate) type Reply = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
 /// A 200 with this body.
@@ -47,14 +47,14 @@ where
 pub(crate) enum Transport {
     /// Cleartext: HTTP/1.1, or HTTP/2 if the first bytes say so.
     Plain,
-    /// TLS, with what ALPN chose.
+    /// TLS, with the protocol that ALPN negotiated.
     Tls(TlsAcceptor),
 }
 
-/// A request that arrived whole.
+/// A request that arrived completely.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
-    /// The number of the connection it came on.
+    /// The number of its connection.
     pub connection: usize,
     pub version: http::Version,
     pub method: String,
@@ -82,12 +82,12 @@ pub(crate) struct Upstream {
     pub address: SocketAddr,
     scheme: &'static str,
     state: Arc<State>,
-    /// Ends its listener and every connection when told.
+    /// Closes its listener and every connection when this is signalled.
     closing: watch::Sender<bool>,
 }
 
 impl Upstream {
-    /// Gives every connection to `script`, with the number of connections before it.
+    /// Passes every connection to `script`, with the number of connections before it.
     pub(crate) async fn raw<F, R>(script: F) -> Self
     where
         F: Fn(Wire, usize) -> R + Send + 'static,
@@ -162,8 +162,8 @@ impl Upstream {
         F: Fn(TcpStream, usize, Arc<State>) -> R + Send + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
-        // Not a port that another test's upstream may get once this one is closed: what is still sent to this one must
-        // not arrive there.
+        // Not a port that another test's upstream may get once this one is closed: requests still being sent to this one
+        // must not arrive there.
         let listener = TcpListener::bind(("127.0.0.1", free_port())).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State::default());
@@ -189,53 +189,53 @@ impl Upstream {
         upstream
     }
 
-    /// Stops listening and breaks every connection off.
+    /// Stops listening and aborts every connection.
     pub(crate) async fn close(&self) {
         self.closing.send_replace(true);
         self.closing.closed().await;
     }
 
-    /// As a tenant's `upstream` has it.
+    /// Its origin for a tenant's `upstream`.
     pub(crate) fn url(&self) -> String {
         format!("{}://{}", self.scheme, self.address)
     }
 
-    /// Connections so far.
+    /// Number of connections so far.
     pub(crate) fn accepted(&self) -> usize {
         self.state.accepted.load(Ordering::SeqCst)
     }
 
-    /// Connections that are open.
+    /// Number of open connections.
     pub(crate) fn open(&self) -> usize {
         self.state.open.load(Ordering::SeqCst)
     }
 
-    /// Requests of which at least the head came.
+    /// Number of requests of which at least the head arrived.
     pub(crate) fn begun(&self) -> usize {
         self.state.begun.load(Ordering::SeqCst)
     }
 
-    /// Requests that the standard upstream got whole.
+    /// Requests that the standard upstream received completely.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().clone()
     }
 
-    /// The last of them.
+    /// The last of these requests.
     pub(crate) fn last(&self) -> Seen {
         self.state.seen.lock().last().cloned().expect("a request")
     }
 }
 
-/// Runs until it ends or the upstream is closed; an upstream that is merely dropped goes on as long as the runtime.
+/// Runs until the future ends or the upstream is closed; an upstream that is only dropped continues as long as the runtime.
 async fn until_closed(mut closed: watch::Receiver<bool>, running: impl Future<Output = ()>) {
-    let told = async {
+    let closed = async {
         if closed.wait_for(|closed| *closed).await.is_err() {
             std::future::pending::<()>().await;
         }
     };
     tokio::select! {
         () = running => {}
-        () = told => {}
+        () = closed => {}
     }
 }
 
@@ -246,7 +246,7 @@ where
     R: Future<Output = Result<Reply, BoxError>> + Send + 'static,
 {
     let builder = auto::Builder::new(TokioExecutor::new());
-    // How a connection ends is a matter of each test.
+    // How a connection ends depends on the test.
     let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service_fn(handler)).await;
 }
 
@@ -258,7 +258,7 @@ async fn standard(
     let (mut parts, body) = request.into_parts();
     let body = digest(body).await?;
     let target = match parts.version {
-        // HTTP/2 sends scheme and authority apart from the target.
+        // HTTP/2 sends scheme and authority separately from the target.
         http::Version::HTTP_2 => {
             let authority = parts.uri.authority().ok_or("no authority")?;
             parts.headers.insert("host", authority.as_str().parse()?);
@@ -291,7 +291,7 @@ async fn standard(
     if parts.method != http::Method::HEAD {
         return Ok(reply);
     }
-    // Over HTTP/2 it is not hyper that leaves the body out.
+    // Over HTTP/2, hyper does not leave out the body by itself.
     let length = reply.body().size_hint().exact();
     let mut reply =
         reply.map(|_| http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync());

@@ -10,13 +10,13 @@ use tokio::{
 /// How a message ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It can have no body.
+    /// It cannot have a body.
     NoBody,
     /// At its `content-length`.
     Length,
     /// At its last chunk.
     LastChunk,
-    /// Without either, with the connection.
+    /// Without either, at the end of the connection.
     Closed,
     /// Too early.
     Cut,
@@ -73,7 +73,7 @@ impl Wire {
         Self::new(stream)
     }
 
-    /// Sends bytes; that the other end may be gone is for the test to find out by reading.
+    /// Sends bytes; a closed connection is noticed when the test reads.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
@@ -91,7 +91,7 @@ impl Wire {
         self.stream.set_zero_linger().unwrap();
     }
 
-    /// Reads what there is; `None` at the end, be it orderly or not.
+    /// Reads the available bytes; `None` at the end, whether orderly or not.
     pub(crate) async fn some(&mut self) -> Option<Vec<u8>> {
         if self.buffer.is_empty() && !self.fill().await.unwrap_or(false) {
             return None;
@@ -145,7 +145,7 @@ impl Wire {
         Ok(Message { start, headers, body: Vec::new(), end: End::NoBody })
     }
 
-    /// Reads a request, whole or cut.
+    /// Reads a request, complete or cut off.
     pub(crate) async fn request(&mut self) -> io::Result<Message> {
         let mut message = self.head().await?;
         let framed =
@@ -156,7 +156,7 @@ impl Wire {
         Ok(message)
     }
 
-    /// Reads a response, whole or cut. `bodiless` is the answer to a HEAD.
+    /// Reads a response, complete or cut off. `bodiless` is for the response to a HEAD.
     pub(crate) async fn response(&mut self, bodiless: bool) -> io::Result<Message> {
         let mut message = self.head().await?;
         if !(bodiless || message.status() < 200 || matches!(message.status(), 204 | 304)) {

@@ -24,7 +24,7 @@ fn unfinished_pairing(length: usize) -> String {
 }
 
 #[test]
-fn a_trickled_pairing_body_is_408_however_much_came_at_first() {
+fn a_trickled_pairing_body_is_408_however_large_its_first_part_was() {
     run(async {
         let (relay, _upstream) = started("timeouts: {read: 1s}").await;
         for first in [1, 700_000] {
@@ -85,7 +85,7 @@ fn a_trickled_encrypted_body_is_408_of_either_type_and_never_reaches_the_upstrea
         let mut session = Session::new(&relay).await;
         for encode_type in [EncodeType::Mke, EncodeType::Mte] {
             session.options.encode_type = encode_type;
-            // A small body is read whole before anything is sent on, a large one to the end of its first frame.
+            // Before anything is forwarded, a small body is read completely, and a large one to the end of its first frame.
             for len in [20_000, 300_000] {
                 let sealed = session.seal(Request::post("/").body(Pattern::bytes(len)).unwrap());
                 let bytes = session.bytes(&sealed);
@@ -108,20 +108,20 @@ fn a_client_that_pairs_too_fast_is_refused_before_its_body() {
         let offer = pairing(HOST, "", &Offer::new(2, KemId::MlKem512));
         let body = unfinished_pairing(5_000).replace("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n");
         assert_eq!(relay.ask(&offer).await.status(), 200);
-        // Not even asked to go on.
+        // There is not even a 100 Continue.
         assert_eq!(relay.ask(&body).await.status(), 429);
         assert_eq!(relay.shared.gathered.used(), 0);
     });
 }
 
 #[test]
-fn a_pairing_that_is_refused_later_has_spent_its_allowance_too() {
+fn a_pairing_that_is_refused_later_has_used_its_allowance_too() {
     run(async {
         let (relay, _upstream) = started("limits: {pairs_per_second: 1}").await;
         let nonsense = format!("{}[]", unfinished_pairing(2));
         assert_eq!(relay.ask(&nonsense).await.status(), 400);
         assert_eq!(relay.ask(&nonsense).await.status(), 400);
-        // On a busy machine some of it may be back by now.
+        // On a busy machine, a part of the allowance may have been refilled.
         let mut last = 400;
         for _ in 0..20 {
             last = relay.ask(&nonsense).await.status();

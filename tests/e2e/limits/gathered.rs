@@ -1,4 +1,4 @@
-//! The bytes of bodies held in memory, in all.
+//! The total bytes of bodies held in memory.
 
 use http::Request;
 use mte_client::{EncodeType, wire::SealedRequest};
@@ -32,7 +32,7 @@ async fn whole(relay: &Relay, session: &Session, len: usize) -> Message {
     wire.response(false).await.unwrap()
 }
 
-/// Sends all but the last bytes of an upload, and waits until the relay holds that.
+/// Sends all but the last bytes of an upload, and waits until the relay holds them.
 async fn half(relay: &Relay, session: &Session, len: usize) -> (Wire, Vec<u8>) {
     let (sealed, bytes) = upload(session, len);
     let len = sealed.body.len();
@@ -53,9 +53,9 @@ fn mte_bodies_beyond_the_budget_are_503_until_memory_is_released() {
         let refused = whole(&relay, &sessions[1], 100_000).await;
         assert_eq!((refused.status(), refused.header("retry-after")), (503, Some("1")));
         wire.send(rest).await;
-        assert_eq!(wire.response(false).await.unwrap().status(), 200, "what is held goes on");
+        assert_eq!(wire.response(false).await.unwrap().status(), 200, "held bodies continue");
         drop(wire);
-        eventually("everything is given back", || relay.shared.gathered.used() == 0).await;
+        eventually("all bytes are released", || relay.shared.gathered.used() == 0).await;
         assert_eq!(whole(&relay, &sessions[0], 100_000).await.status(), 200);
         relay.deserted().await;
         assert_eq!(relay.shared.gathered.used(), 0);
@@ -63,7 +63,7 @@ fn mte_bodies_beyond_the_budget_are_503_until_memory_is_released() {
 }
 
 #[test]
-fn one_tenants_bodies_do_not_keep_out_anothers() {
+fn one_tenants_bodies_do_not_block_anothers() {
     run(async {
         let relay = started("400KiB").await;
         let sessions =
@@ -93,7 +93,7 @@ fn mte_responses_count_as_well() {
         }
         let error = client.get("/bytes/200000").await.unwrap_err();
         assert_eq!(error.relay_status(), Some(503), "{}", error.report());
-        // Where the length is not known, the response's head is gone when there is no more room: it is cut.
+        // If the length is unknown, the head has been sent when the budget is used up, so the response is cut off.
         let opened = match client.get("/stream/200000").await {
             Ok(response) => response.into_body().bytes(1 << 20).await,
             Err(error) => Err(error),
@@ -117,7 +117,7 @@ fn unfinished_pairings_count_as_well() {
         second.send(format!("{head}{}", " ".repeat(40_000))).await;
         assert_eq!(second.response(false).await.unwrap().status(), 503);
         drop((wire, second));
-        eventually("everything is given back", || relay.shared.gathered.used() == 0).await;
+        eventually("all bytes are released", || relay.shared.gathered.used() == 0).await;
         assert_eq!(relay.client().get("/").await.unwrap().status(), 200);
     });
 }

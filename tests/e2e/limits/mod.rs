@@ -1,4 +1,4 @@
-//! What clients can make the relay spend: time, connections, memory, pairs. After each attack the relay serves the next good
+//! The resources that clients can use: time, connections, memory, pairs. After each attack, the relay serves the next good
 //! request.
 
 mod bodies;
@@ -13,10 +13,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::harness::{Relay, Wire};
 
-/// The machine may be busy; but nothing takes as long as a client likes.
+/// Generous, because the machine may be busy; but no client determines how long something takes.
 const BOUND: Duration = Duration::from_secs(20);
 
-/// Sends `part` again and again until there is an answer; its status, and how long it took.
+/// Sends `part` repeatedly until there is a response; returns its status, and how long it took.
 async fn trickle(wire: Wire, part: &[u8], pause: Duration) -> (u16, Duration) {
     let start = Instant::now();
     let (mut reader, mut writer) = wire.stream.into_split();

@@ -20,17 +20,17 @@ async fn working(relay: &Relay, host: &str) -> RelayClient {
 }
 
 #[test]
-fn a_tenant_that_fills_the_store_with_pairs_in_use_does_not_shut_another_out() {
+fn a_tenant_that_fills_the_store_with_pairs_in_use_does_not_block_another() {
     run(async {
         let relay = started("max_total: 8").await;
         let mut first = Vec::new();
         for _ in 0..8 {
             first.push(working(&relay, HOST).await);
         }
-        // Beyond that it is refused itself ...
+        // Beyond that, the tenant itself is refused ...
         let more = relay.builder(HOST).build().unwrap().get("/").await.unwrap_err();
         assert_eq!(more.relay_status(), Some(503), "{}", more.report());
-        // ... while another tenant gets its share, at the cost of what was not used for longest.
+        // ... while another tenant gets its share, for which the least recently used pairs are evicted.
         assert_eq!(first[0].get("/").await.unwrap().status(), 200);
         let mut second = Vec::new();
         for _ in 0..4 {
@@ -39,11 +39,11 @@ fn a_tenant_that_fills_the_store_with_pairs_in_use_does_not_shut_another_out() {
         let counts = relay.shared.pairs.counts();
         assert_eq!((counts.live, counts.evicted), (8, 4));
         assert_eq!(first[0].get("/").await.unwrap().status(), 200);
-        assert_eq!(relay.shared.pairs.counts().created, 12, "nobody who stayed had to pair again");
+        assert_eq!(relay.shared.pairs.counts().created, 12, "no remaining client had to pair again");
         for client in &second {
             assert_eq!(client.get("/").await.unwrap().status(), 200);
         }
-        // And no more than its share.
+        // But no more than its share.
         let more = relay.builder(OTHER).build().unwrap().get("/").await.unwrap_err();
         assert_eq!(more.relay_status(), Some(503), "{}", more.report());
     });

@@ -1,4 +1,4 @@
-//! Sockets that systemd passes. The tests pass them as it does: as descriptors from 3 on, named in the environment.
+//! Sockets passed by systemd. The tests pass them in the same way: as descriptors from 3 on, named in the environment.
 
 use std::{
     net::{TcpListener, UdpSocket},
@@ -11,7 +11,7 @@ use socket2::SockRef;
 use super::Site;
 use crate::harness::{Process, Wire, run, skip};
 
-/// The sockets that a unit for the site would hold: one for each listener.
+/// The sockets of a unit for the site: one for each listener.
 fn sockets(site: &Site) -> [OwnedFd; 2] {
     [site.port, site.tls].map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap().into())
 }
@@ -30,7 +30,7 @@ async fn end(mut process: Process) -> (Option<i32>, String) {
 }
 
 #[test]
-fn listeners_take_the_sockets_that_systemd_passes_and_clients_wait_in_them_during_a_restart() {
+fn listeners_use_sockets_from_systemd_and_clients_wait_in_them_during_a_restart() {
     run(async {
         let site = Site::new().await;
         let held = sockets(&site);
@@ -42,7 +42,7 @@ fn listeners_take_the_sockets_that_systemd_passes_and_clients_wait_in_them_durin
         let (code, text) = end(first).await;
         assert_eq!(code, Some(0), "{text}");
 
-        // Nothing runs, and the connection is made all the same.
+        // No relay is running, but the connection is made.
         let mut waiting = Wire::new(tokio::net::TcpStream::connect(("127.0.0.1", site.port)).await.unwrap());
         waiting.send(format!("GET /api/mte-echo HTTP/1.1\r\nhost: {}\r\n\r\n", crate::harness::HOST)).await;
         let _second = Process::activated(clone(&held), &["run", "--config", &site.file()]);
@@ -75,10 +75,10 @@ fn a_socket_that_no_listener_can_use_is_an_error_that_names_it() {
         let address = stranger.local_addr().unwrap();
         let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut cases: Vec<(OwnedFd, String)> = vec![
-            (stranger.into(), format!("({address}), passed by systemd, is no listener's: add {address}")),
+            (stranger.into(), format!("({address}), passed by systemd, matches no listener: add {address}")),
             (datagrams.into(), "is not a TCP socket that listens".to_owned()),
         ];
-        // A machine without IPv6 has nothing to show here.
+        // There is nothing to test on a machine without IPv6.
         if let Ok(both) = TcpListener::bind("[::]:0")
             && !SockRef::from(&both).only_v6().unwrap()
         {
@@ -94,7 +94,7 @@ fn a_socket_that_no_listener_can_use_is_an_error_that_names_it() {
 }
 
 #[test]
-fn sockets_of_another_process_are_not_touched() {
+fn sockets_for_another_process_are_ignored() {
     run(async {
         let site = Site::new().await;
         let variables = [("LISTEN_FDS", "1"), ("LISTEN_PID", "1")];

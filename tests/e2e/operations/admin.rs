@@ -4,7 +4,7 @@ use super::{SECRET, Site, TOKEN};
 use crate::harness::{HOST, run};
 
 #[test]
-fn health_is_shown_and_an_unhealthy_upstream_fails_readiness_only_for_a_tenant_that_asks_for_it() {
+fn health_is_shown_and_an_unhealthy_upstream_fails_readiness_only_for_tenants_with_ready() {
     run(async {
         let site = Site::new().await;
         let broken = |ready: bool| {
@@ -46,7 +46,7 @@ fn settings_are_shown_with_every_secret_masked() {
 }
 
 #[test]
-fn what_changes_anything_needs_the_token_and_says_so() {
+fn requests_that_make_changes_need_the_token_and_the_refusal_says_so() {
     run(async {
         let site = Site::new().await;
         let _process = site.start().await;

@@ -1,11 +1,11 @@
-//! Whom the admin listener answers: requests for a name of its own, and tokens that are not guessed.
+//! Access to the admin listener: only requests for its own names, and protection against guessed tokens.
 
 use tokio::net::TcpSocket;
 
 use super::{Site, TOKEN};
 use crate::harness::{HOST, Message, Wire, output, run};
 
-/// Sends a request as it is written, from an address of this machine.
+/// Sends a request as written, from an address of this machine.
 async fn ask(site: &Site, from: [u8; 4], request: &str) -> Message {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((from, 0).into()).unwrap();
@@ -23,7 +23,7 @@ fn set_level(token: &str, more: &str) -> String {
 }
 
 #[test]
-fn a_page_whose_name_resolves_to_the_admin_listener_reads_nothing() {
+fn a_page_whose_name_resolves_to_the_admin_listener_cannot_read_it() {
     run(async {
         let site = Site::new().await;
         site.replace(&site.text("").replace("admin: {", "admin: {hosts: [Relay.Internal], "));
@@ -56,7 +56,7 @@ fn a_page_whose_name_resolves_to_the_admin_listener_reads_nothing() {
 }
 
 #[test]
-fn a_page_of_another_origin_cannot_even_guess() {
+fn a_page_of_another_origin_cannot_guess_the_token() {
     run(async {
         let site = Site::new().await;
         let _process = site.start().await;
@@ -93,7 +93,7 @@ fn guessing_is_slowed_down_and_counted_and_the_right_token_works_from_elsewhere(
             process.output().contains("a wrong admin token came from 127.0.0.1")
         })
         .await;
-        assert!(!process.output().contains("a guess of sixteen"), "what was guessed is not");
+        assert!(!process.output().contains("a guess of sixteen"), "the guessed token is not");
     });
 }
 
@@ -110,15 +110,19 @@ fn a_token_that_could_be_guessed_is_refused_at_the_start() {
             ("token: sixteen-letters.", false),
         ] {
             site.replace(&site.text("").replace(&format!("token: {TOKEN}"), setting));
-            let (code, _, told) = output(&["check", "--config", &file], &[]).await;
-            assert_eq!(code == 78, refused, "{setting}: {told}");
-            assert_eq!(told.contains("admin.token") && told.contains("needs at least 16"), refused, "{told}");
-            assert!(!told.contains("fifteen-letters"), "{told}");
+            let (code, _, stderr) = output(&["check", "--config", &file], &[]).await;
+            assert_eq!(code == 78, refused, "{setting}: {stderr}");
+            assert_eq!(
+                stderr.contains("admin.token") && stderr.contains("needs at least 16"),
+                refused,
+                "{stderr}"
+            );
+            assert!(!stderr.contains("fifteen-letters"), "{stderr}");
         }
         site.replace(
             &site.text("").replace("admin: {", "admin: {hosts: ['http://a.test', 'a.test:80', '*'], "),
         );
-        let (code, _, told) = output(&["check", "--config", &file], &[]).await;
-        assert_eq!((code, told.matches("admin.hosts[").count()), (78, 3), "{told}");
+        let (code, _, stderr) = output(&["check", "--config", &file], &[]).await;
+        assert_eq!((code, stderr.matches("admin.hosts[").count()), (78, 3), "{stderr}");
     });
 }

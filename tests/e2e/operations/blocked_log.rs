@@ -1,4 +1,4 @@
-//! A log that nobody reads, or that cannot be written, costs lines and never requests.
+//! A log that is not read, or that cannot be written, loses lines but never blocks requests.
 
 use std::{
     io::{PipeReader, Read},
@@ -28,21 +28,21 @@ impl Site {
             wire.send(format!("GET /api/mte-echo HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
             assert_eq!(wire.response(false).await.unwrap().status(), 200);
         }
-        // One that also has a line at level info before its access line.
+        // A request that also has a line at level info before its access line.
         wire.send(format!("GET /x HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
         assert_eq!(wire.response(false).await.unwrap().status(), 569);
         assert_eq!(self.client().get("/").await.unwrap().status(), 200);
     }
 }
 
-/// The smallest queue there is: pipe and queue are full after some hundred lines.
+/// The smallest queue allowed: pipe and queue are full after some hundred lines.
 async fn small_queue() -> Site {
     let site = Site::new().await;
     site.replace(&site.text("").replace("log: {format: json}", "log: {format: json, buffer: 64KiB}"));
     site
 }
 
-/// Reads until a line has this text; all that was read.
+/// Reads until a line has this text; returns all lines read.
 fn read_until(mut log: PipeReader, text: &'static str) -> String {
     let mut read = Vec::new();
     let mut part = vec![0; 1 << 20];
@@ -58,7 +58,7 @@ fn read_until(mut log: PipeReader, text: &'static str) -> String {
 }
 
 #[test]
-fn a_log_that_is_not_read_stops_nothing_and_says_how_many_lines_are_missing_when_it_is_read_again() {
+fn a_log_that_is_not_read_blocks_nothing_and_later_reports_how_many_lines_are_missing() {
     run(async {
         let site = small_queue().await;
         let (log, stdout) = std::io::pipe().unwrap();
@@ -70,13 +70,13 @@ fn a_log_that_is_not_read_stops_nothing_and_says_how_many_lines_are_missing_when
         let read = tokio::task::spawn_blocking(|| read_until(log, "lines are missing here"));
         let text = read.await.unwrap();
         let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-        let told: u64 = lines.filter_map(|line| line["dropped"].as_u64()).sum();
-        assert_eq!(told as f64, dropped);
+        let reported: u64 = lines.filter_map(|line| line["dropped"].as_u64()).sum();
+        assert_eq!(reported as f64, dropped);
     });
 }
 
 #[test]
-fn a_log_that_was_blocked_flows_again() {
+fn a_log_that_was_blocked_resumes() {
     run(async {
         let site = Site::new().await;
         let (log, stdout) = std::io::pipe().unwrap();
@@ -92,7 +92,7 @@ fn a_log_that_was_blocked_flows_again() {
 }
 
 #[test]
-fn a_closed_log_and_a_full_disk_stop_nothing_and_their_lines_are_counted() {
+fn a_closed_log_and_a_full_disk_block_nothing_and_lost_lines_are_counted() {
     run(async {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let (log, closed) = std::io::pipe().unwrap();

@@ -1,11 +1,11 @@
-//! Clients that use up all file descriptors do not keep operators out, and the relay recovers.
+//! Clients that use up all file descriptors do not block operators, and the relay recovers.
 
 use std::{net::TcpStream, process::Command, time::Duration};
 
 use super::Site;
 use crate::harness::{HOST, Process, Wire, run};
 
-/// Descriptors that the relay may have in the end.
+/// The limit of descriptors that the relay finally has.
 const LIMIT: usize = 150;
 
 impl Site {
@@ -35,7 +35,7 @@ fn cpu(process: &Process) -> f64 {
 fn the_admin_listener_answers_while_clients_hold_every_descriptor_and_the_relay_recovers() {
     run(async {
         let site = Site::new().await;
-        // The relay serves as many connections as it has descriptors for at its start; here some are taken from it later.
+        // The relay limits connections to the descriptors that it has at its start; here the limit is lowered later.
         let process = site.start_after("ulimit -n 1000").await;
         let lowered = Command::new("prlimit")
             .args([&format!("--pid={}", process.id()), &format!("--nofile={LIMIT}:{LIMIT}")])
@@ -53,11 +53,11 @@ fn the_admin_listener_answers_while_clients_hold_every_descriptor_and_the_relay_
                 assert_eq!(site.status_of(path).await, Some(status), "{path}, round {round}");
             }
         }
-        assert!(site.metric("process_open_fds").await > 100.0, "what is wrong can be seen");
+        assert!(site.metric("process_open_fds").await > 100.0, "the problem is visible");
         let (before, time) = (cpu(&process), Duration::from_secs(3));
         tokio::time::sleep(time).await;
         let busy = cpu(&process) - before;
-        assert!(busy < 0.5 * time.as_secs_f64(), "{busy} s of processor time for nothing");
+        assert!(busy < 0.5 * time.as_secs_f64(), "{busy} s of CPU time wasted");
         assert_eq!(site.status_of("/livez").await, Some(200));
 
         drop(held);
@@ -73,7 +73,7 @@ fn the_admin_listener_answers_while_clients_hold_every_descriptor_and_the_relay_
 }
 
 #[test]
-fn idle_connections_to_the_admin_listener_do_not_keep_others_out_for_long() {
+fn idle_connections_to_the_admin_listener_do_not_block_others_for_long() {
     run(async {
         let site = Site::new().await;
         let _process = site.start().await;
@@ -84,7 +84,7 @@ fn idle_connections_to_the_admin_listener_do_not_keep_others_out_for_long() {
 }
 
 #[test]
-fn the_limit_of_descriptors_is_raised_as_far_as_it_may_be_and_the_log_says_so() {
+fn the_limit_of_descriptors_is_raised_as_far_as_allowed_and_logged() {
     run(async {
         let site = Site::new().await;
         let process = site.start_after("ulimit -Sn 200; ulimit -Hn 900").await;

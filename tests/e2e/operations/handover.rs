@@ -1,4 +1,4 @@
-//! Going down, and handing over to a new process.
+//! Shutdown, and hand-over to a new process.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ async fn a_hand_over(site: Site) {
     let new = Process::spawn(&["run", "--config", &site.file(), "--upgrade"], &[]);
     let waits = async || new.output().contains("waiting at");
     site.until("the successor waits", waits).await;
-    // It says so just before it makes the socket.
+    // The log line is written just before the socket is created.
     site.until("the socket is there", async || site.path("upgrade.sock").exists()).await;
     old.signal("QUIT");
     let taken = async || {
@@ -56,7 +56,7 @@ async fn in_flight(site: &Site) -> (Sender, JoinHandle<Result<http::Response<Bod
     let request = tokio::spawn(async move { client.post("/", Body::wrap(body)).await });
     sender.send(Ok("half".into())).await.unwrap();
     let counted = async || site.metric("mte_relay_requests_in_flight").await == 1.0;
-    site.until("it is in flight", counted).await;
+    site.until("the request is in flight", counted).await;
     (sender, request)
 }
 
@@ -68,7 +68,7 @@ fn without_a_successor_the_process_keeps_serving() {
         let client = site.client();
         client.get("/").await.unwrap();
         process.signal("QUIT");
-        site.until("it says why", async || process.output().contains("no successor waits")).await;
+        site.until("it says why", async || process.output().contains("no successor is waiting")).await;
         assert_eq!(client.get("/").await.unwrap().status(), 200);
         assert!(process.runs());
         assert_eq!(site.json_of("/readyz").await["ready"], true);
@@ -82,7 +82,7 @@ fn a_successor_without_a_predecessor_gives_up_and_says_why() {
         let mut new = Process::spawn(&["run", "--config", &site.file(), "--upgrade"], &[]);
         let (code, text) = tokio::task::spawn_blocking(move || new.finish()).await.unwrap();
         assert_eq!(code, Some(1), "{text}");
-        assert!(text.contains("nobody handed its listeners over"), "{text}");
+        assert!(text.contains("no process handed over its listeners"), "{text}");
     });
 }
 
@@ -100,7 +100,7 @@ fn on_sigterm_readiness_fails_requests_in_flight_finish_and_the_process_ends_at_
         assert!(why["not_ready_because"][0].as_str().unwrap().contains("draining"), "{why}");
         assert_eq!(site.get("/livez").await.unwrap().status(), 200);
         let refused = async || tokio::net::TcpStream::connect(("127.0.0.1", site.port)).await.is_err();
-        site.until("nobody new is let in", refused).await;
+        site.until("new connections are refused", refused).await;
         assert!(process.runs());
         sender.send(Ok("done".into())).await.unwrap();
         drop(sender);

@@ -1,4 +1,4 @@
-//! What stands in the log of a real relay.
+//! The log of a running relay.
 
 use super::{SECRET, Site};
 use crate::harness::{HOST, run};
@@ -11,14 +11,14 @@ fn access(log: &[serde_json::Value]) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn every_request_has_one_line_with_its_id_its_trace_and_what_it_took() {
+fn every_request_has_one_line_with_its_id_trace_and_durations() {
     run(async {
         let site = Site::new().await;
         let process = site.start().await;
         let client = site.client();
         let request = http::Request::post("/accounts?iban=DE89370400440532013000")
             .header("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01"))
-            .body("a body that nobody may read in the log".into());
+            .body("a body that must not be in the log".into());
         let response = client.send(request.unwrap()).await.unwrap();
         let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
         response.into_body().bytes(1_000).await.unwrap();
@@ -64,7 +64,7 @@ fn every_request_has_one_line_with_its_id_its_trace_and_what_it_took() {
             SECRET,
             "iban",
             "DE8937",
-            "nobody may read",
+            "must not be in the log",
             client.client_id().unwrap().split('.').nth(1).unwrap(),
         ] {
             assert!(!log.contains(secret), "{secret} in {log}");
@@ -138,7 +138,7 @@ fn the_start_logs_versions_and_effective_settings() {
 }
 
 #[test]
-fn an_end_by_signal_loses_no_line() {
+fn a_shutdown_by_signal_loses_no_line() {
     run(async {
         for signal in ["TERM", "INT"] {
             let site = Site::new().await;
@@ -160,7 +160,7 @@ fn an_end_by_signal_loses_no_line() {
 }
 
 #[test]
-fn off_is_off() {
+fn log_level_off_writes_nothing() {
     run(async {
         let site = Site::new().await;
         site.replace(&site.text("").replace("log: {format: json}", "log: {format: json, level: off}"));

@@ -1,4 +1,4 @@
-//! Thousands of tenants that nobody asks for cost nothing.
+//! Thousands of idle tenants cost nothing.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ fn the_metrics_of_ten_thousand_idle_tenants_are_small_and_fast_and_health_checks
         site.client().get("/").await.unwrap();
         let began = Instant::now();
         let text = site.text_of("/metrics").await;
-        // Far more than it takes, even without optimisation: machines that run tests are busy.
+        // Far more than it takes, even without optimisation, because test machines may be busy.
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         assert!(text.len() < 2_000_000, "{} bytes", text.len());
         assert!(!text.contains("t1.test"), "an idle tenant has no series");
@@ -32,7 +32,7 @@ fn the_metrics_of_ten_thousand_idle_tenants_are_small_and_fast_and_health_checks
             site.upstream.url()
         )));
 
-        // What takes long is made beside the health checks, however often it is asked for.
+        // Slow answers are built in parallel to health checks, however often they are requested.
         let asked = async {
             for path in ["/config", "/status.json", "/metrics", "/config", "/status.json"] {
                 assert_eq!(site.get(path).await.unwrap().status(), 200, "{path}");
@@ -63,7 +63,7 @@ fn a_tenant_has_series_from_its_first_request_until_it_is_removed() {
         let site = Site::new().await;
         site.write(&idle_tenants(2));
         let process = site.start().await;
-        // When a certificate expires is there from the start.
+        // The expiry of a certificate is exported from the start.
         let series = async |name: &str| {
             let text = site.text_of("/metrics").await;
             let lines = text.lines().filter(|line| !line.starts_with("mte_relay_certificate_"));

@@ -1,4 +1,4 @@
-//! Every metric moves when what it counts happens.
+//! Every metric changes when the event that it counts happens.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,7 +7,7 @@ use mte_client::Body;
 use super::{SECRET, Site};
 use crate::harness::{HOST, Wire, channel, free_port, run};
 
-/// What does not move while a process runs.
+/// Metrics that do not change while a process runs.
 const CONSTANT: [&str; 4] = [
     "mte_relay_certificate_expiry_timestamp_seconds",
     "mte_relay_build_info",
@@ -15,10 +15,10 @@ const CONSTANT: [&str; 4] = [
     "mte_relay_pair_store_available",
 ];
 
-/// They move when the log is not read (see `blocked_log`), and when the pair store fails (see `pair_store`).
+/// Metrics that change when the log is not read (see `blocked_log`), and when the pair store fails (see `pair_store`).
 const FAULTS: [&str; 2] = ["mte_relay_log_lines_dropped_total", "mte_relay_pair_store_failures_total"];
 
-/// Whole seconds: a short test may take less.
+/// Metrics in whole seconds: a short test may take less.
 const CPU: &str = "process_cpu_seconds_total";
 
 impl Site {
@@ -41,7 +41,7 @@ impl Site {
 }
 
 #[test]
-fn every_metric_moves() {
+fn every_metric_changes() {
     run(async {
         let mut site = Site::new().await;
         site.top =
@@ -56,7 +56,7 @@ fn every_metric_moves() {
         let process = site.start().await;
         let mut moments = vec![site.families().await];
 
-        // Two requests under way: one has the only instance of the pool, the other makes its own.
+        // Two requests in flight: one has the only instance of the pool, the other creates its own.
         let client = site.client();
         client.pair().await.unwrap();
         let under_way: Vec<_> = (0..2)
@@ -71,7 +71,7 @@ fn every_metric_moves() {
         }
         site.until("both are under way", async || site.metric("mte_relay_requests_in_flight").await == 2.0)
             .await;
-        site.until("the upstream has both", async || {
+        site.until("the upstream received both", async || {
             let peer = site.upstream.url();
             let series =
                 format!("mte_relay_upstream_requests_in_flight{{peer=\"{peer}\",tenant=\"{HOST}\"}}");
@@ -86,11 +86,11 @@ fn every_metric_moves() {
 
         let fleet = site.builder("fleet.test").build().unwrap();
         for _ in 0..4 {
-            assert_eq!(fleet.get("/").await.unwrap().status(), 200, "another peer has it");
+            assert_eq!(fleet.get("/").await.unwrap().status(), 200, "another peer received it");
         }
         site.tls_client(true).get("/").await.unwrap();
         let id = client.client_id().unwrap();
-        // More than a client may have: its first ones go.
+        // More than a client may have: its first ones are evicted.
         site.builder(HOST).client_id(id).build().unwrap().pair().await.unwrap();
         for (request, status) in [
             (format!("POST /api/mte-pair HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 2\r\n\r\n[]"), 400),
@@ -108,12 +108,12 @@ fn every_metric_moves() {
 
         for (text, result) in [(more.as_str(), "ok"), ("  'broken.test': {upstream: 'ftp://x'}\n", "failed")]
         {
-            // The time of a reload is told in seconds.
+            // The time of a reload is in whole seconds.
             tokio::time::sleep(Duration::from_secs(1)).await;
             site.write(text);
             process.signal("HUP");
             let tried = format!("mte_relay_reloads_total{{result=\"{result}\"}}");
-            site.until("the reload is tried", async || site.metric(&tried).await == 1.0).await;
+            site.until("the reload is attempted", async || site.metric(&tried).await == 1.0).await;
             moments.push(site.families().await);
         }
 
@@ -121,7 +121,7 @@ fn every_metric_moves() {
             let values: Vec<_> =
                 moments.iter().map(|moment| moment.get(name).copied().unwrap_or(0.0)).collect();
             if name.starts_with("process_") {
-                // The system's figures: they move as they like.
+                // Values of the system, which may change or not.
                 assert!(values[0] > 0.0 || name == CPU, "{name}");
                 continue;
             }

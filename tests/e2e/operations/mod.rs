@@ -1,4 +1,4 @@
-//! What operators do and see: reload, hand-over, the admin listener, logs and metrics, with the real binary.
+//! Operation of the relay with the real binary: reload, hand-over, the admin listener, logs and metrics.
 
 mod activation;
 mod admin;
@@ -33,7 +33,7 @@ use crate::harness::{Authority, HOST, Message, Process, Transport, Upstream, Wir
 const SECRET: &str = "a secret of tests, as long as it ought to be";
 const TOKEN: &str = "the admin token of tests";
 
-/// A relay as operators have it: a file, a process, an admin listener, and a TLS listener beside the plain one.
+/// A relay as operators run it: a file, a process, an admin listener, and a TLS listener besides the plain one.
 struct Site {
     folder: tempfile::TempDir,
     upstream: Upstream,
@@ -41,9 +41,9 @@ struct Site {
     port: u16,
     tls: u16,
     admin: u16,
-    /// Lines of the tenant, beside its upstream and secret.
+    /// Lines of the tenant, besides its upstream and secret.
     tenant: String,
-    /// Lines at the top.
+    /// Lines at the top level.
     top: String,
 }
 
@@ -83,7 +83,7 @@ impl Site {
     /// Issues a certificate for the tenant; the name of its file and its key's is `tenant`.
     fn issue(&self) -> Vec<u8> {
         let (certificate, key) = self.authority.issue(HOST);
-        // The key first: whoever looks in between finds no pair, and tries again.
+        // The key first: a reload between the two writes finds no matching pair, and tries again.
         std::fs::write(self.path("tenant.key"), key.serialize_pem()).unwrap();
         std::fs::write(self.path("tenant.crt"), certificate.pem()).unwrap();
         certificate.der().to_vec()
@@ -100,7 +100,7 @@ impl Site {
         )
     }
 
-    /// Writes the file, with lines at its end, as an editor would: a new file in place of the old one.
+    /// Writes the file, with more lines at its end, in the way of an editor: a new file replaces the old one.
     fn write(&self, more: &str) {
         self.replace(&self.text(more));
     }
@@ -147,9 +147,9 @@ impl Site {
             .timeout(Duration::from_secs(10))
     }
 
-    /// Asks the admin listener; `None` if it is not there.
+    /// Sends a request to the admin listener; `None` if it is not listening.
     async fn admin(&self, method: &str, path: &str, more: &str, body: &str) -> Option<Message> {
-        // Once: in a hand-over, whoever answers now may be gone in a moment.
+        // Only once: in a hand-over, the process that responds now may end at any time.
         let mut wire = Wire::new(tokio::net::TcpStream::connect(("127.0.0.1", self.admin)).await.ok()?);
         let length = body.len();
         wire.send(format!(
@@ -163,7 +163,7 @@ impl Site {
         self.admin("GET", path, "", "").await
     }
 
-    /// The text of an answer. In a hand-over the admin listener is gone for a moment.
+    /// The text of a response. In a hand-over, the admin listener is unavailable for a moment.
     async fn text_of(&self, path: &str) -> String {
         for _ in 0..100 {
             if let Some(answer) = self.get(path).await {
@@ -186,7 +186,7 @@ impl Site {
         line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
     }
 
-    /// Waits until something holds.
+    /// Waits until a condition is true.
     async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
         let end = tokio::time::Instant::now() + Duration::from_secs(20);
         while !holds().await {
@@ -221,12 +221,12 @@ impl Load {
         Self { tasks: tasks.collect(), stop, done }
     }
 
-    /// Requests so far.
+    /// Number of requests so far.
     fn done(&self) -> usize {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// Waits for so many more requests.
+    /// Waits for this many more requests.
     async fn more(&self, count: usize) {
         let goal = self.done() + count;
         while self.done() < goal {
@@ -234,7 +234,7 @@ impl Load {
         }
     }
 
-    /// Stops; none may have failed.
+    /// Stops, and checks that none failed.
     async fn finish(self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {
@@ -248,7 +248,7 @@ impl Load {
 async fn one(client: &RelayClient, number: usize) -> Result<(), String> {
     let response = match number % 3 {
         0 => client.get("/bytes/100").await,
-        // A POST is not sent again where a successor knows no pair.
+        // A POST is not sent again if a successor does not have the pair.
         1 => client.send(http::Request::put("/").body("a body".into()).unwrap()).await,
         _ => client.get("/stream/100000").await,
     };

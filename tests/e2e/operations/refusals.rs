@@ -1,4 +1,4 @@
-//! What the log says of a refusal that somebody has to look into: whose client id it was, which origin.
+//! The log lines of refusals that operators investigate: with the client id, or the origin.
 
 use super::Site;
 use crate::harness::{HOST, Wire, run};
@@ -33,7 +33,7 @@ fn a_client_id_that_does_not_verify_is_named_without_its_signature_and_with_the_
                         log.find(|line| line["request_id"] == request_id && line["cause"] == "client_id")?;
                     Some(line["message"].as_str().unwrap().to_owned())
                 };
-                site.until("its line is there", async || message().is_some()).await;
+                site.until("its line is written", async || message().is_some()).await;
                 let message = message().unwrap();
                 assert!(message.ends_with(&format!("the client id \"{shown}\" is {why}")), "{message}");
             }
@@ -57,7 +57,7 @@ fn a_refused_origin_is_named_in_the_log_and_in_the_access_line() {
             process.log().into_iter().filter(of_request).collect::<Vec<_>>()
         };
         let done = async || lines().iter().any(|line| line["target"] == "mte_relay::access");
-        site.until("its access line is there", done).await;
+        site.until("its access line is written", done).await;
         let lines = lines();
         let cors = lines.iter().find(|line| line["message"].as_str().unwrap().starts_with("CORS: ")).unwrap();
         let named = cors["origin"].as_str().unwrap();

@@ -1,11 +1,11 @@
-//! A running relay takes a new configuration, or keeps the old one.
+//! A running relay uses a new configuration, or keeps the old one.
 
 use std::net::SocketAddr;
 
 use super::{Load, SECRET, Site};
 use crate::harness::{HOST, Process, run};
 
-/// Asks for a reload and waits until it has been tried.
+/// Requests a reload and waits until it was attempted.
 async fn reload(site: &Site, process: &Process) {
     let tried = async || {
         site.metric("mte_relay_reloads_total{result=\"ok\"}").await
@@ -13,7 +13,7 @@ async fn reload(site: &Site, process: &Process) {
     };
     let before = tried().await;
     process.signal("HUP");
-    site.until("the reload is tried", async || tried().await > before).await;
+    site.until("the reload is attempted", async || tried().await > before).await;
 }
 
 #[test]
@@ -54,12 +54,12 @@ async fn a_hundred_reloads(mut site: Site) {
     assert_eq!(site.metric("mte_relay_reloads_total{result=\"ok\"}").await, 50.0);
     assert_eq!(site.metric("mte_relay_reloads_total{result=\"failed\"}").await, 50.0);
     assert_eq!(site.metric(&pairs).await, pairs_before, "no pair is lost");
-    assert_eq!(site.metric(&created).await, created_before, "nobody had to pair anew");
+    assert_eq!(site.metric(&created).await, created_before, "no client had to pair again");
     assert!(!site.text_of("/metrics").await.contains("broken.test"), "a broken file leaves no series");
 }
 
 #[test]
-fn a_broken_file_changes_nothing_and_shows_in_log_metric_and_readiness() {
+fn a_broken_file_changes_nothing_and_is_reported_in_log_metric_and_readiness() {
     run(async {
         let site = Site::new().await;
         let process = site.start().await;
@@ -73,10 +73,10 @@ fn a_broken_file_changes_nothing_and_shows_in_log_metric_and_readiness() {
         assert!(error.contains("domain_map.broken.test.upstream") && error.contains("http://"), "{error}");
         assert_eq!(site.client().get("/").await.unwrap().status(), 200);
         let log = process.log();
-        let told = |line: &serde_json::Value| {
+        let reported = |line: &serde_json::Value| {
             line["level"] == "error" && line["message"].as_str().unwrap().contains("broken.test")
         };
-        assert!(log.iter().any(told), "{log:?}");
+        assert!(log.iter().any(reported), "{log:?}");
         site.write("");
         reload(&site, &process).await;
         assert_eq!(site.metric("mte_relay_last_reload_successful").await, 1.0);
@@ -128,7 +128,7 @@ fn a_removed_tenant_loses_its_pairs_and_a_new_one_is_served() {
         site.tenant.push_str("\n    preserve_host: true");
         site.write("");
         reload(&site, &process).await;
-        assert_eq!(client.get("/").await.unwrap().status(), 200, "it pairs anew by itself");
+        assert_eq!(client.get("/").await.unwrap().status(), 200, "it pairs again by itself");
     });
 }
 
@@ -152,12 +152,12 @@ fn a_secret_is_rotated_without_any_client_pairing_again() {
         }
         let after = client.client_id().unwrap();
         assert_eq!(before.split('.').next(), after.split('.').next(), "the same client");
-        assert_ne!(before, after, "signed anew");
+        assert_ne!(before, after, "signed with the new secret");
         site.tenant = "client_id_secret: the new secret, as long as it ought to be".into();
         site.write("");
         reload(&site, &process).await;
         assert_eq!(client.get("/").await.unwrap().status(), 200);
-        assert_eq!(site.metric(&created).await, made, "no pair was made");
+        assert_eq!(site.metric(&created).await, made, "no pair was created");
     });
 }
 
@@ -165,7 +165,7 @@ fn a_secret_is_rotated_without_any_client_pairing_again() {
 fn changed_files_are_noticed_kubernetes_symbolic_links_included() {
     run(async {
         let site = Site::new().await;
-        // As the kubelet mounts a ConfigMap: relay.yaml -> ..data/relay.yaml, ..data -> a folder that is swapped.
+        // As the kubelet mounts a ConfigMap: relay.yaml -> ..data/relay.yaml, ..data -> a folder that is replaced.
         let mount = site.path("mount");
         let version = |name: &str, text: &str| {
             let folder = mount.join(name);
@@ -208,7 +208,7 @@ fn a_certificate_is_swapped_under_load_and_open_connections_stay() {
         let connections = site.metric("mte_relay_connections").await;
         for _ in 0..5 {
             let expected = site.issue();
-            // The watcher may have seen the files between the two writes; a reload now is of both.
+            // The watcher may have read the files between the two writes; a reload now reads both.
             reload(&site, &process).await;
             assert_eq!(site.certificate().await, expected);
             load.more(10).await;
@@ -261,7 +261,7 @@ fn an_empty_client_ca_file_is_an_error_and_not_the_same_as_none() {
 }
 
 impl Site {
-    /// The file, with a tenant that asks its clients for certificates.
+    /// The file, with a tenant that requires client certificates.
     fn text_with_client_ca(&self) -> String {
         self.text("").replace("key_file: tenant.key", "key_file: tenant.key, client_ca_file: ca.crt")
     }

@@ -1,4 +1,4 @@
-//! The admin socket and the upgrade socket: private from the first moment on, and nothing else is touched.
+//! The admin socket and the upgrade socket: private from the start, and other files are left unchanged.
 
 use std::os::unix::{fs::PermissionsExt, net::UnixListener};
 
@@ -18,7 +18,7 @@ fn only_its_owner_can_use_the_upgrade_socket_and_it_is_removed_afterwards() {
         let socket = site.path("upgrade.sock");
         site.until("the successor waits", async || new.output().contains("waiting at")).await;
         assert_eq!(mode(&socket), 0o600);
-        // A process that only looks is no predecessor, and the successor goes on waiting.
+        // A process that only connects is not a predecessor, and the successor keeps waiting.
         drop(std::os::unix::net::UnixStream::connect(&socket).unwrap());
         site.until("it says so", async || new.output().contains("nothing is taken over from a process"))
             .await;
@@ -31,7 +31,7 @@ fn only_its_owner_can_use_the_upgrade_socket_and_it_is_removed_afterwards() {
 }
 
 #[test]
-fn a_stale_socket_is_replaced_and_anything_else_is_not_touched() {
+fn a_stale_socket_is_replaced_and_anything_else_is_left_unchanged() {
     run(async {
         let site = Site::new().await;
         site.replace(&site.text("").replace("admin: {", "admin: {socket: admin.sock, "));
@@ -49,7 +49,7 @@ fn a_stale_socket_is_replaced_and_anything_else_is_not_touched() {
         let (code, text) = tokio::task::spawn_blocking(move || process.finish()).await.unwrap();
         assert_eq!(code, Some(71), "{text}");
         assert!(
-            text.contains("the admin socket cannot be made") && text.contains("a symbolic link"),
+            text.contains("the admin socket cannot be created") && text.contains("a symbolic link"),
             "{text}"
         );
         assert_eq!(std::fs::read_to_string(site.path("precious")).unwrap(), "kept");

@@ -1,4 +1,4 @@
-//! The relay and the tools that its operators have: curl, h2load, a browser.
+//! The relay with its operators' tools: curl, h2load, a browser.
 
 use std::process::{Command, Output};
 
@@ -19,12 +19,12 @@ fn stdout(output: &Output) -> String {
 }
 
 impl Site {
-    /// A second tenant with a certificate of its own, made by `keygen` as an operator would.
+    /// A second tenant with its own certificate, created with `keygen`.
     async fn with_second(&mut self) {
         let keys = self.path("keys").display().to_string();
-        let (code, told, error) = output(&["keygen", "--out", &keys, "second.test"], &[]).await;
+        let (code, printed, error) = output(&["keygen", "--out", &keys, "second.test"], &[]).await;
         assert_eq!(code, 0, "{error}");
-        assert!(told.contains("second.test"), "{told}");
+        assert!(printed.contains("second.test"), "{printed}");
         self.tenant.push_str("\n    pass_through_routes: [/plain]");
         self.write(&format!(
             "  second.test:\n    upstream: '{}'\n    client_id_secret_file: keys/second.test.secret\n    \
@@ -34,7 +34,7 @@ impl Site {
         std::fs::write(self.path("ca.pem"), self.authority.pem()).unwrap();
     }
 
-    /// curl's arguments for a TLS connection that asks for `name` and sends `host`.
+    /// curl's arguments for a TLS connection that requests `name` and sends `host`.
     fn curl(&self, ca: &str, name: &str, more: &[&str]) -> Vec<String> {
         let port = self.tls;
         let fixed = [
@@ -85,7 +85,7 @@ fn h2load_gets_every_answer_over_http1_and_http2_while_the_relay_reloads() {
         let mut site = Site::new().await;
         site.with_second().await;
         let process = site.start().await;
-        // Over HTTP/1.1 one request at a time: nobody pipelines.
+        // Over HTTP/1.1, one request at a time: pipelining is not used in practice.
         for (protocol, streams) in [("--h1", "1"), ("--npn-list=h2", "4")] {
             let (url, to) = (
                 format!("https://{HOST}:{}/plain", site.tls),
@@ -98,9 +98,9 @@ fn h2load_gets_every_answer_over_http1_and_http2_while_the_relay_reloads() {
                 process.signal("HUP");
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             }
-            let told = stdout(&load.await.unwrap());
-            assert!(told.contains("3000 succeeded, 0 failed, 0 errored, 0 timeout"), "{told}");
-            assert!(told.contains("status codes: 3000 2xx"), "{told}");
+            let printed = stdout(&load.await.unwrap());
+            assert!(printed.contains("3000 succeeded, 0 failed, 0 errored, 0 timeout"), "{printed}");
+            assert!(printed.contains("status codes: 3000 2xx"), "{printed}");
         }
     });
 }
@@ -110,31 +110,32 @@ fn check_reports_problems_settings_and_unreachable_upstreams_with_its_exit_code(
     run(async {
         let site = Site::new().await;
         let file = site.file();
-        let (code, settings, told) = output(&["check", "--config", &file, "--connect"], &[]).await;
-        assert_eq!(code, 0, "{told}");
+        let (code, settings, printed) = output(&["check", "--config", &file, "--connect"], &[]).await;
+        assert_eq!(code, 0, "{printed}");
         assert!(settings.contains("client_id_secret: (masked)") && !settings.contains(SECRET), "{settings}");
-        assert!(told.contains("can be reached") && told.contains("can be used"), "{told}");
+        assert!(printed.contains("can be reached") && printed.contains("can be used"), "{printed}");
         site.write("  'dead.test': {upstream: 'http://127.0.0.1:1'}\n");
-        let (code, _, told) = output(&["check", "--config", &file, "--connect"], &[]).await;
-        assert_eq!(code, 69, "{told}");
-        assert!(told.contains("http://127.0.0.1:1 cannot be reached"), "{told}");
+        let (code, _, printed) = output(&["check", "--config", &file, "--connect"], &[]).await;
+        assert_eq!(code, 69, "{printed}");
+        assert!(printed.contains("http://127.0.0.1:1 cannot be reached"), "{printed}");
         assert!(
-            told.contains("domain_map.dead.test.client_id_secret: is missing: a random one is used"),
-            "{told}"
+            printed.contains("domain_map.dead.test.client_id_secret: is missing: a random one is used"),
+            "{printed}"
         );
         site.write("  'wrong.test': {upstream: 'http://127.0.0.1:1', tls: {certificate_file: no.crt, key_file: no.key}}\n");
-        let (code, _, told) = output(&["check", "--config", &file], &[]).await;
-        assert_eq!(code, 78, "{told}");
+        let (code, _, printed) = output(&["check", "--config", &file], &[]).await;
+        assert_eq!(code, 78, "{printed}");
         assert!(
-            told.contains("domain_map.wrong.test.tls.certificate_file") && told.contains("tls.key_file"),
-            "{told}"
+            printed.contains("domain_map.wrong.test.tls.certificate_file")
+                && printed.contains("tls.key_file"),
+            "{printed}"
         );
         assert_eq!(output(&["check", "--config", "/does/not/exist.yaml"], &[]).await.0, 66);
     });
 }
 
 #[test]
-fn keygen_keeps_what_is_there_and_keeps_keys_to_their_owner() {
+fn keygen_keeps_existing_files_and_restricts_keys_to_their_owner() {
     run(async {
         use std::os::unix::fs::PermissionsExt;
         let site = Site::new().await;
@@ -143,8 +144,8 @@ fn keygen_keeps_what_is_there_and_keeps_keys_to_their_owner() {
         let key = site.path("keys/a.test.key");
         assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
         let before = std::fs::read(&key).unwrap();
-        let (code, _, told) = output(&["keygen", "--out", &keys, "a.test"], &[]).await;
-        assert!(code == 73 && told.contains("--force"), "{code} {told}");
+        let (code, _, printed) = output(&["keygen", "--out", &keys, "a.test"], &[]).await;
+        assert!(code == 73 && printed.contains("--force"), "{code} {printed}");
         assert_eq!(std::fs::read(&key).unwrap(), before);
         assert_eq!(output(&["keygen", "--out", &keys, "--force", "a.test"], &[]).await.0, 0);
         assert_ne!(std::fs::read(&key).unwrap(), before);
@@ -169,13 +170,13 @@ fn the_status_page_is_drawn_in_a_browser() {
             let mut npm = Command::new("npm");
             npm.args(["test", "--silent"]).current_dir(folder).env("MTE_RELAY_ADMIN", admin).output().unwrap()
         };
-        let told = tokio::task::spawn_blocking(run).await.unwrap();
-        println!("{}", stdout(&told));
-        let errors = String::from_utf8_lossy(&told.stderr);
+        let printed = tokio::task::spawn_blocking(run).await.unwrap();
+        println!("{}", stdout(&printed));
+        let errors = String::from_utf8_lossy(&printed.stderr);
         assert!(
-            told.status.success(),
+            printed.status.success(),
             "{}{errors}\nscripts/setup test installs what this needs",
-            stdout(&told)
+            stdout(&printed)
         );
         load.finish().await;
     });

@@ -14,15 +14,15 @@ use crate::harness::{Authority, Process, Reply, Transport, Upstream, Wire, free_
 
 const ACCESS: &str = "mte_relay::access";
 
-/// What an upstream does, what a request gets, and what the log says of it.
+/// An upstream's behaviour, the response to a request, and the log lines about it.
 struct Case {
     host: &'static str,
     upstream: String,
-    /// The status; 0: the response is cut.
+    /// The status; 0: the response is cut off.
     status: u16,
-    /// What the access line gives as the reason.
+    /// The reason in the access line.
     closed: &'static str,
-    /// What the line about the failure contains; empty: there is none.
+    /// Text that the line about the failure contains; empty: there is no line.
     line: &'static str,
     _upstream: Option<Upstream>,
 }
@@ -38,7 +38,7 @@ impl Case {
     }
 }
 
-/// An upstream that reads each request and then does this.
+/// An upstream that reads each request and then runs this.
 async fn after_request<F, R>(host: &'static str, then: F) -> (&'static str, Upstream)
 where
     F: Fn(Wire) -> R + Copy + Send + 'static,
@@ -52,7 +52,7 @@ where
     (host, Upstream::raw(script).await)
 }
 
-/// An upstream that answers over HTTP/2 like this.
+/// An upstream that answers over HTTP/2 with this.
 async fn over_http2<F, R>(host: &'static str, answer: F) -> (&'static str, Upstream)
 where
     F: Fn() -> R + Send + Sync + 'static,
@@ -82,7 +82,7 @@ async fn cases() -> Vec<Case> {
     })
     .await;
     let garbage = after_request("garbage.test", |mut wire: Wire| async move {
-        wire.send("HTTP/1.1 200 OK\r\nset-cookie: a-secret-of-somebody\r\nno colon\r\n\r\n").await;
+        wire.send("HTTP/1.1 200 OK\r\nset-cookie: a-secret-of-a-user\r\nno colon\r\n\r\n").await;
         while wire.some().await.is_some() {}
     })
     .await;
@@ -157,7 +157,7 @@ fn an_upstream_that_fails_gets_the_right_status_in_bounded_time_and_one_line() {
                 check(&site, case, http2, &process).await;
             }
         }
-        assert!(!process.output().contains("a-secret-of-somebody"), "what an upstream sent is not logged");
+        assert!(!process.output().contains("a-secret-of-a-user"), "bytes of an upstream are not logged");
     });
 }
 
@@ -181,10 +181,10 @@ async fn check(site: &Site, case: &Case, http2: bool, process: &Process) {
 
     let lines = || process.log().split_off(before);
     let is_access = |line: &Value| line["target"] == ACCESS && line["route"] == "encrypted";
-    site.until("the request has its line", async || lines().iter().any(is_access)).await;
+    site.until("the request's line is written", async || lines().iter().any(is_access)).await;
     let (access, others): (Vec<_>, Vec<_>) =
         lines().into_iter().filter(|line| line["tenant"] == case.host).partition(is_access);
-    // Lines of earlier requests, which may come late.
+    // Lines of earlier requests may arrive late.
     let others: Vec<_> = others.into_iter().filter(|line| line["target"] != ACCESS).collect();
     let [access] = &access[..] else { panic!("{what}: {access:#?}") };
     assert_eq!(access["closed"], case.closed, "{what}: {access}");

@@ -20,13 +20,13 @@ use mte_relay::{
 };
 use parking_lot::Mutex;
 
-/// Makes a store.
+/// Creates a store.
 pub(super) type Make = fn(config::Pairs, Outside) -> Arc<dyn PairStore>;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// Limits that few pairs reach.
+/// Limits that are reached with few pairs.
 pub(super) fn limits() -> config::Pairs {
     config::Pairs {
         idle_timeout: 60 * SECOND,
@@ -69,16 +69,16 @@ pub(super) fn pair(id: &str) -> NewPair {
     }
 }
 
-/// Spends numbers, and brings no secrets.
+/// A commit that takes numbers and supplies no secrets.
 pub(super) fn commit(snapshot: &Snapshot, first: u64, count: u64) -> Commit {
     Commit { generation: snapshot.generation, first, count, decoder: None, encoder: None, reserve: 2 }
 }
 
-/// What becomes of pairs, by tenant.
+/// Counts events of pairs.
 #[derive(Default)]
-struct Heard(Mutex<HashMap<PairEvent, usize>>);
+struct EventCounts(Mutex<HashMap<PairEvent, usize>>);
 
-impl PairEvents for Heard {
+impl PairEvents for EventCounts {
     fn happened(&self, _: TenantId, event: PairEvent, count: usize) {
         *self.0.lock().entry(event).or_default() += count;
     }
@@ -87,7 +87,7 @@ impl PairEvents for Heard {
 pub(super) struct Bench {
     pub store: Arc<dyn PairStore>,
     milliseconds: Arc<AtomicU64>,
-    heard: Arc<Heard>,
+    counted: Arc<EventCounts>,
 }
 
 impl Bench {
@@ -97,17 +97,17 @@ impl Bench {
 
     pub(super) fn with(make: Make, limits: config::Pairs) -> Self {
         let milliseconds = Arc::new(AtomicU64::new(1_700_000_000_000));
-        let (clock, heard) = (milliseconds.clone(), Arc::<Heard>::default());
+        let (clock, counted) = (milliseconds.clone(), Arc::<EventCounts>::default());
         let random = AtomicU64::new(1);
         let outside = Outside {
             now: Arc::new(move || Duration::from_millis(clock.load(Ordering::SeqCst))),
             random: Arc::new(move || random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst)),
-            events: heard.clone(),
+            events: counted.clone(),
         };
-        Self { store: make(limits, outside), milliseconds, heard }
+        Self { store: make(limits, outside), milliseconds, counted }
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     pub(super) fn wait(&self, time: Duration) {
         self.milliseconds.fetch_add(time.as_millis() as u64, Ordering::SeqCst);
     }
@@ -131,7 +131,7 @@ impl Bench {
         self.store.begin(owner, id).await.unwrap_or_else(|error| panic!("{id}: {error}"))
     }
 
-    /// Uses a pair, a millisecond later than what came before.
+    /// Uses a pair, a millisecond after the previous operation.
     pub(super) async fn spend(&self, owner: Owner, id: &str) {
         self.wait(MILLISECOND);
         let snapshot = self.begin(owner, id).await;
@@ -139,7 +139,7 @@ impl Bench {
         self.store.commit(owner, id, commit(&snapshot, next, 2)).await.unwrap();
     }
 
-    /// Makes a pair and uses it.
+    /// Creates a pair and uses it.
     pub(super) async fn create_used(&self, owner: Owner, id: &str) -> Result<(), CreateError> {
         self.create(owner, &[id]).await?;
         self.spend(owner, id).await;
@@ -150,7 +150,7 @@ impl Bench {
         self.store.begin(owner, id).await.is_ok()
     }
 
-    /// Pairs that the store holds.
+    /// Number of pairs in the store.
     pub(super) async fn count(&self) -> usize {
         self.store.count(None).await.unwrap()
     }
@@ -159,14 +159,14 @@ impl Bench {
         self.store.count(Some(TenantId::of(tenant))).await.unwrap()
     }
 
-    /// To how many pairs this has happened.
-    pub(super) fn heard(&self, event: PairEvent) -> usize {
-        self.heard.0.lock().get(&event).copied().unwrap_or_default()
+    /// Number of pairs with this event.
+    pub(super) fn counted(&self, event: PairEvent) -> usize {
+        self.counted.0.lock().get(&event).copied().unwrap_or_default()
     }
 }
 
-/// What can be told of a snapshot, for comparisons.
-pub(super) fn told(snapshot: &Snapshot) -> (u64, u64, u32, [u8; 32], mte_codec::Window) {
+/// The fields of a snapshot, for comparisons.
+pub(super) fn fields(snapshot: &Snapshot) -> (u64, u64, u32, [u8; 32], mte_codec::Window) {
     let Snapshot { generation, next_response, encoder, window, .. } = snapshot;
     (*generation, *next_response, encoder.index(), *encoder.as_bytes(), window.clone())
 }

@@ -1,4 +1,4 @@
-//! A relay whose store fails: clients are answered 503 and keep their pairs, and operators are told why.
+//! A relay whose store fails: clients get 503 and keep their pairs, and operators see the reason.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -42,7 +42,7 @@ impl Site {
         Self { relay, upstream, store: faulty.expect("a store was made"), admin }
     }
 
-    async fn asked(&self, path: &str) -> (u16, String) {
+    async fn admin(&self, path: &str) -> (u16, String) {
         let mut wire = Wire::connect(self.admin).await;
         wire.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
         let answer = wire.response(false).await.unwrap();
@@ -52,7 +52,7 @@ impl Site {
     /// Waits for a line of `/metrics`.
     async fn until_metric(&self, line: &str) -> String {
         loop {
-            let (_, text) = self.asked("/metrics").await;
+            let (_, text) = self.admin("/metrics").await;
             if text.lines().any(|other| other == line) {
                 return text;
             }
@@ -74,7 +74,7 @@ fn an_unavailable_store_is_503_which_names_the_pair_and_nothing_reaches_the_upst
             let answer = wire.response(false).await.unwrap();
             assert_eq!((answer.status(), answer.json()["status"].as_u64()), (503, Some(503)), "{fault:?}");
             assert_eq!(answer.header("retry-after"), Some("5"));
-            // Public v4 clients take an error without a pair id for lost state.
+            // Public v4 clients treat an error without a pair id as lost state.
             let named = answer.header("x-mte-relay").unwrap();
             let pair_id = named.split(',').nth(1).unwrap();
             assert_eq!(pair_id, session.pair.id(), "{named}");
@@ -90,7 +90,7 @@ fn an_unavailable_store_is_503_which_names_the_pair_and_nothing_reaches_the_upst
 }
 
 #[test]
-fn our_client_keeps_its_pairs_while_the_store_is_unavailable() {
+fn the_client_library_keeps_its_pairs_while_the_store_is_unavailable() {
     run(async {
         let site = Site::new().await;
         let client = site.relay.builder(HOST).resend(Resend::Always).build().unwrap();
@@ -113,7 +113,7 @@ fn pairing_is_503_while_the_store_is_unavailable_and_routes_without_pairs_are_se
         assert_eq!((answer.status(), answer.header("retry-after")), (503, Some("5")));
         let plain = site.relay.ask(&format!("GET /plain HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
         assert_eq!(plain.status(), 200);
-        let (_, text) = site.asked("/metrics").await;
+        let (_, text) = site.admin("/metrics").await;
         let refused =
             format!("mte_relay_pairing_refused_total{{cause=\"store_unavailable\",tenant=\"{HOST}\"}} 1");
         assert!(text.contains(&refused), "{text}");
@@ -125,16 +125,16 @@ fn readiness_and_metrics_follow_the_store() {
     run(async {
         let site = Site::new().await;
         site.until_metric("mte_relay_pair_store_available 1").await;
-        assert_eq!(site.asked("/readyz").await.0, 200);
+        assert_eq!(site.admin("/readyz").await.0, 200);
         site.store.set(Some(Fault::Unreachable));
         let text = site.until_metric("mte_relay_pair_store_available 0").await;
         assert!(!text.contains("mte_relay_pair_store_failures_total 0"), "{text}");
-        let (status, why) = site.asked("/readyz").await;
+        let (status, why) = site.admin("/readyz").await;
         assert_eq!(status, 503);
         assert!(why.contains("the pair store is unavailable") && why.contains(REASON), "{why}");
         site.store.set(None);
         site.until_metric("mte_relay_pair_store_available 1").await;
-        assert_eq!(site.asked("/readyz").await.0, 200);
+        assert_eq!(site.admin("/readyz").await.0, 200);
     });
 }
 

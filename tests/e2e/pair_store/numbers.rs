@@ -1,14 +1,14 @@
-//! Message numbers: spent once, within the window, to their end.
+//! Message numbers: used once, within the window, to their end.
 
 use mte_codec::{EpochSecret, NUMBER_LIMIT, WindowError};
 use mte_relay::pairs::{Commit, PairError};
 
-use super::bench::{Bench, Make, commit, owner, told};
+use super::bench::{Bench, Make, commit, fields, owner};
 
 const REPLAYED: PairError = PairError::Number(WindowError::Replayed);
 const OUT_OF_WINDOW: PairError = PairError::Number(WindowError::OutOfWindow);
 
-pub(super) async fn numbers_are_spent_once_and_response_numbers_never_repeat(make: Make) {
+pub(super) async fn numbers_are_used_once_and_response_numbers_never_repeat(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let snapshot = bench.begin(owner(1), "a").await;
@@ -58,7 +58,7 @@ pub(super) async fn a_commit_that_is_refused_changes_nothing(make: Make) {
     {
         let wrong = Commit { generation, ..commit(&before, first, 3) };
         assert!(bench.store.commit(owner(1), "a", wrong).await.is_err());
-        assert_eq!(told(&bench.begin(owner(1), "a").await), told(&before));
+        assert_eq!(fields(&bench.begin(owner(1), "a").await), fields(&before));
     }
 }
 
@@ -78,7 +78,7 @@ pub(super) async fn response_numbers_end_at_two_to_the_32(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let snapshot = bench.begin(owner(1), "a").await;
-    // Brings the secret of the last epoch: deriving a hundred million takes too long.
+    // Supplies the secret of the last epoch: deriving a hundred million epochs takes too long.
     let last = u32::try_from(EpochSecret::index_of(NUMBER_LIMIT)).unwrap();
     let most = Commit {
         encoder: Some(EpochSecret::from_bytes(last, &[3; 32])),

@@ -12,7 +12,7 @@ use super::bench::{Bench, Make, commit, limits, network, of_tenant, owner, pair}
 
 const TASKS: u64 = 64;
 
-/// What tasks say that all begin at once.
+/// The results of tasks that all start at the same time.
 async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
     task: impl Fn(u64) -> F,
 ) -> Vec<T> {
@@ -31,7 +31,7 @@ async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
     outcomes
 }
 
-pub(super) async fn of_many_tasks_that_commit_the_same_number_exactly_one_wins(make: Make) {
+pub(super) async fn of_many_tasks_that_commit_the_same_number_exactly_one_succeeds(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     for round in 0..20 {
@@ -48,7 +48,7 @@ pub(super) async fn of_many_tasks_that_commit_the_same_number_exactly_one_wins(m
     }
 }
 
-pub(super) async fn tasks_with_different_numbers_all_win_and_get_different_response_numbers(make: Make) {
+pub(super) async fn tasks_with_different_numbers_all_succeed_and_get_different_response_numbers(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let snapshot = bench.begin(owner(1), "a").await;
@@ -61,7 +61,7 @@ pub(super) async fn tasks_with_different_numbers_all_win_and_get_different_respo
     assert_eq!(numbers, (0..TASKS).map(|number| 2 * number).collect());
 }
 
-pub(super) async fn of_many_tasks_that_create_the_same_id_exactly_one_wins(make: Make) {
+pub(super) async fn of_many_tasks_that_create_the_same_id_exactly_one_succeeds(make: Make) {
     let bench = Bench::with(make, config::Pairs { max_total: 1_000, ..limits() });
     let outcomes = at_once(|_| {
         let store = bench.store.clone();
@@ -93,5 +93,5 @@ pub(super) async fn limits_hold_however_many_tasks_create_pairs(make: Make) {
         let owner = of_tenant(["a", "b"][number as usize % 2], number as u8);
         alive += usize::from(bench.lives(owner, "x").await);
     }
-    assert_eq!(alive, counts.0, "what is counted is what is there");
+    assert_eq!(alive, counts.0, "the count is the number of live pairs");
 }

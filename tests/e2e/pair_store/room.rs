@@ -1,4 +1,4 @@
-//! Limits, and which pairs go when there is no room.
+//! Limits, and which pairs are evicted when there is no room.
 
 use mte_relay::{
     config,
@@ -19,10 +19,10 @@ pub(super) async fn a_client_beyond_its_limit_loses_its_own_oldest_never_used_fi
         assert_eq!(bench.lives(owner(1), id).await, lives, "{id}");
     }
     assert!(bench.lives(owner(2), "a").await, "another client loses nothing");
-    assert_eq!((bench.count().await, bench.heard(PairEvent::Evicted)), (5, 2));
+    assert_eq!((bench.count().await, bench.counted(PairEvent::Evicted)), (5, 2));
 }
 
-pub(super) async fn a_client_whose_pairs_are_all_used_loses_those_not_used_for_longest(make: Make) {
+pub(super) async fn a_client_whose_pairs_are_all_used_loses_the_least_recently_used(make: Make) {
     let bench = Bench::new(make);
     for id in ["a", "b", "c", "d"] {
         bench.create_used(owner(1), id).await.unwrap();
@@ -42,7 +42,7 @@ pub(super) async fn a_network_has_a_limit_of_its_own(make: Make) {
     bench.create_from(network(2), owner(2), &["a"]).await.unwrap();
     bench.create_from(network(3), owner(3), &["a", "b"]).await.expect("another network has its own");
     bench.create(owner(4), &["a", "b", "c", "d"]).await.expect("without a network there is no such limit");
-    // What is refused for another reason counts for nothing, and what is gone neither.
+    // Pairs that were refused for another reason do not count, and neither do removed ones.
     let again = bench.create_from(network(3), owner(3), &["a"]).await;
     assert_eq!(again, Err(CreateError::Exists(0)));
     bench.create_from(network(3), owner(3), &["c"]).await.unwrap();
@@ -67,8 +67,9 @@ pub(super) async fn a_full_store_drops_pairs_never_used_but_none_in_use(make: Ma
     assert_eq!(bench.create(owner(8), &["y"]).await, Err(CreateError::Full));
     assert!(!bench.lives(owner(8), "y").await);
     assert_eq!(bench.count().await, 8);
-    let heard = [PairEvent::Created, PairEvent::Evicted, PairEvent::Expired].map(|event| bench.heard(event));
-    assert_eq!(heard, [9, 1, 0]);
+    let counted =
+        [PairEvent::Created, PairEvent::Evicted, PairEvent::Expired].map(|event| bench.counted(event));
+    assert_eq!(counted, [9, 1, 0]);
 }
 
 pub(super) async fn a_request_for_more_pairs_than_fit_evicts_no_pair_in_use(make: Make) {
@@ -78,6 +79,6 @@ pub(super) async fn a_request_for_more_pairs_than_fit_evicts_no_pair_in_use(make
     }
     let ids = ["a", "b", "c", "d", "e", "f"];
     assert_eq!(bench.create(owner(9), &ids).await, Err(CreateError::Full));
-    assert_eq!((bench.count().await, bench.heard(PairEvent::Evicted)), (3, 0));
+    assert_eq!((bench.count().await, bench.counted(PairEvent::Evicted)), (3, 0));
     bench.create(owner(9), &ids[..5]).await.unwrap();
 }

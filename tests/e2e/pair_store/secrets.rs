@@ -1,11 +1,11 @@
-//! Epochs: none is left behind, none comes back.
+//! Epochs: old secrets are removed and never restored.
 
 use mte_codec::{DecoderSecrets, EpochSecret};
 use mte_relay::pairs::Commit;
 
 use super::bench::{Bench, DECODER, ENCODER, Make, commit, owner};
 
-pub(super) async fn requests_that_race_leave_no_epoch_behind_although_none_brings_the_secrets(make: Make) {
+pub(super) async fn concurrent_requests_leave_no_epoch_behind_although_none_supplies_the_secrets(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let snapshot = bench.begin(owner(1), "a").await;
@@ -24,13 +24,13 @@ pub(super) async fn requests_that_race_leave_no_epoch_behind_although_none_bring
     assert_eq!(after.encoder.as_bytes(), sealing.as_bytes());
 }
 
-pub(super) async fn secrets_that_a_request_brings_are_used_if_they_are_newer(make: Make) {
+pub(super) async fn secrets_supplied_by_a_request_are_used_if_they_are_newer(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a"]).await.unwrap();
     let snapshot = bench.begin(owner(1), "a").await;
     let mut window = snapshot.window.clone();
     window.commit(700, 1).unwrap();
-    // Marked, so that what the store derives by itself can be told from what it was brought.
+    // Marked, so that supplied secrets can be distinguished from those that the store derives.
     let (oldest, newest) = (EpochSecret::index_of(window.oldest()), EpochSecret::index_of(700));
     let marked = |index: u64| EpochSecret::from_bytes(index as u32, &[index as u8; 32]);
     let brought = Commit {
@@ -51,7 +51,7 @@ pub(super) async fn secrets_of_an_earlier_state_do_not_come_back(make: Make) {
     bench.create(owner(1), &["a"]).await.unwrap();
     let early = bench.begin(owner(1), "a").await;
     bench.store.commit(owner(1), "a", Commit { reserve: 100, ..commit(&early, 1_000, 1) }).await.unwrap();
-    // A slow request that began before: what it brings is behind by now.
+    // A slow request that began earlier: the secrets that it supplies are outdated.
     let slow = Commit {
         decoder: Some(early.decoder.clone()),
         encoder: Some(early.encoder.clone()),

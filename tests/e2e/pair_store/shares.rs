@@ -1,10 +1,10 @@
-//! How tenants share a full store: of eight places, with two tenants each has four.
+//! How tenants share a full store: with room for eight pairs and two tenants, each has a share of four.
 
 use mte_relay::pairs::{CreateError, PairEvent};
 
 use super::bench::{Bench, Make, of_tenant, owner};
 
-/// Clients of tenant `a` with a pair each, all used, as many as fit.
+/// As many clients of tenant `a` as fit, with one used pair each.
 async fn full_of_one_tenant(make: Make) -> Bench {
     let bench = Bench::new(make);
     for client in 0..8 {
@@ -25,15 +25,15 @@ pub(super) async fn a_tenant_below_its_share_evicts_pairs_of_one_above_least_rec
         let recent = [0, 1, 2, 6].contains(&client);
         assert_eq!(bench.lives(owner(client), "x").await, recent, "client {client}");
     }
-    // Both have their share, and everything is in use: a request for more is refused, and no pair goes.
+    // Both have their share, and all pairs are in use: a request for more is refused, and no pair is evicted.
     for tenant in ["a", "b"] {
         assert_eq!(bench.create(of_tenant(tenant, 99), &["x"]).await, Err(CreateError::Full));
         assert_eq!(bench.count_of(tenant).await, 4);
     }
-    assert_eq!((bench.heard(PairEvent::Created), bench.heard(PairEvent::Evicted)), (12, 4));
+    assert_eq!((bench.counted(PairEvent::Created), bench.counted(PairEvent::Evicted)), (12, 4));
 }
 
-pub(super) async fn pairs_never_used_of_the_tenant_above_its_share_go_before_used_ones(make: Make) {
+pub(super) async fn unused_pairs_of_the_tenant_above_its_share_are_evicted_before_used_ones(make: Make) {
     let bench = Bench::new(make);
     for client in 0..8 {
         bench.create(owner(client), &["x"]).await.unwrap();
@@ -47,9 +47,9 @@ pub(super) async fn pairs_never_used_of_the_tenant_above_its_share_go_before_use
     }
 }
 
-pub(super) async fn what_a_tenant_has_within_its_share_no_other_tenant_takes(make: Make) {
+pub(super) async fn pairs_within_a_tenants_share_are_not_evicted_for_another_tenant(make: Make) {
     let bench = full_of_one_tenant(make).await;
-    // However many another tenant makes: at its share it recycles its own pairs that were never used.
+    // However many another tenant creates: at its share, its own unused pairs are evicted.
     for client in 0..60 {
         bench.create(of_tenant("b", client), &["x"]).await.unwrap();
     }
@@ -71,7 +71,7 @@ pub(super) async fn a_third_tenant_is_served_from_the_two_that_have_more_than_a_
     for tenant in ["a", "b", "c"] {
         counts.push(bench.count_of(tenant).await);
     }
-    assert_eq!((counts, bench.heard(PairEvent::Evicted)), (vec![3, 3, 2], 6));
+    assert_eq!((counts, bench.counted(PairEvent::Evicted)), (vec![3, 3, 2], 6));
 }
 
 pub(super) async fn all_pairs_of_a_request_fit_although_they_go_beyond_the_share(make: Make) {

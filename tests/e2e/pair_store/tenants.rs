@@ -1,4 +1,4 @@
-//! Tenants that leave and come back.
+//! Tenants that are removed and added again.
 
 use mte_relay::pairs::{PairError, PairEvent};
 
@@ -32,10 +32,10 @@ pub(super) async fn a_removed_tenant_loses_its_pairs_and_others_keep_theirs(make
         }
     }
     assert!(bench.lives(of_tenant("b", 1), "unused").await);
-    assert_eq!((bench.count().await, bench.heard(PairEvent::Removed)), (1, 4));
+    assert_eq!((bench.count().await, bench.counted(PairEvent::Removed)), (1, 4));
 }
 
-pub(super) async fn a_tenant_that_comes_back_begins_without_pairs(make: Make) {
+pub(super) async fn a_tenant_that_is_added_again_starts_without_pairs(make: Make) {
     let bench = Bench::new(make);
     bench.create_used(of_tenant("a", 1), "x").await.unwrap();
     let before = bench.begin(of_tenant("a", 1), "x").await;
@@ -44,12 +44,12 @@ pub(super) async fn a_tenant_that_comes_back_begins_without_pairs(make: Make) {
     let after = bench.begin(of_tenant("a", 1), "x").await;
     assert_ne!(after.generation, before.generation);
     assert_eq!((after.window.highest(), bench.count_of("a").await), (None, 1));
-    // One that never had any can be removed as well.
+    // A tenant that never had any pairs can be removed as well.
     bench.store.remove_tenant(of_tenant("c", 1).tenant).await.unwrap();
     assert_eq!(bench.count().await, 1);
 }
 
-pub(super) async fn pairs_are_counted_for_each_tenant_and_in_all(make: Make) {
+pub(super) async fn pairs_are_counted_for_each_tenant_and_in_total(make: Make) {
     let bench = Bench::new(make);
     bench.create(of_tenant("a", 1), &["x", "y"]).await.unwrap();
     bench.create(of_tenant("b", 1), &["x"]).await.unwrap();

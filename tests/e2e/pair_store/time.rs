@@ -28,7 +28,7 @@ pub(super) async fn a_pair_that_is_used_is_kept_beyond_its_idle_timeout(make: Ma
     bench.store.sweep().await.unwrap();
     assert!(bench.lives(owner(1), "busy").await);
     assert_eq!(bench.store.begin(owner(1), "idle").await.unwrap_err(), PairError::NotFound);
-    assert_eq!((bench.count().await, bench.heard(PairEvent::Expired)), (1, 1));
+    assert_eq!((bench.count().await, bench.counted(PairEvent::Expired)), (1, 1));
 }
 
 pub(super) async fn a_pair_above_its_age_must_be_renewed_until_it_is_idle(make: Make) {
@@ -47,7 +47,7 @@ pub(super) async fn a_pair_above_its_age_must_be_renewed_until_it_is_idle(make: 
     assert_eq!(bench.store.begin(owner(1), "a").await.unwrap_err(), PairError::NotFound);
 }
 
-pub(super) async fn a_sweep_drops_what_is_past_its_time_and_nothing_else(make: Make) {
+pub(super) async fn a_sweep_removes_only_expired_pairs(make: Make) {
     let bench = Bench::new(make);
     for (client, id) in [(1, "used"), (2, "used")] {
         bench.create_used(owner(client), id).await.unwrap();
@@ -56,16 +56,16 @@ pub(super) async fn a_sweep_drops_what_is_past_its_time_and_nothing_else(make: M
     bench.wait(20 * SECOND);
     bench.create(owner(2), &["later"]).await.unwrap();
     bench.store.sweep().await.unwrap();
-    assert_eq!((bench.count().await, bench.heard(PairEvent::Expired)), (4, 0));
+    assert_eq!((bench.count().await, bench.counted(PairEvent::Expired)), (4, 0));
     for (wait, left) in [(20 * SECOND, 3), (11 * SECOND, 2), (10 * SECOND, 0)] {
         bench.wait(wait);
         bench.store.sweep().await.unwrap();
         assert_eq!(bench.count().await, left);
     }
-    assert_eq!(bench.heard(PairEvent::Expired), 4);
+    assert_eq!(bench.counted(PairEvent::Expired), 4);
 }
 
-pub(super) async fn changed_limits_hold_for_pairs_that_are_there(make: Make) {
+pub(super) async fn changed_limits_apply_to_existing_pairs(make: Make) {
     let bench = Bench::new(make);
     bench.create(owner(1), &["a", "b", "c", "d"]).await.unwrap();
     bench.wait(10 * SECOND);

@@ -1,4 +1,4 @@
-//! A store that fails, and comes back: what every relay may rely on.
+//! A store that fails and recovers: the guarantees that every relay relies on.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl PairEvents for NoEvents {
     fn happened(&self, _: TenantId, _: PairEvent, _: usize) {}
 }
 
-/// A store of which client 1 has the pair `a`.
+/// A store in which client 1 has the pair `a`.
 async fn started() -> FaultyStore {
     let memory = MemoryStore::new(limits(), Outside::system(Arc::new(NoEvents)));
     let store = FaultyStore::over(Arc::new(memory));
@@ -65,7 +65,7 @@ fn a_commit_whose_reply_is_lost_has_spent_its_numbers_and_they_are_not_spent_aga
         store.set(None);
         let again = store.commit(owner(1), "a", commit(&snapshot, 0, 2)).await;
         assert_eq!(again, Err(PairError::Number(WindowError::Replayed)));
-        // No response was sealed with the numbers 0 and 1: they go unused.
+        // No response was sealed with the numbers 0 and 1: they stay unused.
         assert_eq!(store.commit(owner(1), "a", commit(&snapshot, 2, 1)).await, Ok(2));
     });
 }

@@ -1,5 +1,5 @@
-//! Upstreams that answer before the request is whole. What was written of the request then stands on their connection
-//! between two requests: nobody else's request may come after it.
+//! Upstreams that answer before the request is complete. A part of the request is then left on their connection, so no other
+//! request may be sent on it.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::harness::{HOST, Setup, Upstream, Wire, eventually, run};
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nearly";
 
-/// Answers every head it reads at once, and takes what comes after it for the next request, as bad servers do.
+/// Answers every head immediately, and treats the bytes after it as the next request, like some faulty servers.
 async fn hasty() -> Upstream {
     Upstream::raw(|mut wire: Wire, _| async move {
         while wire.head().await.is_ok() {
@@ -30,7 +30,7 @@ fn a_connection_whose_upstream_answered_early_is_not_used_again() {
             attacker.send(format!("POST /open/a HTTP/1.1\r\nhost: {HOST}\r\n{framing}\r\n\r\n")).await;
             let early = attacker.response(false).await.unwrap();
             assert_eq!(early.text(), "early", "{framing}");
-            // The rest would be a request of its own to this upstream.
+            // This upstream would treat the rest as a separate request.
             let smuggled = "GET /admin HTTP/1.1\r\nhost: evil.test\r\n\r\n";
             if framing.starts_with("content") {
                 attacker.send(&smuggled[..40]).await;
@@ -39,18 +39,18 @@ fn a_connection_whose_upstream_answered_early_is_not_used_again() {
                 attacker.send("0\r\n\r\n").await;
             }
             relay.settled().await;
-            eventually("the upstream's connection is given up", || upstream.open() == 0).await;
+            eventually("the upstream's connection is closed", || upstream.open() == 0).await;
             for _ in 0..3 {
                 let answer = relay.ask(&format!("GET /open/b HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
                 assert_eq!((answer.status(), answer.text()), (200, "early"), "{framing}");
             }
-            assert!(upstream.accepted() > 1, "{framing}: a connection of its own");
+            assert!(upstream.accepted() > 1, "{framing}: a new connection");
         }
     });
 }
 
 #[test]
-fn a_client_sees_the_whole_of_an_early_answer_while_it_still_sends() {
+fn a_client_receives_a_complete_early_answer_while_it_is_still_sending() {
     run(async {
         let upstream = hasty().await;
         let relay =

@@ -1,4 +1,4 @@
-//! What errors say of the pair, and who is charged for them.
+//! What errors say about the pair, and whose allowance they use.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn named(session: &V4, flags: &str) -> String {
 }
 
 #[test]
-fn an_error_names_the_pair_wherever_the_relay_gave_up() {
+fn an_error_names_the_pair_at_every_stage() {
     run(async {
         let reset = Upstream::raw(|_, _| async {}).await;
         let relay = Setup::default()
@@ -95,7 +95,7 @@ fn a_copied_client_id_does_not_use_up_its_owners_allowance() {
         let good = session.seal("GET", Some("/a"), Some("{}"), None);
         let mut statuses = Vec::new();
         for _ in 0..30 {
-            // No client can do without the id, and everybody on the way sees it.
+            // Every request needs the id, and every party on the path sees it.
             let mut forged = good.clone().clear("x-forwarded-for: 192.0.2.1\r\n");
             forged.map = Some("AREAAAAAAAAAAb".repeat(4));
             statuses.push(forged.send(&relay).await.status());
@@ -107,7 +107,7 @@ fn a_copied_client_id_does_not_use_up_its_owners_allowance() {
                 session.seal("GET", Some("/a"), Some("{}"), None).clear("x-forwarded-for: 198.51.100.1\r\n");
             assert_eq!(mine.send(&relay).await.status(), 200);
         }
-        // Its own requests do.
+        // The client's own requests do.
         let mut last = 200;
         for _ in 0..30 {
             last = session.seal("GET", Some("/a"), Some("{}"), None).send(&relay).await.status();

@@ -1,4 +1,4 @@
-//! Header fields: which go to the upstream, and in which form.
+//! Header fields: which are sent to the upstream, and in which form.
 
 use http::{HeaderMap, Version};
 use http_body_util::{BodyExt, Empty};
@@ -7,7 +7,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use super::V4;
 use crate::harness::{Authority, HOST, Relay, Seen, Setup, Upstream, run};
 
-/// A relay before an upstream that speaks this version, with a TLS listener for HTTP/2 clients.
+/// A relay in front of an upstream with this version, with a TLS listener for HTTP/2 clients.
 struct Bridge {
     relay: Relay,
     upstream: Upstream,
@@ -28,7 +28,7 @@ impl Bridge {
         Self { relay, upstream, authority, _files: files }
     }
 
-    /// What the upstream gets of a request without a body that came over HTTP/2.
+    /// The request that the upstream receives for a request without a body over HTTP/2.
     async fn seen_of_http2(&self, method: &str, path: &str, fields: &[(&str, &str)]) -> Seen {
         let stream = tokio::net::TcpStream::connect(self.relay.tls.unwrap()).await.unwrap();
         let stream = self.authority.handshake(stream, HOST, false, true).await.unwrap();
@@ -60,7 +60,7 @@ fn names(headers: &HeaderMap) -> Vec<&str> {
 }
 
 #[test]
-fn a_cookie_that_http2_splits_is_one_line_over_http1_on_every_route() {
+fn a_cookie_split_by_http2_is_one_line_over_http1_on_every_route() {
     run(async {
         let bridge = Bridge::new(false, "").await;
         let session = V4::new(&bridge.relay).await;
@@ -103,7 +103,7 @@ fn a_post_put_or_patch_without_a_body_says_so_between_all_versions() {
 }
 
 #[test]
-fn fields_of_one_connection_stay_behind_on_pass_through_routes_between_all_versions() {
+fn connection_fields_are_dropped_on_pass_through_routes_between_all_versions() {
     run(async {
         for http2_upstream in [false, true] {
             let bridge = Bridge::new(http2_upstream, "").await;
@@ -131,7 +131,7 @@ fn fields_of_one_connection_stay_behind_on_pass_through_routes_between_all_versi
 }
 
 #[test]
-fn an_http2_upstream_learns_that_an_http2_client_takes_trailers() {
+fn an_http2_upstream_is_sent_the_te_trailers_of_an_http2_client() {
     run(async {
         for http2_upstream in [false, true] {
             let bridge = Bridge::new(http2_upstream, "").await;
@@ -187,7 +187,7 @@ fn fields_that_override_the_request_or_claim_another_client_are_dropped_on_every
 }
 
 #[test]
-fn beside_a_bound_request_only_what_browsers_and_hops_add_is_taken_from_the_clear_part() {
+fn with_a_bound_request_only_headers_that_browsers_and_proxies_add_are_taken_from_the_clear() {
     run(async {
         let bridge = Bridge::new(false, "").await;
         let mut session = V4::new(&bridge.relay).await;

@@ -33,7 +33,7 @@ const PATHS: [&str; 17] = [
 ];
 
 #[test]
-fn a_path_that_two_readers_could_read_differently_is_400_on_every_route() {
+fn an_ambiguous_path_is_400_on_every_route() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = relay(&upstream, "").await;
@@ -54,7 +54,7 @@ fn a_path_that_two_readers_could_read_differently_is_400_on_every_route() {
 }
 
 #[test]
-fn a_raw_blank_or_control_character_in_the_target_is_400_on_a_connection_that_served_others() {
+fn a_raw_space_or_control_character_in_the_target_is_400_on_a_used_connection() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = relay(&upstream, "").await;
@@ -71,7 +71,7 @@ fn a_raw_blank_or_control_character_in_the_target_is_400_on_a_connection_that_se
 }
 
 #[test]
-fn ordinary_paths_reach_the_upstream_as_they_came() {
+fn ordinary_paths_reach_the_upstream_unchanged() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = relay(&upstream, "").await;
@@ -129,7 +129,7 @@ fn a_method_that_the_tenant_does_not_list_is_405_on_every_route() {
 }
 
 #[test]
-fn a_client_of_our_own_learns_what_is_wrong_with_its_url() {
+fn the_client_library_reports_what_is_wrong_with_a_url() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = relay(&upstream, "").await;

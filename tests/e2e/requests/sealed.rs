@@ -1,4 +1,4 @@
-//! What sealed headers bind, what may be missing, and what is refused before it costs anything.
+//! What sealed headers bind, which may be missing, and which requests are refused before they use resources.
 
 use mte_codec::{EncodeType, KemId};
 use mte_protocol::text;
@@ -25,7 +25,7 @@ fn a_dropped_header_map_is_562_where_nothing_else_would_show_it() {
             session.counts = counts;
             let map = r#"{":method":"GET",":authority":"tenant.test"}"#;
             let mut sealed = session.seal("GET", Some("/accounts/42"), Some(map), None);
-            // On the way, the map is dropped and the method changed.
+            // In transit, the map is dropped and the method changed.
             (sealed.map, sealed.method, sealed.flags) = (None, "DELETE", "1,1,0,0".into());
             let answer = sealed.send(&relay).await;
             assert_eq!(answer.status(), status, "{setting:?}, counts: {counts}");
@@ -34,7 +34,7 @@ fn a_dropped_header_map_is_562_where_nothing_else_would_show_it() {
 }
 
 #[test]
-fn a_request_that_never_had_sealed_headers_is_the_tenants_to_allow() {
+fn a_request_without_sealed_headers_is_allowed_or_refused_by_the_tenants_policy() {
     run(async {
         let upstream = Upstream::standard().await;
         for (setting, counts, status) in
@@ -76,7 +76,7 @@ fn a_replay_is_refused_before_its_body_is_read() {
         session.encode_type = EncodeType::Mte;
         let sealed = session.seal("POST", Some("/a"), Some("{}"), Some(&[b'x'; 50_000]));
         assert_eq!(sealed.send(&relay).await.status(), 200);
-        // The head comes again, and the body's first bytes, and then nothing: no time limit is waited for.
+        // The head is replayed, with the body's first bytes and nothing more: the relay does not wait for a timeout.
         let mut wire = relay.wire().await;
         wire.send(sealed.head()).await;
         wire.send(&sealed.body.as_ref().unwrap()[..100]).await;
@@ -101,7 +101,7 @@ fn sealed_headers_have_a_limit_on_their_names() {
             let answer = session.seal("GET", Some("/a"), Some(&map(names)), None).send(&relay).await;
             assert_eq!(answer.status(), status, "{names}");
         }
-        // And so has the clear part.
+        // And so does the clear part.
         let many: String = (0..70).map(|index| format!("x-{index}: 1\r\n")).collect();
         let answer = session.seal("GET", Some("/a"), Some("{}"), None).clear(&many).send(&relay).await;
         assert_eq!(answer.status(), 431);
@@ -123,7 +123,7 @@ fn malformed_names_of_response_headers_are_562() {
 }
 
 #[test]
-fn the_least_kem_is_held_in_the_right_order() {
+fn the_minimum_kem_is_enforced_in_the_right_order() {
     use KemId::{MlKem512, MlKem768, MlKem1024, XWing};
     run(async {
         let upstream = Upstream::standard().await;
@@ -137,7 +137,7 @@ fn the_least_kem_is_held_in_the_right_order() {
             let hello = relay.ask(&format!("HEAD /api/mte-relay HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
             let client_id = hello.header("x-mte-relay").unwrap();
             for kem in [MlKem512, MlKem768, MlKem1024, XWing] {
-                // A live pair of this id is 409: the key was good enough.
+                // A live pair with this id is 409: the key was accepted.
                 let status = V4::pair(&relay, client_id, kem).await.0.status();
                 assert_eq!(status != 400, accepted.contains(&kem), "{least}: {kem} is {status}");
             }

@@ -17,14 +17,14 @@ use crate::harness::{HOST, Message, Relay};
 pub(super) struct V4 {
     pub client_id: String,
     pub encoder: EncoderState,
-    /// Whether it says how many messages follow.
+    /// Whether it states how many messages follow.
     pub counts: bool,
     pub encode_type: EncodeType,
 }
 
 pub(super) const PAIR: &str = "the-pair";
 
-/// A sealed request, as it goes over the wire and can be tampered with.
+/// A sealed request as sent on the connection, which tests can tamper with.
 #[derive(Clone)]
 pub(super) struct Sealed {
     pub method: &'static str,
@@ -51,7 +51,7 @@ impl V4 {
         Self { client_id, encoder: EncoderState::new(secret), counts: true, encode_type: EncodeType::Mke }
     }
 
-    /// Asks for one pair with keys of this kind.
+    /// Requests one pair with keys of this kind.
     pub(super) async fn pair(
         relay: &Relay,
         client_id: &str,
@@ -77,7 +77,7 @@ impl V4 {
         (answer, request, encoder)
     }
 
-    /// Seals what is given; `map` is the JSON of the header map.
+    /// Seals the given parts; `map` is the JSON of the header map.
     pub(super) fn seal(
         &mut self,
         method: &'static str,
@@ -139,7 +139,7 @@ impl Sealed {
         head + "\r\n"
     }
 
-    /// Sends it and reads the answer.
+    /// Sends it and reads the response.
     pub(super) async fn send(&self, relay: &Relay) -> Message {
         let mut wire = relay.wire().await;
         wire.send(self.head()).await;

@@ -1,4 +1,4 @@
-//! Upstreams that compress although they were asked not to.
+//! Upstreams that compress responses although they were asked not to.
 
 use std::io::Write;
 
@@ -38,7 +38,7 @@ fn zstd(text: &str) -> Vec<u8> {
     zstd::encode_all(text.as_bytes(), 1).unwrap()
 }
 
-/// An upstream that answers with this body and says that it is coded so.
+/// An upstream that answers with this body and this content-encoding.
 async fn coded(coding: &'static str, body: Vec<u8>, status: u16) -> Upstream {
     Upstream::serve(move |_| {
         let body = body.clone();
@@ -78,7 +78,7 @@ fn a_body_that_the_upstream_compressed_is_decoded_before_it_is_sealed() {
 }
 
 #[test]
-fn what_cannot_be_decoded_stays_as_it_is_and_says_so() {
+fn a_body_that_cannot_be_decoded_keeps_its_coding_and_its_content_encoding() {
     run(async {
         for (coding, status) in [("compress", 200), ("gzip", 206), ("gzip, br", 200)] {
             let upstream = coded(coding, vec![1, 2, 3], status).await;
@@ -91,7 +91,7 @@ fn what_cannot_be_decoded_stays_as_it_is_and_says_so() {
 }
 
 #[test]
-fn a_body_that_is_not_what_it_says_is_never_taken_for_a_whole_one() {
+fn a_body_with_a_wrong_content_encoding_is_never_taken_for_a_complete_one() {
     run(async {
         let whole = gzip(&text());
         for body in [b"plain text".to_vec(), whole[..whole.len() - 1].to_vec(), whole[..20].to_vec()] {
@@ -118,7 +118,7 @@ fn pass_through_bodies_stay_compressed() {
 }
 
 #[test]
-fn a_head_answer_says_nothing_of_the_coding_that_a_get_would_not_have() {
+fn a_head_response_has_no_content_encoding_that_a_get_would_not_have() {
     run(async {
         let upstream = coded("gzip", Vec::new(), 200).await;
         let relay = relay(&upstream).await;

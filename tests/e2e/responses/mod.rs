@@ -1,4 +1,4 @@
-//! What a client is sent, on every route and over every pair of HTTP versions: framing, sealing, decoding.
+//! Responses to clients, on every route and over every pair of HTTP versions: framing, sealing, decoding.
 
 mod decoding;
 mod sealing;
@@ -10,18 +10,18 @@ use http::Request;
 
 use crate::harness::{HOST, Message, Relay, Session, Setup, Upstream, Wire};
 
-/// A relay whose tenant passes `/open/*` through.
+/// A relay whose tenant has the pass-through route `/open/*`.
 async fn relay(upstream: &Upstream) -> Relay {
     relay_with(upstream, "").await
 }
 
-/// The same with more settings of the tenant.
+/// The same with further settings of the tenant.
 async fn relay_with(upstream: &Upstream, lines: &str) -> Relay {
     let lines = format!("pass_through_routes: ['/open/*']\n{lines}");
     Setup::default().tenant(HOST, &upstream.url(), &lines).start().await
 }
 
-/// An upstream that answers every request on a connection with these bytes, whatever it says.
+/// An upstream that answers every request on a connection with these bytes.
 async fn answering(answer: impl Into<Vec<u8>>) -> Upstream {
     let answer = answer.into();
     Upstream::raw(move |mut wire: Wire, _| {
@@ -35,7 +35,7 @@ async fn answering(answer: impl Into<Vec<u8>>) -> Upstream {
     .await
 }
 
-/// An upstream that answers one request a connection with these bytes, and closes it.
+/// An upstream that answers one request per connection with these bytes, and closes it.
 async fn answering_once(answer: impl Into<Vec<u8>>) -> Upstream {
     let answer = answer.into();
     Upstream::raw(move |mut wire: Wire, _| {
@@ -49,7 +49,7 @@ async fn answering_once(answer: impl Into<Vec<u8>>) -> Upstream {
     .await
 }
 
-/// What a sealed GET is answered, as it comes over the wire.
+/// The response to a sealed GET, as received on the connection.
 async fn sealed_get(relay: &Relay, session: &Session, path: &str) -> Message {
     sealed(relay, session, Request::get(path).body(Bytes::new()).unwrap()).await
 }
@@ -61,7 +61,7 @@ async fn sealed(relay: &Relay, session: &Session, request: Request<Bytes>) -> Me
     wire.response(head).await.expect("an answer")
 }
 
-/// What a plain GET over this version of HTTP/1 is answered; the rest of the connection too.
+/// The response to a plain GET over this version of HTTP/1, and the rest of the connection.
 async fn plain(relay: &Relay, path: &str, version: &str) -> (Message, Vec<u8>) {
     let mut wire = relay.wire().await;
     wire.send(format!("GET {path} {version}\r\nhost: {HOST}\r\nconnection: close\r\n\r\n")).await;

@@ -36,14 +36,14 @@ async fn upstream_with(headers: &'static [(&'static str, &'static str)]) -> Upst
     .await
 }
 
-/// The place that the message of a response's header map states.
+/// The place stated in the message of a response's header map.
 fn place(answer: &Message) -> Place {
     let message = mte_protocol::text::decode(answer.header("x-mte-relay-eh").unwrap().as_bytes()).unwrap();
     Header::parse(message[..HEADER_LEN].try_into().unwrap()).unwrap().place
 }
 
 #[test]
-fn what_describes_the_body_is_sealed_and_no_cache_may_keep_the_ciphertext() {
+fn body_metadata_is_sealed_and_ciphertext_is_not_cacheable() {
     run(async {
         let upstream = upstream_with(&REPRESENTATION).await;
         let relay = relay(&upstream).await;
@@ -98,7 +98,7 @@ fn the_place_of_a_response_always_says_whether_a_body_follows() {
                     ("GET", "/status/304", false),
                     ("GET", "/status/404", false),
                     ("HEAD", "/bytes/1000", false),
-                    // Its end comes apart from its head: one empty message.
+                    // Its end is sent separately from its head: one empty message.
                     ("GET", "/stream/0", true),
                 ] {
                     let request = Request::builder().method(method).uri(path).body(Bytes::new()).unwrap();
@@ -144,7 +144,7 @@ fn the_plain_size_of_a_head_response_is_sealed_with_the_rest() {
 }
 
 #[test]
-fn every_response_header_is_sealed_but_what_browsers_and_hops_must_see() {
+fn every_response_header_is_sealed_except_those_that_browsers_and_proxies_need() {
     run(async {
         let upstream = upstream_with(&[
             ("x-app", "secret"),

@@ -1,4 +1,4 @@
-//! Connections that have become WebSockets.
+//! Connections that were upgraded to WebSockets.
 
 use crate::harness::{HOST, Setup, Upstream, Wire, run};
 
@@ -6,7 +6,8 @@ const UPGRADE: &str = "upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocke
 const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
      sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
-/// Opens a tunnel over a relay whose upstream switches, says `hello` and then does `then`; returns what else came.
+/// Opens a tunnel over a relay whose upstream switches protocols, sends `hello` and then runs `then`; returns the remaining
+/// bytes.
 async fn tunnel<F, R>(then: F) -> Vec<u8>
 where
     F: Fn(Wire) -> R + Send + Clone + 'static,

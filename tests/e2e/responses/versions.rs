@@ -60,7 +60,7 @@ fn a_client_of_http_1_0_may_keep_its_connection_where_the_length_is_known() {
 }
 
 #[test]
-fn interim_responses_pass_on_pass_through_routes() {
+fn interim_responses_are_forwarded_on_pass_through_routes() {
     run(async {
         let upstream = answering(
             "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
@@ -98,7 +98,7 @@ fn interim_responses_to_encrypted_requests_are_dropped() {
 }
 
 #[test]
-fn fields_of_the_upstreams_connection_stay_behind() {
+fn connection_fields_of_the_upstream_are_dropped() {
     run(async {
         let upstream = answering(
             "HTTP/1.1 200 OK\r\nconnection: keep-alive, X-Internal, content-length\r\nkeep-alive: timeout=5\r\n\
@@ -136,7 +136,7 @@ fn an_old_upstreams_answer_is_framed_for_its_client() {
     });
 }
 
-/// An upstream over HTTP/2 whose answers have trailers.
+/// An upstream over HTTP/2 whose responses have trailers.
 async fn with_trailers(authority: &Authority) -> Upstream {
     Upstream::serve_over(Transport::Tls(authority.acceptor("localhost", &["h2"])), |_| async {
         let mut trailers = http::HeaderMap::new();
@@ -151,7 +151,7 @@ async fn with_trailers(authority: &Authority) -> Upstream {
 }
 
 #[test]
-fn trailers_pass_over_http_2_and_are_not_announced_elsewhere() {
+fn trailers_are_forwarded_over_http_2_and_not_announced_otherwise() {
     run(async {
         let authority = Authority::new();
         let upstream = with_trailers(&authority).await;
@@ -187,7 +187,7 @@ async fn plain_tls(relay: &crate::harness::Relay, authority: &Authority) -> (cra
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes).await;
-    // Read as any other answer: over a connection in the clear.
+    // Read like any other response: over a connection without TLS.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (near, far) =
         tokio::join!(crate::harness::Wire::connect(listener.local_addr().unwrap()), listener.accept());
@@ -198,7 +198,7 @@ async fn plain_tls(relay: &crate::harness::Relay, authority: &Authority) -> (cra
 }
 
 #[test]
-fn an_answer_to_an_encrypted_request_with_trailers_is_whole() {
+fn a_response_with_trailers_to_an_encrypted_request_is_complete() {
     run(async {
         let authority = Authority::new();
         let upstream = with_trailers(&authority).await;

@@ -1,4 +1,4 @@
-//! What browsers are told (docs/protocol.md, section 6).
+//! CORS (docs/protocol.md, section 6).
 
 use bytes::Bytes;
 use http::Request;
@@ -21,7 +21,7 @@ async fn preflight(relay: &Relay, path: &str, origin: &str) -> Message {
         .await
 }
 
-/// What a sealed request with this origin is answered.
+/// The response to a sealed request with this origin.
 async fn real(relay: &Relay, origin: &str) -> Message {
     let session = Session::new(relay).await;
     let sealed = session.seal(Request::get("/").body(Bytes::new()).unwrap());
@@ -135,20 +135,20 @@ fn a_real_response_has_the_tenants_cors_headers_in_place_of_the_upstreams() {
             .map(str::trim)
             .collect();
         assert_eq!(exposed, ["x-mte-relay", "x-mte-relay-eh", "x-total", "etag"]);
-        // What a cache would go by is sealed: it may not keep the ciphertext anyway.
+        // The headers for caches are sealed, because the ciphertext must not be cached anyway.
         assert_eq!((answer.header("vary"), answer.header("cache-control")), (None, Some("no-store")));
         let plain = format!("GET /open HTTP/1.1\r\nhost: {HOST}\r\norigin: {APP}\r\n\r\n");
         let plain = relay.ask(&plain).await;
         for name in ["accept", "origin"] {
             assert!(plain.all("vary").any(|value| value.contains(name)), "{name}");
         }
-        // Nothing of the upstream's is left for an origin that may not call.
+        // For an origin that is not allowed, none of the upstream's CORS headers is left.
         assert!(!has_cors(&real(&relay, "https://evil.test").await));
     });
 }
 
 #[test]
-fn what_the_upstream_exposes_on_several_lines_stays_exposed() {
+fn exposed_headers_on_several_lines_stay_exposed() {
     run(async {
         let upstream = Upstream::serve(|_| async {
             let mut reply = reply(Full::from("x"));
@@ -205,7 +205,7 @@ fn errors_of_the_relay_have_cors_headers_too() {
 }
 
 #[test]
-fn what_is_refused_before_its_route_is_known_has_cors_headers_too() {
+fn a_refusal_before_the_route_is_known_has_cors_headers_too() {
     run(async {
         let upstream = Upstream::standard().await;
         let lines = format!("cors_origins: ['{APP}']");
@@ -233,7 +233,7 @@ fn what_is_refused_before_its_route_is_known_has_cors_headers_too() {
 }
 
 #[test]
-fn every_origin_may_call_without_credentials() {
+fn every_origin_is_allowed_without_credentials() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = relay_with(&upstream, "cors_origins: ['*']").await;
@@ -277,7 +277,7 @@ fn a_preflight_of_a_pass_through_route_is_answered_by_the_tenants_policy() {
         let answer = preflight(&relay, "/open", APP).await;
         assert_eq!((answer.status(), upstream.begun()), (204, 0));
         assert_eq!(answer.header("access-control-allow-origin"), Some(APP));
-        // OPTIONS that is no preflight is the upstream's to answer.
+        // An OPTIONS request that is not a preflight is answered by the upstream.
         let other = relay.ask(&format!("OPTIONS /open HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
         assert_eq!(other.text(), "OPTIONS /open 0");
     });

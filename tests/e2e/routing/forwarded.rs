@@ -1,4 +1,4 @@
-//! What goes to the upstream and what comes back, header by header.
+//! Which headers are sent to the upstream, and which are returned.
 
 use http::Request;
 use http_body_util::Empty;
@@ -6,7 +6,7 @@ use mte_client::{Body, EncodeHeaders};
 
 use crate::harness::{HOST, Message, Relay, Seen, Session, Setup, Upstream, reply, run};
 
-/// What the upstream sees of a request with these header lines in the clear.
+/// The request that the upstream receives for one with these header lines in the clear.
 async fn seen_with_clear(relay: &Relay, upstream: &Upstream, lines: &str) -> (Seen, Message) {
     let session = Session::new(relay).await;
     let sealed = session.seal(Request::get("/").body(Default::default()).unwrap());
@@ -75,7 +75,7 @@ fn headers_that_override_the_request_are_not_forwarded_sealed_or_in_the_clear() 
 }
 
 #[test]
-fn the_upstream_learns_the_client_and_no_header_can_forge_it() {
+fn the_upstream_gets_the_client_address_and_no_header_can_forge_it() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = Relay::of(&upstream).await;
@@ -100,7 +100,7 @@ fn the_upstream_learns_the_client_and_no_header_can_forge_it() {
         for (name, _, right) in &forged[..3] {
             assert_eq!(upstream.last().header(name), Some(*right), "{name}");
         }
-        // The coding is the client's to choose, if it seals its choice.
+        // The client can choose the coding if it seals the header.
         assert_eq!(upstream.last().header("accept-encoding"), Some("gzip"));
     });
 }
@@ -148,13 +148,13 @@ fn the_tenants_headers_are_added_in_both_directions() {
         let lines =
             "headers: {x-service-name: mte-relay, x-key: of the tenant}\npass_through_routes: [/open]";
         let relay = Setup::default().tenant(HOST, &upstream.url(), lines).start().await;
-        let (seen, _) = seen_with_clear(&relay, &upstream, "x-key: of somebody\r\n").await;
+        let (seen, _) = seen_with_clear(&relay, &upstream, "x-key: of a client\r\n").await;
         let response = relay.client().get("/").await.unwrap();
         for (name, value) in [("x-service-name", "mte-relay"), ("x-key", "of the tenant")] {
             assert!(seen.headers.get_all(name).iter().eq([value]), "{name}");
             assert!(response.headers().get_all(name).iter().eq([value]), "{name}");
         }
-        // On routes of the relay's own, with errors, and on pass-through routes as well.
+        // On the relay's own routes, with errors, and on pass-through routes as well.
         for path in ["/api/mte-relay", "/not-sealed", "/open"] {
             let answer = relay.ask(&format!("GET {path} HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
             assert_eq!(answer.header("x-service-name"), Some("mte-relay"), "{path}");

@@ -1,4 +1,4 @@
-//! Where requests go, and what the relay answers itself.
+//! Where requests are sent, and which ones the relay answers itself.
 
 mod cors;
 mod forwarded;
@@ -54,7 +54,7 @@ fn a_host_of_no_tenant_is_421_on_every_route_but_the_health_check() {
 }
 
 #[test]
-fn a_request_with_no_host_or_two_is_400() {
+fn a_request_without_a_host_or_with_two_is_400() {
     run(async {
         let relay = Relay::of(&Upstream::standard().await).await;
         for hosts in ["", "host: tenant.test\r\nhost: tenant.test\r\n"] {
@@ -65,7 +65,7 @@ fn a_request_with_no_host_or_two_is_400() {
 }
 
 #[test]
-fn a_host_that_is_none_is_400_and_matches_no_wildcard() {
+fn an_invalid_host_is_400_and_matches_no_wildcard() {
     run(async {
         let upstream = Upstream::standard().await;
         let setup =

@@ -1,11 +1,11 @@
-//! Certificates that clients will refuse, or soon: warnings, a metric, the status page.
+//! Certificates that clients refuse, or will soon: warnings, a metric, the status page.
 
 use std::net::SocketAddr;
 
 use super::parse;
 use crate::harness::{HOST, Setup, Wire, eventually, free_port, run};
 
-/// Writes a self-signed certificate for `names`, valid from and until so many days from now.
+/// Writes a self-signed certificate for `names`, valid from and until this many days from now.
 fn write(folder: &std::path::Path, name: &str, names: &[&str], from: i64, until: i64) -> String {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params =
@@ -14,7 +14,7 @@ fn write(folder: &std::path::Path, name: &str, names: &[&str], from: i64, until:
     let day = |days: i64| {
         let seconds =
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
-        // `rcgen` counts days of a year like any calendar.
+        // `rcgen` takes calendar days.
         let date = jiff::Timestamp::from_second(seconds + days * 86_400).unwrap().to_string();
         let mut parts = date[..10].split('-').map(|part| part.parse::<i32>().unwrap());
         let (year, month, day) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
@@ -37,9 +37,9 @@ fn a_certificate_that_clients_refuse_or_soon_will_causes_a_warning() {
         (HOST, &[HOST], -10, -1, "expired at "),
         (HOST, &[HOST], -10, 20, "expires within 30 days, at "),
         (HOST, &[HOST], 5, 100, "is not valid before "),
-        (HOST, &["other.test"], -10, 100, "is for other names than "),
+        (HOST, &["other.test"], -10, 100, "does not cover "),
         ("*.wild.test", &["*.wild.test"], -10, 100, ""),
-        ("*.wild.test", &["www.wild.test"], -10, 100, "is for other names than *.wild.test"),
+        ("*.wild.test", &["www.wild.test"], -10, 100, "does not cover *.wild.test"),
         ("*", &["any.test"], -10, 100, ""),
         ("127.0.0.1", &["any.test"], -10, 100, ""),
     ] {
@@ -63,7 +63,7 @@ fn a_certificate_that_clients_refuse_or_soon_will_causes_a_warning() {
 }
 
 #[test]
-fn files_that_are_no_certificate_and_key_are_refused_in_plain_words() {
+fn files_that_are_not_certificate_and_key_are_refused_in_plain_words() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "one", &[HOST], -1, 100);
     write(folder.path(), "two", &[HOST], -1, 100);
@@ -87,9 +87,9 @@ fn files_that_are_no_certificate_and_key_are_refused_in_plain_words() {
             "holds no certificate in PEM form",
         ),
         ("certificate_file: text, key_file: one.key", "certificate_file", "holds no certificate in PEM form"),
-        ("certificate_file: none.crt, key_file: one.key", "certificate_file", "there is no such file"),
+        ("certificate_file: none.crt, key_file: one.key", "certificate_file", "the file does not exist"),
         ("certificate_file: ., key_file: one.key", "certificate_file", "it is a folder"),
-        ("certificate_file: one.crt", "key_file", "is missing: name a PEM file"),
+        ("certificate_file: one.crt", "key_file", "is missing: give a PEM file"),
         (
             "certificate_file: one.crt, key_file: one.key, client_ca_file: empty",
             "client_ca_file",
@@ -110,7 +110,7 @@ async fn get(admin: SocketAddr, path: &str) -> String {
 }
 
 #[test]
-fn a_certificates_end_is_a_metric_and_on_the_status_page() {
+fn a_certificates_expiry_is_a_metric_and_on_the_status_page() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let tls = write(folder.path(), "one", &[HOST], -10, 5);

@@ -1,5 +1,5 @@
-//! Settings as operators write them: what is refused and with which words, what arrives as it was written, and that a relay
-//! can do whatever `check` accepts.
+//! Settings as operators write them: which are refused and with which messages, which values are used as written, and that a
+//! relay can run with every configuration that `check` accepts.
 
 mod certificates;
 mod refusals;

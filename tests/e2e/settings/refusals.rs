@@ -1,10 +1,10 @@
-//! Bad configurations and the exact words of their refusals.
+//! Invalid configurations and the exact error messages.
 
 use super::{accepted, refused};
 
 const TENANT: &str = "domain_map: {'*': {upstream: 'http://127.0.0.1:9000', client_id_secret: 0123456789abcdef0123456789abcdef}}\n";
 
-/// A configuration with a good tenant and `lines`; what is said about it, without the file's name.
+/// The error messages for a configuration with a valid tenant and `lines`, without the file's name.
 fn with(lines: &str) -> String {
     refused(&format!("{TENANT}{lines}"), &[]).replace("relay.yaml, ", "")
 }
@@ -19,7 +19,7 @@ fn tenant(more: &str) -> String {
 }
 
 #[test]
-fn what_has_the_wrong_shape_is_refused_with_place_and_remedy() {
+fn values_of_the_wrong_type_are_refused_with_place_and_remedy() {
     for (lines, said) in [
         ("pool_sise: 5", "line 2, column 1: pool_sise: unknown key; did you mean `pool_size`?"),
         (
@@ -30,14 +30,14 @@ fn what_has_the_wrong_shape_is_refused_with_place_and_remedy() {
         ("threads: -1", "line 2, column 10: threads: \"-1\" is not a whole number"),
         ("threads: 1.5", "line 2, column 10: threads: \"1.5\" is not a whole number"),
         ("threads: \"2\"", "line 2, column 10: threads: must be a whole number: write 2 without quotes"),
-        ("threads: [2]", "line 2, column 10: threads: is a list, and must be a whole number"),
+        ("threads: [2]", "line 2, column 10: threads: is a list, but must be a whole number"),
         ("threads:", "line 2, column 8: threads: has no value: give a whole number, or remove the key"),
         (
             "limits: {pairs_per_second: 99999999999}",
-            "line 2, column 28: limits.pairs_per_second: 99999999999 is too large: the most is 4294967295",
+            "line 2, column 28: limits.pairs_per_second: 99999999999 is too large: the maximum is 4294967295",
         ),
         ("limits: 5", "line 2, column 9: limits: must be a map: write `key: value` below it"),
-        ("limits: [5]", "line 2, column 9: limits: is a list, and must be a map: write `key: value`"),
+        ("limits: [5]", "line 2, column 9: limits: is a list, but must be a map: write `key: value`"),
         (
             "trusted_proxies: 10.0.0.0/8",
             "line 2, column 18: trusted_proxies: must be a list: put the value into brackets, as in [one, two]",
@@ -51,17 +51,14 @@ fn what_has_the_wrong_shape_is_refused_with_place_and_remedy() {
             "limits: {max_body: 10MB}",
             "line 2, column 20: limits.max_body: unknown unit \"MB\" in \"10MB\": write 4096, 64KiB, 1MiB or 2GiB",
         ),
-        (
-            "log: !secret {level: info}",
-            "line 2, column 6: log: the tag !secret means nothing here: remove it",
-        ),
+        ("log: !secret {level: info}", "line 2, column 6: log: the tag !secret is not supported: remove it"),
         (
             "log:\n  level: info\n  level: debug",
-            "line 4, column 3: log.level: this key is there twice (first in line 3): keep one of the two",
+            "line 4, column 3: log.level: this key is listed twice (first on line 3): keep one of the two",
         ),
         (
             "log: {<<: {level: info}}",
-            "line 2, column 7: log.<<: merge keys are not known here: repeat the settings, or give one key an alias (`tls: *name`)",
+            "line 2, column 7: log.<<: merge keys are not supported: repeat the settings, or give one key an alias (`tls: *name`)",
         ),
         ("? [a]\n: b", "line 2, column 3: a key must be text, not a list or a map"),
     ] {
@@ -75,7 +72,7 @@ fn invalid_yaml_is_one_problem_in_plain_words() {
         ("threads: 1\npool_size: [1\n", "line 3", "is not closed"),
         ("a: {b: c\n", "line 2", "is not closed"),
         ("a: 'b\nc: d\n", "line ", "quote is not closed"),
-        ("threads: 1\n\tpool_size: 5\n", "line 2, column 1", "a tab stands"),
+        ("threads: 1\n\tpool_size: 5\n", "line 2, column 1", "a tab is used"),
         ("a: b: c\n", "line 1", "put a value that contains one into quotes"),
         ("a: \"\\q\"\n", "line 1", "backslash"),
         ("a: *missing\n", "line 1", "needs its anchor"),
@@ -97,7 +94,7 @@ fn invalid_yaml_is_one_problem_in_plain_words() {
 }
 
 #[test]
-fn upstreams_that_are_no_origin_are_refused() {
+fn upstreams_that_are_not_an_origin_are_refused() {
     for (upstream, words) in [
         ("http://a:99999", "has a port that is not from 1 to 65535"),
         ("http://a:0", "has a port that is not from 1 to 65535"),
@@ -127,7 +124,7 @@ fn upstreams_that_are_no_origin_are_refused() {
 }
 
 #[test]
-fn equal_hosts_are_reported_however_they_are_spelled() {
+fn duplicate_hosts_are_reported_in_any_spelling() {
     for (first, second) in [
         ("a.test", "A.TEST"),
         ("a.test", "a.test."),
@@ -139,11 +136,11 @@ fn equal_hosts_are_reported_however_they_are_spelled() {
     ] {
         let text = format!("domain_map:\n  '{first}': {{upstream: http://a}}\n  '{second}': {{}}\n");
         let said = refused(&text, &[]);
-        assert!(said.contains("this host is there twice, as "), "{first} {second}: {said}");
+        assert!(said.contains("this host is listed twice, also as "), "{first} {second}: {said}");
     }
     for wildcard in ["*:8080", "*.a.test:8080"] {
         let said = refused(&format!("domain_map: {{'{wildcard}': {{upstream: http://a}}}}"), &[]);
-        assert!(said.contains("has a star and a port"), "{wildcard}: {said}");
+        assert!(said.contains("has a * and a port"), "{wildcard}: {said}");
     }
     accepted(
         "domain_map: {a.test: {upstream: http://a}, 'a.test:8080': {upstream: http://a}, '*.test': {upstream: http://a}}",
@@ -152,7 +149,7 @@ fn equal_hosts_are_reported_however_they_are_spelled() {
 }
 
 #[test]
-fn a_key_that_is_there_twice_is_refused_at_any_depth_of_file_and_variable() {
+fn a_duplicate_key_is_refused_at_any_depth_of_file_and_variable() {
     let one = r#""a.test": {"upstream": "http://a"}"#;
     for (map, path) in [
         (format!("{{{one}, {one}}}"), "domain_map.a.test"),
@@ -169,14 +166,14 @@ fn a_key_that_is_there_twice_is_refused_at_any_depth_of_file_and_variable() {
             "domain_map.a.test.headers.x",
         ),
     ] {
-        let what = "this key is there twice";
+        let what = "this key is listed twice";
         let said = refused("", &[("DOMAIN_MAP", &map)]);
         assert_eq!(said, format!("DOMAIN_MAP: {path}: {what}: keep one of the two"));
         let said = refused(&format!("domain_map: {map}"), &[]);
-        assert!(said.contains(&format!(" {path}: {what} (first in line 1): keep")), "{said}");
+        assert!(said.contains(&format!(" {path}: {what} (first on line 1): keep")), "{said}");
     }
     let said = refused("", &[("UPSTREAM", "http://a"), ("HEADERS", r#"{"x": "1", "x": "2"}"#)]);
-    assert_eq!(said, "HEADERS: domain_map.*.headers.x: this key is there twice: keep one of the two");
+    assert_eq!(said, "HEADERS: domain_map.*.headers.x: this key is listed twice: keep one of the two");
 }
 
 #[test]
@@ -190,9 +187,9 @@ fn variables_are_refused_by_their_names_in_plain_words() {
         (
             "DOMAIN_MAP",
             "{'a': 1}",
-            "DOMAIN_MAP, line 1, column 2: domain_map: a key must stand in double quotes",
+            "DOMAIN_MAP, line 1, column 2: domain_map: a key must be in double quotes",
         ),
-        ("DOMAIN_MAP", "[]", "DOMAIN_MAP: domain_map: is a list, and must be a map: write `key: value`"),
+        ("DOMAIN_MAP", "[]", "DOMAIN_MAP: domain_map: is a list, but must be a map: write `key: value`"),
         (
             "DOMAIN_MAP",
             r#"{"a.test": {"upstrem": "http://a"}}"#,
@@ -215,7 +212,7 @@ fn variables_are_refused_by_their_names_in_plain_words() {
         (
             "LOG_LEVEL",
             "loud",
-            "LOG_LEVEL: log.level: \"loud\" is none of trace, debug, info, warning, error, panic, off",
+            "LOG_LEVEL: log.level: \"loud\" is not one of trace, debug, info, warning, error, panic, off",
         ),
     ] {
         let text = if name == "DOMAIN_MAP" { "" } else { TENANT };
@@ -274,7 +271,7 @@ fn addresses_that_cannot_be_listened_on_together_are_refused() {
             &["[::]:8080", "[::1]:8080", "0.0.0.0:8080"],
             Some("listeners[1].address: [::1]:8080 and [::]:8080 (listeners[0]) overlap"),
         ),
-        (&["127.0.0.1:8080", "127.0.0.1:8080"], Some("listeners[1].address: 127.0.0.1:8080 is there twice")),
+        (&["127.0.0.1:8080", "127.0.0.1:8080"], Some("listeners[1].address: 127.0.0.1:8080 is listed twice")),
         (&["127.0.0.1:0"], Some("listeners[0].address: \"127.0.0.1:0\" has port 0")),
         (
             &["127.0.0.1:65536"],
@@ -323,7 +320,7 @@ fn the_admin_listener_is_never_on_a_listeners_port() {
         }
     }
     assert!(with("admin: {address: '127.0.0.1:0'}").contains("has port 0"));
-    // A default that nobody chose steps aside.
+    // A default address that was not configured only causes a warning.
     let config = accepted(&format!("{TENANT}listeners: [{{address: '0.0.0.0:9090'}}]\n"), &[]);
     assert_eq!(config.admin.address, None);
     assert!(config.warnings[0].contains("the admin listener is off"), "{:?}", config.warnings);
@@ -396,18 +393,18 @@ fn times_of_zero_and_absurd_numbers_are_refused() {
         let said = tenant(more);
         assert!(said.contains(words), "{more}: {said}");
     }
-    // Unlimited is what 0 means for limits.
+    // For limits, 0 means unlimited.
     accepted(&format!("{TENANT}limits: {{max_body: 0, pairs_per_second: 0, requests_per_second: 0}}\n"), &[]);
 }
 
 #[test]
-fn more_listeners_and_longer_socket_paths_than_the_system_takes_are_refused() {
+fn too_many_listeners_and_too_long_socket_paths_are_refused() {
     let listeners = |count: u16| {
         let all: Vec<_> = (1..=count).map(|port| format!("{{address: '127.0.0.1:{port}'}}")).collect();
         format!("{TENANT}listeners: [{}]\n", all.join(", "))
     };
     accepted(&listeners(32), &[]);
-    assert!(refused(&listeners(33), &[]).contains("listeners: 33 are too many: at most 32"));
+    assert!(refused(&listeners(33), &[]).contains("listeners: has 33 listeners: at most 32 are possible"));
     let long = "x".repeat(200);
     for (lines, key) in [
         (format!("upgrade_socket: /tmp/{long}"), "upgrade_socket"),
@@ -415,7 +412,7 @@ fn more_listeners_and_longer_socket_paths_than_the_system_takes_are_refused() {
     ] {
         let said = with(&lines);
         assert!(
-            said.contains(&format!("{key}: the path has 205 bytes, and a Unix socket's at most 107")),
+            said.contains(&format!("{key}: the path has 205 bytes; a Unix socket's has at most 107")),
             "{said}"
         );
     }

@@ -1,4 +1,4 @@
-//! Whatever `check` accepts, `run` can do; what cannot listen does not stay half-alive.
+//! `run` can use every configuration that `check` accepts; a relay that cannot listen does not keep running.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -17,7 +17,7 @@ fn write(folder: &tempfile::TempDir, text: &str) -> String {
     path.display().to_string()
 }
 
-/// Whether this machine has IPv6 at all; that it has not is listed with what was not tested.
+/// Whether this machine has IPv6; if not, the test is listed as skipped.
 fn has_ipv6() -> bool {
     let has = TcpListener::bind("[::1]:0").is_ok();
     if !has {
@@ -43,7 +43,7 @@ fn both_families_are_served_on_one_port() {
     run(async {
         let port = free_port();
         let folder = tempfile::tempdir().unwrap();
-        // With settings of their own: a connection must not be taken for the other listener's.
+        // With different settings: a connection must not be treated as one of the other listener.
         let text = format!(
             "listeners: [{{address: '0.0.0.0:{port}', proxy_protocol: true}}, {{address: '[::]:{port}'}}]\nadmin: {{address: none}}\n\
              trusted_proxies: [127.0.0.1]\ndomain_map: {{{HOST}: {{upstream: 'http://127.0.0.1:1'}}}}\n"
@@ -52,12 +52,12 @@ fn both_families_are_served_on_one_port() {
         assert_eq!(output(&["check", "--quiet", "--config", &file], &[]).await.0, 0);
         let _process = Process::start(&["run", "--config", &file], &[], port);
         assert_eq!(status(([0, 0, 0, 0, 0, 0, 0, 1], port).into(), HOST).await, "HTTP/1.1 200");
-        assert_eq!(status(([127, 0, 0, 1], port).into(), HOST).await, "", "it wants a PROXY header");
+        assert_eq!(status(([127, 0, 0, 1], port).into(), HOST).await, "", "it requires a PROXY header");
     });
 }
 
 #[test]
-fn an_ipv6_listener_takes_no_ipv4() {
+fn an_ipv6_listener_accepts_no_ipv4() {
     if !has_ipv6() {
         return;
     }
@@ -141,7 +141,7 @@ fn a_relay_is_ready_once_every_listener_accepts_connections() {
         }
         let (stop, until) = Until::stopped();
         let thread = std::thread::spawn(move || relay.run(until));
-        eventually("it is ready", || readiness(&shared.for_admin()).ready).await;
+        eventually("the relay is ready", || readiness(&shared.for_admin()).ready).await;
         assert!(shared.listening.is_accepting(0) && shared.listening.is_accepting(1));
         stop.stop();
         tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
@@ -149,7 +149,7 @@ fn a_relay_is_ready_once_every_listener_accepts_connections() {
 }
 
 #[test]
-fn without_trusted_proxies_no_proxy_header_is_believed() {
+fn without_trusted_proxies_no_proxy_header_is_trusted() {
     run(async {
         let relay = Setup::default()
             .listeners("proxy_protocol: true")
@@ -163,6 +163,6 @@ fn without_trusted_proxies_no_proxy_header_is_believed() {
         .await;
         assert!(wire.response(false).await.is_err());
         let refused = || relay.shared.metrics.malformed.with_label_values(&["proxy_header"]).get();
-        eventually("it is counted", || refused() == 1).await;
+        eventually("the connection is counted", || refused() == 1).await;
     });
 }

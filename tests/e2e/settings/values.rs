@@ -1,4 +1,4 @@
-//! Values arrive as they were written, wherever they come from.
+//! Values are used as written, whether they come from the file, the environment or another file.
 
 use mte_protocol::client_id::{ClientId, ClientIdSecret};
 use mte_relay::config::Config;
@@ -13,7 +13,7 @@ fn signs_with(config: &Config, secret: &[u8]) -> bool {
     own.sign(client) == ClientIdSecret::new(secret).unwrap().sign(client)
 }
 
-/// The ways in which a secret is written to be taken from a variable.
+/// The ways to write a secret that comes from a variable.
 const FORMS: [&str; 4] = ["${SEC}", "\"${SEC}\"", "'${SEC}'", "|-\n      ${SEC}"];
 
 #[test]
@@ -65,7 +65,7 @@ fn a_variables_value_is_used_as_it_is() {
             let config = accepted(&text, &[("SEC", value), ("OTHER", "not this one")]);
             assert!(signs_with(&config, value.as_bytes()), "{form} with {value:?}");
         }
-        // Neither is what the variables of v4.5 hold.
+        // The variables of v4.5 are not changed either.
         let config = accepted("", &[("UPSTREAM", "http://a"), ("CLIENT_ID_SECRET", value)]);
         assert!(signs_with(&config, value.as_bytes()), "{value:?}");
         let map =
@@ -86,7 +86,7 @@ fn text_without_quotes_is_not_taken_for_a_number() {
 }
 
 #[test]
-fn a_number_may_come_from_a_variable_and_a_dollar_may_be_meant() {
+fn a_number_may_come_from_a_variable_and_a_dollar_can_be_escaped() {
     let text = "threads: ${N}\nreload: {watch: '${FLAG}'}\ntimeouts: {read: \"${TIME}\"}\n\
                 domain_map: {a.test: {upstream: 'http://${HOST}:${N}', client_id_secret: 'a$${N}b${N}'}}\n";
     let config = accepted(text, &[("N", "7"), ("FLAG", "false"), ("TIME", "90s"), ("HOST", "b")]);
@@ -99,9 +99,9 @@ fn a_number_may_come_from_a_variable_and_a_dollar_may_be_meant() {
 #[test]
 fn a_variable_that_is_not_set_is_refused_with_line_and_key_and_no_value_is_shown() {
     for (written, words) in [
-        ("${NOT_SET}", "${NOT_SET}: this environment variable is not set, or empty"),
-        ("${EMPTY}", "${EMPTY}: this environment variable is not set, or empty"),
-        ("x${a-b}", "${a-b} names no environment variable"),
+        ("${NOT_SET}", "${NOT_SET}: this environment variable is not set or is empty"),
+        ("${EMPTY}", "${EMPTY}: this environment variable is not set or is empty"),
+        ("x${a-b}", "${a-b} is not the name of an environment variable"),
         ("x${N", "${ has no } after its name"),
     ] {
         let text =
@@ -113,19 +113,19 @@ fn a_variable_that_is_not_set_is_refused_with_line_and_key_and_no_value_is_shown
     let said = refused("threads: ${N}\ndomain_map: {a.test: {upstream: http://a}}\n", &[("N", "a-secret")]);
     assert_eq!(
         said,
-        "relay.yaml, line 1, column 10: threads: must be a whole number, and the value of ${N} is not"
+        "relay.yaml, line 1, column 10: threads: must be a whole number, but the value of ${N} is not"
     );
-    // A key is a scalar too; what is the same afterwards is there twice.
+    // A key is a scalar too; keys that are equal after substitution are duplicates.
     let said = refused(
         "domain_map: {a.test: {upstream: http://a}, '${H}': {upstream: http://a}}\n",
         &[("H", "a.test")],
     );
-    assert!(said.contains("domain_map.a.test: this key is there twice"), "{said}");
+    assert!(said.contains("domain_map.a.test: this key is listed twice"), "{said}");
     assert!(!refused("# ${NOT_SET}\nthreads: x\n", &[]).contains("NOT_SET"));
 }
 
 #[test]
-fn a_secrets_file_loses_a_mark_and_one_line_break_and_nothing_else() {
+fn only_a_byte_order_mark_and_one_line_break_are_removed_from_a_secrets_file() {
     let folder = tempfile::tempdir().unwrap();
     let text = "domain_map: {a.test: {upstream: http://a, client_id_secret_file: secret}}\n";
     for (file, secret) in [
@@ -143,7 +143,7 @@ fn a_secrets_file_loses_a_mark_and_one_line_break_and_nothing_else() {
         assert!(signs_with(&config, secret), "{file:?}");
         let blank =
             secret.first().unwrap().is_ascii_whitespace() || secret.last().unwrap().is_ascii_whitespace();
-        let warned = config.warnings.iter().any(|warning| warning.contains("begins or ends with a blank"));
+        let warned = config.warnings.iter().any(|warning| warning.contains("begins or ends with a space"));
         assert_eq!(warned, blank, "{:?}", config.warnings);
     }
     std::fs::write(folder.path().join("secret"), "\n").unwrap();
@@ -151,7 +151,7 @@ fn a_secrets_file_loses_a_mark_and_one_line_break_and_nothing_else() {
 }
 
 #[test]
-fn a_files_own_mark_is_no_setting_and_aliases_repeat_values() {
+fn a_byte_order_mark_is_ignored_and_aliases_repeat_values() {
     let config = accepted(
         "\u{feff}domain_map:\n  a.test: &same {upstream: http://a, retries: 2}\n  b.test: *same\n",
         &[],
@@ -197,7 +197,7 @@ fn placeholders_cause_a_warning_in_every_setting() {
 }
 
 #[test]
-fn a_variable_that_is_no_text_is_refused_and_not_overlooked() {
+fn a_variable_that_is_not_text_is_refused_and_not_ignored() {
     use std::os::unix::ffi::OsStrExt;
     let value = std::ffi::OsStr::from_bytes(b"\xff\xfe secret");
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mte-relay"));
@@ -209,14 +209,14 @@ fn a_variable_that_is_no_text_is_refused_and_not_overlooked() {
 }
 
 #[test]
-fn warnings_are_in_the_log_of_a_start_and_in_what_check_says() {
+fn warnings_are_in_the_log_at_the_start_and_in_the_output_of_check() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let setup = Setup::default().listeners("proxy_protocol: true").tenant(HOST, "http://127.0.0.1:1", "");
         let file = folder.path().join("relay.yaml").display().to_string();
         std::fs::write(&file, setup.text(port)).unwrap();
-        let words = "listeners[0].proxy_protocol: trusted_proxies is empty, so no PROXY header is believed";
+        let words = "listeners[0].proxy_protocol: trusted_proxies is empty, so no PROXY header is trusted";
         let (code, _, said) = output(&["check", "--quiet", "--config", &file], &[]).await;
         assert!(code == 0 && said.contains("warning: ") && said.contains(words), "{said}");
         let process = Process::start(&["run", "--config", &file], &[], port);

@@ -1,4 +1,4 @@
-//! Where a body ends.
+//! The end of a body.
 
 use super::{
     Bench,
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::harness::{HOST, run};
 
-/// What an attacker hides in a body.
+/// The request that an attacker hides in a body.
 const HIDDEN: &str = "GET /second HTTP/1.1\r\nhost: tenant.test\r\n\r\n";
 
 const FIVE: &[(&str, &str, &str)] = &[("POST", "/open/a", "hello")];
@@ -61,7 +61,7 @@ fn lengths() -> Vec<Row> {
 
 fn encodings() -> Vec<Row> {
     let chunked = |headers: &str| post(headers, "5\r\nhello\r\n0\r\n\r\n");
-    // What follows is a request of its own for those who read chunks, and a body for those who do not.
+    // The following bytes are a separate request for a parser that reads chunks, and a body for one that does not.
     let hidden = |headers: &str| post(headers, &format!("0\r\n\r\n{HIDDEN}"));
     vec![
         row("chunks", chunked("transfer-encoding: chunked\r\n"), Seen(FIVE)),
@@ -157,7 +157,7 @@ fn chunks() -> Vec<Row> {
         row("a prefix", body("0x5\r\nhello\r\n0\r\n\r\n"), Cut),
         row("a sign", body("-5\r\nhello\r\n0\r\n\r\n"), Cut),
         row("a plus", body("+5\r\nhello\r\n0\r\n\r\n"), Cut),
-        // Taken for the last chunk; what follows goes with the connection.
+        // Treated as the last chunk; the following bytes are dropped with the connection.
         row("no size", body(&format!("\r\n\r\n{HIDDEN}")), Seen(NONE)),
         row("a size of 64 bits and more", body("10000000000000005\r\nhello\r\n0\r\n\r\n"), Cut),
         row("a size of 64 bits", body("ffffffffffffffff\r\nhello\r\n0\r\n\r\n"), Cut),
@@ -208,6 +208,6 @@ fn chunks_that_are_not_well_formed_are_refused() {
 }
 
 #[test]
-fn what_follows_a_body_is_no_part_of_it_and_not_forwarded() {
+fn bytes_after_a_body_are_not_part_of_it_and_not_forwarded() {
     run(async { Bench::new().await.run(pipelines()).await });
 }

@@ -62,7 +62,7 @@ fn fields() -> Vec<Row> {
             Seen(POSTED),
         ),
         row(
-            "an expectation nobody knows",
+            "an unknown expectation",
             format!(
                 "POST /open/a HTTP/1.1\r\nhost: {HOST}\r\nexpect: a miracle\r\ncontent-length: 5\r\n\r\nhello"
             ),
@@ -121,7 +121,7 @@ fn targets() -> Vec<Row> {
         row("an encoded slash after dots", get("/open/..%2fadmin"), Answered(400)),
         row("a backslash after dots", get("/open/..\\admin"), Answered(400)),
         row("dot segments in absolute form", get(&format!("http://{HOST}/open/../admin")), Answered(400)),
-        // Out of the open path: encrypted then, and there is no relay header.
+        // Outside of the pass-through path: treated as encrypted, and the relay header is missing.
         row("two slashes before", get("//open/a"), Answered(569)),
         row("two slashes within", get("/open//a"), Seen(&[("GET", "/open//a", "")])),
         row("an encoded line end", get("/open/a%0d%0ax:%20y"), Answered(400)),

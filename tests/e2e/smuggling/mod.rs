@@ -1,5 +1,5 @@
-//! Requests, byte by byte, that two readers could take for different ones. Each is refused before anything reaches the
-//! upstream, or arrives there as exactly the requests it is meant to be, without what was doubtful about it.
+//! Request smuggling: requests, byte by byte, that two parsers could interpret differently. Each is refused before anything
+//! reaches the upstream, or arrives there as exactly the intended requests, without the ambiguous parts.
 //!
 //! | module | what it is about |
 //! | --- | --- |
@@ -18,20 +18,20 @@ use std::time::Duration;
 use self::recorder::{Recorded, Recorder, Rest};
 use crate::harness::{Authority, HOST, Relay, Setup, eventually};
 
-/// How long it is waited for more after an answer.
+/// How long a test waits for more bytes after a response.
 const QUIET: Duration = Duration::from_millis(60);
 
-/// The target of a good request, whose body is `good`.
+/// The target of a valid request, whose body is `good`.
 const GOOD: &str = "/open/good";
 
-/// What must come of it.
+/// The required result.
 enum Expect {
     /// Nothing reaches the upstream; the answer, if there is one, is of class 400.
     Refused,
     /// Nothing reaches the upstream, the answer is the relay's own.
     Answered(u16),
-    /// The body goes wrong on its way: what reaches the upstream is the beginning of a request, on a connection that is
-    /// closed then.
+    /// The body turns out to be invalid: the beginning of a request reaches the upstream, on a connection that is then
+    /// closed.
     Cut,
     /// These reach the upstream, by method, target and body.
     Seen(&'static [(&'static str, &'static str, &'static str)]),
@@ -49,7 +49,7 @@ impl Expect {
         match (self, answers) {
             (Self::Refused | Self::Cut, []) => true,
             (Self::Refused, [status]) => (400..500).contains(status),
-            // Client and upstream may have been silent for as long as each other.
+            // Client and upstream may have been silent for the same time.
             (Self::Cut, [status]) => (400..500).contains(status) || *status == 504,
             (Self::Answered(only), [status]) => only == status,
             (Self::Seen(requests), _) => answers == vec![200; requests.len()],
@@ -58,7 +58,7 @@ impl Expect {
     }
 }
 
-/// One line of a table.
+/// One row of a table.
 struct Row {
     name: &'static str,
     bytes: Vec<u8>,
@@ -69,7 +69,7 @@ fn row(name: &'static str, bytes: impl Into<Vec<u8>>, expect: Expect) -> Row {
     Row { name, bytes: bytes.into(), expect }
 }
 
-/// A relay before a recorder.
+/// A relay in front of a recorder.
 struct Bench {
     relay: Relay,
     recorder: Recorder,
@@ -91,7 +91,7 @@ impl Bench {
         Self { relay, recorder, authority, _files: files }
     }
 
-    /// Everything counted: requests, and what was refused before it was one.
+    /// Everything counted: requests, and connections refused before a request.
     fn counted(&self) -> f64 {
         let text = self.relay.shared.metrics.text();
         let families = ["mte_relay_requests_total", "mte_relay_malformed_total"];
@@ -99,7 +99,7 @@ impl Bench {
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
-    /// All rows, each on a connection of its own, with a good request after it. Every row that fails is named.
+    /// Runs all rows, each on a separate connection and followed by a valid request. Every row that fails is reported.
     async fn run(&self, rows: Vec<Row>) {
         assert!(!rows.is_empty());
         let mut failures = Vec::new();
@@ -143,12 +143,12 @@ impl Bench {
         if !expect.allows(&answers) {
             return Err(format!("answered with {answers:?}"));
         }
-        // What was tried is counted as well, whoever answered it.
+        // Every attempt is counted as well, whether the relay or Pingora responded.
         eventually(&format!("{name}: it is counted"), || self.counted() >= counted + good as f64 + 1.0).await;
         Ok(())
     }
 
-    /// Whatever the upstream has beside whole requests must be the beginning of one, and only where one is cut.
+    /// Bytes at the upstream besides complete requests must be the beginning of a request, and only if a row expects that.
     async fn check_rest(&self, name: &str, cut: bool) -> Result<(), String> {
         let fine = |rest: &Rest| cut && rest.fault.is_none();
         if let Some(rest) = self.recorder.rest().iter().find(|rest| !fine(rest)) {
@@ -163,7 +163,8 @@ impl Bench {
         Ok(())
     }
 
-    /// Sends the bytes; the statuses of the answers until the relay closes the connection, or is quiet after an answer.
+    /// Sends the bytes; returns the statuses of the responses until the relay closes the connection, or sends no more after a
+    /// response.
     async fn exchange(&self, bytes: &[u8]) -> Result<Vec<u16>, String> {
         let mut wire = self.relay.wire().await;
         wire.send(bytes).await;

@@ -1,5 +1,5 @@
-//! An upstream that keeps every byte it gets, and reads them by the letter of RFC 9112: what may be read in two ways
-//! is a fault, not a request.
+//! An upstream that records every byte it receives, and parses them strictly by RFC 9112: anything ambiguous is a fault, not
+//! a request.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::harness::{HOST, Upstream, Wire};
 
-/// A request, and nothing that could be taken for another one.
+/// A request without ambiguities.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Recorded {
     pub method: String,
@@ -16,7 +16,7 @@ pub(super) struct Recorded {
     pub body: Vec<u8>,
 }
 
-/// One connection: every byte of it, and what they say.
+/// One connection: all its bytes, and the requests in them.
 #[derive(Debug, Default, Clone)]
 struct Connection {
     bytes: Vec<u8>,
@@ -25,16 +25,16 @@ struct Connection {
     closed: bool,
 }
 
-/// Bytes that are not a whole request.
+/// Bytes that are not a complete request.
 pub(super) struct Rest {
     pub bytes: Vec<u8>,
-    /// What is wrong with them, if more could not make a request of them.
+    /// The fault, if more bytes could not complete them to a request.
     pub fault: Option<&'static str>,
     /// Whether the relay has closed the connection.
     pub closed: bool,
 }
 
-/// Everything that came, the requests in the order in which they became whole.
+/// All received bytes, and the requests in the order in which they were completed.
 #[derive(Default)]
 struct Record {
     connections: Vec<Connection>,
@@ -77,12 +77,12 @@ impl Recorder {
         Self { upstream, record }
     }
 
-    /// Every request so far, of whatever connection.
+    /// All requests so far, from all connections.
     pub(super) fn requests(&self) -> Vec<Recorded> {
         self.record.lock().requests.clone()
     }
 
-    /// All bytes so far that are not a whole request, of each connection.
+    /// The bytes so far that are not a complete request, of each connection.
     pub(super) fn rest(&self) -> Vec<Rest> {
         let rest = |connection: &Connection| {
             let (bytes, closed) = (connection.bytes[connection.read..].to_vec(), connection.closed);
@@ -91,7 +91,7 @@ impl Recorder {
         self.record.lock().connections.iter().filter_map(rest).collect()
     }
 
-    /// Lets the rest be: what comes after it is looked at by itself.
+    /// Discards the rest: bytes after it are parsed separately.
     pub(super) fn forget_rest(&self) {
         for connection in &mut self.record.lock().connections {
             (connection.read, connection.fault) = (connection.bytes.len(), None);
@@ -100,7 +100,7 @@ impl Recorder {
 }
 
 impl Connection {
-    /// Adds the requests that have become whole.
+    /// Adds the requests that are now complete.
     fn receive(&mut self, part: &[u8], requests: &mut Vec<Recorded>) {
         self.bytes.extend_from_slice(part);
         while self.fault.is_none() {
@@ -188,7 +188,7 @@ fn chunks(bytes: &[u8]) -> Read<Vec<u8>> {
 }
 
 #[test]
-fn the_recorder_takes_nothing_that_can_be_read_in_two_ways() {
+fn the_recorder_accepts_nothing_ambiguous() {
     let good = format!("POST /a HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 2\r\n\r\nok");
     assert_eq!(request(good.as_bytes()).unwrap().unwrap().1, good.len());
     let chunked = format!("POST /a HTTP/1.1\r\nhost: {HOST}\r\ntransfer-encoding: chunked\r\n\r\n");

@@ -1,17 +1,17 @@
-//! How bodies end: whole, empty, or cut.
+//! How bodies end: complete, empty, or cut off.
 
 use http::{Method, Request};
 use mte_client::{Body, EncodeType};
 
 use crate::harness::{End, HOST, Relay, Session, Setup, Upstream, Wire, run};
 
-/// An upstream that answers every request with these bytes and closes the connection; with `reset`, rudely.
-async fn saying(bytes: &'static [u8], reset: bool) -> Upstream {
+/// An upstream that answers every request with these bytes and closes the connection, or resets it.
+async fn raw_upstream(bytes: &'static [u8], reset: bool) -> Upstream {
     Upstream::raw(move |mut wire, _| async move {
         if wire.request().await.is_ok() {
             wire.send(bytes).await;
             if reset {
-                // What is sent gets there first.
+                // The bytes sent arrive first.
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                 wire.reset();
             }
@@ -30,12 +30,12 @@ const CUT: [&[u8]; 6] = [
 ];
 
 #[test]
-fn a_response_that_the_upstream_cuts_is_never_taken_for_a_whole_one() {
+fn a_response_cut_by_the_upstream_is_never_taken_for_a_complete_one() {
     run(async {
         for answer in CUT {
             for reset in [false, true] {
                 for encode_type in [EncodeType::Mke, EncodeType::Mte] {
-                    let relay = Relay::of(&saying(answer, reset).await).await;
+                    let relay = Relay::of(&raw_upstream(answer, reset).await).await;
                     let client = relay.builder(HOST).encode_type(encode_type).build().unwrap();
                     let opened = match client.get("/").await {
                         Ok(response) => response.into_body().bytes(1_000).await,
@@ -51,16 +51,16 @@ fn a_response_that_the_upstream_cuts_is_never_taken_for_a_whole_one() {
 }
 
 #[test]
-fn a_response_that_the_upstream_cuts_has_no_last_chunk() {
+fn a_response_cut_by_the_upstream_has_no_last_chunk() {
     run(async {
         for answer in CUT {
             for reset in [false, true] {
-                let relay = Relay::of(&saying(answer, reset).await).await;
+                let relay = Relay::of(&raw_upstream(answer, reset).await).await;
                 let session = Session::new(&relay).await;
                 let sealed = session.seal(Request::get("/").body(Default::default()).unwrap());
                 let mut wire = relay.wire().await;
                 wire.send(session.bytes(&sealed)).await;
-                // Either the response has begun, and then it is cut, or it is an error of the relay's own.
+                // Either the response has begun, and is cut off, or it is an error of the relay.
                 let response = wire.response(false).await.unwrap();
                 match response.status() {
                     200 => assert_eq!(response.end, End::Cut, "{}", String::from_utf8_lossy(answer)),
@@ -78,7 +78,7 @@ fn a_response_that_the_upstream_cuts_has_no_last_chunk() {
 fn a_response_on_a_pass_through_route_that_the_upstream_cuts_is_cut() {
     run(async {
         for answer in CUT {
-            let upstream = saying(answer, false).await;
+            let upstream = raw_upstream(answer, false).await;
             let setup = Setup::default().tenant(HOST, &upstream.url(), "pass_through_routes: [/open]");
             let relay = setup.start().await;
             let response = relay.ask(&format!("GET /open HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await;
@@ -89,24 +89,24 @@ fn a_response_on_a_pass_through_route_that_the_upstream_cuts_is_cut() {
 }
 
 #[test]
-fn a_response_that_ends_with_its_connection_is_whole() {
+fn a_response_that_ends_with_its_connection_is_complete() {
     run(async {
-        let relay = Relay::of(&saying(b"HTTP/1.1 200 OK\r\n\r\nuntil the end", false).await).await;
+        let relay = Relay::of(&raw_upstream(b"HTTP/1.1 200 OK\r\n\r\nuntil the end", false).await).await;
         let response = relay.client().get("/").await.unwrap();
         assert_eq!(response.into_body().text(100).await.unwrap(), "until the end");
-        let relay = Relay::of(&saying(b"HTTP/1.0 200 OK\r\n\r\nof old", false).await).await;
+        let relay = Relay::of(&raw_upstream(b"HTTP/1.0 200 OK\r\n\r\nof old", false).await).await;
         let response = relay.client().get("/").await.unwrap();
         assert_eq!(response.into_body().text(100).await.unwrap(), "of old");
     });
 }
 
 #[test]
-fn trailers_end_a_response_and_stay_behind() {
+fn trailers_end_a_response_and_are_dropped() {
     run(async {
         let answer =
             b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-trailer: a\r\n\r\n";
         for encode_type in [EncodeType::Mke, EncodeType::Mte] {
-            let relay = Relay::of(&saying(answer, false).await).await;
+            let relay = Relay::of(&raw_upstream(answer, false).await).await;
             let client = relay.builder(HOST).encode_type(encode_type).build().unwrap();
             let response = client.get("/").await.unwrap();
             assert_eq!(response.into_body().text(100).await.unwrap(), "hello");
@@ -121,7 +121,7 @@ fn responses_without_a_body_have_none() {
         let relay = Relay::of(&upstream).await;
         for encode_type in [EncodeType::Mke, EncodeType::Mte] {
             let client = relay.builder(HOST).encode_type(encode_type).build().unwrap();
-            // One connection serves them all, so none of them has a byte too many.
+            // All use the same connection, so none has extra bytes.
             for (method, path, status) in [
                 (Method::HEAD, "/bytes/1234", 200),
                 (Method::HEAD, "/stream/1234", 200),
@@ -153,14 +153,14 @@ fn interim_responses_do_not_disturb_the_final_one() {
         let answer =
             b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n\
                        HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
-        let relay = Relay::of(&saying(answer, false).await).await;
+        let relay = Relay::of(&raw_upstream(answer, false).await).await;
         let response = relay.client().get("/").await.unwrap();
         assert_eq!(response.into_body().text(100).await.unwrap(), "hello");
     });
 }
 
 #[test]
-fn an_answer_that_comes_before_the_request_has_ended_arrives() {
+fn an_early_response_reaches_the_client() {
     run(async {
         let upstream = Upstream::raw(|mut wire: Wire, _| async move {
             if wire.head().await.is_ok() {

@@ -1,4 +1,4 @@
-//! Large header fields, and fields that come more than once.
+//! Large header fields, and repeated fields.
 
 use http::Request;
 use http_body_util::Empty;
@@ -7,7 +7,7 @@ use mte_client::{Body, EncodeHeaders};
 use crate::harness::{HOST, Relay, Session, Setup, Upstream, reply, run};
 
 #[test]
-fn large_header_fields_pass_sealed_and_in_the_clear() {
+fn large_header_fields_are_forwarded_sealed_and_in_the_clear() {
     run(async {
         let large = "x".repeat(30 << 10);
         let answer = large.clone();
@@ -42,7 +42,7 @@ fn header_fields_above_the_limit_are_431() {
         assert_eq!(client.send(with(8 << 10)).await.unwrap().status(), 200);
         let error = client.send(with(20 << 10)).await.unwrap_err();
         assert_eq!(error.relay_status(), Some(431), "{error}");
-        // Many small ones count as much as a large one, and so does the path.
+        // Many small ones count like a large one, and so does the path.
         let lines: String = (0..200).map(|n| format!("x-{n:03}: {}\r\n", "x".repeat(90))).collect();
         let answer = relay.ask(&format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n{lines}\r\n")).await;
         assert_eq!((answer.status(), answer.json()["status"].as_u64()), (431, Some(431)));
@@ -66,7 +66,7 @@ fn header_fields_without_end_do_not_fill_the_memory() {
         let piece = vec![b'x'; 64 << 10];
         while tokio::io::AsyncWriteExt::write_all(&mut wire.stream, &piece).await.is_ok() {
             sent += piece.len();
-            assert!(sent < 64 << 20, "the relay reads and reads");
+            assert!(sent < 64 << 20, "the relay keeps reading");
         }
         drop(wire);
         relay.deserted().await;

@@ -1,4 +1,4 @@
-//! How the upstream learns of a body's length.
+//! How a body's length is sent to the upstream.
 
 use bytes::Bytes;
 use http::Request;
@@ -28,7 +28,7 @@ fn a_small_body_has_an_exact_length_at_the_upstream() {
 }
 
 #[test]
-fn a_method_that_calls_for_a_body_says_that_there_is_none() {
+fn a_method_with_an_expected_body_states_that_there_is_none() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = Relay::of(&upstream).await;
@@ -58,7 +58,7 @@ fn a_sealed_length_becomes_the_upstreams_for_a_large_body_too() {
 }
 
 #[test]
-fn a_large_body_of_unknown_length_comes_in_chunks() {
+fn a_large_body_of_unknown_length_is_chunked() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = Relay::of(&upstream).await;
@@ -99,7 +99,7 @@ fn a_large_body_of_another_length_than_the_sealed_one_is_refused() {
             assert_eq!(response.status(), 400, "{stated}: {response:?}");
             assert!(response.json()["request_id"].is_string());
         }
-        assert!(upstream.seen().is_empty(), "no request was whole");
+        assert!(upstream.seen().is_empty(), "no request was complete");
         relay.settled().await;
         assert_eq!(relay.client().get("/").await.unwrap().status(), 200);
     });

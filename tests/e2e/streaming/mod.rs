@@ -1,4 +1,4 @@
-//! Bodies: their sizes, lengths, rhythm and ends.
+//! Bodies: their sizes, lengths, timing and ends.
 
 mod ends;
 mod heads;
@@ -61,7 +61,7 @@ async fn sixty_four_mebibytes(up: Pattern, down: &str) {
 }
 
 #[test]
-fn pass_through_bodies_arrive_as_they_are_in_both_directions() {
+fn pass_through_bodies_arrive_unchanged_in_both_directions() {
     run(async {
         let upstream = Upstream::standard().await;
         let relay = crate::harness::Setup::default()
@@ -103,7 +103,7 @@ fn events_arrive_one_by_one() {
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let mut body = response.into_body();
         for number in 0..20 {
-            // The next event does not exist before this one is there.
+            // The next event is sent only after this one has arrived.
             let event = format!("data: {number}\n\n");
             events.send(Ok(event.clone().into())).await.unwrap();
             assert_eq!(body.data().await.unwrap().unwrap(), event);
@@ -169,7 +169,7 @@ fn a_request_body_reaches_the_upstream_piece_by_piece() {
 #[test]
 fn an_upstream_may_answer_while_the_request_is_still_coming() {
     run(async {
-        // Both directions at once: every piece comes back before the next one is sent.
+        // Both directions at once: every piece is returned before the next one is sent.
         let upstream = Upstream::serve(|request| async { Ok(reply(request.into_body())) }).await;
         let relay = Relay::of(&upstream).await;
         let (pieces, body) = channel();

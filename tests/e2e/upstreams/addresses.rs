@@ -1,4 +1,4 @@
-//! A name with several addresses is several endpoints: tried in turn, checked and ejected one by one.
+//! A name with several addresses has several endpoints, which are tried in turn, and checked and ejected separately.
 
 use std::{
     collections::BTreeMap,
@@ -22,15 +22,15 @@ use parking_lot::Mutex;
 use super::{Fleet, status};
 use crate::harness::{HOST, Relay, Setup, Upstream, Wire, eventually, free_port, reply, run};
 
-/// A relay whose one peer is a name, and the upstreams at its addresses.
+/// A relay whose only peer is a name, and the upstreams at its addresses.
 struct Named {
     fleet: Fleet,
-    /// What the name resolves to; empty: it does not.
+    /// The addresses of the name; empty: it does not resolve.
     addresses: Arc<Mutex<Vec<SocketAddr>>>,
 }
 
 impl Named {
-    /// `settings` are those of `upstream`, beside its peers.
+    /// `settings` are those of `upstream`, besides its peers.
     async fn new(peers: Vec<Upstream>, addresses: Vec<SocketAddr>, settings: &str, top: &str) -> Self {
         let addresses = Arc::new(Mutex::new(addresses));
         let answer = addresses.clone();
@@ -51,7 +51,7 @@ impl Named {
         Self { fleet: Fleet { relay, peers }, addresses }
     }
 
-    /// How each address stands, by name, in the order of the answer.
+    /// The state of each address, in the order of the answer.
     fn health(&self) -> Vec<&'static str> {
         let config = self.fleet.relay.shared.config.load();
         let state = &config.domains.find(HOST).unwrap().upstream.peers[0].state;
@@ -82,7 +82,7 @@ fn one_dead_address_of_three_fails_no_request_and_is_ejected() {
             let clients: Vec<_> = (0..12).map(|_| named.fleet.relay.client()).collect();
             for round in 0..3 {
                 for client in &clients {
-                    // Not even what must not be sent twice: of a connection that was never made nothing was sent.
+                    // Not even requests that must not be sent twice: nothing was sent on a connection that was not made.
                     assert_eq!(status(client, "POST", "/").await, 200, "{balance}, round {round}");
                 }
             }
@@ -99,9 +99,9 @@ fn one_dead_address_of_three_fails_no_request_and_is_ejected() {
 }
 
 #[test]
-fn a_family_of_addresses_that_cannot_be_reached_costs_no_request() {
+fn an_unreachable_address_family_fails_no_request() {
     run(async {
-        // Refused, without a route, or without IPv6 at all, as this machine has it.
+        // Refused, without a route, or without IPv6, depending on this machine.
         for first in [["::1"; 3], ["2001:db8::1", "2001:db8::2", "2001:db8::3"]] {
             let peers = standard(1).await;
             let mut addresses: Vec<_> = first.iter().map(|ip| dead(ip)).collect();
@@ -117,7 +117,7 @@ fn a_family_of_addresses_that_cannot_be_reached_costs_no_request() {
 }
 
 #[test]
-fn each_address_has_health_checks_of_its_own() {
+fn each_address_has_its_own_health_checks() {
     run(async {
         let statuses = [Arc::new(AtomicU16::new(500)), Arc::new(AtomicU16::new(200))];
         let mut peers = Vec::new();

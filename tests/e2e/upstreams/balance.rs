@@ -1,4 +1,4 @@
-//! Which peer a request goes to, and what a peer that fails costs.
+//! Which peer a request is sent to, and the effects of a failing peer.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,7 +11,7 @@ use super::{Fleet, status};
 use crate::harness::{HOST, Upstream, Wire, eventually, reply, run};
 
 #[test]
-fn requests_go_round_by_weight() {
+fn requests_are_distributed_by_weight() {
     run(async {
         let fleet = Fleet::standard(&[1, 3, 2], "").await;
         let client = fleet.relay.client();
@@ -43,7 +43,7 @@ fn a_client_keeps_its_peer_with_consistent_hash() {
 }
 
 #[test]
-fn a_busy_peer_gets_no_more_with_least_connections() {
+fn a_busy_peer_gets_no_more_requests_with_least_connections() {
     run(async {
         let go = std::sync::Arc::new(Notify::new());
         let mut peers = Vec::new();
@@ -89,7 +89,7 @@ fn a_peer_that_refuses_connections_fails_no_request_and_is_ejected() {
         assert_eq!(status(&client, "GET", "/").await, 200);
         dead.close().await;
         for round in 0..20 {
-            // Not even what must not be sent twice: of a connection that was never made nothing was sent.
+            // Not even requests that must not be sent twice: nothing was sent on a connection that was not made.
             assert_eq!(status(&client, "POST", "/").await, 200, "{round}");
         }
         assert_eq!(fleet.health(), ["ejected", "unchecked"]);
@@ -100,7 +100,7 @@ fn a_peer_that_refuses_connections_fails_no_request_and_is_ejected() {
 }
 
 #[test]
-fn a_peer_that_aborts_requests_is_ejected_and_comes_back() {
+fn a_peer_that_aborts_requests_is_ejected_and_later_used_again() {
     run(async {
         let broken = std::sync::Arc::new(Mutex::new(true));
         let state = broken.clone();
@@ -124,7 +124,7 @@ fn a_peer_that_aborts_requests_is_ejected_and_comes_back() {
             assert!(statuses.len() < 10, "{statuses:?}");
             statuses.push(status(&client, "POST", "/").await);
         }
-        // A POST that was sent is not sent again: each failure of the peer is one answer to a client.
+        // A POST that was sent is not sent again: each failure of the peer is one error for a client.
         assert_eq!(statuses.iter().filter(|status| **status == 502).count(), 2, "{statuses:?}");
         assert_eq!(status(&client, "POST", "/").await, 200);
         assert_eq!(status(&client, "POST", "/").await, 200);

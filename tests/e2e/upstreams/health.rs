@@ -1,4 +1,4 @@
-//! Active health checks: a peer that fails them gets nothing, and without a peer the answer is 503.
+//! Active health checks: a peer that fails them receives no requests, and without a healthy peer the response is 503.
 
 use std::sync::{
     Arc,
@@ -42,7 +42,7 @@ fn a_peer_that_fails_its_checks_gets_no_request_until_they_succeed_again() {
         for _ in 0..10 {
             assert_eq!(status(&client, "POST", "/").await, 200);
         }
-        eventually("checks go on", || fleet.peers[0].begun() > checks).await;
+        eventually("checks continue", || fleet.peers[0].begun() > checks).await;
         statuses[0].store(302, Ordering::SeqCst);
         eventually("it is healthy again", || fleet.health() == ["healthy", "healthy"]).await;
         statuses[1].store(404, Ordering::SeqCst);

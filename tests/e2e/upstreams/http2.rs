@@ -1,4 +1,4 @@
-//! Encrypted requests between every two versions of HTTP: clients speak one, upstreams another.
+//! Encrypted requests between all versions of HTTP, with different ones for clients and upstreams.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,12 +16,12 @@ use crate::harness::{
     reply, run,
 };
 
-/// How the relay and its upstream come to speak.
+/// The protocol between the relay and its upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Link {
     /// HTTP/1.1 in the clear.
     Plain,
-    /// HTTP/1.1 over TLS: the upstream knows nothing else.
+    /// HTTP/1.1 over TLS: the upstream supports nothing else.
     Tls,
     /// HTTP/2 over TLS, by ALPN.
     Http2Tls,
@@ -99,7 +99,7 @@ impl Bridge {
     }
 }
 
-/// A body to send, its length if it tells it, and how long it is.
+/// A body to send, its stated length if it has one, and its actual length.
 fn bodies() -> Vec<(Body, Option<u64>, u64)> {
     let mut bodies = vec![(Body::empty(), Some(0), 0)];
     for size in [1, 10_000, 65_536, 1 << 20] {
@@ -111,7 +111,7 @@ fn bodies() -> Vec<(Body, Option<u64>, u64)> {
 }
 
 #[test]
-fn bodies_of_every_kind_pass_between_all_versions_in_both_directions() {
+fn bodies_of_every_kind_arrive_between_all_versions_in_both_directions() {
     run(async {
         for link in LINKS {
             let bridge = Bridge::standard(link).await;
@@ -139,14 +139,14 @@ fn bodies_of_every_kind_pass_between_all_versions_in_both_directions() {
                     }
                 }
             }
-            assert_eq!(bridge.upstream.accepted(), 1, "{link:?}: one connection, used again");
+            assert_eq!(bridge.upstream.accepted(), 1, "{link:?}: one connection, reused");
             bridge.relay.settled().await;
         }
     });
 }
 
 #[test]
-fn methods_and_answers_without_a_body_pass_between_all_versions() {
+fn methods_and_responses_without_a_body_work_between_all_versions() {
     run(async {
         for link in LINKS {
             let bridge = Bridge::standard(link).await;
@@ -192,7 +192,7 @@ fn events_arrive_one_by_one_between_all_versions() {
                 let response = bridge.client(http2, EncodeType::Mke).get("/events").await.unwrap();
                 let mut body = response.into_body();
                 for number in 0..10 {
-                    // The next event does not exist before this one is there.
+                    // The next event is sent only after this one has arrived.
                     let event = format!("data: {number}\n\n");
                     events.send(Ok(event.clone().into())).await.unwrap();
                     assert_eq!(body.data().await.unwrap().unwrap(), event, "{link:?}, client http2 {http2}");
@@ -205,7 +205,7 @@ fn events_arrive_one_by_one_between_all_versions() {
 }
 
 #[test]
-fn both_directions_move_at_once_between_all_versions() {
+fn both_directions_stream_at_once_between_all_versions() {
     run(async {
         for link in LINKS {
             for http2 in [false, true] {
@@ -227,7 +227,7 @@ fn both_directions_move_at_once_between_all_versions() {
 }
 
 #[test]
-fn trailers_end_a_response_and_stay_behind_between_all_versions() {
+fn trailers_end_a_response_and_are_dropped_between_all_versions() {
     run(async {
         for link in LINKS {
             for http2 in [false, true] {
@@ -255,7 +255,7 @@ fn trailers_end_a_response_and_stay_behind_between_all_versions() {
 }
 
 #[test]
-fn a_request_body_that_fails_late_is_never_whole_at_an_http2_upstream() {
+fn a_request_body_that_fails_late_is_never_complete_at_an_http2_upstream() {
     run(async {
         for link in HTTP2_LINKS {
             let bridge = Bridge::standard(link).await;
@@ -270,18 +270,18 @@ fn a_request_body_that_fails_late_is_never_whole_at_an_http2_upstream() {
             wire.send(&body).await;
             let answer = wire.response(false).await.unwrap();
             assert_eq!(answer.status(), 400, "{link:?}: {answer:?}");
-            eventually("the upstream saw it begin", || bridge.upstream.begun() == 1).await;
-            // The connection is as good as before.
+            eventually("the upstream received its beginning", || bridge.upstream.begun() == 1).await;
+            // The connection still works.
             let client = bridge.client(true, EncodeType::Mke);
             assert_eq!(status(&client, "POST", "/").await, 200);
-            assert_eq!(bridge.upstream.seen().len(), 1, "{link:?}: the good one alone");
+            assert_eq!(bridge.upstream.seen().len(), 1, "{link:?}: only the valid one");
             bridge.relay.settled().await;
         }
     });
 }
 
 #[test]
-fn a_response_that_an_http2_upstream_aborts_never_looks_whole() {
+fn a_response_aborted_by_an_http2_upstream_never_looks_complete() {
     run(async {
         for link in HTTP2_LINKS {
             for http2 in [false, true] {
@@ -307,7 +307,7 @@ fn a_response_that_an_http2_upstream_aborts_never_looks_whole() {
 }
 
 #[test]
-fn an_http2_upstream_that_refuses_or_hangs_is_502_or_504_and_others_on_the_connection_go_on() {
+fn an_http2_upstream_that_refuses_or_hangs_is_502_or_504_and_other_requests_continue() {
     run(async {
         for link in HTTP2_LINKS {
             let bridge = Bridge::serve(link, async |request| match request.uri().path() {
@@ -345,7 +345,7 @@ fn a_client_that_stops_sending_over_http2_is_answered_after_the_read_timeout() {
             let bridge = Bridge::standard(link).await;
             let client = bridge.client(true, EncodeType::Mke);
             client.pair().await.unwrap();
-            // Nothing of the body, and a part of it that the upstream has got already.
+            // Without any of the body, and with a part of it that has already reached the upstream.
             for beginning in [0, 200_000] {
                 let (pieces, body) = channel();
                 if beginning > 0 {
@@ -387,7 +387,7 @@ fn concurrent_requests_share_an_http2_connection() {
                 task.await.unwrap();
             }
             assert_eq!(bridge.upstream.seen().len(), 51, "{link:?}");
-            // Those that look for a connection at the same moment may each make one.
+            // Requests that need a connection at the same moment may each create one.
             let connections = bridge.upstream.accepted();
             assert!(connections <= 12, "{link:?}: {connections} connections");
         }
@@ -395,7 +395,7 @@ fn concurrent_requests_share_an_http2_connection() {
 }
 
 #[test]
-fn a_websocket_passes_over_tls_even_where_the_upstream_would_rather_speak_http2() {
+fn a_websocket_works_over_tls_even_if_the_upstream_prefers_http2() {
     run(async {
         for link in [Link::Tls, Link::Http2Tls] {
             let bridge = Bridge::serve(link, async |mut request: Request<hyper::body::Incoming>| {

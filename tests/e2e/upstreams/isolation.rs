@@ -1,4 +1,4 @@
-//! Tenants never share a connection to an upstream, even where it is the same one.
+//! Tenants never share a connection to an upstream, even if it is the same upstream.
 
 use std::collections::BTreeSet;
 
@@ -18,14 +18,14 @@ async fn requests(relay: &Relay, upstream: &Upstream) {
     for host in TENANTS {
         let of_tenant = seen.iter().filter(|seen| seen.target == format!("/{host}"));
         let connections: BTreeSet<_> = of_tenant.map(|seen| seen.connection).collect();
-        assert_eq!(connections.len(), 1, "{host}: one connection, used again");
+        assert_eq!(connections.len(), 1, "{host}: one connection, reused");
         assert!(used.insert(connections), "{host}: another tenant's connection");
     }
     assert_eq!((seen.len(), upstream.accepted()), (15, 3));
 }
 
 #[test]
-fn tenants_of_one_upstream_have_connections_of_their_own() {
+fn tenants_of_one_upstream_have_separate_connections() {
     run(async {
         let upstream = Upstream::standard().await;
         let mut setup = Setup::default();
@@ -37,7 +37,7 @@ fn tenants_of_one_upstream_have_connections_of_their_own() {
 }
 
 #[test]
-fn tenants_of_one_upstream_have_http2_connections_of_their_own() {
+fn tenants_of_one_upstream_have_separate_http2_connections() {
     run(async {
         let acceptor = Authority::new().acceptor("localhost", &["h2"]);
         let upstream = Upstream::standard_over(Transport::Tls(acceptor)).await;

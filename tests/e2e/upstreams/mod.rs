@@ -1,4 +1,4 @@
-//! Upstreams: several peers of a tenant and how they are chosen, their health, HTTP/2, and who shares a connection.
+//! Upstreams: several peers of a tenant and how they are chosen, their health, HTTP/2, and the sharing of connections.
 
 mod addresses;
 mod balance;
@@ -13,14 +13,14 @@ use mte_client::{Error, RelayClient};
 
 use crate::harness::{HOST, Relay, Setup, Upstream};
 
-/// A relay of the tenant [`HOST`] with several peers.
+/// A relay with the tenant [`HOST`] with several peers.
 struct Fleet {
     relay: Relay,
     peers: Vec<Upstream>,
 }
 
 impl Fleet {
-    /// `settings` are those of `upstream`, beside its peers; a weight of 1 is left out.
+    /// `settings` are those of `upstream`, besides its peers; a weight of 1 is left out.
     async fn new(peers: Vec<Upstream>, weights: &[u32], settings: &str) -> Self {
         let list: Vec<_> = peers
             .iter()
@@ -44,19 +44,19 @@ impl Fleet {
         Self::new(peers, weights, settings).await
     }
 
-    /// Whole requests that each peer got.
+    /// Number of complete requests that each peer received.
     fn counts(&self) -> Vec<usize> {
         self.peers.iter().map(|peer| peer.seen().len()).collect()
     }
 
-    /// How the peers stand, by name.
+    /// The state of the peers, by name.
     fn health(&self) -> Vec<&'static str> {
         let config = self.relay.shared.config.load();
         let tenant = config.domains.find(HOST).unwrap();
         tenant.upstream.peers.iter().map(|peer| peer.state.health().name()).collect()
     }
 
-    /// How often requests failed at peers, by cause.
+    /// Number of failed requests at peers, by cause.
     fn failures(&self) -> BTreeMap<String, u64> {
         const NAME: &str = "mte_relay_upstream_failures_total{";
         let text = self.relay.shared.metrics.text();
@@ -72,7 +72,7 @@ impl Fleet {
     }
 }
 
-/// A request's status, the relay's own ones included.
+/// A request's status, including the relay's own ones.
 async fn status(client: &RelayClient, method: &str, path: &str) -> u16 {
     let body = if method == "GET" { mte_client::Body::empty() } else { "a body".into() };
     let request = http::Request::builder().method(method).uri(path).body(body).unwrap();

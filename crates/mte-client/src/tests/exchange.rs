@@ -196,7 +196,7 @@ async fn impossible_settings_are_refused() {
 }
 
 #[tokio::test]
-async fn a_relay_that_is_not_there_is_a_connect_error() {
+async fn an_unreachable_relay_is_a_connect_error() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -207,7 +207,7 @@ async fn a_relay_that_is_not_there_is_a_connect_error() {
 }
 
 #[tokio::test]
-async fn a_relay_that_does_not_answer_is_given_up() {
+async fn a_relay_that_does_not_answer_is_a_timeout() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let client = RelayClient::builder(url).timeout(Duration::from_millis(50)).build().unwrap();
@@ -216,15 +216,15 @@ async fn a_relay_that_does_not_answer_is_given_up() {
 
 /// Records its events.
 #[derive(Default)]
-struct Diary(Mutex<Vec<String>>);
+struct EventLog(Mutex<Vec<String>>);
 
-impl Diary {
+impl EventLog {
     fn note(&self, text: String) {
         self.0.lock().unwrap().push(text);
     }
 }
 
-impl Observer for Diary {
+impl Observer for EventLog {
     fn client_id(&self, id: &str) {
         self.note(format!("id {}", id.len()));
     }
@@ -257,10 +257,10 @@ impl Observer for Diary {
 }
 
 #[tokio::test]
-async fn an_observer_sees_what_is_done_and_what_it_means() {
+async fn an_observer_sees_every_step_and_its_result() {
     let server = Server::start().await;
-    let diary = Arc::new(Diary::default());
-    let observer: Arc<dyn Observer> = diary.clone();
+    let log = Arc::new(EventLog::default());
+    let observer: Arc<dyn Observer> = log.clone();
     let client = RelayClient::builder(server.url()).pairs(1).observer(observer).build().unwrap();
     client.post("/echo", "hello").await.unwrap().into_body().bytes(LIMIT).await.unwrap();
     let map = format!(
@@ -269,7 +269,7 @@ async fn an_observer_sees_what_is_done_and_what_it_means() {
     );
     let map = map.len();
     assert_eq!(
-        *diary.0.lock().unwrap(),
+        *log.0.lock().unwrap(),
         [
             "id 101".to_owned(),
             "paired 1 ml-kem-768".to_owned(),

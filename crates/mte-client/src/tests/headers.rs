@@ -13,7 +13,7 @@ use crate::{
 
 type Fields<'a> = &'a [(&'static str, &'static str)];
 
-/// Response headers that describe the body, or how long it may be kept.
+/// Response headers that describe the body, or how long it may be cached.
 const REPRESENTATION: Fields<'_> = &[
     ("content-type", "text/html"),
     ("content-encoding", "gzip"),
@@ -51,7 +51,7 @@ fn request(
     (opened, request.headers, request.opener)
 }
 
-/// The headers of a response, after `tamper` has changed what travels.
+/// The headers of a response, after `tamper` has changed it in transit.
 fn answered(
     wanted: ResponseHeaders,
     asked: Fields<'_>,
@@ -189,7 +189,7 @@ fn with_all_sealed_no_other_clear_header_counts() {
 }
 
 #[test]
-fn what_describes_the_body_counts_only_sealed_and_so_does_what_was_asked_for() {
+fn body_metadata_and_requested_headers_count_only_if_sealed() {
     let mut reply = Reply::new(200, "yes");
     reply.headers.clear();
     for wanted in [named(&["x-listed"]), named(&[])] {

@@ -1,4 +1,5 @@
-//! A client against a relay made of the codec and the protocol's types: exchanges over sockets, and what a client refuses.
+//! A client against a relay built from the codec and the protocol's types: exchanges over sockets, and responses that a
+//! client refuses.
 
 mod exchange;
 mod headers;

@@ -1,4 +1,4 @@
-//! What a client takes from a response, and what it refuses. No sockets: bytes in, verdict out.
+//! Which responses a client accepts, and which it refuses. Without sockets: bytes in, result out.
 
 use bytes::Bytes;
 use mte_codec::{EncodeType, KemId, OpenError, Place};
@@ -9,7 +9,7 @@ use crate::{
     wire::{self, Options, ResponseOpener},
 };
 
-/// A request on its way back: its opener, the relay, and what the relay knows of it.
+/// A request whose response is pending: the response's opener, the relay, and the opened request.
 fn asked(options: &Options) -> (ResponseOpener, Relay, Opened) {
     let (relay, pair) = paired(KemId::MlKem768);
     let request = sealed(&pair, options, "hello");
@@ -75,7 +75,7 @@ fn a_response_without_its_sealed_headers_is_refused() {
         wire.headers.append("x-mte-relay-eh", value);
     };
     assert_eq!(refusal(Reply::new(200, "yes"), twice), ResponseError::NotSealed(200));
-    // From 400 on it is treated as an error of the relay, never as an upstream's answer.
+    // A status of 400 or above is treated as an error of the relay, never as an upstream's response.
     let error = verdict(Reply::new(404, "yes"), drop).unwrap_err();
     assert_eq!(error.relay_status(), Some(404));
 }
@@ -109,7 +109,7 @@ fn a_cut_body_is_refused() {
 }
 
 #[test]
-fn a_body_that_was_removed_on_the_way_is_refused_whatever_flags_and_lengths_say() {
+fn a_body_removed_in_transit_is_refused_whatever_flags_and_lengths_say() {
     for encode_type in [EncodeType::Mke, EncodeType::Mte] {
         for flags in [None, Some("c,p,1,0,1,0,0"), Some("c,p,1,0,0,0")] {
             let (opener, relay, opened) = asked(&Options { encode_type, ..Options::default() });
@@ -232,7 +232,7 @@ fn a_large_mte_body_is_refused_on_both_ways() {
 }
 
 #[test]
-fn a_pair_with_an_old_request_waiting_takes_no_more() {
+fn a_pair_with_an_old_pending_request_takes_no_more_requests() {
     let (_, pair) = paired(KemId::MlKem512);
     let slow = sealed(&pair, &Options::default(), "");
     for _ in 0..159 {

@@ -1,5 +1,5 @@
-//! A relay without a network: the session's own server role, pairs in a map, and no upstream. What it must not do, for tests
-//! of what a client refuses, is a [`Forgery`].
+//! A relay without a network: the session's server role, pairs in a map, and no upstream. [`Forgery`] describes responses that
+//! a relay must not send, for tests of what a client refuses.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ use crate::wire::{self, Options, Pair, SealedRequest};
 
 pub(super) const AUTHORITY: &str = "relay.example";
 
-/// The most bytes of a body of type MTE, either way.
+/// Maximum size of a body of type MTE, in both directions.
 const MAX_MTE_BODY: usize = 1 << 20;
 
 const POLICY: Policy = Policy {
@@ -48,7 +48,7 @@ pub(super) struct Begun {
     kem: KemId,
 }
 
-/// A request whose numbers are spent.
+/// A request whose numbers are used.
 pub(super) struct Opened {
     pub(super) url: String,
     pub(super) sealed: SealedHeaders,
@@ -57,33 +57,33 @@ pub(super) struct Opened {
     to_head: bool,
     client_id: String,
     response: ResponseTicket,
-    /// What a forged response is sealed with.
+    /// The keys for a forged response.
     numbers: Numbers,
     /// The number of its first message.
     first: u64,
 }
 
-/// What the relay answers, before it is sealed.
+/// The relay's response before it is sealed.
 #[derive(Clone)]
 pub(super) struct Reply {
     pub(super) status: u16,
-    /// The upstream's headers; the relay's rules decide which are sealed.
+    /// The upstream's headers; the relay's rules determine which are sealed.
     pub(super) headers: Vec<(&'static str, String)>,
     /// Pieces of the body; `None` for no body.
     pub(super) body: Option<Vec<Bytes>>,
     pub(super) forgery: Option<Forgery>,
 }
 
-/// What a relay never seals, but a forged response does, with a stated `content-length` in the sealed part.
+/// Values that a relay never seals, but a forged response does, with a stated `content-length` in the sealed part.
 #[derive(Clone)]
 pub(super) struct Forgery {
     /// `:status`.
     pub(super) status: Option<u16>,
     /// `:request`; `None` is the right one.
     pub(super) request: Option<u64>,
-    /// What the headers' place says of the body.
+    /// What the headers' place states about the body.
     pub(super) following: u8,
-    /// What the body's own place says of what follows.
+    /// What the body's own place states about following messages.
     pub(super) body_following: u8,
 }
 
@@ -186,7 +186,7 @@ impl Relay {
         Ok(Begun { head, to_head, client_id, kem: state.kems().0 })
     }
 
-    /// Spends the request's numbers; `start` is the first part of its body.
+    /// Takes the request's numbers; `start` is the first part of its body.
     pub(super) fn accept(&self, begun: Begun, start: &[u8]) -> Result<Opened, RequestError> {
         let Begun { head, to_head, client_id, kem } = begun;
         let (request, body) = match head {
@@ -220,7 +220,7 @@ impl Relay {
         })
     }
 
-    /// Opens a request that was sealed whole.
+    /// Opens a request that was sealed as a whole.
     pub(super) fn open(&self, request: &SealedRequest) -> Result<(Opened, Bytes), RequestError> {
         let has_body = !request.body.is_empty();
         let outer = Outer { method: request.method.as_str(), authority: AUTHORITY, has_body };

@@ -64,7 +64,7 @@ async fn a_refused_client_id_is_replaced() {
 }
 
 #[tokio::test]
-async fn it_is_sent_twice_at_most() {
+async fn a_request_is_sent_at_most_twice() {
     let server = Server::start().await;
     let client = RelayClient::builder(server.url()).build().unwrap();
     server.fail_with(&[560, 560, 560]);

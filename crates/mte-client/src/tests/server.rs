@@ -28,7 +28,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::relay::{Opened, Relay, Reply};
 
-/// A relay that listens, and what it saw.
+/// A listening relay, and the requests that it received.
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) hellos: AtomicUsize,
@@ -56,7 +56,7 @@ pub(super) struct Shared {
     pub(super) uploaded: tokio::sync::Mutex<mpsc::UnboundedReceiver<usize>>,
     /// Lets `/slow` answer.
     pub(super) go: tokio::sync::Notify,
-    /// Pieces of the body of `/live`; its end is cut if the last is empty.
+    /// Pieces of the body of `/live`; it is cut off if the last one is empty.
     pub(super) live: Mutex<Option<mpsc::UnboundedReceiver<Bytes>>>,
 }
 
@@ -118,7 +118,7 @@ impl Server {
         (seen.hellos.load(SeqCst), seen.pairings.load(SeqCst), seen.requests.load(SeqCst))
     }
 
-    /// What `/live` will answer, piece by piece.
+    /// Sets the response of `/live`, piece by piece.
     pub(super) fn live(&self) -> mpsc::UnboundedSender<Bytes> {
         let (sender, receiver) = mpsc::unbounded_channel();
         *self.shared.live.lock().unwrap() = Some(receiver);
@@ -142,7 +142,7 @@ impl Shared {
                 let refuse = self.refuse_pairings.load(SeqCst) > 0;
                 let id = self.relay.hello(known);
                 let body = request.into_body().collect().await.unwrap().to_bytes();
-                // Long enough for others to come while it is under way.
+                // Long enough for others to arrive while it is in progress.
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 if refuse { Err(503) } else { id.map(|id| (id, self.relay.pair(&body))) }
             }

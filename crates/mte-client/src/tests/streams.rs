@@ -1,4 +1,4 @@
-//! Bodies that stream: in pieces, in order, cut, too long, too short.
+//! Streamed bodies: in pieces, in order, cut off, too long, too short.
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -55,13 +55,13 @@ fn header(server: &Server, name: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn an_upload_is_sealed_as_it_comes() {
+async fn an_upload_is_sealed_as_it_arrives() {
     let (server, client) = started().await;
     let (sender, body) = channel();
     let request = tokio::spawn(async move { client.post("/upload", body).await });
     for piece in ["first", "and second"] {
         sender.send(piece.into()).unwrap();
-        // The relay has opened this piece before the next one exists.
+        // The relay has opened this piece before the next one is sent.
         assert_eq!(server.shared.uploaded.lock().await.recv().await, Some(piece.len()));
     }
     drop(sender);
@@ -71,7 +71,7 @@ async fn an_upload_is_sealed_as_it_comes() {
 }
 
 #[tokio::test]
-async fn a_download_is_opened_as_it_comes() {
+async fn a_download_is_opened_as_it_arrives() {
     let (server, client) = started().await;
     let sender = server.live();
     let mut body = client.get("/live").await.unwrap().into_body();
@@ -191,7 +191,7 @@ async fn a_stream_of_type_mte_is_gathered_and_sealed_whole() {
     assert_eq!(response.into_body().text(100).await.unwrap(), "short secret");
     let error = client.post("/upload", body(vec!["a long secret", "a long secret"])).await.unwrap_err();
     assert!(matches!(error, Error::TooLarge { limit: 20 }));
-    // Gathered once, it can be sent again.
+    // Because it is held in memory, it can be sent again.
     server.fail_with(&[562]);
     let request = http::Request::put("/upload").body(body(vec!["again"])).unwrap();
     client.send(request).await.unwrap();

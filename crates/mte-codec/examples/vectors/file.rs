@@ -1,5 +1,4 @@
-//! The vector file: what its keys are, how it is written (one line per vector, so that a change reads well
-//! in a diff) and how it is read.
+//! The vector file: its keys, and how it is written (one line per vector, so that a change is readable in a diff) and read.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +16,7 @@ pub(crate) struct File {
     pub(crate) windows: Vec<WindowVector>,
 }
 
-/// A key exchange (section 2). `seed` makes the decapsulation key, `randomness` is what encapsulation drew;
+/// A key exchange (section 2). `seed` generates the decapsulation key, `randomness` is the input of encapsulation;
 /// an implementation that only encapsulates, or only decapsulates, does not need both.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,14 +66,14 @@ pub(crate) struct MessageVector {
 pub(crate) struct RefusedVector {
     pub(crate) direction: usize,
     pub(crate) expected: ExpectedVector,
-    /// What this crate's log would say; it is never sent to the peer.
+    /// The reason in this crate's log; it is never sent to the peer.
     pub(crate) class: Class,
     /// How the message was made.
     pub(crate) reason: String,
     pub(crate) message: Hex,
 }
 
-/// What the decoder looks for.
+/// The message that the decoder expects.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExpectedVector {

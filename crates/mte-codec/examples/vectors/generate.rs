@@ -1,4 +1,4 @@
-//! Makes every vector of the file. Nothing in here is random from one run to the next.
+//! Generates every vector of the file. The output is the same in every run.
 
 use ml_kem::{
     MlKem512, MlKem768, MlKem1024,
@@ -49,7 +49,7 @@ fn kem_vector(id: KemId, rng: &mut FixedRng) -> KemVector {
     }
 }
 
-/// One key exchange, done by the KEM library alone; the crate, given the same randomness, must agree.
+/// One key exchange, done only with the KEM library; the crate must agree when it is given the same randomness.
 fn kem_vector_of<K>(id: KemId, seed_len: usize, randomness_len: usize, rng: &mut FixedRng) -> KemVector
 where
     K: FromSeed<DecapsulationKey: Decapsulate<Kem = K>> + Kem,
@@ -95,7 +95,7 @@ fn directions(kem: &[KemVector], rng: &mut FixedRng) -> Vec<DirectionVector> {
     let mut directions = Vec::new();
     for (index, (auth, context, nonce, personalization)) in inputs.into_iter().enumerate() {
         let (auth, context) = (rng.bytes(auth), rng.bytes(context));
-        // The first four go on from the key exchanges, so that the file can be followed from end to end.
+        // The first four continue from the key exchanges, so that the file can be followed from end to end.
         let entropy = kem.get(index).map_or_else(|| rng.bytes(32), |kem| kem.entropy.0.clone());
         let root = reference::root(&entropy, &auth, nonce, personalization, &context);
         let epochs = [0, 1, 2, 16, 17, 127, 128].map(|e| (e, reference::epoch(&root, e.into()).into()));
@@ -112,12 +112,12 @@ fn directions(kem: &[KemVector], rng: &mut FixedRng) -> Vec<DirectionVector> {
     directions
 }
 
-/// A place that travels as text.
+/// A place that is sent as text.
 const fn text(index: u8, following: u8) -> u8 {
     index << 4 | following
 }
 
-/// A place that travels as raw bytes.
+/// A place that is sent as raw bytes.
 const fn raw(index: u8, following: u8) -> u8 {
     0x80 | text(index, following)
 }
@@ -150,7 +150,7 @@ fn messages(roots: &[Bytes32], rng: &mut FixedRng) -> Vec<MessageVector> {
         });
     };
 
-    // One request of three messages and one response of two, as a client of ours sends them.
+    // One request of three messages and one response of two, as sent by this project's client.
     let url = b"/api/v1/accounts/42?expand=owner";
     let headers = br#"{"accept":"application/json","content-type":"application/json"}"#;
     let body = br#"{"name":"Zo\u00eb","balance":1234.5}"#;
@@ -159,7 +159,7 @@ fn messages(roots: &[Bytes32], rng: &mut FixedRng) -> Vec<MessageVector> {
     add(0, MKE, raw(2, 0), 2, body, &[body.len()]);
     add(1, MKE, text(0, 1), 0, headers, &[headers.len()]);
     add(1, MKE, raw(1, 0), 1, body, &[body.len()]);
-    // The same request from the drop-in, which cannot know what follows.
+    // The same request from the compatibility package, which cannot know which messages follow.
     add(2, MKE, text(0, 15), 0, url, &[url.len()]);
     add(2, MKE, text(1, 15), 1, headers, &[headers.len()]);
     add(2, MKE, raw(2, 15), 2, body, &[body.len()]);
@@ -180,7 +180,7 @@ fn messages(roots: &[Bytes32], rng: &mut FixedRng) -> Vec<MessageVector> {
     add(0, MKE, raw(0, 0), 12, &fixed.bytes(65_536), &[65_536]);
     add(0, MKE, raw(0, 0), 13, &fixed.bytes(65_537), &[65_536, 1]);
 
-    // Lengths and framings of type MTE: 60 bytes are the most that fit into one step of 64.
+    // Lengths and framings of type MTE: at most 60 bytes fit into one step of 64.
     for (n, len) in [0, 1, 59, 60, 61, 123, 124, 125, 200].into_iter().enumerate() {
         let plaintext = fixed.bytes(len);
         add(0, MTE, raw(0, 0), 14 + n as u64, &plaintext, &[padded(&plaintext).len() * 2]);
@@ -446,7 +446,7 @@ impl Refused {
         add(NotAuthentic, "a head that names a byte less than there is", &[(3 | FINAL, data)]);
     }
 
-    /// Constructions near to the right one: an implementation that reads one of these has taken a wrong turn.
+    /// Constructions similar to the right one: an implementation that opens one of these has a mistake.
     fn other_constructions(&mut self) {
         use Class::*;
         let wanted = (MKE, raw(0, 0));
@@ -515,8 +515,8 @@ impl Refused {
                 &format!("authentic: number {n} is out of a fresh window"),
             );
         }
-        // The epochs of these numbers are too far away to be derived here; a reader that keeps only 32 bits
-        // of the number would take them to be of epoch 0.
+        // The epochs of these numbers are too far away to be derived here; a decoder that keeps only 32 bits of the number
+        // would assume epoch 0.
         for n in [1 << 32, (1 << 32) + 9, 1 << 53, (1 << 53) + 1, 1 << 63, u64::MAX] {
             let header = self.header(MKE, text(0, 0), n);
             let frames = Keys::derive(&self.roots[0], &header).frames(b"no such number", &[14]);
@@ -533,7 +533,7 @@ impl Refused {
         use Class::*;
         let wanted = (MTE, text(0, 0));
 
-        // Authentic frames around a padded plaintext that is not as it should be.
+        // Authentic frames around an invalid padded plaintext.
         let secret = b"4929 1234 5678 9012";
         let good = padded(secret);
         let with = |at: usize, bytes: &[u8]| {
@@ -574,7 +574,7 @@ impl Refused {
             self.add(&message, wanted, Malformed, &format!("authentic: {reason}"));
         }
 
-        // Authentic frames around token strings that are not one.
+        // Authentic frames around invalid token strings.
         let (header, keys) = self.start(MTE, text(0, 0), 10);
         let filler = self.rng.bytes(64);
         let tokens = keys.tokens(0, &good, &filler);
@@ -596,7 +596,7 @@ impl Refused {
             self.add(&message, wanted, Malformed, &format!("authentic: {reason}"));
         }
 
-        // Changes on the way.
+        // Changes in transit.
         let (header, keys) = self.start(MTE, text(0, 0), 11);
         let filler = self.rng.bytes(64);
         let tokens = keys.tokens(0, &good, &filler);

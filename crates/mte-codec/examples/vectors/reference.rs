@@ -1,6 +1,6 @@
-//! A second implementation of the format, from the specification alone: it shares no code with the crate. HKDF is written
-//! out over HMAC and ChaCha20 over additions and rotations; of the library only HMAC-SHA-256, SHA-256 and
-//! AES-256-GCM are used. Slow, unwiped, and able to make messages that the crate refuses to make.
+//! A second implementation of the format, written only from the specification: it shares no code with the crate. HKDF is
+//! implemented with HMAC, and ChaCha20 with additions and rotations; only HMAC-SHA-256, SHA-256 and AES-256-GCM come from a
+//! library. It is slow, does not wipe memory, and can create messages that the crate refuses to create.
 
 use std::convert::Infallible;
 
@@ -127,7 +127,7 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// The keys that an epoch's secret gives to the message with this header.
+    /// The keys of the message with this header, from an epoch's secret.
     pub(crate) fn derive(epoch: &Bytes32, header: &[u8]) -> Self {
         let len = if header[0] == 2 { 64 } else { 32 };
         let mut keys = hkdf_expand(epoch, &[b"mte-open/1 message", header].concat(), len);

@@ -1,4 +1,4 @@
-//! What the tests of this crate share: scripted randomness, and both ways to open a message.
+//! Shared by the tests of this crate: scripted randomness, and both ways to open a message.
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::convert::Infallible;
@@ -10,7 +10,7 @@ use mte_codec::{
 };
 use rand_core::{TryCryptoRng, TryRng};
 
-/// A random number generator that yields exactly the bytes it was given, and must be used up.
+/// A random number generator that returns exactly the given bytes, all of which must be used.
 pub(crate) struct Script(Vec<u8>);
 
 impl Script {
@@ -43,7 +43,7 @@ impl TryRng for Script {
 
 impl TryCryptoRng for Script {}
 
-/// What a decoder looks for when it looks for this message.
+/// The expected message for a decoder that should open this one.
 pub(crate) fn expected(encode_type: EncodeType, place: Place) -> Expected {
     Expected { encode_type, place }
 }
@@ -63,8 +63,8 @@ pub(crate) fn open_whole(
     opened
 }
 
-/// Opens a message of type MKE that arrives in `parts`. After every part it takes all there is to take, and
-/// checks that the opener keeps back less than one frame.
+/// Opens a message of type MKE that arrives in `parts`. After every part, it takes all available frames, and checks that the
+/// opener holds less than one frame.
 pub(crate) fn open_in_parts<'a>(
     secrets: &DecoderSecrets,
     expected: Expected,
@@ -93,8 +93,7 @@ pub(crate) fn open_in_parts<'a>(
     Ok((header.expect("a finished message has a header").number, plaintext))
 }
 
-/// Opens a message as a correct receiver does: open, then commit. MKE is opened both ways, which
-/// must agree.
+/// Opens a message like a correct receiver: open, then commit. MKE is opened in both ways, which must agree.
 pub(crate) fn receive(
     state: &mut DecoderState,
     expected: Expected,
@@ -104,8 +103,8 @@ pub(crate) fn receive(
     if expected.encode_type == EncodeType::Mke {
         let middle = message.len() / 2;
         let parts = open_in_parts(&state.secrets, expected, [&message[..middle], &message[middle..]]);
-        // A message too short to be one is refused as such when it is there whole; in parts it may be refused
-        // for its header first.
+        // A message that is too short is refused for that when it is complete; in parts, it may be refused for its header
+        // first.
         assert_eq!(whole.as_ref().ok(), parts.as_ref().ok(), "whole and in parts agree");
     }
     let (number, plaintext) = whole?;
@@ -113,7 +112,7 @@ pub(crate) fn receive(
     Ok(plaintext)
 }
 
-/// Everything a decoder remembers, in a form that can be compared.
+/// The state of a decoder, in a form that can be compared.
 pub(crate) fn memory(state: &DecoderState) -> (mte_codec::Window, String, Vec<[u8; 32]>) {
     let reach = [state.window.oldest(), state.window.highest().unwrap_or(0)];
     let secrets = reach.map(|n| *state.secrets.epoch_of(n).expect("the window's reach").as_bytes());

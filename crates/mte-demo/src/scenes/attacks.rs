@@ -41,9 +41,9 @@ pub(super) async fn attacks(stage: &mut Stage) -> Result<(), Trouble> {
     spoil_answer(stage).await?;
     stage
         .screen
-        .prose("So he can delay a request or drop it, and cannot change it, repeat it or take it elsewhere. He can also answer \
-         with an error in the relay's name, which is not authenticated: a client that may resend then seals its request \
-         anew, so limit that where nothing must happen twice. This one does not resend.");
+        .prose("So an attacker can delay or drop a request, but cannot change it, repeat it or send it elsewhere. He can also answer \
+         with a forged error of the relay, which is not authenticated: a client that may resend then seals its request \
+         again, so limit that for requests that must not happen twice. This client does not resend.");
     Ok(())
 }
 

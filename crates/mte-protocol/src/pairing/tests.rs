@@ -70,7 +70,7 @@ fn every_kem_is_identified_by_its_key_size_and_both_keys_may_differ() {
 }
 
 #[test]
-fn unknown_fields_are_passed_over() {
+fn unknown_fields_are_ignored() {
     let mut body = value();
     body[1]["clientVersion"] = json!({"a": [1, null, "x"]});
     body[0]["pairId2"] = json!("z");
@@ -87,7 +87,7 @@ fn a_missing_field_is_named() {
 }
 
 #[test]
-fn a_value_that_is_no_string_is_named() {
+fn a_value_that_is_not_a_string_is_named() {
     for field in REQUEST {
         for other in
             [json!(1), json!(-1), json!(1.5), json!(true), json!(null), json!(["x"]), json!({"x": [1]})]
@@ -100,7 +100,7 @@ fn a_value_that_is_no_string_is_named() {
 }
 
 #[test]
-fn a_field_that_is_there_twice_is_named() {
+fn a_duplicate_field_is_named() {
     let body = r#"[{"pairId":"a","pairId":"b"}]"#;
     assert_eq!(parse_request(body.as_bytes(), 1), Err(field_error(0, Field::PairId, Problem::Repeated)));
 }
@@ -143,7 +143,7 @@ fn a_pair_id_occurs_once_in_a_request() {
 }
 
 #[test]
-fn an_array_has_at_least_one_pair_and_not_too_many() {
+fn an_array_has_at_least_one_pair_and_at_most_the_limit() {
     assert_eq!(refused(&json!([])), PairingError::body(Problem::Empty));
     let body = write_request(&[pair("a"), pair("b"), pair("c")]);
     assert_eq!(parse_request(&body, 2), Err(PairingError::body(Problem::TooMany { max: 2 })));

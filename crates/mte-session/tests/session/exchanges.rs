@@ -1,4 +1,4 @@
-//! Honest exchanges: every combination of parts, types and bodies arrives as it was sent.
+//! Exchanges without interference: every combination of parts, types and bodies arrives as sent.
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
@@ -92,7 +92,7 @@ fn a_request_may_have_any_of_its_parts_sealed() {
 }
 
 #[test]
-fn a_sender_that_cannot_count_may_announce_what_is_not_there() {
+fn a_sender_that_cannot_count_may_announce_missing_parts() {
     let mut relay = Relay::new();
     let mut raw = Raw::new(&mut relay);
     raw.cannot_count = true;
@@ -106,7 +106,7 @@ fn a_sender_that_cannot_count_may_announce_what_is_not_there() {
 }
 
 #[test]
-fn a_request_with_nothing_sealed_needs_the_policys_permission_and_spends_no_number() {
+fn a_request_with_nothing_sealed_needs_permission_and_uses_no_number() {
     let mut relay = Relay::new();
     let mut raw = Raw::new(&mut relay);
     let mut wire = raw.request(&[]);
@@ -120,7 +120,7 @@ fn a_request_with_nothing_sealed_needs_the_policys_permission_and_spends_no_numb
 }
 
 #[test]
-fn a_response_has_a_body_or_none_as_its_headers_say() {
+fn a_response_has_a_body_only_if_its_headers_say_so() {
     let mut pair = Pair::new();
     for encode_type in TYPES {
         pair.options.encode_type = encode_type;
@@ -154,7 +154,7 @@ fn a_response_has_a_body_or_none_as_its_headers_say() {
 }
 
 #[test]
-fn response_headers_that_are_asked_for_come_back_sealed_and_the_rest_in_the_clear() {
+fn requested_response_headers_are_sealed_and_the_rest_are_in_the_clear() {
     let mut pair = Pair::new();
     pair.options.response_headers = ResponseHeaders::Only(vec!["x-asked".parse().unwrap()]);
     let (wire, opener) = pair.post(b"");

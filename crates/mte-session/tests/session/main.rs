@@ -1,5 +1,5 @@
 //! Both roles against each other in memory: no sockets, no clock, no runtime. The network between them loses, reorders,
-//! duplicates, cuts and changes what passes ([`network`]).
+//! duplicates, truncates and changes messages ([`network`]).
 
 mod exchanges;
 mod harness;

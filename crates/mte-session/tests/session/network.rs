@@ -1,5 +1,5 @@
-//! A network between the two that loses, reorders, duplicates, cuts and changes what passes: each request is served at most
-//! once, and what was changed is refused and changes no state.
+//! A network that loses, reorders, duplicates, truncates and changes messages: each request is served at most once, and
+//! changed messages are refused and change no state.
 
 use mte_codec::{EncodeType, OpenError, WindowError};
 use mte_protocol::names::{X_MTE_RELAY, X_MTE_RELAY_EH};
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::harness::{Answer, Pair, WireRequest, WireResponse, respond};
 
-/// A request that the client sent, and how far it came.
+/// A request that the client sent, and its progress.
 struct Exchange {
     wire: WireRequest,
     opener: Option<ResponseOpener>,
@@ -19,16 +19,16 @@ struct Exchange {
     response: Option<WireResponse>,
 }
 
-/// What the network does next, to the exchange that a number picks.
+/// The next action of the network, on the exchange that a number selects.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Send,
     /// Delivers a request: again, if it was delivered before.
     DeliverRequest(usize),
-    /// Delivers a request with its body cut by this many bytes.
+    /// Delivers a request with its body truncated by this many bytes.
     CutRequest(usize, usize),
     DeliverResponse(usize),
-    /// What is never delivered is lost.
+    /// Requests that are never delivered are lost.
     LoseResponse(usize),
 }
 

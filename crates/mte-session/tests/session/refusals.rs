@@ -1,4 +1,4 @@
-//! Every refusal of the relay's role with its status (docs/protocol.md, section 5).
+//! Every refusal of the relay's role, with its status (docs/protocol.md, section 5).
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ fn pair() -> (Relay, Raw) {
     (relay, raw)
 }
 
-/// How a relay refuses a request of these parts, after it was changed.
+/// The relay's refusal of a request with these parts, after it was changed.
 fn refused(parts: &[Part<'_>], change: impl FnOnce(&mut WireRequest)) -> RequestError {
     let (mut relay, mut raw) = pair();
     let mut wire = raw.request(parts);
@@ -32,7 +32,7 @@ fn refused(parts: &[Part<'_>], change: impl FnOnce(&mut WireRequest)) -> Request
     error
 }
 
-/// Adds a header that is there already.
+/// Adds a header that is present already.
 fn twice(wire: &mut WireRequest, name: &'static str) {
     assert!(wire.headers.append(name, "x".parse().unwrap()));
 }
@@ -65,7 +65,7 @@ fn a_request_must_have_something_sealed() {
 }
 
 #[test]
-fn text_that_is_no_message_is_refused() {
+fn text_that_is_not_a_message_is_refused() {
     let error = refused(&[URL], |wire| wire.path.push('?'));
     assert_eq!((error.status(), error), (562, TextError::NotBase64.into()));
     let error = refused(&[HEADERS], |wire| drop(wire.headers.insert("x-mte-relay-eh", "%".parse().unwrap())));
@@ -73,12 +73,12 @@ fn text_that_is_no_message_is_refused() {
 }
 
 #[test]
-fn flags_that_contradict_what_is_there_are_refused() {
+fn flags_that_contradict_the_request_are_refused() {
     let cases: [(&[Part<'_>], &str, RequestError); 7] = [
         (&[URL, HEADERS], "1,1,0,0", RequestError::UnannouncedHeaders),
         (&[URL], "1,1,1,0", RequestError::MissingHeaders),
         (&[URL, HEADERS, Part::Body(b"b")], "1,1,1,0", RequestError::ClearBody),
-        // Each of these changes what is expected of the messages that are there.
+        // Each of these changes which messages are expected.
         (&[URL], "0,1,0,0", OpenError::OutOfPlace.into()),
         (&[URL], "1,1,0,1", OpenError::OutOfPlace.into()),
         (&[URL, HEADERS], "1,0,1,0", OpenError::OutOfPlace.into()),
@@ -91,7 +91,7 @@ fn flags_that_contradict_what_is_there_are_refused() {
 }
 
 #[test]
-fn a_header_map_that_was_dropped_on_the_way_is_missed() {
+fn a_header_map_dropped_in_transit_is_noticed() {
     let dropped = |wire: &mut WireRequest| {
         wire.headers.remove("x-mte-relay-eh");
         flags(wire, "1,1,0,0");
@@ -185,7 +185,7 @@ fn a_gathered_body_above_its_limit_is_refused() {
 }
 
 #[test]
-fn a_url_that_leaves_the_upstream_is_refused_and_has_spent_its_numbers() {
+fn a_url_that_leaves_the_upstream_is_refused_and_has_used_its_numbers() {
     for (url, expected) in [("/evil.example", TargetError::Authority), ("a/../b", TargetError::DotSegment)] {
         let (mut relay, mut raw) = pair();
         let wire = raw.request(&[Part::Url(url)]);
@@ -200,7 +200,7 @@ fn a_url_that_leaves_the_upstream_is_refused_and_has_spent_its_numbers() {
 }
 
 #[test]
-fn what_a_store_fails_with_has_a_status_and_an_unavailable_one_says_nothing_of_the_pair() {
+fn errors_of_a_store_map_to_statuses() {
     for (error, status) in [
         (PairError::NotFound, 560),
         (PairError::Replaced, 560),
@@ -218,7 +218,7 @@ fn what_a_store_fails_with_has_a_status_and_an_unavailable_one_says_nothing_of_t
 }
 
 #[test]
-fn of_the_relays_statuses_only_those_of_a_failing_store_or_encoder_are_never_produced() {
+fn only_statuses_of_a_failing_store_or_encoder_are_never_produced() {
     let errors = [
         RequestError::ClientId("malformed".into()),
         RequestError::NothingSealed,

@@ -1,4 +1,4 @@
-//! What the relay's role refuses to seal.
+//! Responses that the relay's role refuses to seal.
 
 use bytes::Bytes;
 use mte_codec::EncodeType;
@@ -20,7 +20,7 @@ fn head(answer: &Answer) -> ResponseHead<'_> {
 }
 
 #[test]
-fn a_gathered_body_above_its_limit_is_refused_with_its_head_or_as_it_comes() {
+fn a_gathered_body_above_its_limit_is_refused_with_its_head_or_as_it_arrives() {
     let limit = 5;
     let stated = Answer::new(b"").with("content-length", "6");
     let error = sealer(EncodeType::Mte, limit).head(&head(&stated), &mut rand::rng()).unwrap_err();

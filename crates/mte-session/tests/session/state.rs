@@ -20,13 +20,13 @@ fn new_pair(seed: u8, relay_key: Option<RelayKeyId>) -> NewPair {
     }
 }
 
-/// A commit that brings no secrets.
+/// A commit that supplies no secrets.
 fn bare(state: &PairState, first: u64, count: u64, reserve: u64) -> Commit {
     let generation = state.generation();
     Commit { generation, first, count, decoder: None, encoder: None, reserve }
 }
 
-/// A commit as a request makes it, from a snapshot of `state`.
+/// A commit as in a request, from a snapshot of `state`.
 fn with_secrets(state: &PairState, first: u64, count: u64, reserve: u64) -> Commit {
     let snapshot = state.snapshot();
     let mut window = snapshot.window.clone();
@@ -61,10 +61,10 @@ proptest! {
     }
 
     #[test]
-    fn a_commit_is_the_same_whether_secrets_are_brought_or_derived(steps in steps()) {
+    fn a_commit_is_the_same_whether_secrets_are_supplied_or_derived(steps in steps()) {
         let mut derived = PairState::new(new_pair(1, None), 0, 0);
         let mut brought = derived.clone();
-        // Racing requests begin with the same state: it is only renewed from time to time.
+        // Concurrent requests start from the same state, which is only renewed from time to time.
         let mut began = brought.clone();
         for (index, (first, count)) in steps.into_iter().enumerate() {
             if index % 3 == 0 {
@@ -77,7 +77,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_that_are_cut_or_have_some_left_over_are_refused(
+    fn truncated_bytes_and_trailing_bytes_are_refused(
         key in prop::option::of(any::<[u8; 32]>()), more in prop::collection::vec(any::<u8>(), 1..40),
     ) {
         let state = PairState::new(new_pair(9, key.map(RelayKeyId)), 1, 2);
@@ -127,7 +127,7 @@ fn a_state_that_contradicts_itself_is_refused() {
     let mut state = PairState::new(new_pair(1, None), 0, 0);
     state.commit(bare(&state, 700, 2, 40)).unwrap();
     let good = state.to_bytes();
-    // Where each field begins.
+    // The offset of each field.
     let (kem, window, oldest, next) = (17, 21, 93, 93 + 72);
     let cases: [(usize, &[u8], &str); 7] = [
         (kem, &[0, 9], "KEM"),

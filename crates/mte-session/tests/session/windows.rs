@@ -1,4 +1,4 @@
-//! Which numbers a pair takes, and which epochs it keeps.
+//! Which numbers a pair accepts, and which epochs it keeps.
 
 use mte_codec::{EpochSecret, OpenError, WindowError};
 use mte_session::{server::RequestError, store::PairState};
@@ -29,7 +29,7 @@ fn a_pair_takes_numbers_from_511_behind_to_4096_ahead_of_its_highest_and_each_on
     assert_eq!(at(&mut relay, &mut raw, 4_095), Ok(()));
     assert_eq!(at(&mut relay, &mut raw, 4_095), Err(number(WindowError::Replayed)));
     assert_eq!(at(&mut relay, &mut raw, 4_095 - 511), Ok(()));
-    // The epoch of 512 behind may be left already, or still be there for its neighbours.
+    // The epoch of the number 512 behind may already be removed, or still be kept for its neighbours.
     let behind = at(&mut relay, &mut raw, 4_095 - 512).unwrap_err();
     assert_eq!(behind.status(), 562);
     assert_eq!(at(&mut relay, &mut raw, 8_191), Ok(()));
@@ -66,7 +66,7 @@ fn epochs_that_the_window_has_left_behind_cannot_be_derived_from_what_is_stored(
 }
 
 #[test]
-fn of_two_that_race_with_the_same_message_one_wins() {
+fn of_two_concurrent_commits_of_the_same_message_one_succeeds() {
     let (mut relay, mut raw) = pair();
     let wire = raw.request(URL);
     let [(one, _), (other, _)] = [(); 2].map(|()| relay.open(&wire).unwrap());
@@ -75,7 +75,7 @@ fn of_two_that_race_with_the_same_message_one_wins() {
 }
 
 #[test]
-fn requests_that_race_get_response_numbers_of_their_own() {
+fn concurrent_requests_get_different_response_numbers() {
     let (mut relay, mut raw) = pair();
     let opened: Vec<_> = (0..40).map(|_| relay.open(&raw.request(URL)).unwrap().0).collect();
     let state = relay.pairs.get_mut("raw").unwrap();

@@ -1,4 +1,5 @@
-//! A store that keeps nothing but bytes behind a mutex: every operation reads all of them, and writes all of them. It shares no code with the memory store but the rules and the states that are there for every store.
+//! A store that keeps only bytes behind a mutex: every operation reads all of them and writes all of them. It shares no code
+//! with the memory store except the rules and states for every store.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,7 +15,7 @@ use mte_relay::{
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
-/// A pair as it is written. Times are in milliseconds.
+/// A pair as stored. Times are in milliseconds.
 #[derive(Clone, Serialize, Deserialize)]
 struct Record {
     tenant: [u8; 16],
@@ -40,20 +41,20 @@ impl Record {
         PairState::from_bytes(&self.state).expect("it was written by a store")
     }
 
-    /// Those never used come first, then those not used for longest.
+    /// The order of eviction: unused pairs first, then the least recently used.
     fn order(&self) -> (bool, u64) {
         self.last_used.map_or((false, self.created), |used| (true, used))
     }
 }
 
-/// What a change did to pairs of which tenant.
+/// The events of a change, with their tenants.
 type Events = Vec<([u8; 16], PairEvent)>;
 
 pub(crate) struct BytesStore {
     bytes: Mutex<Vec<u8>>,
     limits: RwLock<config::Pairs>,
     outside: Outside,
-    /// Ids of tenants that were here, for what is said of them.
+    /// The ids of tenants that had pairs, for their events.
     tenants: Mutex<HashMap<[u8; 16], TenantId>>,
 }
 
@@ -67,7 +68,7 @@ impl BytesStore {
         }
     }
 
-    /// Reads everything, lets `change` change it, and writes it back unless that fails.
+    /// Reads all records, applies `change`, and writes them back unless it fails.
     fn change<T, E>(
         &self,
         change: impl FnOnce(&mut Vec<Record>, &mut Events) -> Result<T, E>,
@@ -139,7 +140,7 @@ impl BytesStore {
         })
     }
 
-    /// Drops what `gone` says; how many that were.
+    /// Removes the records that `gone` selects; returns how many.
     fn drop_where(&self, event: PairEvent, gone: impl Fn(&Record) -> bool) -> Result<usize, Unavailable> {
         self.change(|records, events| {
             let dropped: Vec<_> = records.extract_if(.., |record| gone(record)).collect();
@@ -153,7 +154,7 @@ fn find<'a>(records: &'a mut [Record], owner: Owner, pair_id: &str) -> Option<&'
     records.iter_mut().find(|record| record.is_of(owner) && record.id == pair_id)
 }
 
-/// Drops an owner's dead pairs, and its oldest beyond its limit.
+/// Removes an owner's expired pairs, and its oldest beyond its limit.
 fn drop_own(
     records: &mut Vec<Record>,
     events: &mut Events,
@@ -196,7 +197,7 @@ fn make_room(
     Ok(())
 }
 
-/// Drops the first in order of those that `which` allows; whether there was one.
+/// Evicts the first of those that `which` allows; returns whether there was one.
 fn evict(records: &mut Vec<Record>, events: &mut Events, which: impl Fn(&Record) -> bool) -> bool {
     let allowed = records.iter().enumerate().filter(|(_, record)| which(record));
     let Some((index, _)) = allowed.min_by_key(|(_, record)| record.order()) else { return false };

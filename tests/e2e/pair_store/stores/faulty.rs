@@ -1,4 +1,4 @@
-//! A store in front of another one. Every reply has to be waited for, and fails when a test says so.
+//! A wrapper around another store. Every reply must be awaited, and fails if the test says so.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use mte_relay::{
 };
 use parking_lot::Mutex;
 
-/// What is wrong.
+/// The kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The store is not reached.
+    /// The store cannot be reached.
     Unreachable,
-    /// The store does what it is asked to, but its reply does not arrive.
+    /// The store executes the operation, but its reply does not arrive.
     RepliesLost,
     /// The store can be read but not written.
     ReadOnly,
@@ -26,7 +26,7 @@ pub(crate) struct FaultyStore {
     fault: Mutex<Option<Fault>>,
 }
 
-/// The reason that operators are given.
+/// The reason shown to operators.
 pub(crate) const REASON: &str = "a test has cut the connection to 192.0.2.7";
 
 impl FaultyStore {
@@ -34,12 +34,12 @@ impl FaultyStore {
         Self { inner, fault: Mutex::default() }
     }
 
-    /// From now on this is wrong, or nothing.
+    /// Sets the fault from now on, or none.
     pub(crate) fn set(&self, fault: Option<Fault>) {
         *self.fault.lock() = fault;
     }
 
-    /// The inner store's reply to an operation, if nothing is wrong.
+    /// The inner store's reply to an operation, unless there is a fault.
     fn reply<'a, T, E>(
         &'a self,
         writes: bool,

@@ -1,4 +1,4 @@
-//! Stores that are there for these tests.
+//! Stores for these tests only.
 
 mod bytes;
 mod faulty;

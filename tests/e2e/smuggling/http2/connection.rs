@@ -85,7 +85,7 @@ fn floods() -> Vec<Row> {
 }
 
 #[test]
-fn frames_that_are_out_of_place_end_their_connection_and_no_other() {
+fn misplaced_frames_end_their_connection_and_no_other() {
     run_test(super::run(oddities()));
 }
 
@@ -117,7 +117,7 @@ fn another_preface_ends_its_connection() {
 }
 
 #[test]
-fn many_pings_and_settings_do_no_harm() {
+fn many_pings_and_settings_are_tolerated() {
     let bytes =
         [frame(PING, 0, 0, &[0; 8]).repeat(500), setting(4, 70_000).repeat(100), request(&PLAIN)].concat();
     let expect = Expect::Seen(&[("GET", "/open/a", "")]);

@@ -1,4 +1,4 @@
-//! The end of a body, which HTTP/2 may say in a frame of its own: the upstream hears of it once, on every route.
+//! The end of a body, which HTTP/2 may send in a separate frame: it is forwarded to the upstream once, on every route.
 
 use http::Request;
 use mte_client::wire::BodyPlan;
@@ -66,7 +66,7 @@ fn an_empty_last_frame_ends_a_body_once_where_it_is_sealed_or_may_be_plain() {
         let plain = format!("{},{},1,0,0,0,0", session.client_id, session.pair.id());
         let plain: Vec<(String, String)> =
             vec![(":path".into(), "/plain".into()), ("x-mte-relay".into(), plain)];
-        // A body that is left to the proxy's end, and one that was read whole before.
+        // A body that is streamed, and one that was read completely before.
         for parts in [&["hello", ""][..], &["hello"], &[""]] {
             let body = parts.concat();
             post(&bench, &plain, &parts.iter().map(|part| part.as_bytes().to_vec()).collect::<Vec<_>>())
@@ -74,7 +74,7 @@ fn an_empty_last_frame_ends_a_body_once_where_it_is_sealed_or_may_be_plain() {
             expect(&bench, "/plain", body.as_bytes()).await;
         }
         for pieces in [&[""][..], &["hello"], &["hello, ", "world"], &["a", "b", "c"]] {
-            // One frame a piece: a body of one is read whole before the upstream hears of it, of others the end is not.
+            // One frame per piece: a body of one frame is read completely before it is forwarded, others are streamed.
             let head = session.seal_head(Request::post("/sealed").body(()).unwrap(), BodyPlan::Unknown);
             let mut sealer = Sealer::new(head.body.as_ref().unwrap(), &mut rand::rng()).unwrap();
             let last = pieces.len() - 1;
@@ -113,7 +113,7 @@ async fn post(bench: &Bench, fields: &[(String, String)], parts: &[Vec<u8>]) {
     }
 }
 
-/// The upstream has got this request, and not a byte more.
+/// The upstream has received this request, and not a byte more.
 async fn expect(bench: &Bench, target: &str, body: &[u8]) {
     let last = bench.recorder.requests().pop().unwrap();
     assert_eq!((&*last.target, last.body == body), (target, true));

@@ -1,4 +1,4 @@
-//! Header lists that are no request.
+//! Header lists that are not a valid request.
 
 use super::{After, Field, PLAIN, POST, Row, and, request, wire::*, with};
 use crate::{
@@ -13,17 +13,17 @@ fn row(name: &'static str, bytes: Vec<u8>, expect: Expect) -> Row {
     Row { name, bytes, expect, after: After::Serves }
 }
 
-/// One that ends the whole connection, as RFC 9113 allows.
+/// A row that ends the whole connection, as RFC 9113 allows.
 fn closes(name: &'static str, bytes: Vec<u8>) -> Row {
     Row { name, bytes, expect: Refused, after: After::Closed }
 }
 
-/// The good request without one of its fields.
+/// The valid request without one of its fields.
 fn without(name: &str) -> Vec<Field<'static>> {
     PLAIN.into_iter().filter(|field| field.0 != name).collect()
 }
 
-/// A request whose body comes in one frame; `more` are fields.
+/// A request whose body is one frame; `more` are further fields.
 fn post(more: &[Field<'_>], body: &str) -> Vec<u8> {
     let fields = [&POST[..], more].concat();
     let head = frame(HEADERS, END_HEADERS, 1, &block(&fields));
@@ -45,7 +45,7 @@ fn pseudo() -> Vec<Row> {
         row("no scheme", request(&without(":scheme")), Refused),
         row("neither authority nor host", request(&without(":authority")), Refused),
         row("a host alone", request(&[&without(":authority")[..], &[("host", HOST)]].concat()), Seen(OPEN)),
-        closes("one that nobody knows", twice(":unknown", "x")),
+        closes("an unknown pseudo-header", twice(":unknown", "x")),
         row("a response's", twice(":status", "200"), Refused),
         row("one behind a field", request(&late), Refused),
         row("a protocol without CONNECT", twice(":protocol", "websocket"), Refused),
@@ -100,7 +100,7 @@ fn fields() -> Vec<Row> {
     ]
 }
 
-/// A request whose one long field goes on in further frames.
+/// A request with one long field that continues in further frames.
 fn split(value: &str) -> Vec<u8> {
     let fields = block(&[&PLAIN[..], &[("x", value)]].concat());
     let mut parts = fields.chunks(16_000);
@@ -139,16 +139,16 @@ fn lengths() -> Vec<Row> {
 }
 
 #[test]
-fn pseudo_headers_that_make_no_request_are_refused() {
+fn invalid_pseudo_headers_are_refused() {
     run_test(super::run(pseudo()));
 }
 
 #[test]
-fn fields_that_have_no_place_in_http2_are_refused() {
+fn fields_not_allowed_in_http2_are_refused() {
     run_test(super::run(fields()));
 }
 
 #[test]
-fn a_length_that_is_not_the_datas_makes_no_whole_request() {
+fn a_length_that_differs_from_the_data_is_not_a_complete_request() {
     run_test(super::run(lengths()));
 }

@@ -1,5 +1,5 @@
-//! Header lists and frames. What concerns one stream leaves its neighbours alone; what concerns the connection ends
-//! it, and no other.
+//! Header lists and frames. Errors of one stream do not affect other streams; errors of a connection end that connection
+//! only.
 
 mod connection;
 mod ends;
@@ -12,15 +12,15 @@ use self::wire::{
 use super::{Bench, Expect, GOOD};
 use crate::harness::HOST;
 
-/// The fields of a good request, without a body.
+/// The fields of a valid request without a body.
 const PLAIN: [Field<'static>; 4] =
     [(":method", "GET"), (":scheme", "https"), (":authority", HOST), (":path", "/open/a")];
 
-/// The fields of a good request with a body.
+/// The fields of a valid request with a body.
 const POST: [Field<'static>; 4] =
     [(":method", "POST"), (":scheme", "https"), (":authority", HOST), (":path", "/open/a")];
 
-/// What must be left of the connection.
+/// The required state of the connection afterwards.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum After {
     /// It serves another request.
@@ -29,7 +29,7 @@ enum After {
     Closed,
 }
 
-/// One line of a table: the frames that follow preface and settings.
+/// One row of a table: the frames after preface and settings.
 struct Row {
     name: &'static str,
     bytes: Vec<u8>,
@@ -37,7 +37,7 @@ struct Row {
     after: After,
 }
 
-/// What came back.
+/// The result.
 #[derive(Debug, Default)]
 struct Outcome {
     statuses: Vec<u16>,
@@ -45,17 +45,17 @@ struct Outcome {
     closed: bool,
 }
 
-/// A request on stream 1, of these fields and without a body.
+/// A request on stream 1 with these fields and without a body.
 fn request(fields: &[Field<'_>]) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(fields))
 }
 
-/// The good request with one of its fields changed, on stream 1.
+/// The valid request with one field changed, on stream 1.
 fn with(name: &str, value: &str) -> Vec<u8> {
     request(&PLAIN.map(|field| if field.0 == name { (name, value) } else { field }))
 }
 
-/// The good request with one more field, on stream 1.
+/// The valid request with one more field, on stream 1.
 fn and(name: &str, value: &str) -> Vec<u8> {
     request(&[&PLAIN[..], &[(name, value)]].concat())
 }
@@ -72,7 +72,7 @@ async fn run(rows: Vec<Row>) {
     bench.relay.settled().await;
 }
 
-/// Sends the frames on a connection of their own, and looks what is left of it.
+/// Sends the frames on a separate connection, and determines its state afterwards.
 async fn exchange(bench: &Bench, bytes: &[u8], after: After) -> Result<Vec<u16>, String> {
     let stream = tokio::net::TcpStream::connect(bench.relay.tls.unwrap()).await.unwrap();
     let stream = bench.authority.handshake(stream, HOST, false, true).await.unwrap();
@@ -99,13 +99,13 @@ async fn exchange(bench: &Bench, bytes: &[u8], after: After) -> Result<Vec<u16>,
     Ok(outcome.statuses)
 }
 
-/// Reads until something has come, or the connection is closed.
+/// Reads until a condition is true, or the connection is closed.
 async fn read(connection: &mut Connection, outcome: &mut Outcome, until: impl Fn(&Outcome) -> bool) {
     while !until(outcome) {
         match connection.next().await {
             Ok(frame) if frame.kind == HEADERS => outcome.statuses.extend(wire::status(&frame.payload)),
             Ok(frame) if frame.kind == RST_STREAM => {
-                // None of the streams of good requests.
+                // Not one of the streams of valid requests.
                 assert_ne!(frame.stream, 3);
                 outcome.resets.push(frame.stream);
             }

@@ -52,7 +52,7 @@ fn text(block: &mut Vec<u8>, text: &str) {
     block.extend_from_slice(text.as_bytes());
 }
 
-/// A block of header fields, as they stand there.
+/// A block of header fields, uncompressed.
 pub(super) fn block(fields: &[Field<'_>]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
@@ -63,14 +63,14 @@ pub(super) fn block(fields: &[Field<'_>]) -> Vec<u8> {
     block
 }
 
-/// A frame that came.
+/// A received frame.
 pub(super) struct Frame {
     pub kind: u8,
     pub stream: u32,
     pub payload: Vec<u8>,
 }
 
-/// A client's connection, its preface and settings sent.
+/// A client's connection after sending preface and settings.
 pub(super) struct Connection(pub TlsStream<TcpStream>);
 
 impl Connection {
@@ -80,7 +80,7 @@ impl Connection {
         Ok(Self(stream))
     }
 
-    /// Sends bytes; whether the other end takes them shows when it is read.
+    /// Sends bytes; a closed connection is noticed when the test reads.
     pub(super) async fn send(&mut self, bytes: &[u8]) {
         let _ = self.0.write_all(bytes).await;
         let _ = self.0.flush().await;
@@ -96,7 +96,7 @@ impl Connection {
     }
 }
 
-/// The status that a response's head begins with: out of the static table, or three digits that are not.
+/// The status at the beginning of a response's head: an index of the static table, or three literal digits.
 pub(super) fn status(head: &[u8]) -> Option<u16> {
     const INDEXED: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
     match *head {
@@ -109,7 +109,7 @@ pub(super) fn status(head: &[u8]) -> Option<u16> {
     }
 }
 
-/// Three digits in the code of RFC 7541, appendix B: 0 to 2 have five bits, 3 to 9 six.
+/// Three digits in the Huffman code of RFC 7541, appendix B: 0 to 2 have five bits, 3 to 9 six.
 fn digits(bytes: &[u8]) -> Option<u16> {
     let bits: Vec<u16> =
         bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| u16::from(byte >> bit & 1))).collect();
@@ -131,7 +131,7 @@ fn digits(bytes: &[u8]) -> Option<u16> {
 fn statuses_are_read() {
     assert_eq!(status(&[0x88]), Some(200));
     assert_eq!(status(&[0x8c, 1, 2]), Some(400));
-    // 302 and 307 as RFC 7541, appendix C.6 has them.
+    // 302 and 307 from RFC 7541, appendix C.6.
     assert_eq!(status(&[0x48, 0x82, 0x64, 0x02, 0x58]), Some(302));
     assert_eq!(status(&[0x48, 0x83, 0x64, 0x0e, 0xff]), Some(307));
     assert_eq!(status(&[0x48, 3, b'4', b'3', b'1']), Some(431));

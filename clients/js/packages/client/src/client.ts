@@ -11,7 +11,7 @@ import {
   requestRules,
 } from "./options.js";
 import type { Relay } from "./order.js";
-import { pairAnew } from "./pair/pairing.js";
+import { createPairs } from "./pair/pairing.js";
 import { Pool } from "./pair/pool.js";
 import { MAX_REDIRECTS, redirectOf } from "./redirect.js";
 import { gather, inMemory } from "./request/body.js";
@@ -86,7 +86,11 @@ class Client {
       fetch: rules.fetch ?? ((...given: Parameters<typeof fetch>) => globalThis.fetch(...given)),
       observe: rules.debug,
     };
-    const pool = new Pool((known, reason) => pairAnew(plan, known, reason), rules.lifetime, rules.clientId);
+    const pool = new Pool(
+      (known, reason) => createPairs(plan, known, reason),
+      rules.lifetime,
+      rules.clientId,
+    );
     this.relay = { base, rules, pool };
   }
 

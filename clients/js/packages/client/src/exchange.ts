@@ -1,6 +1,6 @@
 /** One exchange with a relay: seal, send, open; and repeat after a new pairing. */
 
-import { mayResend, meansPairAnew } from "@mte-relay/core";
+import { mayResend, requiresNewPairing } from "@mte-relay/core";
 import { orAborted } from "./abort.js";
 import { MteRelayError } from "./errors.js";
 import type { RequestRules } from "./options.js";
@@ -22,7 +22,7 @@ export async function exchange(relay: Relay, order: Order): Promise<Response> {
     const answer = await attemptOnce(relay, order, pair);
     if (answer instanceof Response) return answer;
     const { error, status } = answer;
-    if (!meansPairAnew(status)) throw error;
+    if (!requiresNewPairing(status)) throw error;
     relay.pool.drop(pair, status);
     const why = whyNotAgain(outgoing, rules, attempt);
     if (why !== undefined) throw withNote(error, why);

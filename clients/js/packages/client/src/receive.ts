@@ -1,6 +1,12 @@
 /** Receiving the answer to a request: a response to open, or an error of the relay in the clear. */
 
-import { controlClientId, X_MTE_RELAY, X_MTE_RELAY_EH } from "@mte-relay/core";
+import {
+  controlClientId,
+  FIRST_RELAY_STATUS,
+  LAST_RELAY_STATUS,
+  X_MTE_RELAY,
+  X_MTE_RELAY_EH,
+} from "@mte-relay/core";
 import type { MteRelayError } from "./errors.js";
 import type { Order, Relay } from "./order.js";
 import type { SealedHead } from "./request/head.js";
@@ -74,7 +80,7 @@ function emptyStream(): ReadableStream<Uint8Array> {
 /** An answer without sealed headers: an error of the relay, or not from a relay at all. */
 async function clearAnswer(relay: Relay, order: Order, outer: Response): Promise<Response | Refusal> {
   const { status } = outer;
-  const own = status >= 559 && status <= 569;
+  const own = status >= FIRST_RELAY_STATUS && status <= LAST_RELAY_STATUS;
   if (relay.rules.relayErrors === "response" && status >= 400 && !own) {
     const headers = new Headers(outer.headers);
     headers.delete(X_MTE_RELAY);

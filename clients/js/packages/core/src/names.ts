@@ -21,6 +21,16 @@ export function messageType(encodeType: EncodeType): MessageType {
   return encodeType === "MTE" ? MTE : MKE;
 }
 
+/** The relay's own statuses: from the first to the last. All but the last make a client pair again. */
+export const FIRST_RELAY_STATUS = 559;
+export const LAST_RELAY_STATUS = 569;
+
+/** The relay does not have the pair. */
+export const STATUS_NO_PAIR = 560;
+
+/** The relay does not accept the client id. */
+export const STATUS_CLIENT_ID = 566;
+
 /** The relay's own statuses and their texts. */
 export const RELAY_STATUS_TEXT: Readonly<Record<number, string>> = {
   559: "pair must be renewed",

@@ -1,4 +1,4 @@
-//! A client, a relay, and what travels between them, in one place.
+//! A client, a relay, and the messages between them, in one place.
 
 mod raw;
 
@@ -23,7 +23,7 @@ pub(crate) const AUTHORITY: &str = "relay.example";
 pub(crate) const CLIENT_ID: &str = "client.signature";
 pub(crate) const MAX_MTE_BODY: usize = 200_000;
 
-/// What every tenant has that sets nothing.
+/// The policy of a tenant with default settings.
 pub(crate) const POLICY: Policy = Policy {
     allow_plain_requests: false,
     require_sealed_headers: RequireSealedHeaders::Uncounted,
@@ -58,7 +58,7 @@ impl WireResponse {
     }
 }
 
-/// What an upstream answers. No content length is stated unless it is among the headers.
+/// An upstream's response. No content length is stated unless it is among the headers.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub status: StatusCode,
@@ -92,7 +92,7 @@ pub(crate) struct Served {
     to_head: bool,
 }
 
-/// A relay's side: pairs as a store keeps them.
+/// The relay's side, with pairs like those of a store.
 pub(crate) struct Relay {
     pub pairs: HashMap<String, PairState>,
     pub policy: Policy,
@@ -120,7 +120,7 @@ impl Relay {
         Ok(state.snapshot())
     }
 
-    /// Opens a request as far as it can be without touching the store's state.
+    /// Opens a request as far as possible without changing the store's state.
     pub(crate) fn open(
         &self,
         wire: &WireRequest,
@@ -143,7 +143,7 @@ impl Relay {
         }
     }
 
-    /// Opens a request whole and spends its numbers.
+    /// Opens a complete request and takes its numbers.
     pub(crate) fn serve(&mut self, wire: &WireRequest) -> Result<Served, RequestError> {
         let (request, opener) = self.open(wire)?;
         let mut body = Vec::new();
@@ -168,7 +168,7 @@ impl Relay {
         request.accept(response, &mut rand::rng())?.plain()
     }
 
-    /// Everything that the store keeps.
+    /// The whole content of the store.
     pub(crate) fn stored(&self) -> Vec<Vec<u8>> {
         self.pairs.values().map(|state| state.to_bytes().to_vec()).collect()
     }
@@ -198,7 +198,7 @@ pub(crate) fn respond(served: Served, answer: &Answer) -> WireResponse {
     WireResponse { status: answer.status, headers, body }
 }
 
-/// A client of our own with one pair, and the relay that it paired with.
+/// This project's client with one pair, and the relay that it paired with.
 pub(crate) struct Pair {
     pub client: Arc<client::Pair>,
     pub options: Options,
@@ -232,7 +232,7 @@ impl Pair {
         (wire, sealed.opener)
     }
 
-    /// Seals a request whose body's length is not known before; the body may be empty.
+    /// Seals a request whose body's length is not known in advance; the body may be empty.
     pub(crate) fn seal_live(&self, request: http::Request<Bytes>) -> (WireRequest, ResponseOpener) {
         let (parts, body) = request.into_parts();
         let head =

@@ -1,4 +1,4 @@
-//! A sender without restrictions: sends what other clients send, and what attackers would.
+//! A sender without restrictions, which can send messages like other clients and like attackers.
 
 use http::{HeaderMap, Method};
 use mte_codec::{
@@ -19,14 +19,14 @@ pub(crate) enum Part<'a> {
     Body(&'a [u8]),
 }
 
-/// A sender with the root secret of its direction at hand.
+/// A sender with the root secret of its direction.
 pub(crate) struct Raw {
     pub pair_id: String,
     pub encode_type: EncodeType,
     pub method: Method,
     /// The number of the next message.
     pub next: u64,
-    /// Says 15 in every place.
+    /// States 15 in every place.
     pub cannot_count: bool,
     root: EpochSecret,
 }

@@ -1,6 +1,6 @@
 /** Requesting a client id and pairs from the relay (docs/protocol.md, section 2). */
 
-import { controlClientId, ROUTE_HELLO, ROUTE_PAIR, X_MTE_RELAY } from "@mte-relay/core";
+import { controlClientId, ROUTE_HELLO, ROUTE_PAIR, STATUS_CLIENT_ID, X_MTE_RELAY } from "@mte-relay/core";
 import type { Kem } from "../crypto/kem.js";
 import { subtle } from "../crypto/platform.js";
 import { MteRelayError } from "../errors.js";
@@ -26,7 +26,7 @@ export interface PairingPlan {
 }
 
 /** Requests a client id if there is none, then pairs. */
-export async function pairAnew(
+export async function createPairs(
   plan: PairingPlan,
   known: string | undefined,
   reason: string | undefined,
@@ -56,7 +56,7 @@ class Pairing {
         return await this.#pairUnder(known);
       } catch (error) {
         // The relay does not accept the id because its secret has changed. Continue as a new client.
-        if (!(error instanceof MteRelayError && error.status === 566)) throw error;
+        if (!(error instanceof MteRelayError && error.status === STATUS_CLIENT_ID)) throw error;
       }
     }
     return this.#pairUnder(await this.#hello());

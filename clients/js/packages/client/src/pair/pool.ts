@@ -3,7 +3,7 @@
  * the relay says so. Callers that arrive during a pairing share its result, including an error.
  */
 
-import { meansMemoryLost, meansNewClientId } from "@mte-relay/core";
+import { meansStateLost, requiresNewClientId } from "@mte-relay/core";
 import { MteRelayError } from "../errors.js";
 import type { Lifetime, Pair } from "./pair.js";
 
@@ -57,10 +57,10 @@ export class Pool {
    * lost its state, all pairs of the same pairing or earlier ones; on 566 the client id with all its pairs.
    */
   drop(pair: Pair, status: number): void {
-    if (meansNewClientId(status)) {
+    if (requiresNewClientId(status)) {
       if (this.clientId === pair.clientId) this.clientId = undefined;
       this.#keep((one) => one.pair.clientId !== pair.clientId);
-    } else if (meansMemoryLost(status)) {
+    } else if (meansStateLost(status)) {
       const lost = this.#pairs.find((one) => one.pair === pair)?.pairing;
       // If it is already gone, the request that dropped it has dropped the others too.
       if (lost !== undefined) this.#keep((one) => one.pairing > lost);
