@@ -1,6 +1,6 @@
 # `make run` shows the relay at work, `make test` runs every test; both install what they need first.
 
-.PHONY: run test test-js test-js-only deps graph bench build vectors help
+.PHONY: run test test-js test-js-only test-shared deps graph bench build vectors help
 .DEFAULT_GOAL := help
 
 # Where tests say that they were not done, and why.
@@ -50,6 +50,10 @@ test-js-only:
 	cd clients/js && npm run lint && npm run build && npm run docs
 	cd clients/js && $(JS_ENV) npm test && $(JS_ENV) npm run test:browser
 	cd clients/js && npm run test:pack && npm run size
+
+test-shared: ## Test several relays over Redis with as many requests as docs/scaling.md has figures of
+	@scripts/setup build test
+	MTE_RELAY_FULL_SIZE=1 cargo test --workspace --locked --test e2e shared:: -- --nocapture --test-threads 1
 
 deps: ## Check the dependencies: licences, sources, bans (those that nothing uses are part of the tests)
 	@scripts/setup deps

@@ -17,6 +17,7 @@ pub use mte_session::server::RequireSealedHeaders;
 pub use self::cors::{Cors, CorsError};
 use crate::{
     host::{self, HostError},
+    state_key::StateKeys,
     telemetry::TenantMetrics,
     tls::TenantTls,
     upstream::Upstream,
@@ -61,6 +62,8 @@ pub struct Tenant {
     pub tls: Option<TenantTls>,
     /// What signs its clients' ids.
     pub secrets: Secrets,
+    /// The keys that seal its pairs, where they are kept outside of this process.
+    pub state_keys: Option<Arc<StateKeys>>,
     /// Who may call from a browser.
     pub cors: Cors,
     /// Routes that are proxied as they are.

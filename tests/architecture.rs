@@ -33,6 +33,7 @@ const LAYERS: &[&[&str]] = &[
         "private_socket",
         "process",
         "rate",
+        "state_key",
         "telemetry",
         "trusted",
     ],
@@ -233,7 +234,7 @@ fn arguments(rest: &str) -> (usize, Option<usize>) {
 #[test]
 fn no_result_has_text_for_its_error() {
     let mut files = Vec::new();
-    for folder in ["src", "crates", "benches"] {
+    for folder in ["src", "crates", "benches", "models"] {
         sources(&root().join(folder), &mut files);
     }
     let mut found = BTreeMap::new();

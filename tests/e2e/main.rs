@@ -19,6 +19,7 @@
 //! | `docs` | what the documentation says of metrics, logs and settings |
 //! | `operations` | what operators do and see: reload, hand-over, admin listener, logs, metrics |
 //! | `limits` | what clients can make the relay spend |
+//! | `shared` | several relays that share their pairs in Redis |
 //! | `pair_store` | what every pair store must do, and a relay whose store fails |
 //! | `memory` | what a streamed body costs; of a release build |
 //! | `secrets` | what is left of secrets in memory; of a release build |
@@ -42,6 +43,7 @@ mod responses;
 mod routing;
 mod secrets;
 mod settings;
+mod shared;
 mod smuggling;
 mod streaming;
 mod tls;
