@@ -1,6 +1,6 @@
 # `make run` runs the demo, `make test` runs every test; both first install what they need.
 
-.PHONY: run test test-js test-js-only deps graph bench build vectors help
+.PHONY: run test test-js test-js-only test-shared deps graph bench build vectors help
 .DEFAULT_GOAL := help
 
 # The file in which tests record that they were skipped, and why.
@@ -50,6 +50,10 @@ test-js-only:
 	cd clients/js && npm run lint && npm run build && npm run docs
 	cd clients/js && $(JS_ENV) npm test && $(JS_ENV) npm run test:browser
 	cd clients/js && npm run test:pack && npm run size
+
+test-shared: ## Test several relays that share a Redis, with as many requests as the figures in docs/scaling.md were measured with
+	@scripts/setup build test
+	MTE_RELAY_FULL_SIZE=1 cargo test --workspace --locked --test e2e shared:: -- --nocapture --test-threads 1
 
 deps: ## Check the dependencies: licences, sources, bans (`make test` finds unused ones)
 	@scripts/setup deps

@@ -6,6 +6,7 @@ use clap::Args;
 use mte_relay::{
     config::{Config, ReloadState},
     domains::Tenant,
+    pairs::redis,
     upstream::{Endpoint, health},
 };
 use pingora_core::connectors::http::v2::Connector;
@@ -21,7 +22,8 @@ pub(crate) struct CheckArgs {
     /// The configuration file (YAML). Settings in the environment override it.
     #[arg(long, short, value_name = "FILE", env = "MTE_RELAY_CONFIG")]
     config: Option<PathBuf>,
-    /// Also connect to every upstream, with TLS if the upstream uses it, and run its health check if it has one.
+    /// Also connect to every upstream, with TLS if the upstream uses it, and run its health check if it has one; and to Redis, if
+    /// pairs are stored there.
     #[arg(long)]
     connect: bool,
     /// Print only problems and warnings.
@@ -29,8 +31,8 @@ pub(crate) struct CheckArgs {
     quiet: bool,
 }
 
-/// Runs the checks. Exit codes: 0 no problems; 66 the file does not exist; 69 an upstream cannot be reached; 78 the
-/// configuration cannot be used.
+/// Runs the checks. Exit codes: 0 no problems; 66 the file does not exist; 69 an upstream cannot be reached, or Redis cannot be
+/// used; 78 the configuration cannot be used.
 pub(crate) fn run(args: CheckArgs) -> ExitCode {
     let source = source(args.config);
     let config = match source.load(&Arc::new(ReloadState::default())) {
@@ -53,7 +55,7 @@ pub(crate) fn run(args: CheckArgs) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Whether every upstream can be reached; prints the result for each.
+/// Whether every upstream can be reached, and Redis used; prints the result for each.
 fn connect(config: &Config) -> bool {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -64,7 +66,7 @@ fn connect(config: &Config) -> bool {
     };
     runtime.block_on(async {
         let connector = Connector::new(None);
-        let mut all_reached = true;
+        let mut all_reached = reach_redis(config).await;
         for tenant in config.domains.tenants() {
             for index in 0..tenant.upstream.peers.len() {
                 all_reached &= reach(&connector, tenant, index, config.timeouts.connect).await;
@@ -72,6 +74,19 @@ fn connect(config: &Config) -> bool {
         }
         all_reached
     })
+}
+
+/// Whether pairs can be kept in Redis, if they are: address, certificate, user, version, eviction, and all that the scripts do.
+async fn reach_redis(config: &Config) -> bool {
+    let Some(settings) = &config.redis else { return true };
+    match redis::try_out(settings).await {
+        Ok(()) => eprintln!("redis_url: pairs can be kept there"),
+        Err(ref why) => {
+            eprintln!("redis_url: {why}");
+            return false;
+        }
+    }
+    true
 }
 
 /// Why a peer cannot be reached.

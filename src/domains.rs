@@ -17,6 +17,7 @@ pub use mte_session::server::RequireSealedHeaders;
 pub use self::cors::{Cors, CorsError};
 use crate::{
     host::{self, HostError},
+    state_key::StateKeys,
     telemetry::TenantMetrics,
     tls::TenantTls,
     upstream::Upstream,
@@ -61,6 +62,8 @@ pub struct Tenant {
     pub tls: Option<TenantTls>,
     /// The keys that sign its client ids.
     pub secrets: Secrets,
+    /// The keys that seal its pairs, if they are stored outside this process.
+    pub state_keys: Option<Arc<StateKeys>>,
     /// The origins that browsers may send requests from.
     pub cors: Cors,
     /// Routes that are proxied unchanged, without encryption.

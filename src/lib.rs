@@ -28,6 +28,7 @@ pub mod rate;
 pub mod relay;
 pub mod reload;
 pub mod shutdown;
+pub mod state_key;
 pub mod telemetry;
 pub mod tls;
 pub mod trusted;

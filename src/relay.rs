@@ -38,7 +38,7 @@ use crate::{
     lifecycle::{self, Lifecycle, Phase},
     limits::{GatherBudget, WorkQueue},
     listening::{self, CannotListen, Listening, Supervised},
-    pairs::{Outside, PairStore, SWEEP_INTERVAL, WatchedStore},
+    pairs::{Outside, PairStore, RETRY_INTERVAL, SWEEP_INTERVAL, Unavailable, WatchedStore},
     pool::CodecPool,
     rate::{KeyedRate, PairingRate},
     reload::{self, Reloader, Reloads},
@@ -164,9 +164,13 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Builds a relay with its pairs in memory; nothing listens yet.
+    /// Builds a relay with its pairs where the configuration says; nothing listens yet.
     pub fn new(config: Config) -> Self {
-        let pairs = WatchedStore::in_memory(config.pairs, config.reload_state.metrics.pair_store.clone());
+        let metrics = config.reload_state.metrics.pair_store.clone();
+        let pairs = match &config.redis {
+            None => WatchedStore::in_memory(config.pairs, metrics),
+            Some(redis) => WatchedStore::in_redis(redis, config.pairs, metrics),
+        };
         Self::over(config, pairs)
     }
 
@@ -238,6 +242,10 @@ impl Relay {
     /// Runs until it is stopped or cannot continue (`Lifecycle::failure`). Blocks; creates its own worker threads.
     pub fn run(self, until: Until) {
         let lifecycle = self.shared.lifecycle.clone();
+        if let Err(error) = self.prepare() {
+            log::error!("{error}; the relay does not start");
+            return lifecycle.fail(error);
+        }
         if let Err(error) = self.serve(until) {
             log::error!("{error}; the relay ends");
             lifecycle.fail(error);
@@ -256,6 +264,13 @@ impl Relay {
         self.inherited.splice(0..0, received);
         self.run(Until::Signal);
         Ok(())
+    }
+
+    /// Waits until the pair store can be used.
+    fn prepare(&self) -> Result<(), Unavailable> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Unavailable::because(error.to_string()))?;
+        runtime.block_on(self.shared.pairs.prepare())
     }
 
     fn serve(mut self, until: Until) -> Result<(), CannotListen> {
@@ -382,10 +397,10 @@ impl BackgroundService for Upkeep {
 
 /// Drops expired pairs.
 async fn sweep(shared: &Shared) {
-    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
     loop {
-        interval.tick().await;
         shared.pairs.sweep().await;
+        let available = shared.pairs.unavailable().is_none();
+        tokio::time::sleep(if available { SWEEP_INTERVAL } else { RETRY_INTERVAL }).await;
     }
 }
 

@@ -50,16 +50,10 @@ const MAPS: [&str; 2] = ["UPSTREAM", "DOMAIN_MAP"];
 const TENANT: [&str; 6] =
     ["CLIENT_ID_SECRET", "CORS_ORIGINS", "CORS_METHODS", "PASS_THROUGH_ROUTES", "MTE_ROUTES", "HEADERS"];
 /// that concern the process,
-const PROCESS: [&str; 5] = ["POOL_SIZE", "MAX_POOL_SIZE", "PORT", "DEBUG", "LOG_LEVEL"];
+const PROCESS: [&str; 6] = ["POOL_SIZE", "MAX_POOL_SIZE", "PORT", "DEBUG", "LOG_LEVEL", "REDIS_URL"];
 /// that ask for features that this version does not have,
-const LATER: [&str; 6] = [
-    "REDIS_URL",
-    "OUTBOUND_TOKEN",
-    "BILLING_STRATEGY",
-    "BILLING_PROVIDER",
-    "BILLING_PRODUCT",
-    "BILLING_REPORT_INTERVAL",
-];
+const LATER: [&str; 5] =
+    ["OUTBOUND_TOKEN", "BILLING_STRATEGY", "BILLING_PROVIDER", "BILLING_PRODUCT", "BILLING_REPORT_INTERVAL"];
 /// and that this relay does not need. The order of all is that of docs/protocol.md.
 const LICENCE: [&str; 2] = ["LICENSE_COMPANY", "LICENSE_KEY"];
 
@@ -119,6 +113,10 @@ impl Overlay<'_> {
         if self.env.get("DEBUG").is_some_and(|value| matches!(value.as_str(), "1" | "true" | "TRUE" | "True"))
         {
             self.settings.log.level = "debug".into();
+        }
+        if let Some(url) = self.take("REDIS_URL", "redis_url") {
+            self.settings.redis_url = Some(url.into());
+            self.settings.redis_url_file = None;
         }
         for variable in ["MAX_POOL_SIZE", "POOL_SIZE"] {
             let Some(size) = self.take(variable, "pool_size") else { continue };

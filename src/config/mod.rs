@@ -34,7 +34,12 @@ use self::{
     problems::{Findings, Place},
     read::{FromNode, Reader},
 };
-use crate::{domains::Domains, telemetry::Log, trusted::TrustedProxies};
+use crate::{
+    domains::Domains,
+    state_key::{StateKey, StateKeys},
+    telemetry::Log,
+    trusted::TrustedProxies,
+};
 
 /// The default address of the admin listener.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9_090));
@@ -56,6 +61,8 @@ pub struct Config {
     pub pool_size: usize,
     /// Limits on pairs.
     pub pairs: Pairs,
+    /// Where pairs are kept, if not in this process.
+    pub redis: Option<Redis>,
     /// Limits on requests.
     pub limits: Limits,
     /// Time limits.
@@ -121,6 +128,32 @@ pub struct Pairs {
     pub max_total: usize,
     /// The largest fraction of the total that a tenant may keep while other tenants need room.
     pub tenant_share: f64,
+}
+
+/// A store of pairs that several relays share, as in `redis_url` and what belongs to it.
+#[derive(Debug, Clone)]
+pub struct Redis {
+    /// Where it is, with user and password.
+    pub url: Secret,
+    /// Authorities to trust instead of the system's, as PEM.
+    pub ca: Option<Vec<u8>>,
+    /// How long a reply is waited for.
+    pub timeout: Duration,
+    /// Whether a server is used that may drop pairs.
+    pub allow_eviction: bool,
+    /// What seals pairs, if it is not each tenant's own secret.
+    pub keys: Option<Arc<StateKeys>>,
+}
+
+impl Redis {
+    /// Whether the same server is used in the same way.
+    fn is_like(&self, other: &Self) -> bool {
+        let ids = |redis: &Self| {
+            redis.keys.as_ref().map(|keys| (keys.current.id(), keys.previous.as_ref().map(StateKey::id)))
+        };
+        (&self.url, &self.ca, self.timeout, self.allow_eviction, ids(self))
+            == (&other.url, &other.ca, other.timeout, other.allow_eviction, ids(other))
+    }
 }
 
 /// Limits on requests, as in `limits:` of the file. Sizes in bytes.
@@ -245,6 +278,7 @@ impl Config {
             ("upgrade_socket", self.upgrade_socket != old.upgrade_socket),
             ("threads", self.threads != old.threads),
             ("pool_size", self.pool_size != old.pool_size),
+            ("redis_url, or what belongs to it", !same_store(self.redis.as_ref(), old.redis.as_ref())),
             ("log.format", self.log.json != old.log.json),
             ("log.buffer", self.log.buffer != old.log.buffer),
             ("timeouts.idle (of HTTP/2 clients)", self.timeouts.idle != old.timeouts.idle),
@@ -254,6 +288,13 @@ impl Config {
             ),
         ];
         differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+}
+
+fn same_store(one: Option<&Redis>, other: Option<&Redis>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.is_like(other),
+        (one, other) => one.is_none() && other.is_none(),
     }
 }
 

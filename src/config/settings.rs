@@ -69,6 +69,25 @@ settings! {
         log: LogSettings = LogSettings::default(),
         /// Codec instances kept ready, 1 to 1000.
         pool_size: usize = 600,
+        /// Where pairs are kept, if several relays share them: redis://[user:password@]host[:port][/database], or rediss:// with
+        /// TLS. Absent: in this process.
+        redis_url: Option<Secret> = None,
+        /// A file that holds `redis_url`.
+        redis_url_file: Option<PathBuf> = None,
+        /// The authorities that a rediss:// server's certificate must come from, as PEM, instead of the system's.
+        redis_ca_file: Option<PathBuf> = None,
+        /// How long a reply of Redis is waited for.
+        redis_timeout: HumanDuration = HumanDuration(std::time::Duration::from_millis(500)),
+        /// Uses a server that may drop pairs at any time: one whose maxmemory-policy is not noeviction.
+        redis_allow_eviction: bool = false,
+        /// Seals the secrets of pairs in Redis, at least 32 characters. Absent: each tenant's `client_id_secret` does.
+        state_key: Option<Secret> = None,
+        /// A file that holds `state_key`.
+        state_key_file: Option<PathBuf> = None,
+        /// The key before this one: it still opens.
+        state_key_previous: Option<Secret> = None,
+        /// A file that holds `state_key_previous`.
+        state_key_previous_file: Option<PathBuf> = None,
         /// Limits on pairs.
         pairs: PairSettings = PairSettings::default(),
         /// Limits on requests.

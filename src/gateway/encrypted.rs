@@ -9,8 +9,9 @@ use std::{sync::Arc, time::Instant};
 use http::{Version, header};
 use mte_codec::EncodeType;
 use mte_protocol::client_id;
-use mte_session::server::{
-    self, OpenedHead, OpenedRequest, Outer, PlainRequest, Policy, RequestError, RequestOpener,
+use mte_session::{
+    server::{self, OpenedHead, OpenedRequest, Outer, PlainRequest, Policy, RequestError, RequestOpener},
+    store::{PairError, Snapshot},
 };
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
@@ -61,7 +62,7 @@ pub(crate) async fn open(
     ctx.stage.identify(identified);
 
     let opener = RequestOpener::new(&relay, target(request), &request.headers, &policy)?;
-    let snapshot = parts.pairs.begin(owner, opener.pair_id()).await.map_err(RequestError::from)?;
+    let snapshot = begin(parts, owner, &opener).await.map_err(RequestError::from)?;
 
     let deadline = BodyDeadline::gathered(&ctx.config.timeouts);
     let mut first_part = FirstPart::new(session, &ctx.config.limits, deadline)?;
@@ -69,15 +70,14 @@ pub(crate) async fn open(
     let has_body = first_part.is_present(session).await?;
     let method = session.as_downstream().req_header().method.as_str();
     let outer = Outer { method, authority: &ctx.host, has_body };
-    let head = opener.open(snapshot, &outer, &policy)?;
+    let head = open_head(parts, owner, &opener, snapshot, &outer, &policy).await?;
     note_head(ctx, &head);
     let (request, body) = open_body(session, ctx, parts, &mut first_part, head, has_body).await?;
 
-    let commit = request.commit()?;
-    let response = parts.pairs.commit(owner, request.pair_id(), commit).await;
-    let response = response.map_err(RequestError::from)?;
+    let committed = parts.pairs.commit(owner, request.pair_id(), request.commit()).await;
+    let committed = committed.map_err(RequestError::from)?;
     tenant.metrics.codec(Operation::Open, request.messages().into());
-    let request = request.accept(response, &mut rand::rng())?;
+    let request = request.accept(committed, &mut rand::rng())?;
     // Only now is it known that the client itself has sent this: another client cannot use up its allowance.
     let allowed = parts.request_rate.check(&owner, 1, ctx.config.limits.requests_per_second);
     allowed.map_err(|retry_after| Failure::TooManyRequests { retry_after })?;
@@ -91,6 +91,32 @@ pub(crate) async fn open(
         return Err(Failure::NotFound);
     }
     Ok(exchange(request, body))
+}
+
+/// The pair as a request begins with it: possibly cached by the store, if the request can be opened a second time.
+async fn begin(parts: &Parts, owner: Owner, opener: &RequestOpener) -> Result<Snapshot, PairError> {
+    match opener.has_sealed_head() {
+        true => parts.pairs.begin(owner, opener.pair_id()).await,
+        false => parts.pairs.refresh(owner, opener.pair_id()).await,
+    }
+}
+
+/// Opens URL and headers; a second time with the current pair if the first snapshot may have been outdated.
+async fn open_head(
+    parts: &Parts,
+    owner: Owner,
+    opener: &RequestOpener,
+    snapshot: Snapshot,
+    outer: &Outer<'_>,
+    policy: &Policy,
+) -> Result<OpenedHead, RequestError> {
+    match opener.open(snapshot.clone(), outer, policy) {
+        Err(error) if error.may_be_outdated() => {
+            let now = parts.pairs.refresh(owner, opener.pair_id()).await?;
+            if now.supersedes(&snapshot) { opener.open(now, outer, policy) } else { Err(error) }
+        }
+        opened => opened,
+    }
 }
 
 /// What the tenant requires of encrypted requests.
@@ -196,10 +222,7 @@ pub(crate) async fn expect_continue(session: &mut Session) -> Result<(), Failure
 mod tests {
     use mte_codec::{OpenError, SealError};
     use mte_protocol::{RelayHeaderError, SealedHeadersError, TargetError};
-    use mte_session::{
-        server::BodyError,
-        store::{PairError, Unavailable},
-    };
+    use mte_session::{server::BodyError, store::Unavailable};
 
     use super::*;
 
@@ -223,6 +246,8 @@ mod tests {
             PairError::Replaced.into(),
             PairError::Expired.into(),
             PairError::Exhausted.into(),
+            PairError::Lost.into(),
+            PairError::Unknown(Unavailable::because("no reply")).into(),
             PairError::Unavailable(Unavailable::because("no connection")).into(),
             RequestError::Keys(SealError::Crypto),
         ];

@@ -19,7 +19,7 @@ use crate::{
 /// The pairs that this relay created and removed, counted.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
-    /// Live pairs.
+    /// Live pairs; 0 if relays share the store.
     pub live: usize,
     /// Pairs created.
     pub created: u64,
@@ -32,12 +32,19 @@ pub struct Counts {
 /// Counts events.
 #[derive(Default)]
 pub(super) struct Counters {
+    /// Other relays use and remove the same pairs: how many are live is not known here, and not counted.
+    shared: bool,
     /// Counts by event.
     totals: [AtomicU64; 4],
     tenants: RwLock<HashMap<TenantId, Arc<TenantMetrics>>>,
 }
 
 impl Counters {
+    /// Counts the events of a store that several relays share.
+    pub(super) fn shared() -> Self {
+        Self { shared: true, ..Self::default() }
+    }
+
     /// From now on, also counts the events of these tenants' pairs in their metrics.
     pub(super) fn set_tenants(&self, domains: &Domains) {
         let tenants = domains.tenants().map(|tenant| (tenant.id, tenant.metrics.clone()));
@@ -52,7 +59,8 @@ impl Counters {
         let [created, expired, evicted] =
             [PairEvent::Created, PairEvent::Expired, PairEvent::Evicted].map(|event| self.total(event));
         let gone = expired + evicted + self.total(PairEvent::Removed);
-        Counts { live: created.saturating_sub(gone) as usize, created, expired, evicted }
+        let live = if self.shared { 0 } else { created.saturating_sub(gone) as usize };
+        Counts { live, created, expired, evicted }
     }
 }
 
@@ -61,8 +69,10 @@ impl PairEvents for Counters {
         self.totals[event as usize].fetch_add(count as u64, Ordering::Relaxed);
         let tenants = self.tenants.read();
         let Some(metrics) = tenants.get(&tenant) else { return };
-        let change = count as i64;
-        metrics.pairs.add(if event == PairEvent::Created { change } else { -change });
+        if !self.shared {
+            let change = count as i64;
+            metrics.pairs.add(if event == PairEvent::Created { change } else { -change });
+        }
         match event {
             PairEvent::Created => metrics.pairs_created.inc_by(count as u64),
             PairEvent::Expired => metrics.pairs_expired.inc_by(count as u64),

@@ -9,11 +9,13 @@
 //! | `store` | the interface of a store, and how the relay holds one |
 //! | `rules` | the rules for every store: ages, shares |
 //! | `memory` | the store in this process's memory |
+//! | `redis` | the store in Redis, for relays that share it |
 //! | `watched` | the relay's store, and whether it is available |
 //! | `events` | counts events of pairs |
 
 mod events;
 mod memory;
+pub mod redis;
 mod rules;
 mod store;
 mod watched;
@@ -24,11 +26,15 @@ pub use self::{
     events::Counts,
     memory::MemoryStore,
     rules::{Age, share},
-    store::{Later, Outside, PairEvent, PairEvents, PairStore, Reply, SWEEP_INTERVAL, at_once, later},
+    store::{
+        Later, Outside, PairEvent, PairEvents, PairStore, RETRY_INTERVAL, Reply, SWEEP_INTERVAL, at_once,
+        later,
+    },
     watched::WatchedStore,
 };
 pub use mte_session::store::{
-    Commit, NewPair, PairError, PairState, RelayKeyId, Snapshot, StateError, Unavailable,
+    Commit, Committed, Generation, NewPair, PairError, PairState, RelayKeyId, Snapshot, StateError,
+    Unavailable,
 };
 
 use crate::domains::TenantId;

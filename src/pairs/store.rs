@@ -20,8 +20,12 @@ use std::{
 
 use futures_util::future::Either;
 
-use super::{Commit, CreateError, NewPair, Owner, PairError, Snapshot, Unavailable};
-use crate::{config, domains::TenantId, rate::Network};
+use super::{Commit, Committed, CreateError, Generation, NewPair, Owner, PairError, Snapshot, Unavailable};
+use crate::{
+    config,
+    domains::{Domains, TenantId},
+    rate::Network,
+};
 
 /// A boxed future.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -42,9 +46,17 @@ pub fn later<'a, T>(outcome: impl Future<Output = T> + Send + 'a) -> Reply<'a, T
 /// A store of pairs. `tests/e2e/pair_store` tests the behaviour that every store must have.
 ///
 /// Operations on one pair take effect one after the other, whichever relay they come from. Each operation ends within the
-/// store's time limit, with [`Unavailable`] if necessary. After that error, the operation may still have taken effect; numbers
-/// are never used twice because of it.
+/// store's time limit, with [`Unavailable`] if necessary. After that error a commit has not taken effect; [`PairError::Unknown`]
+/// means that it may have. Other operations may have taken effect after either error.
 pub trait PairStore: Send + Sync {
+    /// Waits until the store can be used, once, before the relay listens.
+    ///
+    /// # Errors
+    /// Why it cannot be used: the relay does not start then.
+    fn prepare(&self) -> Reply<'_, Result<(), Unavailable>> {
+        at_once(Ok(()))
+    }
+
     /// Stores pairs of one owner, all or none; they are counted for the network that requests them.
     fn create_all(
         &self,
@@ -53,17 +65,23 @@ pub trait PairStore: Send + Sync {
         pairs: Vec<NewPair>,
     ) -> Reply<'_, Result<(), CreateError>>;
 
-    /// A snapshot of the pair.
+    /// The pair as it is now, or was a short time ago.
     fn begin<'a>(&'a self, owner: Owner, pair_id: &'a str) -> Reply<'a, Result<Snapshot, PairError>>;
 
-    /// Takes a request's numbers and reserves its response's, all or none; returns the first response number. See
+    /// The pair as it is now, for a request that does not open with what [`begin`](Self::begin) returned. A store whose `begin`
+    /// is never outdated has nothing to add.
+    fn refresh<'a>(&'a self, owner: Owner, pair_id: &'a str) -> Reply<'a, Result<Snapshot, PairError>> {
+        self.begin(owner, pair_id)
+    }
+
+    /// Takes a request's numbers and reserves its response's, all or none. See
     /// [`PairState::commit`](super::PairState::commit).
     fn commit<'a>(
         &'a self,
         owner: Owner,
         pair_id: &'a str,
         commit: Commit,
-    ) -> Reply<'a, Result<u64, PairError>>;
+    ) -> Reply<'a, Result<Committed, PairError>>;
 
     /// Removes a pair; returns whether it existed.
     fn remove<'a>(&'a self, owner: Owner, pair_id: &'a str) -> Reply<'a, Result<bool, Unavailable>>;
@@ -80,10 +98,16 @@ pub trait PairStore: Send + Sync {
 
     /// Sets new limits, which also apply to existing pairs.
     fn set_limits(&self, limits: config::Pairs);
+
+    /// The tenants that there are from now on, for a store that has something to remember of each.
+    fn set_tenants(&self, _: &Domains) {}
 }
 
 /// How often [`PairStore::sweep`] is called.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often it is called while the store is unavailable.
+pub const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Events of pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,8 +133,8 @@ pub trait PairEvents: Send + Sync {
 pub struct Outside {
     /// The time since 1970. It is monotonic: setting the system's clock while the relay runs does not change it.
     pub now: Arc<dyn Fn() -> Duration + Send + Sync>,
-    /// Random numbers.
-    pub random: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// Makes the generations of pairs: 16 random bytes.
+    pub generation: Arc<dyn Fn() -> Generation + Send + Sync>,
     /// The receiver of events.
     pub events: Arc<dyn PairEvents>,
 }
@@ -120,6 +144,7 @@ impl Outside {
     pub fn system(events: Arc<dyn PairEvents>) -> Self {
         let (began, date) =
             (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
-        Self { now: Arc::new(move || date + began.elapsed()), random: Arc::new(rand::random), events }
+        let now = Arc::new(move || date + began.elapsed());
+        Self { now, generation: Arc::new(|| Generation(rand::random())), events }
     }
 }

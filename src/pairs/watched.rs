@@ -6,8 +6,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{
-    Commit, CreateError, MemoryStore, NewPair, Owner, PairError, Snapshot, Unavailable,
+    Commit, Committed, CreateError, MemoryStore, NewPair, Owner, PairError, Snapshot, Unavailable,
     events::{Counters, Counts},
+    redis::{Clock, RedisStore},
     store::{Outside, PairStore},
 };
 use crate::{
@@ -39,7 +40,7 @@ impl StoreError for Unavailable {
 
 impl StoreError for PairError {
     fn unavailable(&self) -> Option<&Unavailable> {
-        if let Self::Unavailable(why) = self { Some(why) } else { None }
+        if let Self::Unavailable(why) | Self::Unknown(why) = self { Some(why) } else { None }
     }
 }
 
@@ -52,7 +53,15 @@ impl StoreError for CreateError {
 impl WatchedStore {
     /// The store that `make` creates.
     pub fn new(make: impl FnOnce(Outside) -> Arc<dyn PairStore>, metrics: PairStoreMetrics) -> Self {
-        let counters = Arc::<Counters>::default();
+        Self::counting(Counters::default(), make, metrics)
+    }
+
+    fn counting(
+        counters: Counters,
+        make: impl FnOnce(Outside) -> Arc<dyn PairStore>,
+        metrics: PairStoreMetrics,
+    ) -> Self {
+        let counters = Arc::new(counters);
         metrics.available.set(1);
         let store = make(Outside::system(counters.clone()));
         Self { store, counters, metrics, unavailable: Mutex::default() }
@@ -61,6 +70,20 @@ impl WatchedStore {
     /// Pairs in this process's memory.
     pub fn in_memory(limits: config::Pairs, metrics: PairStoreMetrics) -> Self {
         Self::new(|outside| Arc::new(MemoryStore::new(limits, outside)), metrics)
+    }
+
+    /// Pairs in Redis.
+    pub fn in_redis(settings: &config::Redis, limits: config::Pairs, metrics: PairStoreMetrics) -> Self {
+        let make = |outside| Arc::new(RedisStore::new(settings, limits, outside, Clock::Redis)) as _;
+        Self::counting(Counters::shared(), make, metrics)
+    }
+
+    /// As [`PairStore::prepare`].
+    ///
+    /// # Errors
+    /// Why the store cannot be used.
+    pub async fn prepare(&self) -> Result<(), Unavailable> {
+        self.store.prepare().await
     }
 
     /// As [`PairStore::create_all`].
@@ -78,8 +101,13 @@ impl WatchedStore {
         self.counted(self.store.begin(owner, pair_id).await)
     }
 
+    /// As [`PairStore::refresh`].
+    pub async fn refresh(&self, owner: Owner, pair_id: &str) -> Result<Snapshot, PairError> {
+        self.counted(self.store.refresh(owner, pair_id).await)
+    }
+
     /// As [`PairStore::commit`].
-    pub async fn commit(&self, owner: Owner, pair_id: &str, commit: Commit) -> Result<u64, PairError> {
+    pub async fn commit(&self, owner: Owner, pair_id: &str, commit: Commit) -> Result<Committed, PairError> {
         self.counted(self.store.commit(owner, pair_id, commit).await)
     }
 
@@ -114,6 +142,7 @@ impl WatchedStore {
     /// Sets the tenants whose pairs are counted in their metrics from now on.
     pub fn set_tenants(&self, domains: &Domains) {
         self.counters.set_tenants(domains);
+        self.store.set_tenants(domains);
     }
 
     /// The counts of events so far.

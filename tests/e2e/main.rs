@@ -19,6 +19,7 @@
 //! | `docs` | the documentation of metrics, logs and settings |
 //! | `operations` | operation: reload, hand-over, admin listener, logs, metrics |
 //! | `limits` | limits on the resources that clients can use |
+//! | `shared` | several relays that share their pairs in Redis |
 //! | `pair_store` | the required behaviour of every pair store, and a relay whose store fails |
 //! | `memory` | memory for a streamed body, with a release build |
 //! | `secrets` | secrets in memory, with a release build |
@@ -42,6 +43,7 @@ mod responses;
 mod routing;
 mod secrets;
 mod settings;
+mod shared;
 mod smuggling;
 mod streaming;
 mod tls;

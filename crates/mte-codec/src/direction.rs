@@ -90,13 +90,19 @@ impl DecoderSecrets {
     pub fn stored(oldest: EpochSecret, newest: EpochSecret, window: &Window) -> Option<Self> {
         let secrets = Self { oldest, newest };
         let indices = (secrets.oldest.index().into(), secrets.newest.index().into());
-        (indices == Self::indices(window)).then_some(secrets)
+        (indices == Self::indices(window.end())).then_some(secrets)
     }
 
-    /// The epochs that belong to `window`: the oldest and the newest.
-    fn indices(window: &Window) -> (u64, u64) {
-        let newest = EpochSecret::index_of(window.highest().unwrap_or(0));
-        (EpochSecret::index_of(window.oldest()), newest)
+    /// Secrets from a store, of a window with this end or of an earlier one of the same direction; `None` if they are of a later
+    /// one, or of one that is too far behind.
+    pub fn caught_up(oldest: &EpochSecret, newest: &EpochSecret, end: u64) -> Option<Self> {
+        let (oldest_index, newest_index) = Self::indices(end);
+        Some(Self { oldest: oldest.at(oldest_index)?, newest: newest.at(newest_index)? })
+    }
+
+    /// The epochs that belong to a window with this end: the oldest and the newest.
+    pub fn indices(end: u64) -> (u64, u64) {
+        (EpochSecret::index_of(Window::oldest_below(end)), EpochSecret::index_of(end.saturating_sub(1)))
     }
 
     /// The secret of the oldest epoch, for a store.
@@ -138,7 +144,12 @@ impl DecoderSecrets {
 
     /// The secrets to keep once `window` is what it is; `None` if they are these.
     pub fn advanced(&self, window: &Window) -> Option<Self> {
-        let (oldest, newest) = Self::indices(window);
+        self.advanced_to(window.end())
+    }
+
+    /// The secrets to keep once the window's end is `end`; `None` if they are these, or if these are of a later state.
+    pub fn advanced_to(&self, end: u64) -> Option<Self> {
+        let (oldest, newest) = Self::indices(end);
         if newest == u64::from(self.newest.index()) && oldest == u64::from(self.oldest.index()) {
             return None;
         }

@@ -67,7 +67,7 @@ pub use error::{KemError, OpenError, ScheduleError, SealError};
 pub use kem::{Entropy, KemId};
 pub use message::{EncodeType, Expected, Header, Place};
 pub use open::Opener;
-pub use schedule::EpochSecret;
+pub use schedule::{EpochSecret, MAX_EPOCH_STEPS};
 pub use seal::{Prepared, Sealer, Slot};
 pub use window::{Window, WindowError};
 pub use wiping::WipingBuffer;

@@ -74,6 +74,10 @@ pub(crate) fn root_unscrubbed(
     Ok(EpochSecret { index: 0, secret })
 }
 
+/// The most epochs that a secret is ratcheted forward at once: a step costs about a microsecond, and what says how many there
+/// are may come from outside. A decoder needs 144 at most, for the oldest epoch of a window that moved as far as it can.
+pub const MAX_EPOCH_STEPS: u32 = 4_096;
+
 /// The secret of one epoch: it gives the keys of 32 consecutive messages and the next epoch's secret, and
 /// nothing that came before.
 #[derive(Debug, Clone)]
@@ -103,7 +107,8 @@ impl EpochSecret {
         number / EPOCH_MESSAGES
     }
 
-    /// This secret, ratcheted forward to epoch `index`; `None` if that epoch lies behind.
+    /// This secret, ratcheted forward to epoch `index`; `None` if that epoch lies behind, or more than
+    /// [`MAX_EPOCH_STEPS`] ahead.
     pub fn at(&self, index: u64) -> Option<Self> {
         if index == u64::from(self.index) {
             return Some(self.clone());
@@ -113,7 +118,7 @@ impl EpochSecret {
 
     pub(crate) fn at_unscrubbed(&self, index: u64) -> Option<Self> {
         let index = u32::try_from(index).ok()?;
-        let steps = index.checked_sub(self.index)?;
+        let steps = index.checked_sub(self.index).filter(|steps| *steps <= MAX_EPOCH_STEPS)?;
         let secret = Secret::filled(|bytes| {
             bytes.copy_from_slice(self.secret.bytes());
             // `prk` has a copy of its own, so each epoch is written over the one before.

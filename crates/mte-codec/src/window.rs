@@ -67,6 +67,11 @@ impl Window {
         (window.end <= NUMBER_LIMIT && highest_taken && unused_clear).then_some(window)
     }
 
+    /// One above the highest number taken; 0 before any was.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
     /// The highest number taken, if any.
     pub fn highest(&self) -> Option<u64> {
         self.end.checked_sub(1)
@@ -74,7 +79,12 @@ impl Window {
 
     /// The oldest number that could still be taken.
     pub fn oldest(&self) -> u64 {
-        self.end.saturating_sub(BITS)
+        Self::oldest_below(self.end)
+    }
+
+    /// The oldest number that a window with this end could still take.
+    pub fn oldest_below(end: u64) -> u64 {
+        end.saturating_sub(BITS)
     }
 
     /// Whether `number` would be taken.

@@ -864,3 +864,11 @@ fn nothing_that_holds_a_secret_prints_it() {
     let refused = open::message(&DecoderSecrets::new(root()), expected, &mut []).unwrap_err();
     assert_eq!((refused.to_string().as_str(), refused), ("decode failed", OpenError::Truncated));
 }
+
+#[test]
+fn a_secret_is_ratcheted_no_farther_than_the_most_steps_at_once() {
+    let root = EpochSecret::from_bytes(5, &[1; 32]);
+    let farthest = 5 + u64::from(mte_codec::MAX_EPOCH_STEPS);
+    assert!(root.at(farthest).is_some());
+    assert!(root.at(farthest + 1).is_none() && root.at(u64::MAX).is_none());
+}

@@ -3,6 +3,7 @@
 mod certificates;
 mod listeners;
 mod numbers;
+mod redis;
 mod secrets;
 mod tenant;
 
@@ -15,7 +16,7 @@ use std::{
 
 use self::tenant::At;
 use super::{
-    Config, Limits, Pairs, ReloadState, Timeouts, parse_kem,
+    Config, Limits, Pairs, Redis, ReloadState, Timeouts, parse_kem,
     problems::Findings,
     settings::{LogSettings, Settings},
 };
@@ -85,7 +86,8 @@ pub(super) fn check(
     let listeners = listeners::listeners(&settings, problems);
     let admin = listeners::admin(&settings.admin, &listeners, base, problems);
     let trusted_proxies = listeners::trusted_proxies(&settings, problems);
-    let domains = domains(&settings, base, reload_state, &timeouts, problems);
+    let redis = redis::check(&settings, base, problems);
+    let domains = domains(&settings, base, reload_state, &timeouts, redis.as_ref(), problems);
     let upgrade_socket = settings.upgrade_socket.as_ref().map(|path| base.join(path));
     listeners::check_socket("upgrade_socket", upgrade_socket.as_deref(), problems);
     if let Some(folder) = upgrade_socket.as_deref().and_then(Path::parent).filter(|folder| is_open(folder)) {
@@ -117,6 +119,7 @@ pub(super) fn check(
             max_total: settings.pairs.max_total,
             tenant_share: settings.pairs.tenant_share,
         },
+        redis,
         limits: Limits {
             max_header_bytes: usize::try_from(settings.limits.max_header_bytes.0).unwrap_or(usize::MAX),
             header_names: settings.limits.header_names,
@@ -171,6 +174,7 @@ fn domains(
     base: &Path,
     reload_state: &ReloadState,
     timeouts: &Timeouts,
+    redis: Option<&Redis>,
     problems: &mut Findings,
 ) -> Domains {
     if settings.domain_map.is_empty() {
@@ -184,7 +188,7 @@ fn domains(
     // Duplicate hosts are found before any tenant is checked, even where a tenant has other problems.
     let mut taken: HashMap<HostPattern, &str> = HashMap::new();
     for (host, written) in &settings.domain_map {
-        let mut at = At { host, base, reload_state, problems };
+        let mut at = At { host, base, reload_state, redis, problems };
         let pattern = match host.parse::<HostPattern>() {
             Err(error) => {
                 at.key_problem(format!("{host:?} {error}"));

@@ -55,6 +55,7 @@ pub(super) fn check(settings: &Settings, problems: &mut Findings) {
         ("timeouts.body", timeouts.body, TIMES),
         ("timeouts.drain", timeouts.drain, TIMES),
         ("dns_refresh", settings.dns_refresh, INTERVALS),
+        ("redis_timeout", settings.redis_timeout, MILLISECOND..=Duration::from_secs(60)),
     ] {
         time(problems, path, value, range);
     }

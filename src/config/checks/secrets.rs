@@ -1,6 +1,6 @@
 //! Secrets: taken unchanged from the file, the environment or a separate file; suspicious ones get a warning.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use zeroize::Zeroizing;
 
@@ -12,16 +12,19 @@ use super::{
     },
     tenant::At,
 };
-use crate::domains::Secrets;
+use crate::{
+    domains::Secrets,
+    state_key::{StateKey, StateKeys},
+};
 
 /// A secret shorter than this gets a warning.
-const GOOD_LEN: usize = 32;
+pub(super) const GOOD_LEN: usize = 32;
 
 /// Minimum length of an admin token in characters: a shorter one could be guessed.
 const MIN_TOKEN: usize = 16;
 
 /// Warns about a suspicious secret.
-fn look_at(secret: &[u8], place: &str, problems: &mut Findings) {
+pub(super) fn look_at(secret: &[u8], place: &str, problems: &mut Findings) {
     if secret::is_placeholder(secret) {
         problems
             .warn(place, "looks like a placeholder: use a random secret (`mte-relay keygen` generates one)");
@@ -84,6 +87,13 @@ impl At<'_> {
         let current = match current {
             Some(secret) => secret,
             None if given => return None,
+            None if self.redis.is_some() => {
+                self.problem(
+                    "client_id_secret",
+                    "is missing, and relays that share pairs in Redis must share it: set the same for each relay",
+                );
+                return None;
+            }
             None => {
                 self.warn(
                     "client_id_secret",
@@ -95,6 +105,39 @@ impl At<'_> {
         // Neither is empty: `secret` has checked that.
         let key = |secret: &Zeroizing<Vec<u8>>| mte_protocol::client_id::ClientIdSecret::new(secret).ok();
         Secrets { current: key(&current)?, previous: previous.as_ref().and_then(key) }.into()
+    }
+
+    /// What seals the tenant's pairs where they leave this process: the relay's key, or one from the tenant's own secret.
+    pub(super) fn state_keys(&mut self, written: &TenantSettings) -> Option<Arc<StateKeys>> {
+        let redis = self.redis?;
+        if redis.keys.is_some() {
+            return redis.keys.clone();
+        }
+        // What is wrong with them otherwise is reported by `secrets`.
+        let of = |text: Option<&Secret>, file: Option<&Path>| match (text, file) {
+            (Some(text), _) => Some(Zeroizing::new(text.reveal().as_bytes().to_vec())),
+            (None, Some(file)) => {
+                let bytes = std::fs::read(self.base.join(file)).map(Zeroizing::new).ok()?;
+                Some(Zeroizing::new(secret::of_file(&bytes).to_vec()))
+            }
+            (None, None) => None,
+        };
+        let current = of(written.client_id_secret.as_ref(), written.client_id_secret_file.as_deref())?;
+        let previous =
+            of(written.client_id_secret_previous.as_ref(), written.client_id_secret_previous_file.as_deref());
+        if current.len() < GOOD_LEN {
+            self.problem(
+                "client_id_secret",
+                format!(
+                    "is shorter than {GOOD_LEN} characters and seals this tenant's pairs in Redis: a shorter one can be guessed \
+                     from client ids. Use a longer one, or set state_key_file"
+                ),
+            );
+            return None;
+        }
+        let previous = previous.filter(|secret| secret.len() >= GOOD_LEN);
+        let current = StateKey::derive(&current).ok()?;
+        Some(Arc::new(StateKeys { current, previous: previous.and_then(|key| StateKey::derive(&key).ok()) }))
     }
 
     fn secret(

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     super::{
-        ReloadState, Timeouts, parse_kem,
+        Redis, ReloadState, Timeouts, parse_kem,
         problems::Findings,
         settings::{TenantSettings, UpstreamTlsSettings},
         upstream::{HealthSettings, PeerSettings, UpstreamSettings},
@@ -34,6 +34,8 @@ pub(super) struct At<'a> {
     pub(super) host: &'a str,
     pub(super) base: &'a Path,
     pub(super) reload_state: &'a ReloadState,
+    /// Where pairs are stored, if not in this process.
+    pub(super) redis: Option<&'a Redis>,
     pub(super) problems: &'a mut Findings,
 }
 
@@ -97,6 +99,7 @@ impl At<'_> {
             Some(files) => self.tls(files).map(Some),
         };
         let secrets = self.secrets(written);
+        let state_keys = self.state_keys(written);
         let cors = self.cors(written);
         let pass_through = self.routes("pass_through_routes", &written.pass_through_routes);
         let mte_routes = self.routes("mte_routes", &written.mte_routes);
@@ -111,6 +114,7 @@ impl At<'_> {
             upstream: Arc::new(upstream?),
             tls: tls?,
             secrets: secrets?,
+            state_keys,
             cors,
             pass_through: pass_through.unwrap_or_default(),
             mte_routes: mte_routes.filter(|_| !written.mte_routes.is_empty()),

@@ -230,6 +230,9 @@ impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {
         match (error.relay_status(), error) {
             (_, RequestError::Open(error)) => error.into(),
+            (Some(status), error @ RequestError::Pair(PairError::Lost)) => {
+                Self::Relay { status, cause: "pair_lost", reason: error.to_string().into() }
+            }
             (Some(status), error) => Self::relay(status, error.to_string()),
             (None, RequestError::Body(BodyError::TooLarge { limit })) => {
                 Self::TooLarge { what: "the request body of type MTE", limit: limit as u64 }

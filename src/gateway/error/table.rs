@@ -6,7 +6,7 @@ use std::{
     format_args as text,
 };
 
-use mte_protocol::PairingError;
+use mte_protocol::{PairingError, Status};
 
 use super::{Failure, Overload};
 
@@ -116,7 +116,7 @@ impl Failure {
                 text!("too many requests per second")).retry_after(*retry_after)),
             Self::StoreFull => read(row(503, "store_full", Warn,
                 text!("no room for more pairs now: try again later"),
-                text!("the pair store is full")).retry_after(30)),
+                text!("the pair store has no room for these pairs")).retry_after(30)),
             Self::StoreUnavailable(why) => read(row(503, "store_unavailable", Error,
                 text!("pairs cannot be looked up now: keep yours and try again later"),
                 text!("{why}")).retry_after(5)),
@@ -132,6 +132,9 @@ impl Failure {
             Self::Overloaded(Overload::Requests) => read(row(503, "too_many_requests", Warn,
                 text!("the relay is busy: try again later"),
                 text!("overloaded: as many requests are in flight as limits.connections allows, or limits.connections_per_network over HTTP/2")).retry_after(1)),
+            Self::Relay { status: status @ Status::StateNotRead, cause, reason } => read(row(status.code(), cause, Error,
+                text!("{}", status.text()),
+                text!("{}: {reason}", status.text())).codec()),
             Self::Relay { status, cause, reason } => read(row(status.code(), cause, Info,
                 text!("{}", status.text()),
                 text!("{}: {reason}", status.text())).codec().suspicious()),

@@ -63,6 +63,7 @@ fn all() -> Vec<Failure> {
         ]
         .map(Failure::from),
     );
+    all.push(RequestError::Pair(PairError::Lost).into());
     all
 }
 

@@ -21,8 +21,8 @@ use self::{
     shares::Shares,
 };
 use super::{
-    Age, Commit, CreateError, NewPair, Outside, Owner, PairError, PairEvent, PairState, PairStore, Reply,
-    Snapshot, Unavailable, at_once,
+    Age, Commit, Committed, CreateError, NewPair, Outside, Owner, PairError, PairEvent, PairState, PairStore,
+    Reply, Snapshot, Unavailable, at_once,
 };
 use crate::{config, domains::TenantId, limits::Tally, rate::Network};
 
@@ -144,7 +144,7 @@ impl MemoryStore {
         self.outside.events.happened(owner.tenant, PairEvent::Created, pairs.len());
         let made = pairs.into_iter().map(|new| {
             let id = new.pair_id.as_str().into();
-            let pair = PairState::new(new, (self.outside.random)(), now.as_millis() as u64);
+            let pair = PairState::new(new, (self.outside.generation)(), now.as_millis() as u64);
             let state = Mutex::new(State { last_used: None, removed: false, pair });
             Arc::new(Pair { id, created: now, network, state })
         });
@@ -180,13 +180,13 @@ impl MemoryStore {
         }
     }
 
-    fn spend(&self, owner: Owner, pair_id: &str, commit: Commit) -> Result<u64, PairError> {
+    fn spend(&self, owner: Owner, pair_id: &str, commit: Commit) -> Result<Committed, PairError> {
         let pair = self.find(&owner, pair_id).ok_or(PairError::NotFound)?;
         let mut state = pair.state.lock();
         if state.removed {
             return Err(PairError::NotFound);
         }
-        let first = state.pair.commit(commit)?;
+        let committed = state.pair.commit(commit)?;
         let now = self.now();
         let first_use = state.last_used.replace(now).is_none();
         drop(state);
@@ -194,7 +194,7 @@ impl MemoryStore {
             // Once for each pair. A shard is always locked before its pairs.
             self.shard(&owner).lock().first_used(&owner, &pair, now);
         }
-        Ok(first)
+        Ok(committed)
     }
 
     fn take(&self, owner: Owner, pair_id: &str) -> bool {
@@ -237,7 +237,7 @@ impl PairStore for MemoryStore {
         owner: Owner,
         pair_id: &'a str,
         commit: Commit,
-    ) -> Reply<'a, Result<u64, PairError>> {
+    ) -> Reply<'a, Result<Committed, PairError>> {
         at_once(self.spend(owner, pair_id, commit))
     }
 

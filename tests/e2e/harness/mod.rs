@@ -2,8 +2,10 @@
 //! that write bytes.
 
 mod body;
+mod cluster;
 mod known;
 mod process;
+mod redis;
 mod relay;
 mod release;
 mod session;
@@ -20,8 +22,10 @@ use std::{
 
 pub(crate) use self::{
     body::{Digest, Pattern, channel, digest},
+    cluster::{RedisCluster, redis_cluster},
     known::KnownPair,
     process::{BINARY, Process, output},
+    redis::{RedisServer, redis_database},
     relay::{Relay, Setup},
     release::release_binary,
     session::{HOST, Session, pairing},

@@ -32,6 +32,15 @@ impl Session {
     pub(crate) async fn with(relay: &Relay, host: &str) -> Self {
         let hello = relay.ask(&format!("HEAD /api/mte-relay HTTP/1.1\r\nhost: {host}\r\n\r\n")).await;
         let client_id = hello.header("x-mte-relay").expect("a client id").to_owned();
+        Self::paired(relay, host, client_id).await
+    }
+
+    /// Pairs once more, as the same client.
+    pub(crate) async fn again(&self, relay: &Relay) -> Self {
+        Self::paired(relay, &self.host, self.client_id.clone()).await
+    }
+
+    async fn paired(relay: &Relay, host: &str, client_id: String) -> Self {
         let offer = Offer::new(1, KemId::MlKem512);
         let answer = relay.ask(&pairing(host, &client_id, &offer)).await;
         assert_eq!(answer.status(), 200, "{answer:?}");

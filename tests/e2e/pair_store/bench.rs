@@ -15,7 +15,10 @@ use mte_protocol::client_id::ClientId;
 use mte_relay::{
     config,
     domains::TenantId,
-    pairs::{Commit, CreateError, NewPair, Outside, Owner, PairEvent, PairEvents, PairStore, Snapshot},
+    pairs::{
+        Commit, CreateError, Generation, NewPair, Outside, Owner, PairError, PairEvent, PairEvents,
+        PairStore, RelayKeyId, Snapshot,
+    },
     rate::Network,
 };
 use parking_lot::Mutex;
@@ -98,10 +101,12 @@ impl Bench {
     pub(super) fn with(make: Make, limits: config::Pairs) -> Self {
         let milliseconds = Arc::new(AtomicU64::new(1_700_000_000_000));
         let (clock, counted) = (milliseconds.clone(), Arc::<EventCounts>::default());
-        let random = AtomicU64::new(1);
+        let generations = AtomicU64::new(1);
         let outside = Outside {
             now: Arc::new(move || Duration::from_millis(clock.load(Ordering::SeqCst))),
-            random: Arc::new(move || random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst)),
+            generation: Arc::new(move || {
+                Generation(u128::from(generations.fetch_add(1, Ordering::SeqCst)).to_be_bytes())
+            }),
             events: counted.clone(),
         };
         Self { store: make(limits, outside), milliseconds, counted }
@@ -127,8 +132,20 @@ impl Bench {
         self.store.create_all(owner, network, ids.iter().map(|id| pair(id)).collect()).await
     }
 
+    /// Makes pairs whose pairing was authenticated.
+    pub(super) async fn create_authenticated(&self, owner: Owner, ids: &[&str]) -> Result<(), CreateError> {
+        self.wait(MILLISECOND);
+        let of_key = |id: &&str| NewPair { relay_key: Some(RelayKeyId([5; 32])), ..pair(id) };
+        self.store.create_all(owner, None, ids.iter().map(of_key).collect()).await
+    }
+
     pub(super) async fn begin(&self, owner: Owner, id: &str) -> Snapshot {
         self.store.begin(owner, id).await.unwrap_or_else(|error| panic!("{id}: {error}"))
+    }
+
+    /// The first response number that a commit reserves.
+    pub(super) async fn commit(&self, owner: Owner, id: &str, commit: Commit) -> Result<u64, PairError> {
+        self.store.commit(owner, id, commit).await.map(|done| done.response)
     }
 
     /// Uses a pair, a millisecond after the previous operation.
@@ -136,7 +153,7 @@ impl Bench {
         self.wait(MILLISECOND);
         let snapshot = self.begin(owner, id).await;
         let next = snapshot.window.highest().map_or(0, |highest| highest + 1);
-        self.store.commit(owner, id, commit(&snapshot, next, 2)).await.unwrap();
+        self.commit(owner, id, commit(&snapshot, next, 2)).await.unwrap();
     }
 
     /// Creates a pair and uses it.
@@ -166,7 +183,7 @@ impl Bench {
 }
 
 /// The fields of a snapshot, for comparisons.
-pub(super) fn fields(snapshot: &Snapshot) -> (u64, u64, u32, [u8; 32], mte_codec::Window) {
+pub(super) fn fields(snapshot: &Snapshot) -> (Generation, u64, u32, [u8; 32], mte_codec::Window) {
     let Snapshot { generation, next_response, encoder, window, .. } = snapshot;
     (*generation, *next_response, encoder.index(), *encoder.as_bytes(), window.clone())
 }

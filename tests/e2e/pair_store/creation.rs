@@ -47,7 +47,7 @@ pub(super) async fn a_pair_created_again_under_the_same_id_is_another_pair(make:
     for _ in 0..3 {
         bench.create(owner(1), &["a"]).await.unwrap();
         bench.spend(owner(1), "a").await;
-        generations.push(bench.begin(owner(1), "a").await.generation);
+        generations.push(bench.begin(owner(1), "a").await.generation.0);
         bench.store.remove(owner(1), "a").await.unwrap();
     }
     generations.sort_unstable();

@@ -62,19 +62,26 @@ impl Site {
 }
 
 #[test]
-fn an_unavailable_store_is_503_which_names_the_pair_and_nothing_reaches_the_upstream() {
+fn an_unavailable_store_is_503_and_one_that_does_not_reply_563_which_names_the_pair_and_nothing_reaches_the_upstream()
+ {
     run(async {
         let site = Site::new().await;
         let session = Session::new(&site.relay).await;
-        for fault in [Fault::Unreachable, Fault::ReadOnly, Fault::RepliesLost] {
+        for (fault, status) in [(Fault::Unreachable, 503), (Fault::ReadOnly, 503), (Fault::RepliesLost, 563)]
+        {
             site.store.set(Some(fault));
             let sealed = session.seal(Request::post("/").body(Bytes::from_static(b"body")).unwrap());
             let mut wire = site.relay.wire().await;
             wire.send(session.bytes(&sealed)).await;
             let answer = wire.response(false).await.unwrap();
-            assert_eq!((answer.status(), answer.json()["status"].as_u64()), (503, Some(503)), "{fault:?}");
-            assert_eq!(answer.header("retry-after"), Some("5"));
-            // Public v4 clients treat an error without a pair id as lost state.
+            assert_eq!(
+                (answer.status(), answer.json()["status"].as_u64()),
+                (status, Some(status.into())),
+                "{fault:?}"
+            );
+            // Whether numbers are spent is not known of 563: there is nothing to wait for.
+            assert_eq!(answer.header("retry-after"), (status == 503).then_some("5"), "{fault:?}");
+            // Public v4 clients take an error without a pair id for lost state.
             let named = answer.header("x-mte-relay").unwrap();
             let pair_id = named.split(',').nth(1).unwrap();
             assert_eq!(pair_id, session.pair.id(), "{named}");
@@ -150,4 +157,11 @@ fn an_unavailable_store_is_an_error_in_the_log_with_its_reason_and_no_client_is_
         assert!(failure.to_string().contains(REASON) && !failure.client_text().contains(REASON));
         assert!(!failure.is_suspicious() && !failure.is_codec());
     }
+    let unknown = Failure::from(RequestError::from(PairError::Unknown(Unavailable::because(REASON))));
+    assert_eq!(
+        (unknown.status(), unknown.cause(), unknown.level()),
+        (563, "state_not_read", log::Level::Error)
+    );
+    assert!(unknown.to_string().contains(REASON) && !unknown.client_text().contains(REASON));
+    assert!(!unknown.is_suspicious());
 }

@@ -38,7 +38,7 @@ pub(super) async fn of_many_tasks_that_commit_the_same_number_exactly_one_succee
         let snapshot = bench.begin(owner(1), "a").await;
         let outcomes = at_once(|_| {
             let (store, commit) = (bench.store.clone(), commit(&snapshot, round, 1));
-            async move { store.commit(owner(1), "a", commit).await }
+            async move { store.commit(owner(1), "a", commit).await.map(|done| done.response) }
         })
         .await;
         let won: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()).collect();
@@ -54,7 +54,7 @@ pub(super) async fn tasks_with_different_numbers_all_succeed_and_get_different_r
     let snapshot = bench.begin(owner(1), "a").await;
     let outcomes = at_once(|number| {
         let (store, commit) = (bench.store.clone(), commit(&snapshot, 3 * number, 3));
-        async move { store.commit(owner(1), "a", commit).await.unwrap() }
+        async move { store.commit(owner(1), "a", commit).await.unwrap().response }
     })
     .await;
     let numbers: BTreeSet<_> = outcomes.into_iter().collect();

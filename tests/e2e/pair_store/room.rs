@@ -34,6 +34,34 @@ pub(super) async fn a_client_whose_pairs_are_all_used_loses_the_least_recently_u
     }
 }
 
+pub(super) async fn pairs_used_or_authenticated_are_not_evicted_for_unauthenticated_ones(make: Make) {
+    let bench = Bench::new(make);
+    bench.create_authenticated(owner(1), &["authenticated"]).await.unwrap();
+    bench.create_used(owner(1), "used").await.unwrap();
+    bench.create(owner(1), &["a", "b"]).await.unwrap();
+    assert_eq!(bench.create(owner(1), &["c", "d", "e"]).await, Err(CreateError::Full));
+    assert_eq!(bench.counted(PairEvent::Evicted), 0, "all or none");
+    bench.create(owner(1), &["c", "d"]).await.unwrap();
+    for (id, lives) in [("authenticated", true), ("used", true), ("a", false), ("b", false), ("c", true)] {
+        assert_eq!(bench.lives(owner(1), id).await, lives, "{id}");
+    }
+}
+
+pub(super) async fn an_authenticated_pair_evicts_never_used_ones_first_then_the_least_recently_used(
+    make: Make,
+) {
+    let bench = Bench::new(make);
+    for id in ["a", "b"] {
+        bench.create_used(owner(1), id).await.unwrap();
+    }
+    bench.create_authenticated(owner(1), &["c", "d"]).await.unwrap();
+    bench.spend(owner(1), "a").await;
+    bench.create_authenticated(owner(1), &["e", "f", "g"]).await.unwrap();
+    for (id, lives) in [("a", true), ("b", false), ("c", false), ("d", false), ("e", true), ("g", true)] {
+        assert_eq!(bench.lives(owner(1), id).await, lives, "{id}");
+    }
+}
+
 pub(super) async fn a_network_has_a_limit_of_its_own(make: Make) {
     let bench = Bench::with(make, config::Pairs { max_per_network: 3, max_total: 100, ..limits() });
     bench.create_from(network(2), owner(1), &["a", "b"]).await.unwrap();

@@ -24,7 +24,7 @@ pub(super) async fn a_removed_tenant_loses_its_pairs_and_others_keep_theirs(make
     bench.create(of_tenant("b", 1), &["unused"]).await.unwrap();
     let snapshot = bench.begin(of_tenant("a", 1), "used").await;
     bench.store.remove_tenant(of_tenant("a", 1).tenant).await.unwrap();
-    let late = bench.store.commit(of_tenant("a", 1), "used", commit(&snapshot, 9, 1)).await;
+    let late = bench.commit(of_tenant("a", 1), "used", commit(&snapshot, 9, 1)).await;
     assert_eq!(late, Err(PairError::NotFound), "a request that began before spends nothing");
     for client in 1..3 {
         for id in ["used", "unused"] {

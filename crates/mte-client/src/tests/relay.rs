@@ -16,7 +16,7 @@ use mte_session::{
         BodyOpener, BodySealer, OpenedHead, Outer, Policy, RESPONSE_MESSAGES, RequestError, RequestOpener,
         RequireSealedHeaders, ResponseHead, ResponseTicket, Wanted, relay_header,
     },
-    store::{PairError, PairState},
+    store::{Generation, PairError, PairState},
 };
 use rand::Rng;
 
@@ -163,7 +163,7 @@ impl Relay {
         let made = request.make(KemId::MlKem512, &mut rand::rng()).unwrap();
         let mut pairs = self.pairs.lock().unwrap();
         for pair in made.pairs {
-            let taken = pairs.insert(pair.pair_id.clone(), PairState::new(pair, 0, 0));
+            let taken = pairs.insert(pair.pair_id.clone(), PairState::new(pair, Generation([0; 16]), 0));
             assert!(taken.is_none(), "a pair id was used twice");
         }
         made.answer.to_json()
@@ -197,14 +197,14 @@ impl Relay {
                 (request, Some(body.open(Default::default(), MAX_MTE_BODY)))
             }
         };
-        let commit = request.commit()?;
+        let commit = request.commit();
         let first = commit.first;
         let (numbers, response) = {
             let mut pairs = self.pairs.lock().unwrap();
             let state = pairs.get_mut(request.pair_id()).ok_or(PairError::NotFound)?;
-            let encoder = state.snapshot().encoder;
-            let response = state.commit(commit)?;
-            (Numbers::new(response, RESPONSE_MESSAGES, encoder), response)
+            let committed = state.commit(commit)?;
+            let numbers = Numbers::new(committed.response, RESPONSE_MESSAGES, committed.encoder.clone());
+            (numbers, committed)
         };
         let plain = request.accept(response, &mut rand::rng())?.plain()?;
         Ok(Opened {

@@ -95,6 +95,12 @@ impl RequestError {
         }
     }
 
+    /// Whether the pair's state as it is now may open what its state as it was did not: the pair was made again, or has moved
+    /// on. No request is refused for this without a look at the state as it is now.
+    pub fn may_be_outdated(&self) -> bool {
+        matches!(self, Self::Open(OpenError::NotAuthentic | OpenError::NoSecret))
+    }
+
     /// The status, if it is one of the relay's own, 559 to 569.
     pub fn relay_status(&self) -> Option<Status> {
         match self {
@@ -121,7 +127,8 @@ impl RequestError {
             | Self::ContentLength
             | Self::Body(_)
             | Self::Pair(PairError::Number(_)) => Some(Status::DecodeFailed),
-            Self::Pair(PairError::NotFound | PairError::Replaced) => Some(Status::PairNotFound),
+            Self::Pair(PairError::NotFound | PairError::Replaced | PairError::Lost) => Some(Status::PairNotFound),
+            Self::Pair(PairError::Unknown(_)) => Some(Status::StateNotRead),
             Self::Pair(PairError::Expired) => Some(Status::PairExpired),
             Self::Pair(PairError::Exhausted) => Some(Status::NumbersExhausted),
         }

@@ -1,6 +1,6 @@
 //! A request opened step by step, up to the plain request for the upstream.
 
-use mte_codec::{EncodeType, EpochSecret, Expected, Numbers, OpenError, Place, open};
+use mte_codec::{EncodeType, EpochSecret, Expected, Numbers, OpenError, Place, WindowError, open};
 use mte_protocol::{SealedHeaders, TargetError, origin_form, sealed_headers::normal_authority};
 use rand::CryptoRng;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     body::BodyError,
-    store::{Commit, Snapshot},
+    store::{Commit, Committed, Snapshot},
 };
 
 /// Bytes of a request's URL and headers.
@@ -49,13 +49,14 @@ pub(super) struct Opening {
 }
 
 impl RequestOpener {
-    /// Opens URL and headers in place, with a snapshot of the pair.
+    /// Opens URL and headers with a snapshot of the pair. The messages are kept as they came: if the error
+    /// [may be due to an outdated snapshot](RequestError::may_be_outdated), they can be opened again with a later one.
     ///
     /// # Errors
     /// 562 for what does not verify, does not belong to this request, or does not satisfy the policy; 431 for a header
     /// map of too many names.
     pub fn open(
-        self,
+        &self,
         snapshot: Snapshot,
         outer: &Outer<'_>,
         policy: &Policy,
@@ -65,8 +66,8 @@ impl RequestOpener {
         let mut opening = Opening {
             snapshot,
             encode_type: self.encode_type,
-            pair_id: self.pair_id,
-            streaming: self.streaming,
+            pair_id: self.pair_id.clone(),
+            streaming: self.streaming.clone(),
             target: Ok(String::new()),
             headers: SealedHeaders::default(),
             headers_sealed: shape.headers,
@@ -74,12 +75,12 @@ impl RequestOpener {
             first: None,
             index: 0,
         };
-        opening.target = match self.url {
-            Url::Clear(target) => target,
-            Url::Sealed(mut message) => opening.url(&mut message, shape, policy)?,
+        opening.target = match &self.url {
+            Url::Clear(target) => target.clone(),
+            Url::Sealed(message) => opening.url(&mut message.clone(), shape, policy)?,
         };
-        if let Some(mut message) = self.headers {
-            opening.headers = opening.header_map(&mut message, shape, policy)?;
+        if let Some(message) = &self.headers {
+            opening.headers = opening.header_map(&mut message.clone(), shape, policy)?;
         }
         opening.check_binding(outer, policy)?;
         let length = opening.content_length()?;
@@ -144,13 +145,18 @@ impl Opening {
     }
 
     /// Checks that the next message carries the next number, and that it is not taken: a replay costs no more than its
-    /// first message, whatever its body. The commit decides.
+    /// first message, whatever its body. A number that is taken or too old stays so. The commit decides whether one is too
+    /// far ahead, as the pair may have moved on since the snapshot.
     pub(super) fn take_number(&mut self, number: u64) -> Result<(), OpenError> {
         let first = *self.first.get_or_insert(number);
         if first.checked_add(self.index.into()) != Some(number) {
             return Err(OpenError::NotConsecutive);
         }
-        self.snapshot.window.check(number)?;
+        let window = &self.snapshot.window;
+        match window.check(number) {
+            Err(WindowError::OutOfWindow) if number >= window.end() => {}
+            checked => checked?,
+        }
         self.index += 1;
         Ok(())
     }
@@ -199,25 +205,21 @@ impl OpenedRequest {
     }
 
     /// What the store is asked to make final: the request's numbers, and two for its response.
-    ///
-    /// # Errors
-    /// 562 for a number that is not in the window.
-    pub fn commit(&self) -> Result<Commit, RequestError> {
+    pub fn commit(&self) -> Commit {
         let Opening { snapshot, first, index, .. } = &self.0;
         let (first, count) = (first.unwrap_or_default(), u64::from(*index));
-        // Tried on the snapshot first: the epochs to keep follow from it.
-        let mut window = snapshot.window.clone();
-        window.commit(first, count).map_err(OpenError::from)?;
+        // The epochs to keep follow from it.
+        let end = first.saturating_add(count).max(snapshot.window.end());
         let after = EpochSecret::index_of(snapshot.next_response + RESPONSE_MESSAGES);
         let crosses = after > u64::from(snapshot.encoder.index());
-        Ok(Commit {
+        Commit {
             generation: snapshot.generation,
             first,
             count,
-            decoder: snapshot.decoder.advanced(&window),
+            decoder: snapshot.decoder.advanced_to(end),
             encoder: crosses.then(|| snapshot.encoder.at(after)).flatten(),
             reserve: RESPONSE_MESSAGES,
-        })
+        }
     }
 
     /// Continues once the store has committed: `response` is the first of the numbers it reserved. The pair's secrets are left
@@ -225,11 +227,13 @@ impl OpenedRequest {
     ///
     /// # Errors
     /// 500 if the keys cannot be made.
-    pub fn accept(self, response: u64, rng: &mut impl CryptoRng) -> Result<AcceptedRequest, RequestError> {
-        let Opening {
-            snapshot, encode_type, pair_id, streaming, target, headers, headers_sealed, first, ..
-        } = self.0;
-        let numbers = Numbers::new(response, RESPONSE_MESSAGES, snapshot.encoder);
+    pub fn accept(
+        self,
+        committed: Committed,
+        rng: &mut impl CryptoRng,
+    ) -> Result<AcceptedRequest, RequestError> {
+        let Opening { encode_type, pair_id, streaming, target, headers, headers_sealed, first, .. } = self.0;
+        let numbers = Numbers::new(committed.response, RESPONSE_MESSAGES, committed.encoder);
         let keys = ResponseKeys::new(&numbers, encode_type, rng).map_err(RequestError::Keys)?;
         let bound = headers.method().is_some().then_some(first.unwrap_or_default());
         let response = ResponseTicket { encode_type, keys, bound, pair_id, streaming };

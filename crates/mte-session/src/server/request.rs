@@ -93,6 +93,12 @@ impl RequestOpener {
         })
     }
 
+    /// Whether its URL or its headers are sealed: what is not can only be opened once its body comes, and then only once. Its
+    /// snapshot must be of the pair as it is.
+    pub fn has_sealed_head(&self) -> bool {
+        self.headers.is_some() || matches!(self.url, Url::Sealed(_))
+    }
+
     /// The pair that the request names, to begin with.
     pub fn pair_id(&self) -> &str {
         &self.pair_id

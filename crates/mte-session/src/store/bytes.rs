@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! u8  version              1
-//! u64 generation
+//! 16  generation
 //! u64 created at           milliseconds since 1970
 //! u16 KEM of c2s           docs/codec.md, section 2
 //! u16 KEM of s2c
@@ -20,11 +20,11 @@
 use mte_codec::{DecoderSecrets, DecoderState, EpochSecret, KemId, NUMBER_LIMIT, Window};
 use zeroize::Zeroizing;
 
-use super::{PairState, RelayKeyId};
+use super::{Generation, PairState, RelayKeyId};
 
 const VERSION: u8 = 1;
 /// Bytes of a state without a relay key.
-const LEN: usize = 1 + 8 + 8 + 2 + 2 + Window::STORED_LEN + 3 * SECRET_LEN + 8 + 1;
+const LEN: usize = 1 + 16 + 8 + 2 + 2 + Window::STORED_LEN + 3 * SECRET_LEN + 8 + 1;
 const SECRET_LEN: usize = 4 + 32;
 const KEY_ID_LEN: usize = 32;
 
@@ -48,7 +48,7 @@ impl PairState {
         // Never grows: freed memory would not be wiped.
         let mut bytes = Zeroizing::new(Vec::with_capacity(LEN + KEY_ID_LEN));
         bytes.push(VERSION);
-        bytes.extend(self.generation.to_be_bytes());
+        bytes.extend(self.generation.0);
         bytes.extend(self.created_at.to_be_bytes());
         bytes.extend((self.decoder_kem as u16).to_be_bytes());
         bytes.extend((self.encoder_kem as u16).to_be_bytes());
@@ -74,7 +74,7 @@ impl PairState {
             VERSION => {}
             version => return Err(StateError::Version(version)),
         }
-        let (generation, created_at) = (reader.u64()?, reader.u64()?);
+        let (generation, created_at) = (Generation(*reader.take()?), reader.u64()?);
         let (decoder_kem, encoder_kem) = (reader.kem()?, reader.kem()?);
         let decoder = reader.decoder()?;
         let next_response = reader.u64()?;

@@ -17,6 +17,10 @@ pub use self::{bytes::StateError, state::PairState};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RelayKeyId(pub [u8; 32]);
 
+/// Tells a pair from every other one that had, has or will have its id: 16 random bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Generation(pub [u8; 16]);
+
 /// A pair about to be stored.
 #[derive(Debug, Clone)]
 pub struct NewPair {
@@ -34,11 +38,11 @@ pub struct NewPair {
     pub relay_key: Option<RelayKeyId>,
 }
 
-/// A pair as it was at one moment.
+/// A pair as it was at one moment, which may be past: only a commit decides.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// Distinguishes a pair from a later one under the same id.
-    pub generation: u64,
+    pub generation: Generation,
     /// What requests are opened with.
     pub decoder: DecoderSecrets,
     /// The request numbers taken.
@@ -53,7 +57,7 @@ pub struct Snapshot {
 #[derive(Debug, Clone)]
 pub struct Commit {
     /// The snapshot's generation.
-    pub generation: u64,
+    pub generation: Generation,
     /// The first number of the request's messages.
     pub first: u64,
     /// How many there are.
@@ -64,6 +68,15 @@ pub struct Commit {
     pub encoder: Option<EpochSecret>,
     /// Response numbers to reserve.
     pub reserve: u64,
+}
+
+/// What a commit has reserved.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// The first of the response's numbers.
+    pub response: u64,
+    /// A secret of that number's epoch, or of an earlier one: what the response's keys are made from.
+    pub encoder: EpochSecret,
 }
 
 /// Why a pair cannot be used.
@@ -84,7 +97,13 @@ pub enum PairError {
     /// The response numbers are used up.
     #[error("response numbers are used up")]
     Exhausted,
-    /// The store cannot say. The pair may be there, and after a commit its numbers may be spent.
+    /// The store cannot prove that it still has all that was committed to this pair, so the pair is given up.
+    #[error("the pair's state is not that of its last commit")]
+    Lost,
+    /// A commit was sent and its reply did not come: the numbers may be spent, or not.
+    #[error("it is not known whether the numbers are spent: {0}")]
+    Unknown(Unavailable),
+    /// The store cannot be asked. Nothing was spent.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -102,5 +121,13 @@ impl Unavailable {
     /// Unavailable for this reason.
     pub fn because(reason: impl Into<Cow<'static, str>>) -> Self {
         Self { reason: reason.into() }
+    }
+}
+
+impl Snapshot {
+    /// Whether this is a later state of the pair than `earlier`, or another pair: what could not be opened with the earlier
+    /// one is worth another try then.
+    pub fn supersedes(&self, earlier: &Self) -> bool {
+        self.generation != earlier.generation || self.window != earlier.window
     }
 }

@@ -1,13 +1,13 @@
 //! A pair's state on the relay's side, and commits.
 
-use mte_codec::{DecoderState, EpochSecret, KemId, NUMBER_LIMIT};
+use mte_codec::{DecoderState, EpochSecret, KemId, NUMBER_LIMIT, WindowError};
 
-use super::{Commit, NewPair, PairError, RelayKeyId, Snapshot};
+use super::{Commit, Committed, Generation, NewPair, PairError, RelayKeyId, Snapshot};
 
 /// What a relay keeps of a pair. Its clones share their secrets, which the last of them wipes.
 #[derive(Debug, Clone)]
 pub struct PairState {
-    pub(super) generation: u64,
+    pub(super) generation: Generation,
     pub(super) created_at: u64,
     pub(super) decoder: DecoderState,
     pub(super) decoder_kem: KemId,
@@ -20,7 +20,7 @@ pub struct PairState {
 impl PairState {
     /// The state of a pair that was not used yet. `generation` is one that no earlier pair of this name had;
     /// `created_at` is in milliseconds since 1970.
-    pub fn new(pair: NewPair, generation: u64, created_at: u64) -> Self {
+    pub fn new(pair: NewPair, generation: Generation, created_at: u64) -> Self {
         Self {
             generation,
             created_at,
@@ -34,7 +34,7 @@ impl PairState {
     }
 
     /// Distinguishes the pair from a later one under the same id.
-    pub fn generation(&self) -> u64 {
+    pub fn generation(&self) -> Generation {
         self.generation
     }
 
@@ -64,20 +64,24 @@ impl PairState {
         }
     }
 
-    /// Takes a request's numbers and reserves its response's, all or none: the first response number. Epochs that are left
-    /// behind are wiped.
+    /// Takes a request's numbers and reserves its response's, all or none. Epochs that are left behind are wiped.
     ///
     /// The request brings the secrets of the epochs it reached, so that nothing is derived here, where a store may hold a
     /// lock. But one that raced with others may have reached an epoch that none of them brought; only that is derived.
     ///
     /// # Errors
     /// [`PairError::Replaced`], [`PairError::Exhausted`] and [`PairError::Number`]; nothing has changed then.
-    pub fn commit(&mut self, commit: Commit) -> Result<u64, PairError> {
+    pub fn commit(&mut self, commit: Commit) -> Result<Committed, PairError> {
         if commit.generation != self.generation {
             return Err(PairError::Replaced);
         }
         let end = self.next_response.checked_add(commit.reserve).filter(|end| *end <= NUMBER_LIMIT);
         let end = end.ok_or(PairError::Exhausted)?;
+        // All against the window as it is, before the first of them moves it.
+        for index in 0..commit.count {
+            let number = commit.first.checked_add(index).ok_or(WindowError::Exhausted)?;
+            self.decoder.window.check(number)?;
+        }
         self.decoder.window.commit(commit.first, commit.count)?;
         if let Some(secrets) = commit.decoder.filter(|new| new.newer_than(&self.decoder.secrets)) {
             self.decoder.secrets = secrets;
@@ -85,8 +89,9 @@ impl PairState {
         if let Some(secrets) = self.decoder.secrets.advanced(&self.decoder.window) {
             self.decoder.secrets = secrets;
         }
+        let encoder = self.encoder.clone();
         self.advance_encoder(commit.encoder, EpochSecret::index_of(end));
-        Ok(std::mem::replace(&mut self.next_response, end))
+        Ok(Committed { response: std::mem::replace(&mut self.next_response, end), encoder })
     }
 
     /// Moves the encoder to an epoch, with the secret that the request brought as far as possible.

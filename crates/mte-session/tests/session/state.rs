@@ -1,13 +1,15 @@
 //! A pair's state and its stored form.
 
 use mte_codec::{EpochSecret, KemId};
-use mte_session::store::{Commit, NewPair, PairState, RelayKeyId, StateError};
+use mte_session::store::{
+    Commit, Committed, Generation, NewPair, PairError, PairState, RelayKeyId, StateError,
+};
 use proptest::prelude::*;
 
 use crate::harness::{Answer, Pair, respond};
 
 /// Bytes of the form without a relay key.
-const LEN: usize = 1 + 8 + 8 + 4 + 72 + 3 * 36 + 8 + 1;
+const LEN: usize = 1 + 16 + 8 + 4 + 72 + 3 * 36 + 8 + 1;
 
 fn new_pair(seed: u8, relay_key: Option<RelayKeyId>) -> NewPair {
     NewPair {
@@ -35,6 +37,11 @@ fn with_secrets(state: &PairState, first: u64, count: u64, reserve: u64) -> Comm
     Commit { decoder, encoder, ..bare(state, first, count, reserve) }
 }
 
+/// What a commit said, for comparisons.
+fn told(outcome: Result<Committed, PairError>) -> Result<(u64, u32, [u8; 32]), PairError> {
+    outcome.map(|done| (done.response, done.encoder.index(), *done.encoder.as_bytes()))
+}
+
 fn steps() -> impl Strategy<Value = Vec<(u64, u64)>> {
     prop::collection::vec((0..9_000_u64, 0..4_u64), 0..30)
 }
@@ -44,10 +51,10 @@ proptest! {
 
     #[test]
     fn a_state_is_read_back_as_it_was_written(
-        seed in any::<u8>(), generation in any::<u64>(), created_at in any::<u64>(),
+        seed in any::<u8>(), generation in any::<[u8; 16]>(), created_at in any::<u64>(),
         key in prop::option::of(any::<[u8; 32]>()), steps in steps(),
     ) {
-        let key = key.map(RelayKeyId);
+        let (key, generation) = (key.map(RelayKeyId), Generation(generation));
         let mut state = PairState::new(new_pair(seed, key), generation, created_at);
         for (first, count) in steps {
             let _ = state.commit(bare(&state, first, count, count));
@@ -62,7 +69,7 @@ proptest! {
 
     #[test]
     fn a_commit_is_the_same_whether_secrets_are_supplied_or_derived(steps in steps()) {
-        let mut derived = PairState::new(new_pair(1, None), 0, 0);
+        let mut derived = PairState::new(new_pair(1, None), Generation([0; 16]), 0);
         let mut brought = derived.clone();
         // Concurrent requests start from the same state, which is only renewed from time to time.
         let mut began = brought.clone();
@@ -71,7 +78,8 @@ proptest! {
                 began = brought.clone();
             }
             let commit = with_secrets(&began, first, count, 2);
-            prop_assert_eq!(derived.commit(bare(&began, first, count, 2)), brought.commit(commit));
+            let outcomes = [derived.commit(bare(&began, first, count, 2)), brought.commit(commit)].map(told);
+            prop_assert_eq!(&outcomes[0], &outcomes[1]);
             prop_assert_eq!(derived.to_bytes(), brought.to_bytes());
         }
     }
@@ -80,7 +88,7 @@ proptest! {
     fn truncated_bytes_and_trailing_bytes_are_refused(
         key in prop::option::of(any::<[u8; 32]>()), more in prop::collection::vec(any::<u8>(), 1..40),
     ) {
-        let state = PairState::new(new_pair(9, key.map(RelayKeyId)), 1, 2);
+        let state = PairState::new(new_pair(9, key.map(RelayKeyId)), Generation([1; 16]), 2);
         let bytes = state.to_bytes();
         for len in 0..bytes.len() {
             prop_assert_eq!(PairState::from_bytes(&bytes[..len]).err(), Some(StateError::Length(len)));
@@ -103,7 +111,7 @@ proptest! {
 
     #[test]
     fn a_changed_byte_is_refused_or_gives_another_state(at in 0..LEN, change in 1..=255_u8) {
-        let mut state = PairState::new(new_pair(3, None), 1, 2);
+        let mut state = PairState::new(new_pair(3, None), Generation([1; 16]), 2);
         state.commit(bare(&state, 700, 2, 40)).unwrap();
         let mut bytes = state.to_bytes();
         bytes[at] ^= change;
@@ -115,7 +123,7 @@ proptest! {
 
 #[test]
 fn another_version_is_refused_whatever_follows() {
-    let mut bytes = PairState::new(new_pair(1, None), 0, 0).to_bytes();
+    let mut bytes = PairState::new(new_pair(1, None), Generation([0; 16]), 0).to_bytes();
     for version in [0, 2, 255] {
         bytes[0] = version;
         assert_eq!(PairState::from_bytes(&bytes).err(), Some(StateError::Version(version)));
@@ -124,11 +132,11 @@ fn another_version_is_refused_whatever_follows() {
 
 #[test]
 fn a_state_that_contradicts_itself_is_refused() {
-    let mut state = PairState::new(new_pair(1, None), 0, 0);
+    let mut state = PairState::new(new_pair(1, None), Generation([0; 16]), 0);
     state.commit(bare(&state, 700, 2, 40)).unwrap();
     let good = state.to_bytes();
     // The offset of each field.
-    let (kem, window, oldest, next) = (17, 21, 93, 93 + 72);
+    let (kem, window, oldest, next) = (25, 29, 101, 101 + 72);
     let cases: [(usize, &[u8], &str); 7] = [
         (kem, &[0, 9], "KEM"),
         (window, &[255; 8], "window"),
@@ -164,10 +172,10 @@ fn a_pair_that_is_stored_and_read_between_all_steps_still_works() {
 
 #[test]
 fn a_refused_commit_changes_nothing() {
-    let mut state = PairState::new(new_pair(1, None), 5, 0);
+    let mut state = PairState::new(new_pair(1, None), Generation([5; 16]), 0);
     state.commit(bare(&state, 3, 1, 2)).unwrap();
     let before = state.to_bytes();
-    let replaced = Commit { generation: 6, ..bare(&state, 4, 1, 2) };
+    let replaced = Commit { generation: Generation([6; 16]), ..bare(&state, 4, 1, 2) };
     for commit in [replaced, bare(&state, 2, 3, 2), bare(&state, 9_000, 1, 2), bare(&state, 4, 1, 1 << 32)] {
         assert!(state.commit(commit).is_err());
         assert_eq!(state.to_bytes(), before);
@@ -177,7 +185,7 @@ fn a_refused_commit_changes_nothing() {
 #[test]
 fn no_secret_is_printed() {
     let pair = new_pair(0xab, None);
-    let state = PairState::new(pair.clone(), 0, 0);
+    let state = PairState::new(pair.clone(), Generation([0; 16]), 0);
     let text = format!("{pair:?} {state:?} {:?}", state.snapshot());
     assert!(!text.contains("171") && !text.contains("ab, ab"), "{text}");
 }

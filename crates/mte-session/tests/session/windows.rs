@@ -1,7 +1,10 @@
 //! Which numbers a pair accepts, and which epochs it keeps.
 
 use mte_codec::{EpochSecret, OpenError, WindowError};
-use mte_session::{server::RequestError, store::PairState};
+use mte_session::{
+    server::{OpenedHead, Outer, RequestError, RequestOpener, relay_header},
+    store::PairState,
+};
 
 use crate::harness::{Part, Raw, Relay};
 
@@ -80,7 +83,7 @@ fn concurrent_requests_get_different_response_numbers() {
     let opened: Vec<_> = (0..40).map(|_| relay.open(&raw.request(URL)).unwrap().0).collect();
     let state = relay.pairs.get_mut("raw").unwrap();
     let numbers: Vec<u64> =
-        opened.iter().rev().map(|request| state.commit(request.commit().unwrap()).unwrap()).collect();
+        opened.iter().rev().map(|request| state.commit(request.commit()).unwrap().response).collect();
     assert_eq!(numbers, (0..40).map(|n| 2 * n).collect::<Vec<u64>>());
 }
 
@@ -107,4 +110,49 @@ fn response_numbers_run_out_after_the_request_verified() {
     let before = relay.stored();
     assert_eq!(at(&mut relay, &mut raw, 0).unwrap_err().status(), 564);
     assert_eq!(relay.stored(), before);
+}
+
+#[test]
+fn a_request_that_an_outdated_snapshot_does_not_open_is_opened_with_a_later_one() {
+    let (mut relay, mut raw) = pair();
+    let outdated = relay.snapshot("raw").unwrap();
+    // Other relays have moved the pair on, beyond what the snapshot reaches.
+    assert_eq!(at(&mut relay, &mut raw, 4_000), Ok(()));
+    raw.next = 8_000;
+    let wire = raw.request(&[Part::Url("u"), Part::Headers("{}")]);
+    let header = relay_header(&wire.headers).unwrap();
+    let opener = RequestOpener::new(&header, &wire.path, &wire.headers, &relay.policy).unwrap();
+    let outer = Outer { method: wire.method.as_str(), authority: &wire.authority, has_body: false };
+    let error = opener.open(outdated.clone(), &outer, &relay.policy).unwrap_err();
+    assert!(error.may_be_outdated(), "{error}");
+    let now = relay.snapshot("raw").unwrap();
+    assert!(now.supersedes(&outdated) && !outdated.supersedes(&outdated));
+    let opened = opener.open(now, &outer, &relay.policy).unwrap();
+    let OpenedHead::Whole(request) = opened else { panic!("there is no body") };
+    assert!(relay.commit(request).is_ok());
+}
+
+#[test]
+fn an_outdated_snapshot_leaves_too_far_ahead_to_the_commit_and_taken_is_final() {
+    let (mut relay, mut raw) = pair();
+    // Within what can be opened, and one beyond the window.
+    raw.next = 4_096;
+    let (ahead, _) = relay.open(&raw.request(URL)).unwrap();
+    assert_eq!(at(&mut relay, &mut raw, 100), Ok(()));
+    assert!(relay.commit(ahead).is_ok(), "the window has moved");
+    let error = at(&mut relay, &mut raw, 4_096).unwrap_err();
+    assert_eq!((error.may_be_outdated(), error), (false, number(WindowError::Replayed)));
+}
+
+#[test]
+fn a_commit_brings_the_secret_of_the_response_numbers_it_reserves_although_the_snapshot_is_of_an_earlier_epoch()
+ {
+    let (mut relay, mut raw) = pair();
+    let opened: Vec<_> = (0..40).map(|_| relay.open(&raw.request(URL)).unwrap().0).collect();
+    let state = relay.pairs.get_mut("raw").unwrap();
+    for request in opened {
+        let committed = state.commit(request.commit()).unwrap();
+        assert_eq!(u64::from(committed.encoder.index()), EpochSecret::index_of(committed.response));
+        assert!(request.accept(committed, &mut rand::rng()).is_ok());
+    }
 }

@@ -7,8 +7,8 @@ use mte_relay::{
     config,
     domains::TenantId,
     pairs::{
-        Age, Commit, CreateError, NewPair, Outside, Owner, PairError, PairEvent, PairState, PairStore, Reply,
-        Snapshot, Unavailable, at_once, share,
+        Age, Commit, Committed, CreateError, NewPair, Outside, Owner, PairError, PairEvent, PairState,
+        PairStore, Reply, Snapshot, Unavailable, at_once, share,
     },
     rate::Network,
 };
@@ -107,7 +107,7 @@ impl BytesStore {
             make_room(records, events, *owner.tenant.as_bytes(), pairs.len(), &limits)?;
             for pair in pairs {
                 let (id, created) = (pair.pair_id.clone(), now.as_millis() as u64);
-                let state = PairState::new(pair, (self.outside.random)(), created).to_bytes().to_vec();
+                let state = PairState::new(pair, (self.outside.generation)(), created).to_bytes().to_vec();
                 let (tenant, client) = (*owner.tenant.as_bytes(), *owner.client.as_bytes());
                 records.push(Record { tenant, client, id, network, created, last_used: None, state });
                 events.push((tenant, PairEvent::Created));
@@ -128,15 +128,15 @@ impl BytesStore {
         })
     }
 
-    fn spend(&self, owner: Owner, pair_id: &str, commit: Commit) -> Result<u64, PairError> {
+    fn spend(&self, owner: Owner, pair_id: &str, commit: Commit) -> Result<Committed, PairError> {
         let now = self.now();
         self.change(|records, _| {
             let record = find(records, owner, pair_id).ok_or(PairError::NotFound)?;
             let mut state = record.state();
-            let first = state.commit(commit)?;
+            let committed = state.commit(commit)?;
             record.state = state.to_bytes().to_vec();
             record.last_used = Some(now.as_millis() as u64);
-            Ok(first)
+            Ok(committed)
         })
     }
 
@@ -224,7 +224,7 @@ impl PairStore for BytesStore {
         owner: Owner,
         pair_id: &'a str,
         commit: Commit,
-    ) -> Reply<'a, Result<u64, PairError>> {
+    ) -> Reply<'a, Result<Committed, PairError>> {
         at_once(self.spend(owner, pair_id, commit))
     }
 

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use mte_relay::{
     config,
     domains::TenantId,
-    pairs::{Commit, CreateError, NewPair, Owner, PairError, PairStore, Reply, Snapshot, Unavailable, later},
+    pairs::{
+        Commit, Committed, CreateError, NewPair, Owner, PairError, PairStore, Reply, Snapshot, Unavailable,
+        later,
+    },
     rate::Network,
 };
 use parking_lot::Mutex;
@@ -15,7 +18,7 @@ use parking_lot::Mutex;
 pub(crate) enum Fault {
     /// The store cannot be reached.
     Unreachable,
-    /// The store executes the operation, but its reply does not arrive.
+    /// The store executes the operation, but the reply to one that changes anything does not arrive.
     RepliesLost,
     /// The store can be read but not written.
     ReadOnly,
@@ -43,6 +46,7 @@ impl FaultyStore {
     fn reply<'a, T, E>(
         &'a self,
         writes: bool,
+        lost: fn(Unavailable) -> E,
         operation: impl FnOnce() -> Reply<'a, Result<T, E>> + Send + 'a,
     ) -> Reply<'a, Result<T, E>>
     where
@@ -58,7 +62,8 @@ impl FaultyStore {
                 Some(Fault::ReadOnly) if writes => unavailable(),
                 _ => {
                     let outcome = operation().await;
-                    if fault == Some(Fault::RepliesLost) { unavailable() } else { outcome }
+                    let is_lost = writes && fault == Some(Fault::RepliesLost);
+                    if is_lost { Err(lost(Unavailable::because(REASON))) } else { outcome }
                 }
             }
         })
@@ -72,11 +77,11 @@ impl PairStore for FaultyStore {
         network: Option<Network>,
         pairs: Vec<NewPair>,
     ) -> Reply<'_, Result<(), CreateError>> {
-        self.reply(true, move || self.inner.create_all(owner, network, pairs))
+        self.reply(true, Into::into, move || self.inner.create_all(owner, network, pairs))
     }
 
     fn begin<'a>(&'a self, owner: Owner, pair_id: &'a str) -> Reply<'a, Result<Snapshot, PairError>> {
-        self.reply(false, move || self.inner.begin(owner, pair_id))
+        self.reply(false, Into::into, move || self.inner.begin(owner, pair_id))
     }
 
     fn commit<'a>(
@@ -84,24 +89,24 @@ impl PairStore for FaultyStore {
         owner: Owner,
         pair_id: &'a str,
         commit: Commit,
-    ) -> Reply<'a, Result<u64, PairError>> {
-        self.reply(true, move || self.inner.commit(owner, pair_id, commit))
+    ) -> Reply<'a, Result<Committed, PairError>> {
+        self.reply(true, PairError::Unknown, move || self.inner.commit(owner, pair_id, commit))
     }
 
     fn remove<'a>(&'a self, owner: Owner, pair_id: &'a str) -> Reply<'a, Result<bool, Unavailable>> {
-        self.reply(true, move || self.inner.remove(owner, pair_id))
+        self.reply(true, Into::into, move || self.inner.remove(owner, pair_id))
     }
 
     fn remove_tenant(&self, tenant: TenantId) -> Reply<'_, Result<(), Unavailable>> {
-        self.reply(true, move || self.inner.remove_tenant(tenant))
+        self.reply(true, Into::into, move || self.inner.remove_tenant(tenant))
     }
 
     fn sweep(&self) -> Reply<'_, Result<(), Unavailable>> {
-        self.reply(true, move || self.inner.sweep())
+        self.reply(true, Into::into, move || self.inner.sweep())
     }
 
     fn count(&self, tenant: Option<TenantId>) -> Reply<'_, Result<usize, Unavailable>> {
-        self.reply(false, move || self.inner.count(tenant))
+        self.reply(false, Into::into, move || self.inner.count(tenant))
     }
 
     fn set_limits(&self, limits: config::Pairs) {

@@ -14,7 +14,7 @@ use mte_session::{
         BodyOpener, OpenedHead, OpenedRequest, Outer, PlainRequest, Policy, RequestError, RequestOpener,
         RequireSealedHeaders, ResponseHead, relay_header,
     },
-    store::{PairError, PairState, Snapshot},
+    store::{Generation, PairError, PairState, Snapshot},
 };
 
 pub(crate) use raw::{Part, Raw};
@@ -110,7 +110,7 @@ impl Relay {
         let request = PairingRequest::parse(offer, 10).unwrap();
         let made = request.make(KemId::MlKem512, &mut rand::rng()).unwrap();
         for pair in made.pairs {
-            self.pairs.insert(pair.pair_id.clone(), PairState::new(pair, 7, 1_000));
+            self.pairs.insert(pair.pair_id.clone(), PairState::new(pair, Generation([7; 16]), 1_000));
         }
         made.answer.to_json()
     }
@@ -162,7 +162,7 @@ impl Relay {
     }
 
     pub(crate) fn commit(&mut self, request: OpenedRequest) -> Result<PlainRequest, RequestError> {
-        let commit = request.commit()?;
+        let commit = request.commit();
         let state = self.pairs.get_mut(request.pair_id()).ok_or(PairError::NotFound);
         let response = state.and_then(|state| state.commit(commit))?;
         request.accept(response, &mut rand::rng())?.plain()
