@@ -69,7 +69,7 @@ settings! {
         log: LogSettings = LogSettings::default(),
         /// Codec instances kept ready, 1 to 1000.
         pool_size: usize = 600,
-        /// Where pairs are kept, if several relays share them: redis://[user:password@]host[:port][/database], or rediss:// with
+        /// Where pairs are kept, if several relays share them: `redis://user:password@host:port/database`, or `rediss://` with
         /// TLS. Absent: in this process.
         redis_url: Option<Secret> = None,
         /// A file that holds `redis_url`.

@@ -17,10 +17,10 @@ pub(crate) struct RedisCluster {
     pub(crate) servers: Vec<RedisServer>,
 }
 
-/// Options of a server of a cluster.
-fn options() -> Vec<String> {
+/// Options of a server of a cluster. It counts as failed after `timeout` milliseconds.
+fn options(timeout: &str) -> Vec<String> {
     let port = free_port().to_string();
-    let fixed = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port", &port];
+    let fixed = ["--cluster-enabled", "yes", "--cluster-node-timeout", timeout, "--cluster-port", &port];
     fixed.map(String::from).into()
 }
 
@@ -35,7 +35,7 @@ fn join(ports: &[u16]) {
 
 /// Waits until every server serves.
 fn wait(states: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while !states() {
         assert!(Instant::now() < end, "the cluster is not well");
         std::thread::sleep(Duration::from_millis(20));
@@ -45,7 +45,7 @@ fn wait(states: impl Fn() -> bool) {
 impl RedisCluster {
     pub(crate) fn start() -> Self {
         let start = |_| {
-            let options = options();
+            let options = options("1000");
             RedisServer::start(&options.iter().map(String::as_str).collect::<Vec<_>>())
         };
         let servers: Vec<_> = (0..SERVERS).map(start).collect();
@@ -87,7 +87,7 @@ impl RedisCluster {
 
     /// Adds a replica of a server.
     pub(crate) fn add_replica(&self, primary: &RedisServer) -> RedisServer {
-        let options = options();
+        let options = options("1000");
         let replica = RedisServer::start(&options.iter().map(String::as_str).collect::<Vec<_>>());
         let bus = |server: &RedisServer| server.option("--cluster-port");
         let (port, bus) = (primary.port.to_string(), bus(primary));
@@ -105,7 +105,7 @@ impl RedisCluster {
 pub(crate) fn redis_cluster() -> (String, tokio::sync::OwnedMutexGuard<()>) {
     static SHARED: LazyLock<(Vec<u16>, Vec<Child>)> = LazyLock::new(|| {
         let ports: Vec<u16> = (0..SERVERS).map(|_| free_port()).collect();
-        let children = ports.iter().map(|port| attached(*port, &options())).collect();
+        let children = ports.iter().map(|port| attached(*port, &options("15000"))).collect();
         join(&ports);
         let is_well = |port: &u16| {
             super::redis::ask_at::<String>(*port, &["CLUSTER", "INFO"])
