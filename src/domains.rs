@@ -17,6 +17,7 @@ pub use mte_session::server::RequireSealedHeaders;
 pub use self::cors::{Cors, CorsError};
 use crate::{
     host::{self, HostError},
+    outbound::Outbound,
     telemetry::TenantMetrics,
     tls::TenantTls,
     upstream::Upstream,
@@ -61,6 +62,8 @@ pub struct Tenant {
     pub tls: Option<TenantTls>,
     /// What signs its clients' ids.
     pub secrets: Secrets,
+    /// How its requests go to other relays, if they may.
+    pub outbound: Option<Outbound>,
     /// Who may call from a browser.
     pub cors: Cors,
     /// Routes that are proxied as they are.

@@ -378,12 +378,15 @@ impl BackgroundService for Upkeep {
     }
 }
 
-/// Drops expired pairs.
+/// Drops expired pairs, and clients of outbound peers that are not used.
 async fn sweep(shared: &Shared) {
     let mut interval = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         interval.tick().await;
         shared.pairs.sweep().await;
+        for outbound in shared.config.load().domains.tenants().filter_map(|tenant| tenant.outbound.as_ref()) {
+            outbound.clients.sweep(std::time::Instant::now());
+        }
     }
 }
 

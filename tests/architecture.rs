@@ -23,6 +23,7 @@ const LAYERS: &[&[&str]] = &[
     &["limits"],
     &["config"],
     &["domains"],
+    &["outbound"],
     &["tls", "upstream", "pool"],
     &[
         "certificate",

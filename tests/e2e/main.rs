@@ -18,6 +18,7 @@
 //! | `cli` | the binary |
 //! | `docs` | what the documentation says of metrics, logs and settings |
 //! | `operations` | what operators do and see: reload, hand-over, admin listener, logs, metrics |
+//! | `outbound` | relay to relay: exchanges, streams, peers that are refused or fail, loops |
 //! | `limits` | what clients can make the relay spend |
 //! | `pair_store` | what every pair store must do, and a relay whose store fails |
 //! | `memory` | what a streamed body costs; of a release build |
@@ -36,6 +37,7 @@ mod harness;
 mod limits;
 mod memory;
 mod operations;
+mod outbound;
 mod pair_store;
 mod requests;
 mod responses;

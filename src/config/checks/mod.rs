@@ -3,11 +3,13 @@
 mod certificates;
 mod listeners;
 mod numbers;
+mod outbound;
 mod secrets;
 mod tenant;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::Path,
     sync::Arc,
@@ -83,7 +85,8 @@ pub(super) fn check(
     let listeners = listeners::listeners(&settings, problems);
     let admin = listeners::admin(&settings.admin, &listeners, base, problems);
     let trusted_proxies = listeners::trusted_proxies(&settings, problems);
-    let domains = domains(&settings, base, reload_state, &timeouts, problems);
+    let own: Vec<_> = listeners.iter().map(|listener| listener.address).chain(admin.address).collect();
+    let domains = domains(&settings, base, reload_state, (&timeouts, &own), problems);
     let upgrade_socket = settings.upgrade_socket.as_ref().map(|path| base.join(path));
     listeners::check_socket("upgrade_socket", upgrade_socket.as_deref(), problems);
     if let Some(folder) = upgrade_socket.as_deref().and_then(Path::parent).filter(|folder| is_open(folder)) {
@@ -168,7 +171,7 @@ fn domains(
     settings: &Settings,
     base: &Path,
     reload_state: &ReloadState,
-    timeouts: &Timeouts,
+    (timeouts, own): (&Timeouts, &[SocketAddr]),
     problems: &mut Findings,
 ) -> Domains {
     if settings.domain_map.is_empty() {
@@ -202,7 +205,7 @@ fn domains(
                 }
             },
         };
-        let tenant = at.tenant(written, least, settings.dns_refresh.0, timeouts);
+        let tenant = at.tenant(written, least, settings.dns_refresh.0, timeouts, own);
         if let (Some(pattern), Some(tenant)) = (pattern, tenant) {
             domains.insert(pattern, Arc::new(tenant));
         }

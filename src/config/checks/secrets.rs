@@ -17,8 +17,8 @@ use crate::domains::Secrets;
 /// A secret shorter than this gets a warning.
 const GOOD_LEN: usize = 32;
 
-/// Characters of an admin token: fewer could be guessed.
-const MIN_TOKEN: usize = 16;
+/// Characters of a token: fewer could be guessed.
+pub(super) const MIN_TOKEN: usize = 16;
 
 /// Warns of a suspicious secret.
 fn look_at(secret: &[u8], place: &str, problems: &mut Findings) {
@@ -96,7 +96,7 @@ impl At<'_> {
         Secrets { current: key(&current)?, previous: previous.as_ref().and_then(key) }.into()
     }
 
-    fn secret(
+    pub(super) fn secret(
         &mut self,
         key: &str,
         text: Option<&Secret>,

@@ -2,6 +2,7 @@
 //! can do whatever `check` accepts.
 
 mod certificates;
+mod outbound;
 mod refusals;
 mod start;
 mod values;
