@@ -17,6 +17,7 @@ pub use mte_session::server::RequireSealedHeaders;
 pub use self::cors::{Cors, CorsError};
 use crate::{
     host::{self, HostError},
+    outbound::Outbound,
     state_key::StateKeys,
     telemetry::TenantMetrics,
     tls::TenantTls,
@@ -64,6 +65,8 @@ pub struct Tenant {
     pub secrets: Secrets,
     /// The keys that seal its pairs, if they are stored outside this process.
     pub state_keys: Option<Arc<StateKeys>>,
+    /// How its requests go to other relays, if they may.
+    pub outbound: Option<Outbound>,
     /// The origins that browsers may send requests from.
     pub cors: Cors,
     /// Routes that are proxied unchanged, without encryption.

@@ -20,6 +20,7 @@ pub mod host;
 pub mod lifecycle;
 pub mod limits;
 pub mod listening;
+pub mod outbound;
 pub mod pairs;
 pub mod pool;
 pub mod private_socket;

@@ -395,10 +395,13 @@ impl BackgroundService for Upkeep {
     }
 }
 
-/// Drops expired pairs.
+/// Drops expired pairs, and clients of outbound peers that are not used.
 async fn sweep(shared: &Shared) {
     loop {
         shared.pairs.sweep().await;
+        for outbound in shared.config.load().domains.tenants().filter_map(|tenant| tenant.outbound.as_ref()) {
+            outbound.clients.sweep(std::time::Instant::now());
+        }
         let available = shared.pairs.unavailable().is_none();
         tokio::time::sleep(if available { SWEEP_INTERVAL } else { RETRY_INTERVAL }).await;
     }

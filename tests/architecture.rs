@@ -24,6 +24,7 @@ const LAYERS: &[&[&str]] = &[
     &["limits"],
     &["config"],
     &["domains"],
+    &["outbound"],
     &["tls", "upstream", "pool"],
     &[
         "certificate",

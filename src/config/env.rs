@@ -47,13 +47,20 @@ fn list(value: &str) -> Vec<String> {
 /// Variables that define the tenants,
 const MAPS: [&str; 2] = ["UPSTREAM", "DOMAIN_MAP"];
 /// that concern a single tenant,
-const TENANT: [&str; 6] =
-    ["CLIENT_ID_SECRET", "CORS_ORIGINS", "CORS_METHODS", "PASS_THROUGH_ROUTES", "MTE_ROUTES", "HEADERS"];
+const TENANT: [&str; 7] = [
+    "CLIENT_ID_SECRET",
+    "CORS_ORIGINS",
+    "CORS_METHODS",
+    "PASS_THROUGH_ROUTES",
+    "MTE_ROUTES",
+    "OUTBOUND_TOKEN",
+    "HEADERS",
+];
 /// that concern the process,
 const PROCESS: [&str; 6] = ["POOL_SIZE", "MAX_POOL_SIZE", "PORT", "DEBUG", "LOG_LEVEL", "REDIS_URL"];
 /// that ask for features that this version does not have,
-const LATER: [&str; 5] =
-    ["OUTBOUND_TOKEN", "BILLING_STRATEGY", "BILLING_PROVIDER", "BILLING_PRODUCT", "BILLING_REPORT_INTERVAL"];
+const LATER: [&str; 4] =
+    ["BILLING_STRATEGY", "BILLING_PROVIDER", "BILLING_PRODUCT", "BILLING_REPORT_INTERVAL"];
 /// and that this relay does not need. The order of all is that of docs/protocol.md.
 const LICENCE: [&str; 2] = ["LICENSE_COMPANY", "LICENSE_KEY"];
 
@@ -167,6 +174,10 @@ impl Overlay<'_> {
         if let Some(secret) = self.take("CLIENT_ID_SECRET", "domain_map.*.client_id_secret") {
             tenant.client_id_secret = Some(secret.into());
             tenant.client_id_secret_file = None;
+        }
+        if let Some(token) = self.take("OUTBOUND_TOKEN", "domain_map.*.outbound_token") {
+            tenant.outbound_token = Some(token.into());
+            tenant.outbound_token_file = None;
         }
         for (variable, key, setting) in [
             ("CORS_ORIGINS", "cors_origins", &mut tenant.cors_origins),

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
 use crate::{
+    outbound::{ClientOptions, Clients},
     telemetry::Metrics,
     tls::TenantTls,
     upstream::{PeerState, Resolver, UpstreamUrl},
@@ -33,6 +34,8 @@ struct Inner {
     random: HashMap<String, Zeroizing<Vec<u8>>>,
     /// TLS by tenant, with a digest of its files: if they are unchanged, the session cache is kept.
     tls: HashMap<String, ([u8; 32], TenantTls)>,
+    /// The clients of outbound peers by tenant.
+    outbound: HashMap<String, Arc<Clients>>,
 }
 
 impl std::fmt::Debug for ReloadState {
@@ -72,6 +75,15 @@ impl ReloadState {
         Ok(made)
     }
 
+    /// The tenant's clients of outbound peers, with their pairs, if they were made of the same options, else new ones.
+    pub(super) fn clients(&self, tenant: &str, options: ClientOptions) -> Arc<Clients> {
+        let mut inner = self.inner.lock();
+        let known = inner.outbound.get(tenant).filter(|known| known.are_made_of(&options));
+        let clients = known.cloned().unwrap_or_else(|| Arc::new(Clients::new(options)));
+        inner.outbound.insert(tenant.to_owned(), clients.clone());
+        clients
+    }
+
     /// Removes tenants and peers that are not in the current configuration.
     pub fn retain(&self, domains: &crate::domains::Domains) {
         let mut names = HashMap::new();
@@ -85,6 +97,11 @@ impl ReloadState {
         });
         inner.random.retain(|tenant, _| names.contains_key(tenant.as_str()));
         inner.tls.retain(|tenant, _| names.contains_key(tenant.as_str()));
+        // Those in use, whatever a configuration that was refused would have had.
+        let used = domains
+            .tenants()
+            .filter_map(|tenant| Some((tenant.name.to_string(), tenant.outbound.as_ref()?.clients.clone())));
+        inner.outbound = used.collect();
         self.metrics.retain(|tenant| names.contains_key(tenant));
     }
 }

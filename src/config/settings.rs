@@ -263,8 +263,17 @@ settings! {
         /// true: refuses requests without sealed headers; false: refuses none of them. Default: refuses those whose sender
         /// does not say how many messages it sends, because removed headers would go unnoticed.
         require_sealed_headers: Option<bool> = None,
-        /// From v4.5, for relay-to-relay mode, which this version does not have: ignored with a warning.
+        /// Requests with this token in `x-mte-outbound-token` go to the relay that they name (relay to relay).
         outbound_token: Option<Secret> = None,
+        /// A file that holds `outbound_token`.
+        outbound_token_file: Option<PathBuf> = None,
+        /// The relays that such requests may go to: origins (`https://relay.example`, `https://*.example`) and networks.
+        /// Empty: every https origin with public addresses.
+        outbound_peers: Vec<String> = Vec::new(),
+        /// How many pairs the relay makes at a time with each of them.
+        outbound_pair_count: usize = 5,
+        /// The authorities to trust for them instead of the public ones, as PEM.
+        outbound_ca_file: Option<PathBuf> = None,
         /// How the upstream's certificate is checked.
         upstream_tls: UpstreamTlsSettings = UpstreamTlsSettings::default(),
         /// The tenant's certificate on TLS listeners.

@@ -11,7 +11,7 @@ use super::{
     context::RequestContext,
     control, cors, encrypted,
     error::{Failure, Overload},
-    host,
+    host, outbound,
     route::Route,
     stage::Content,
     strict,
@@ -47,7 +47,9 @@ pub(super) async fn admit(
         let answer = cors::preflight(&tenant.cors, request, &ctx.request_id);
         return Box::pin(answer::send(session, answer, Bytes::new())).await;
     }
-    let control = Route::control(&request.method, path)?;
+    // Whatever its path: that is the peer's.
+    let outbound = outbound::wanted(tenant.as_deref(), request);
+    let control = if outbound.is_some() { None } else { Route::control(&request.method, path)? };
     if let Some(route @ (Route::Echo | Route::Errors)) = control {
         ctx.route = RouteLabel::Control;
         // Health checks come for any host.
@@ -57,15 +59,23 @@ pub(super) async fn admit(
     if host.is_none() {
         return Err(Failure::BadRequest("the request has no Host".into()));
     }
-    let tenant = tenant.ok_or_else(|| Failure::UnknownHost(ctx.host.clone()))?;
-    host::check_connection(session, &tenant, &ctx.host)?;
-    let route = control.unwrap_or_else(|| Route::of_tenant(&tenant, path));
+    let tenant = tenant.as_ref().ok_or_else(|| Failure::UnknownHost(ctx.host.clone()))?;
+    host::check_connection(session, tenant, &ctx.host)?;
+    let route = match (outbound, control) {
+        (Some(_), _) => Route::Outbound,
+        (None, Some(control)) => control,
+        (None, None) => Route::of_tenant(tenant, path),
+    };
     ctx.route = route.label();
+    if let Some(outbound) = outbound {
+        outbound::authorize(outbound, request).map_err(|failure| charge(ctx, parts, failure))?;
+    }
+    outbound::refuse_loop(tenant, &request.headers)?;
     if control.is_none() && !tenant.cors.allows_method(&request.method) {
         let allowed = tenant.cors.methods.to_str().unwrap_or_default();
         return Err(Failure::MethodNotAllowed(allowed.to_owned().into()));
     }
-    take(session, ctx, route, &tenant, parts).await
+    take(session, ctx, route, tenant, parts).await
 }
 
 /// Handles a request on its route.
@@ -84,7 +94,14 @@ async fn take(
         Route::Encrypted => {
             strict::settle_upgrade(session, false);
             let opened = Box::pin(encrypted::open(session, ctx, tenant, parts)).await;
-            Content::Encrypted(Box::new(opened.map_err(|failure| charge(ctx, parts, failure))?))
+            let exchange = opened.map_err(|failure| charge(ctx, parts, failure))?;
+            outbound::refuse_sealed_loop(tenant, &exchange)?;
+            Content::Encrypted(Box::new(exchange))
+        }
+        Route::Outbound => {
+            let Some(outbound) = &tenant.outbound else { return Err(Failure::NotFound) };
+            Box::pin(outbound::serve(session, ctx, tenant, outbound, parts)).await?;
+            return Ok(true);
         }
         route => {
             let answered = Box::pin(control::answer(session, ctx, tenant, route, parts)).await;

@@ -4,7 +4,10 @@ use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use http::header;
-use mte_protocol::{RelayHeader, names::X_MTE_RELAY};
+use mte_protocol::{
+    RelayHeader,
+    names::{X_MTE_OUTBOUND_TOKEN, X_MTE_RELAY},
+};
 use pingora_core::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -43,6 +46,11 @@ pub(super) async fn fail(session: &mut Session, ctx: &mut RequestContext, failur
     ctx.failure = Some(failure);
 }
 
+/// Whether a response has begun: then a failure can only cut it.
+pub(super) fn has_begun(session: &Session) -> bool {
+    session.as_downstream().response_written().is_some_and(|head| !head.status.is_informational())
+}
+
 async fn write_failure(
     session: &mut Session,
     ctx: &RequestContext,
@@ -59,8 +67,11 @@ async fn write_failure(
     if let Some(seconds) = failure.retry_after() {
         response.insert_header(header::RETRY_AFTER, seconds)?;
     }
-    if let Failure::MethodNotAllowed(allowed) = failure {
-        response.insert_header(header::ALLOW, &**allowed)?;
+    match failure {
+        Failure::MethodNotAllowed(allowed) => response.insert_header(header::ALLOW, &**allowed)?,
+        // A 401 has a challenge (RFC 9110, section 11.6.1).
+        Failure::OutboundToken => response.insert_header(header::WWW_AUTHENTICATE, X_MTE_OUTBOUND_TOKEN)?,
+        _ => {}
     }
     finish_response(session, ctx, &mut response)?;
     write(session, response, body).await
@@ -70,7 +81,7 @@ async fn write_failure(
 /// gave up, else the client alone. A client id that does not verify is not repeated.
 fn relay_header<'a>(session: &Session, ctx: &'a RequestContext) -> Option<Cow<'a, str>> {
     let alone = ctx.signed_client_id();
-    if matches!(ctx.route, RouteLabel::Control | RouteLabel::Pairing) {
+    if matches!(ctx.route, RouteLabel::Control | RouteLabel::Pairing | RouteLabel::Outbound) {
         return alone.map(Cow::Borrowed);
     }
     let named = || {

@@ -39,6 +39,8 @@ pub struct RequestContext {
     pub host: String,
     /// Its stage.
     pub stage: Stage,
+    /// The peer of an outbound request.
+    pub outbound_peer: Option<String>,
     /// An origin that the tenant's CORS policy refuses, escaped and cut, for the log.
     pub refused_origin: Option<String>,
     /// What went wrong, for the log.
@@ -86,6 +88,7 @@ impl RequestContext {
             route: RouteLabel::None,
             host: String::new(),
             stage: Stage::Received,
+            outbound_peer: None,
             refused_origin: None,
             failure: None,
             timing: Timing::default(),

@@ -58,7 +58,9 @@ fn access<'a>(
             decode: ctx.timing.decode,
             encode: ctx.timing.encode,
         }),
-        peer: forwarded.and_then(|forwarded| Some(forwarded.upstream_peer()?.origin.as_str())),
+        peer: forwarded
+            .and_then(|forwarded| Some(forwarded.upstream_peer()?.origin.as_str()))
+            .or(ctx.outbound_peer.as_deref()),
         peer_address: forwarded.and_then(Forwarded::peer_address),
         reused: forwarded.and_then(|forwarded| Some(forwarded.peer.as_ref()?.connected?.1)),
         attempts: forwarded.map_or(0, |forwarded| forwarded.attempts),

@@ -18,6 +18,7 @@ mod finished;
 mod forward;
 mod host;
 mod in_flight;
+mod outbound;
 mod reading;
 mod response;
 mod route;
@@ -130,6 +131,8 @@ impl ProxyHttp for Gateway {
                 }
                 Ok(answered)
             }
+            // Pingora ends a request well that is answered here: this one must not look whole.
+            Err(failure) if answer::has_begun(session) => Err(failure.into()),
             Err(failure) => {
                 Box::pin(answer::fail(session, ctx, failure)).await;
                 Ok(true)

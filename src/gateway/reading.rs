@@ -7,7 +7,10 @@ use pingora_core::{Error, ErrorType};
 use pingora_proxy::Session;
 
 use super::error::Failure;
-use crate::limits::BodyDeadline;
+use crate::{
+    config::Timeouts,
+    limits::{BodyDeadline, Gathered},
+};
 
 /// The next part of a body that is held in memory. Pingora's own time limit does not hold for HTTP/2, and starts over with
 /// every byte.
@@ -32,9 +35,32 @@ pub(crate) async fn read_body_part(
     }
 }
 
+/// Reads a whole body of up to so many bytes into memory; `what` names it in the error.
+///
+/// # Errors
+/// As reading; [`Failure::TooLarge`], and [`Failure::Overloaded`] if the budget of `held` is used up.
+pub(crate) async fn read_whole(
+    session: &mut Session,
+    timeouts: &Timeouts,
+    (what, limit): (&'static str, u64),
+    held: &mut Gathered,
+) -> Result<Vec<u8>, Failure> {
+    let mut deadline = BodyDeadline::gathered(timeouts);
+    let mut body = Vec::new();
+    loop {
+        let Some(part) = read_body_part(session, &mut deadline).await? else { return Ok(body) };
+        let len = body.len() + part.len();
+        if len as u64 > limit {
+            return Err(Failure::TooLarge { what, limit });
+        }
+        held.hold(len)?;
+        body.extend_from_slice(&part);
+    }
+}
+
 /// Why a request body cannot be read. Where its framing is lost, nothing that follows on the connection can be
 /// separated from it: the connection is closed.
-fn unreadable(session: &mut Session, error: &Error) -> Failure {
+pub(crate) fn unreadable(session: &mut Session, error: &Error) -> Failure {
     session.as_downstream_mut().set_keepalive(None);
     match error.etype() {
         ErrorType::ReadTimedout => Failure::RequestTimeout,

@@ -21,6 +21,8 @@ pub(crate) enum Route {
     PassThrough,
     /// Opened, proxied, sealed.
     Encrypted,
+    /// Sealed, sent to another relay, opened.
+    Outbound,
 }
 
 impl Route {
@@ -52,6 +54,7 @@ impl Route {
             Self::Pair => RouteLabel::Pairing,
             Self::PassThrough => RouteLabel::PassThrough,
             Self::Encrypted => RouteLabel::Encrypted,
+            Self::Outbound => RouteLabel::Outbound,
         }
     }
 

@@ -31,6 +31,11 @@ impl Resolver {
         Self(Arc::new(lookup))
     }
 
+    /// Looks a host up, once: a name, or an address without brackets.
+    pub fn lookup(&self, host: String, port: u16) -> Lookup {
+        (self.0)(host, port)
+    }
+
     /// The addresses of an origin: at least one, without duplicates.
     ///
     /// # Errors
@@ -42,7 +47,7 @@ impl Resolver {
     ) -> Result<Vec<SocketAddr>, ResolveError> {
         let failed = |error| ResolveError { host: url.host.clone(), error: Arc::new(error) };
         let late = |_| failed(io::Error::other(format!("no answer within {limit:?}")));
-        let lookup = (self.0)(url.host.clone(), url.port);
+        let lookup = self.lookup(url.host.clone(), url.port);
         let found = tokio::time::timeout(limit, lookup).await.map_err(late)?.map_err(failed)?;
         let mut addresses = Vec::with_capacity(found.len());
         for address in found {

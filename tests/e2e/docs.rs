@@ -4,10 +4,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use mte_protocol::Status;
-use mte_relay::config::Settings;
+use mte_relay::config::{Config, Settings};
 use serde_json::Value;
 
 use crate::harness::{Authority, HOST, Setup, Upstream, Wire, eventually, free_port, run};
@@ -98,6 +99,11 @@ async fn exported() -> BTreeMap<String, String> {
             &format!("{{peers: ['http://127.0.0.1:1', '{}'], ejection: {{failures: 1}}}}", upstream.url()),
             "pass_through_routes: [/plain]",
         )
+        .tenant(
+            "outbound.test",
+            &upstream.url(),
+            "outbound_token: 0123456789abcdef0123\noutbound_peers: [127.0.0.0/8]",
+        )
         .tenant("tls.test", &upstream.url(), &Authority::new().settings(folder.path(), "tls.test", ""))
         .start()
         .await;
@@ -113,6 +119,9 @@ async fn exported() -> BTreeMap<String, String> {
         let other_peer = relay.ask("GET /plain HTTP/1.1\r\nhost: fleet.test\r\n\r\n").await;
         assert_eq!(other_peer.status(), 200);
     }
+    let no_peer = "GET / HTTP/1.1\r\nhost: outbound.test\r\nx-mte-outbound-token: 0123456789abcdef0123\r\n\
+                   x-mte-upstream: http://127.0.0.1:1\r\n\r\n";
+    assert_eq!(relay.ask(no_peer).await.status(), 502);
     assert_eq!(relay.ask("this is no HTTP\r\n\r\n").await.status(), 400);
     eventually("the refused connection is counted", || {
         relay.shared.metrics.text().contains("mte_relay_malformed_total{")
@@ -149,6 +158,20 @@ fn every_metric_is_documented_with_its_type_and_every_documented_one_exists() {
             );
         }
     });
+}
+
+#[test]
+fn the_example_of_relay_to_relay_can_be_used_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("relay.secret", "6f1c9a41"), ("outbound.token", "0b5d77e2")] {
+        std::fs::write(folder.path().join(name), text.repeat(8)).unwrap();
+    }
+    let text = block(section("## Relay to relay"), "yaml");
+    let environment = BTreeMap::<&str, &str>::new();
+    let config = Config::parse(text, "example", folder.path(), &environment, &Arc::default());
+    let config = config.unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(config.warnings, [""; 0]);
+    assert!(config.domains.tenants().all(|tenant| tenant.outbound.is_some()));
 }
 
 #[test]

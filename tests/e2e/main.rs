@@ -18,6 +18,7 @@
 //! | `cli` | the binary |
 //! | `docs` | the documentation of metrics, logs and settings |
 //! | `operations` | operation: reload, hand-over, admin listener, logs, metrics |
+//! | `outbound` | relay to relay: exchanges, streams, peers that are refused or fail, loops |
 //! | `limits` | limits on the resources that clients can use |
 //! | `shared` | several relays that share their pairs in Redis |
 //! | `pair_store` | the required behaviour of every pair store, and a relay whose store fails |
@@ -37,6 +38,7 @@ mod harness;
 mod limits;
 mod memory;
 mod operations;
+mod outbound;
 mod pair_store;
 mod requests;
 mod responses;

@@ -8,8 +8,8 @@ use mte_protocol::{hop, response_fields::stays_clear, valid_opaque};
 use rustls::pki_types::CertificateDer;
 
 use crate::{
-    Error, Observer, RelayClient,
-    client::{Relay, Rules},
+    Error, Observer, RelayClient, Resolve,
+    client::{Inner, Relay, Rules},
     connect::{self, Connector, Plan},
     wire::{EncodeHeaders, Options, ResponseHeaders},
 };
@@ -39,6 +39,7 @@ pub struct Builder {
     resend: Resend,
     host: Option<String>,
     connect_to: Option<SocketAddr>,
+    resolver: Option<Arc<dyn Resolve>>,
     roots: Vec<CertificateDer<'static>>,
     timeout: Duration,
     observer: Option<Arc<dyn Observer>>,
@@ -56,6 +57,7 @@ impl Builder {
             resend: Resend::default(),
             host: None,
             connect_to: None,
+            resolver: None,
             roots: Vec::new(),
             timeout: Duration::from_secs(10),
             observer: None,
@@ -127,6 +129,13 @@ impl Builder {
         self
     }
 
+    /// Resolves the relay's host, and decides which addresses may be connected to; without it, the system does. It is asked
+    /// about addresses too, those of the URL and of [`connect_to`](Self::connect_to).
+    pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
     /// Trusts these certificates instead of the public roots.
     pub fn root_certificates(mut self, roots: Vec<CertificateDer<'static>>) -> Self {
         self.roots = roots;
@@ -172,30 +181,17 @@ impl Builder {
         {
             return Err(Error::Setting("the client id must be visible ASCII without a comma".into()));
         }
-        if let EncodeHeaders::Only(names) = &self.options.encode_headers
-            && let Some(name) = names.iter().find(|name| never_sealed(name))
-        {
-            return Err(Error::Setting(format!(
-                "header {name} belongs to the connection: it cannot be sealed"
-            )));
-        }
-        if let ResponseHeaders::Only(names) = &self.options.response_headers
-            && let Some(name) = names.iter().map(HeaderName::as_str).find(|name| never_comes_sealed(name))
-        {
-            return Err(Error::Setting(format!(
-                "response header {name} stays in the clear, since browsers or proxies act on it"
-            )));
-        }
-        let connector =
-            Connector::new(Plan { dial, roots: self.roots, http2: self.http2, timeout: self.timeout })?;
-        let rules = Rules {
-            options: self.options,
-            pairs: self.pairs,
-            kem: self.kem,
-            resend: self.resend,
+        check_options(&self.options)?;
+        let connector = Connector::new(Plan {
+            dial,
+            resolver: self.resolver,
+            roots: self.roots,
+            http2: self.http2,
             timeout: self.timeout,
-        };
-        Ok(RelayClient::new(relay, rules, connector, self.observer, self.client_id))
+        })?;
+        let rules = Rules { pairs: self.pairs, kem: self.kem, resend: self.resend, timeout: self.timeout };
+        let inner = Inner::new(relay, rules, connector, self.observer, self.client_id);
+        Ok(RelayClient::new(inner, self.options))
     }
 
     /// The relay as requests name it, and the URL to dial.
@@ -232,6 +228,23 @@ impl Builder {
         let relay = Relay { https, authority: normal(&authority, https), url_authority: normal(own, https) };
         Ok((relay, dial))
     }
+}
+
+/// Refuses options that no request could follow.
+pub(crate) fn check_options(options: &Options) -> Result<(), Error> {
+    if let EncodeHeaders::Only(names) = &options.encode_headers
+        && let Some(name) = names.iter().find(|name| never_sealed(name))
+    {
+        return Err(Error::Setting(format!("header {name} belongs to the connection: it cannot be sealed")));
+    }
+    if let ResponseHeaders::Only(names) = &options.response_headers
+        && let Some(name) = names.iter().map(HeaderName::as_str).find(|name| never_comes_sealed(name))
+    {
+        return Err(Error::Setting(format!(
+            "response header {name} stays in the clear, since browsers or proxies act on it"
+        )));
+    }
+    Ok(())
 }
 
 /// An authority as it is bound: lower-case host, default port left out (docs/protocol.md, section 3).

@@ -25,10 +25,10 @@ use mte_protocol::{
 
 use crate::{
     Body, Builder, Error, Observer, Resend,
-    builder::normal,
+    builder::{check_options, normal},
     connect::Connector,
     download,
-    error::{Cause, NotRepeated},
+    error::{NoAnswer, NotRepeated},
     observer::{Opened, RequestEvent, ResponseEvent, Retry},
     pool::Pool,
     upload::{self, Watch, WireBody},
@@ -40,7 +40,6 @@ const MAX_ERROR_BYTES: usize = 64 << 10;
 
 /// A client's settings.
 pub(crate) struct Rules {
-    pub(crate) options: Options,
     pub(crate) pairs: usize,
     pub(crate) kem: KemId,
     pub(crate) resend: Resend,
@@ -58,7 +57,10 @@ pub(crate) struct Relay {
 
 /// A client of one MTE relay. Clones share connections, client id and pairs.
 #[derive(Clone)]
-pub struct RelayClient(Arc<Inner>);
+pub struct RelayClient {
+    inner: Arc<Inner>,
+    options: Arc<Options>,
+}
 
 /// What clones of a client share.
 pub(crate) struct Inner {
@@ -76,28 +78,23 @@ impl RelayClient {
         Builder::new(relay_url.into())
     }
 
-    pub(crate) fn new(
-        relay: Relay,
-        rules: Rules,
-        connector: Connector,
-        observer: Option<Arc<dyn Observer>>,
-        client_id: Option<String>,
-    ) -> Self {
-        let http = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            // Sealed headers make one long header; the default would refuse what HTTP/1.1 takes.
-            .http2_max_header_list_size(256 << 10)
-            .build(connector);
-        let pool = Pool::new(client_id);
-        Self(Arc::new(Inner { relay, rules, http, pool, observer, exchanges: AtomicU64::new(0) }))
+    pub(crate) fn new(inner: Inner, options: Options) -> Self {
+        Self { inner: Arc::new(inner), options: Arc::new(options) }
+    }
+
+    /// A client that seals its requests by other options. It shares connections, client id and pairs with this one.
+    ///
+    /// # Errors
+    /// [`Error::Setting`], as [`Builder::build`].
+    pub fn with_options(&self, options: Options) -> Result<Self, Error> {
+        check_options(&options)?;
+        Ok(Self { inner: Arc::clone(&self.inner), options: Arc::new(options) })
     }
 
     /// The signed client id (docs/protocol.md, section 1); `None` before the first pairing. Keep it, and give it to
     /// [`Builder::client_id`] later, to remain the same client.
     pub fn client_id(&self) -> Option<String> {
-        self.0.pool.client_id()
+        self.inner.pool.client_id()
     }
 
     /// Pairs now rather than with the first request.
@@ -105,7 +102,7 @@ impl RelayClient {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn pair(&self) -> Result<(), Error> {
-        self.0.take_pair(None).await.map(drop)
+        self.inner.take_pair(None).await.map(drop)
     }
 
     /// Sends a `GET`.
@@ -133,19 +130,19 @@ impl RelayClient {
     /// [`Error::Relay`] for the relay's own answers, [`Error::Response`] for what does not verify, [`Error::Connect`],
     /// [`Error::Http`], and the errors of what was given.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
-        let inner = &*self.0;
+        let inner = &*self.inner;
         let (parts, mut body) = request.into_parts();
         inner.check_target(&parts.uri)?;
-        if inner.rules.options.encode_type == EncodeType::Mte {
+        if self.options.encode_type == EncodeType::Mte {
             // A message of this type is sealed whole (docs/codec.md, section 5).
-            body = body.bytes(inner.rules.options.max_mte_body).await?.into();
+            body = body.bytes(self.options.max_mte_body).await?.into();
         }
         let exchange = inner.exchanges.fetch_add(1, Ordering::Relaxed);
         let mut again = inner.copy_to_resend(&parts.method, &body);
         let mut reason = None;
         loop {
             let pair = inner.take_pair(reason.as_deref()).await?;
-            let error = match inner.exchange(exchange, &pair, &parts, body).await {
+            let error = match inner.exchange(exchange, &pair, &self.options, &parts, body).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
@@ -167,7 +164,7 @@ impl RelayClient {
 
 impl std::fmt::Debug for RelayClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RelayClient").field("relay", &self.0.relay.authority).finish_non_exhaustive()
+        f.debug_struct("RelayClient").field("relay", &self.inner.relay.authority).finish_non_exhaustive()
     }
 }
 
@@ -190,6 +187,24 @@ fn with_note(error: Error, note: NotRepeated) -> Error {
 }
 
 impl Inner {
+    pub(crate) fn new(
+        relay: Relay,
+        rules: Rules,
+        connector: Connector,
+        observer: Option<Arc<dyn Observer>>,
+        client_id: Option<String>,
+    ) -> Self {
+        let http = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            // Sealed headers make one long header; the default would refuse what HTTP/1.1 takes.
+            .http2_max_header_list_size(256 << 10)
+            .build(connector);
+        let pool = Pool::new(client_id);
+        Self { relay, rules, http, pool, observer, exchanges: AtomicU64::new(0) }
+    }
+
     fn check_target(&self, uri: &Uri) -> Result<(), Error> {
         let refused = |reason| Error::RequestUrl { url: uri.to_string(), reason };
         match (uri.scheme_str(), uri.authority()) {
@@ -227,12 +242,13 @@ impl Inner {
         &self,
         exchange: u64,
         pair: &Arc<Pair>,
+        options: &Options,
         request: &request::Parts,
         body: Body,
     ) -> Result<Response<Body>, Error> {
         let authority = self.relay.authority.as_str();
         let watch = self.watch(exchange);
-        let head = wire::seal_head(pair, &self.rules.options, authority, request, upload::plan(&body))?;
+        let head = wire::seal_head(pair, options, authority, request, upload::plan(&body))?;
         let mut wire_request = self.wire_request(&request.method, &head.path)?;
         if let Some(Watch { observer, .. }) = &watch {
             observer.request(&RequestEvent {
@@ -318,11 +334,8 @@ impl Inner {
         match Error::from_hyper(error) {
             Error::Http(source) if connect => Error::Connect { to: self.relay.authority.clone(), source },
             Error::Timeout { .. } if connect => {
-                let source = format!("no answer within {} s", self.rules.timeout.as_secs_f32());
-                Error::Connect {
-                    to: self.relay.authority.clone(),
-                    source: Cause::from(crate::BoxError::from(source)),
-                }
+                let source = Arc::new(NoAnswer(self.rules.timeout));
+                Error::Connect { to: self.relay.authority.clone(), source }
             }
             other => other,
         }

@@ -1,4 +1,4 @@
-//! Connections: TCP to one address, TLS with a provider of our own choosing, HTTP/1.1 or HTTP/2 by ALPN.
+//! Connections: TCP to one host, TLS with a provider of our own choosing, HTTP/1.1 or HTTP/2 by ALPN.
 
 use std::{
     net::SocketAddr,
@@ -19,12 +19,18 @@ use rustls::{
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use crate::{Error, error::BoxError};
+use crate::{
+    Error, Resolve,
+    error::BoxError,
+    resolve::{bare, connect_first},
+};
 
 /// Where and how to connect.
 pub(crate) struct Plan {
     /// `http://host:port` of the TCP connection, whatever the request's URL says.
     pub(crate) dial: Uri,
+    /// Resolves its host in place of the system.
+    pub(crate) resolver: Option<Arc<dyn Resolve>>,
     /// Trusted instead of the public roots, if any.
     pub(crate) roots: Vec<CertificateDer<'static>>,
     pub(crate) http2: bool,
@@ -45,14 +51,11 @@ pub(crate) struct Connector {
 
 impl Connector {
     pub(crate) fn new(plan: Plan) -> Result<Self, Error> {
-        let mut http = HttpConnector::new();
-        http.set_nodelay(true);
-        http.enforce_http(false);
         let builder = HttpsConnectorBuilder::new()
             .with_tls_config(tls_config(plan.roots)?)
             .https_or_http()
             .enable_http1();
-        let dialer = Dialer { http, dial: plan.dial };
+        let dialer = Dialer::new(plan.dial, plan.resolver, plan.timeout);
         let inner = if plan.http2 {
             builder.enable_http2().wrap_connector(dialer)
         } else {
@@ -110,23 +113,54 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// Dials one address, whatever the request's URL says; names and TLS still follow the URL.
+/// Dials one host, whatever the request's URL says; names and TLS still follow the URL.
 #[derive(Clone)]
-struct Dialer {
-    http: HttpConnector,
-    dial: Uri,
+enum Dialer {
+    /// As the system resolves it.
+    System { http: HttpConnector, dial: Uri },
+    /// To addresses of the caller's choice.
+    Chosen { resolver: Arc<dyn Resolve>, dial: Uri, timeout: Duration },
+}
+
+impl Dialer {
+    fn new(dial: Uri, resolver: Option<Arc<dyn Resolve>>, timeout: Duration) -> Self {
+        if let Some(resolver) = resolver {
+            return Self::Chosen { resolver, dial, timeout };
+        }
+        let mut http = HttpConnector::new();
+        http.set_nodelay(true);
+        http.enforce_http(false);
+        Self::System { http, dial }
+    }
 }
 
 impl Service<Uri> for Dialer {
     type Response = TokioIo<TcpStream>;
-    type Error = <HttpConnector as Service<Uri>>::Error;
-    type Future = <HttpConnector as Service<Uri>>::Future;
+    type Error = BoxError;
+    type Future = Connecting<Self::Response>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.http.poll_ready(cx)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self {
+            Self::System { http, .. } => http.poll_ready(cx).map_err(BoxError::from),
+            Self::Chosen { .. } => Poll::Ready(Ok(())),
+        }
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        self.http.call(self.dial.clone())
+        match self {
+            Self::System { http, dial } => {
+                let connecting = http.call(dial.clone());
+                Box::pin(async move { Ok(connecting.await?) })
+            }
+            Self::Chosen { resolver, dial, timeout } => {
+                // `dial` always has a port.
+                let (host, port) = (dial.host().unwrap_or_default(), dial.port_u16().unwrap_or_default());
+                let (resolving, timeout) = (resolver.resolve(bare(host), port), *timeout);
+                Box::pin(async move {
+                    let addresses = resolving.await?;
+                    Ok(TokioIo::new(connect_first(&addresses, timeout).await?))
+                })
+            }
+        }
     }
 }

@@ -119,6 +119,11 @@ pub enum NotRepeated {
     Stream,
 }
 
+/// Why there is no connection if connecting took too long.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {} s", .0.as_secs_f32())]
+pub(crate) struct NoAnswer(pub(crate) Duration);
+
 const FIND_OUT: &str = "find out whether it took effect before you send it again";
 
 impl From<client::Error> for Error {
@@ -170,6 +175,27 @@ impl Error {
     /// Whether there was no connection at all.
     pub fn is_connect(&self) -> bool {
         matches!(self, Self::Connect { .. })
+    }
+
+    /// Whether something took too long: connecting, pairing, or a step of either.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::Timeout { .. } => true,
+            Self::Connect { source, .. } => {
+                let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&**source);
+                while let Some(error) = next {
+                    let timed_out = error
+                        .downcast_ref::<std::io::Error>()
+                        .is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut);
+                    if timed_out || error.is::<NoAnswer>() {
+                        return true;
+                    }
+                    next = error.source();
+                }
+                false
+            }
+            _ => false,
+        }
     }
 
     /// The message and those of everything behind it, for a log line or a terminal.

@@ -38,6 +38,7 @@
 //! | `pairing` | asking the relay for both |
 //! | `client` | one exchange, and its repetition after a new pairing |
 //! | `upload`, `download` | bodies, sealed and opened as they pass |
+//! | `resolve` | which addresses are connected to |
 //! | `connect` | TCP, TLS, HTTP/2 |
 
 #![forbid(unsafe_code)]
@@ -51,6 +52,7 @@ mod error;
 pub mod observer;
 mod pairing;
 mod pool;
+mod resolve;
 mod upload;
 
 #[cfg(test)]
@@ -65,6 +67,7 @@ pub use mte_codec::{EncodeType, KemId};
 pub use mte_session::client as wire;
 pub use mte_session::client::{EncodeHeaders, ResponseError, ResponseHeaders};
 pub use observer::Observer;
+pub use resolve::{Resolve, Resolving};
 pub use rustls::pki_types::CertificateDer;
 
 /// The examples of the README are tested as those of the documentation are.

@@ -139,6 +139,17 @@ impl ClientIdSecret {
         signed
     }
 
+    /// A name that everyone who has the secret derives, and no one else: 16 hexadecimal digits. It can be public. `purpose`
+    /// keeps names apart that are used for different things.
+    pub fn public_name(&self, purpose: &str, of: &str) -> String {
+        let mut context = hmac::Context::with_key(&self.0);
+        // No client id begins so, and no purpose has a line break.
+        for part in [purpose, "\n", of] {
+            context.update(part.as_bytes());
+        }
+        context.sign().as_ref()[..8].iter().flat_map(|&byte| hex(byte).map(char::from)).collect()
+    }
+
     /// Checks a signed id in constant time (docs/protocol.md, section 1).
     ///
     /// The shape is strict, so that an id has one signed form only: lower-case throughout, hyphens, version
@@ -191,6 +202,16 @@ mod tests {
 
     fn secret() -> ClientIdSecret {
         ClientIdSecret::new(b"a secret of thirty-two characters").unwrap()
+    }
+
+    // printf 'outbound via\na.test' | openssl dgst -sha256 -hmac 'a secret of thirty-two characters' | cut -c1-16
+    #[test]
+    fn a_public_name_depends_on_secret_purpose_and_subject() {
+        assert_eq!(secret().public_name("outbound via", "a.test"), "3c47e08797daaf30");
+        assert_ne!(
+            secret().public_name("outbound via", "a.test"),
+            secret().public_name("outbound", "via\na.test")
+        );
     }
 
     #[test]

@@ -3,12 +3,14 @@
 mod certificates;
 mod listeners;
 mod numbers;
+mod outbound;
 mod redis;
 mod secrets;
 mod tenant;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::Path,
     sync::Arc,
@@ -86,8 +88,9 @@ pub(super) fn check(
     let listeners = listeners::listeners(&settings, problems);
     let admin = listeners::admin(&settings.admin, &listeners, base, problems);
     let trusted_proxies = listeners::trusted_proxies(&settings, problems);
+    let own: Vec<_> = listeners.iter().map(|listener| listener.address).chain(admin.address).collect();
     let redis = redis::check(&settings, base, problems);
-    let domains = domains(&settings, base, reload_state, &timeouts, redis.as_ref(), problems);
+    let domains = domains(&settings, base, reload_state, (&timeouts, &own), redis.as_ref(), problems);
     let upgrade_socket = settings.upgrade_socket.as_ref().map(|path| base.join(path));
     listeners::check_socket("upgrade_socket", upgrade_socket.as_deref(), problems);
     if let Some(folder) = upgrade_socket.as_deref().and_then(Path::parent).filter(|folder| is_open(folder)) {
@@ -173,7 +176,7 @@ fn domains(
     settings: &Settings,
     base: &Path,
     reload_state: &ReloadState,
-    timeouts: &Timeouts,
+    (timeouts, own): (&Timeouts, &[SocketAddr]),
     redis: Option<&Redis>,
     problems: &mut Findings,
 ) -> Domains {
@@ -208,7 +211,7 @@ fn domains(
                 }
             },
         };
-        let tenant = at.tenant(written, least, settings.dns_refresh.0, timeouts);
+        let tenant = at.tenant(written, least, settings.dns_refresh.0, timeouts, own);
         if let (Some(pattern), Some(tenant)) = (pattern, tenant) {
             domains.insert(pattern, Arc::new(tenant));
         }

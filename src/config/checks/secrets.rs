@@ -20,8 +20,8 @@ use crate::{
 /// A secret shorter than this gets a warning.
 pub(super) const GOOD_LEN: usize = 32;
 
-/// Minimum length of an admin token in characters: a shorter one could be guessed.
-const MIN_TOKEN: usize = 16;
+/// Minimum length of a token in characters: a shorter one could be guessed.
+pub(super) const MIN_TOKEN: usize = 16;
 
 /// Warns about a suspicious secret.
 pub(super) fn look_at(secret: &[u8], place: &str, problems: &mut Findings) {
@@ -140,7 +140,7 @@ impl At<'_> {
         Some(Arc::new(StateKeys { current, previous: previous.and_then(|key| StateKey::derive(&key).ok()) }))
     }
 
-    fn secret(
+    pub(super) fn secret(
         &mut self,
         key: &str,
         text: Option<&Secret>,

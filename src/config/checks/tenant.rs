@@ -1,6 +1,6 @@
 //! One tenant's settings, checked.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method};
 use mte_codec::KemId;
@@ -65,13 +65,14 @@ impl At<'_> {
         format!("{}.{key}", self.key())
     }
 
-    /// The tenant; `None` if a problem makes it unusable.
+    /// The tenant; `None` if a problem makes it unusable. `own` are the relay's listeners.
     pub(super) fn tenant(
         &mut self,
         written: &TenantSettings,
         least: KemId,
         dns_refresh: Duration,
         timeouts: &Timeouts,
+        own: &[SocketAddr],
     ) -> Option<Tenant> {
         let min_kem = written.min_kem.as_deref().map_or(least, |name| {
             let place = self.place("min_kem");
@@ -104,9 +105,7 @@ impl At<'_> {
         let pass_through = self.routes("pass_through_routes", &written.pass_through_routes);
         let mte_routes = self.routes("mte_routes", &written.mte_routes);
         let headers = self.headers(written);
-        if written.outbound_token.is_some() {
-            self.warn("outbound_token", "relay-to-relay mode is not in this version: it is ignored");
-        }
+        let outbound = self.outbound(written, secrets.as_ref(), timeouts, own);
         Some(Tenant {
             id: TenantId::of(self.host),
             name: self.host.into(),
@@ -115,6 +114,7 @@ impl At<'_> {
             tls: tls?,
             secrets: secrets?,
             state_keys,
+            outbound: outbound?,
             cors,
             pass_through: pass_through.unwrap_or_default(),
             mte_routes: mte_routes.filter(|_| !written.mte_routes.is_empty()),

@@ -8,14 +8,11 @@ use pingora_proxy::Session;
 use super::super::{
     Parts,
     context::RequestContext,
+    encrypted::expect_continue,
     error::{Failure, Overload},
-    reading::read_body_part,
+    reading::read_whole,
 };
-use crate::{
-    domains::Tenant,
-    limits::{BodyDeadline, Gathered},
-    pairs::Owner,
-};
+use crate::{domains::Tenant, pairs::Owner};
 
 /// Pairs up to this many are made on the worker, in less than a millisecond; more would hold up other requests.
 const INLINE_PAIRS: usize = 16;
@@ -35,7 +32,9 @@ pub(super) async fn pair(
     let max = ctx.config.pairs.max_per_request;
     // Held until the pairs are made: requests waiting for a core count as well.
     let mut held = ctx.gathered(parts);
-    let body = read_body(session, ctx, max.saturating_mul(BODY_PER_PAIR), &mut held).await?;
+    expect_continue(session).await?;
+    let limit = ("the pairing request", max.saturating_mul(BODY_PER_PAIR) as u64);
+    let body = read_whole(session, &ctx.config.timeouts, limit, &mut held).await?;
     let request = PairingRequest::parse(&body, max).map_err(Failure::BadPairing)?;
     drop(body);
     let count = request.len();
@@ -66,24 +65,4 @@ fn check_rate(ctx: &RequestContext, parts: &Parts, count: usize) -> Result<(), F
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     let checked = parts.pairing_rate.check(address, count, rate);
     checked.map_err(|retry_after| Failure::TooManyPairs { retry_after })
-}
-
-async fn read_body(
-    session: &mut Session,
-    ctx: &RequestContext,
-    limit: usize,
-    held: &mut Gathered,
-) -> Result<Vec<u8>, Failure> {
-    super::super::encrypted::expect_continue(session).await?;
-    let mut deadline = BodyDeadline::gathered(&ctx.config.timeouts);
-    let mut body = Vec::new();
-    loop {
-        let Some(part) = read_body_part(session, &mut deadline).await? else { return Ok(body) };
-        let len = body.len() + part.len();
-        if len > limit {
-            return Err(Failure::TooLarge { what: "the pairing request", limit: limit as u64 });
-        }
-        held.hold(len)?;
-        body.extend_from_slice(&part);
-    }
 }

@@ -88,6 +88,30 @@ pub enum Failure {
     BadGateway(String),
     /// The upstream took too long.
     GatewayTimeout(String),
+    /// The token of an outbound request is not the tenant's.
+    OutboundToken,
+    /// The peer of an outbound request is not allowed.
+    PeerNotAllowed(String),
+    /// An outbound request asks for another protocol.
+    Upgrade,
+    /// A request has been through this relay's outbound mode before.
+    Loop,
+    /// A peer cannot be connected to.
+    PeerUnreachable(String),
+    /// A peer answered with an error of its own.
+    PeerRefused {
+        /// Its status.
+        status: u16,
+        /// It asks for a new pairing, which is not authenticated, and the request was not sent again: only the client knows
+        /// whether it may be.
+        may_have_run: bool,
+        /// The peer's words.
+        why: String,
+    },
+    /// The exchange with a peer broke off, or its response did not verify.
+    PeerFailed(String),
+    /// A peer took too long.
+    PeerTimeout(String),
     /// The client's connection failed while it was served.
     ClientClosed(String),
     /// The client did not take its response in time.

@@ -27,7 +27,7 @@ use super::{
     error::Failure,
     stage::{Content, Forwarded},
 };
-use crate::{domains::Tenant, limits::Gathered, telemetry::Operation, upstream::Upstream};
+use crate::{domains::Tenant, limits::Gathered, telemetry::Operation};
 
 /// Statuses that say something about a pair: clients repeat the request on them (docs/protocol.md, section 5).
 const RELAY_STATUSES: std::ops::RangeInclusive<u16> = 559..=569;
@@ -92,10 +92,11 @@ pub(crate) fn prepare(
     headers::remove_hop_by_hop(response, trailers && ctx.exchange().is_none());
     if response.headers.contains_key(header::LOCATION) {
         let origin = format!("{}://{}", ctx.from.scheme(), ctx.host);
-        rewrite_location(&ctx.stage.forwarded()?.admitted.tenant.upstream, &origin, response);
+        let upstream = &ctx.stage.forwarded()?.admitted.tenant.upstream;
+        rewrite_location(upstream.peers.iter().map(|peer| peer.origin.as_str()), &origin, response);
     }
     let bound = ctx.exchange().is_some_and(|exchange| exchange.bound);
-    if RELAY_STATUSES.contains(&response.status.as_u16()) && !bound {
+    if means_a_pair(response.status) && !bound {
         log::info!(
             request_id = ctx.request_id.as_str(), tenant = ctx.tenant().map(|tenant| &*tenant.name),
             status = response.status.as_u16();
@@ -142,8 +143,17 @@ pub(crate) fn settle(session: &Session, ctx: &mut RequestContext) {
     }
 }
 
-/// A `location` that points at one of the upstream's peers is made to point at the relay.
-fn rewrite_location(upstream: &Upstream, relay_origin: &str, response: &mut ResponseHeader) {
+/// Whether clients of relays take a status for a message about their pair.
+pub(crate) fn means_a_pair(status: StatusCode) -> bool {
+    RELAY_STATUSES.contains(&status.as_u16())
+}
+
+/// A `location` that points at one of these origins is made to point at the relay.
+pub(crate) fn rewrite_location<'a>(
+    mut origins: impl Iterator<Item = &'a str>,
+    relay_origin: &str,
+    response: &mut ResponseHeader,
+) {
     let Some(location) = response.headers.get(header::LOCATION).and_then(|value| value.to_str().ok()) else {
         return;
     };
@@ -152,7 +162,7 @@ fn rewrite_location(upstream: &Upstream, relay_origin: &str, response: &mut Resp
         let ends = rest.is_empty() || rest.starts_with(['/', '?', '#']);
         (start.eq_ignore_ascii_case(origin) && ends).then_some(rest)
     };
-    let Some(rest) = upstream.peers.iter().find_map(|peer| rest(&peer.origin)) else { return };
+    let Some(rest) = origins.find_map(rest) else { return };
     if let Ok(value) = HeaderValue::from_str(&format!("{relay_origin}{rest}")) {
         let _ = response.insert_header(header::LOCATION, value);
     }

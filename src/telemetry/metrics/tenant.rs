@@ -23,12 +23,15 @@ pub enum RouteLabel {
     PassThrough,
     /// Opened, proxied, sealed.
     Encrypted,
+    /// Sealed, sent to another relay, opened.
+    Outbound,
     /// Refused before the route was known.
     None,
 }
 
 impl RouteLabel {
-    const ALL: [Self; 5] = [Self::Control, Self::Pairing, Self::PassThrough, Self::Encrypted, Self::None];
+    const ALL: [Self; 6] =
+        [Self::Control, Self::Pairing, Self::PassThrough, Self::Encrypted, Self::Outbound, Self::None];
 
     /// The label's value.
     pub fn name(self) -> &'static str {
@@ -37,6 +40,7 @@ impl RouteLabel {
             Self::Pairing => "pairing",
             Self::PassThrough => "pass_through",
             Self::Encrypted => "encrypted",
+            Self::Outbound => "outbound",
             Self::None => "none",
         }
     }
@@ -76,8 +80,8 @@ pub struct TenantMetrics {
 
 /// The metrics of a tenant's requests.
 struct Traffic {
-    requests: [[Series<IntCounter>; 6]; 5],
-    duration: [Series<Histogram>; 5],
+    requests: [[Series<IntCounter>; 6]; 6],
+    duration: [Series<Histogram>; 6],
     upstream_duration: Series<Histogram>,
     overhead: Series<Histogram>,
     /// Plain and encoded bytes of requests and responses.
@@ -86,6 +90,7 @@ struct Traffic {
     sealed: Series<IntCounter>,
     failures: ByCause,
     pairing_refused: ByCause,
+    outbound_failures: ByCause,
     cors_refused: Series<IntCounter>,
     connections_new: Series<IntCounter>,
     connections_reused: Series<IntCounter>,
@@ -115,6 +120,7 @@ impl Traffic {
             sealed: operation("seal"),
             failures: ByCause::new(&families.failures, owner),
             pairing_refused: ByCause::new(&families.pairing_refused, owner),
+            outbound_failures: ByCause::new(&families.outbound_failures, owner),
             cors_refused: Series::new(&families.cors_refused, &[], owner),
             connections_new: connections("new"),
             connections_reused: connections("reused"),
@@ -215,6 +221,11 @@ impl TenantMetrics {
         self.traffic().pairing_refused.inc(cause);
     }
 
+    /// Counts an outbound request that failed.
+    pub fn outbound_failed(&self, cause: &'static str) {
+        self.traffic().outbound_failures.inc(cause);
+    }
+
     /// Counts a request from an origin that is not allowed.
     pub fn cors_refused(&self) {
         self.traffic().cors_refused.inc();
@@ -254,7 +265,7 @@ impl TenantMetrics {
                 .sum()
         };
         let sum = |counters: &[Series<IntCounter>; 2]| counters[0].get().max(counters[1].get());
-        let proxied = traffic.duration[RouteLabel::PassThrough as usize..].iter().take(2);
+        let proxied = traffic.duration[RouteLabel::PassThrough as usize..].iter().take(3);
         Totals {
             requests: count(0..6),
             refused: count(4..5),

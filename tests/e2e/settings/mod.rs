@@ -2,6 +2,7 @@
 //! relay can run with every configuration that `check` accepts.
 
 mod certificates;
+mod outbound;
 mod refusals;
 mod start;
 mod values;

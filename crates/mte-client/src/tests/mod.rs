@@ -6,6 +6,7 @@ mod headers;
 mod refusal;
 mod relay;
 mod resend;
+mod resolving;
 mod server;
 mod streams;
 mod tls;
