@@ -48,7 +48,7 @@ pub(super) async fn admit(
         return Box::pin(answer::send(session, answer, Bytes::new())).await;
     }
     // Whatever its path: that is the peer's.
-    let outbound = outbound::wanted(tenant.as_deref(), request);
+    let outbound = outbound::requested(tenant.as_deref(), request);
     let control = if outbound.is_some() { None } else { Route::control(&request.method, path)? };
     if let Some(route @ (Route::Echo | Route::Errors)) = control {
         ctx.route = RouteLabel::Control;

@@ -14,7 +14,7 @@ use mte_relay::{
     relay::{Relay, Stop, Until},
 };
 
-use crate::{Trouble, tap::Tap, upstream::Upstream};
+use crate::{DemoError, tap::Tap, upstream::Upstream};
 
 /// One tenant's host.
 pub(crate) const SHOP: &str = "shop.localhost";
@@ -41,17 +41,17 @@ pub(crate) struct Demo {
 
 impl Demo {
     /// Starts all of it; clients find it at `port`, browsers the page at `page_port`; 0 takes a free one.
-    pub(crate) async fn start(port: u16, page_port: u16) -> Result<Self, Trouble> {
+    pub(crate) async fn start(port: u16, page_port: u16) -> Result<Self, DemoError> {
         let (shop, bank) = (Upstream::start().await?, Upstream::start().await?);
         // Free a moment ago; the relay takes no port 0.
         let relay = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let tap = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let tap = Arc::new(Tap::start(tap, relay).await.map_err(|error| {
-            Trouble::from(format!("cannot listen on {tap}: {error}; choose another --port"))
+            DemoError::from(format!("cannot listen on {tap}: {error}; choose another --port"))
         })?);
         // The relay has to know its origin.
         let page = TcpListener::bind((Ipv4Addr::LOCALHOST, page_port)).map_err(|error| {
-            Trouble::from(format!("cannot listen on port {page_port}: {error}; choose another --page-port"))
+            DemoError::from(format!("cannot listen on port {page_port}: {error}; choose another --page-port"))
         })?;
 
         let text = configuration(relay, shop.address, bank.address, page.local_addr()?.port());
@@ -59,7 +59,7 @@ impl Demo {
         let environment = BTreeMap::<&str, &str>::new();
         let config =
             Config::parse(&text, "the demo", Path::new(""), &environment, &Arc::new(ReloadState::default()))
-                .map_err(|problems| Trouble::from(problems.to_string()))?;
+                .map_err(|problems| DemoError::from(problems.to_string()))?;
         let value = Relay::new(config).bind().map_err(|error| error.to_string())?;
         let (stop, until) = Until::stopped();
         let thread = std::thread::Builder::new().name("relay".into()).spawn(move || value.run(until))?;
@@ -68,7 +68,7 @@ impl Demo {
         Ok(demo)
     }
 
-    async fn wait(&self) -> Result<(), Trouble> {
+    async fn wait(&self) -> Result<(), DemoError> {
         let deadline = Instant::now() + TIMEOUT;
         while tokio::net::TcpStream::connect(self.relay).await.is_err() {
             if self.thread.is_finished() || Instant::now() > deadline {
@@ -80,7 +80,7 @@ impl Demo {
     }
 
     /// Stops the relay.
-    pub(crate) fn stop(self) -> Result<(), Trouble> {
+    pub(crate) fn stop(self) -> Result<(), DemoError> {
         self.stop.stop();
         let deadline = Instant::now() + TIMEOUT;
         while !self.thread.is_finished() {

@@ -58,39 +58,39 @@ struct Cli {
 
 /// Why the demo, or one of its scenes, failed.
 #[derive(Debug)]
-struct Trouble(String);
+struct DemoError(String);
 
-impl fmt::Display for Trouble {
+impl fmt::Display for DemoError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl From<String> for Trouble {
+impl From<String> for DemoError {
     fn from(text: String) -> Self {
         Self(text)
     }
 }
 
-impl From<&str> for Trouble {
+impl From<&str> for DemoError {
     fn from(text: &str) -> Self {
         Self(text.to_owned())
     }
 }
 
-impl From<std::io::Error> for Trouble {
+impl From<std::io::Error> for DemoError {
     fn from(error: std::io::Error) -> Self {
         Self(error.to_string())
     }
 }
 
-impl From<http::Error> for Trouble {
+impl From<http::Error> for DemoError {
     fn from(error: http::Error) -> Self {
         Self(error.to_string())
     }
 }
 
-impl From<mte_client::Error> for Trouble {
+impl From<mte_client::Error> for DemoError {
     fn from(error: mte_client::Error) -> Self {
         Self(error.report())
     }
@@ -110,7 +110,7 @@ fn main() -> ExitCode {
 }
 
 /// Whether all checks passed.
-fn run(cli: &Cli) -> Result<bool, Trouble> {
+fn run(cli: &Cli) -> Result<bool, DemoError> {
     let screen = Screen::new(cli.no_color);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut stage = runtime.block_on(async {

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use crate::{
-    Trouble,
+    DemoError,
     demo::{BANK, Demo, SHOP},
     page,
     show::{Screen, Style, Who, size, spread},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Shows requests as they pass, until Ctrl-C or SIGTERM.
-pub(crate) async fn stay(screen: Screen, demo: &Demo) -> Result<(), Trouble> {
+pub(crate) async fn stay(screen: Screen, demo: &Demo) -> Result<(), DemoError> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (wire, mut on_the_wire) = mpsc::unbounded_channel();
     let (upstream, mut at_the_upstream) = mpsc::unbounded_channel();

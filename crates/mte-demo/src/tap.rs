@@ -24,7 +24,7 @@ use tokio::{
 use crate::{
     follow::{Follower, Step},
     recording::Recording,
-    tamper::{self, Fate, Order},
+    tamper::{self, Action, Order},
     wire,
 };
 
@@ -94,7 +94,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, message: u64, direction: Direction, what: Piece) {
+    fn publish(&self, message: u64, direction: Direction, what: Piece) {
         let passed = Passed { message, direction, at: SystemTime::now(), what };
         self.lock().watchers.retain(|watcher| watcher.send(passed.clone()).is_ok());
     }
@@ -217,26 +217,26 @@ impl Pump<'_> {
             };
             held.extend_from_slice(part);
             let sealed = self.request().sealed;
-            let fate = tamper::carry_out(order, &mut held, sealed);
-            if fate == Fate::Wait {
+            let action = tamper::carry_out(order, &mut held, sealed);
+            if action == Action::Wait {
                 continue;
             }
-            if fate != Fate::Pass {
+            if action != Action::Pass {
                 self.shared.lock().order = None;
-                let at = if let Fate::Go(at) = fate { at } else { None };
-                self.shared.tell(self.message, self.direction, Piece::Tampered { order, at });
+                let at = if let Action::ForwardChanged(at) = action { at } else { None };
+                self.shared.publish(self.message, self.direction, Piece::Tampered { order, at });
             }
-            match fate {
-                Fate::Stay => return Err(io::ErrorKind::ConnectionAborted.into()),
-                Fate::Last => {
+            match action {
+                Action::Withhold => return Err(io::ErrorKind::ConnectionAborted.into()),
+                Action::ForwardLast => {
                     to.write_all(&held).await?;
                     to.shutdown().await?;
                     return Err(io::ErrorKind::ConnectionAborted.into());
                 }
-                Fate::Twice(copy) => {
+                Action::ForwardTwice(copy) => {
                     tokio::spawn(replay(copy, self.message, Arc::clone(self.shared)));
                 }
-                Fate::Wait | Fate::Pass | Fate::Go(_) => {}
+                Action::Wait | Action::Pass | Action::ForwardChanged(_) => {}
             }
             to.write_all(&std::mem::take(&mut held)).await?;
         }
@@ -261,7 +261,7 @@ impl Pump<'_> {
             }
             Step::End => Piece::End,
         };
-        self.shared.tell(self.message, self.direction, what);
+        self.shared.publish(self.message, self.direction, what);
     }
 
     fn begin(&self, head: &[u8]) -> Option<u64> {
@@ -287,7 +287,7 @@ async fn replay(bytes: Vec<u8>, message: u64, shared: Arc<Shared>) {
     let answer = answer.unwrap_or_else(|_| Ok(Vec::new())).unwrap_or_default();
     let (status, body) =
         wire::message(&answer).map_or((0, Vec::new()), |message| (message.status(), message.body));
-    shared.tell(message, Direction::ToRelay, Piece::Replayed { status, body });
+    shared.publish(message, Direction::ToRelay, Piece::Replayed { status, body });
 }
 
 async fn exchange(relay: SocketAddr, bytes: &[u8]) -> io::Result<Vec<u8>> {
@@ -384,7 +384,7 @@ mod tests {
     async fn a_corrupted_response_differs_in_one_bit() {
         let message = sealed("HTTP/1.1 200 OK", &[0x5a; 40]);
         let tap = answering(message.clone()).await;
-        tap.order(Order::SpoilResponse);
+        tap.order(Order::CorruptResponse);
         let answer = send(&tap, &sealed("POST / HTTP/1.1", b"request")).await.unwrap();
         let changed: Vec<usize> = (0..message.len()).filter(|at| answer[*at] != message[*at]).collect();
         let body = memchr::memmem::find(&message, b"ZZZZ").unwrap();

@@ -81,19 +81,19 @@ struct Memory {
 }
 
 impl Memory {
-    fn tell(&mut self, seen: &Seen) {
+    fn publish(&mut self, seen: &Seen) {
         self.watchers.retain(|watcher| watcher.send(seen.clone()).is_ok());
     }
 
     fn received(&mut self, received: &Received) {
-        self.tell(&Seen::Received(received.clone()));
+        self.publish(&Seen::Received(received.clone()));
         if self.watchers.is_empty() {
             self.received.push(received.clone());
         }
     }
 
     fn answered(&mut self, number: u64, body: Digested) {
-        self.tell(&Seen::Answered { number, body: body.clone() });
+        self.publish(&Seen::Answered { number, body: body.clone() });
         if self.watchers.is_empty() {
             self.answered.push(body);
         }
@@ -180,7 +180,7 @@ async fn answer(request: Request<Incoming>, memory: Arc<Mutex<Memory>>) -> Resul
             digesting.push(&data);
             if digesting.len() > due {
                 received.body = digesting.so_far();
-                lock(&memory).tell(&Seen::Receiving(received.clone()));
+                lock(&memory).publish(&Seen::Receiving(received.clone()));
                 due = digesting.len() + PROGRESS;
             }
         }
@@ -189,7 +189,7 @@ async fn answer(request: Request<Incoming>, memory: Arc<Mutex<Memory>>) -> Resul
     lock(&memory).received(&received);
     let answer = route(&received, Arc::clone(&memory));
     let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    lock(&memory).tell(&Seen::Answering { number, status: answer.status(), kind: kind.into() });
+    lock(&memory).publish(&Seen::Answering { number, status: answer.status(), kind: kind.into() });
     Ok(answer)
 }
 
@@ -283,11 +283,11 @@ async fn send_ticks(
             if memory.ticks.len() < TICKS {
                 memory.ticks.push(Instant::now());
             }
-            memory.tell(&Seen::Sent { number, text });
+            memory.publish(&Seen::Sent { number, text });
         }
         if sender.send(event).await.is_err() {
             break;
         }
     }
-    lock(&memory).tell(&Seen::Answered { number, body: digesting.finish() });
+    lock(&memory).publish(&Seen::Answered { number, body: digesting.finish() });
 }

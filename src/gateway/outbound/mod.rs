@@ -6,15 +6,15 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | `asked` | reads what the client asks for |
+//! | `options` | reads what the client asks for |
 //! | `request` | makes the peer's request of the client's |
 //! | `upload` | passes the client's body on |
 //! | `transfer` | one exchange with a peer: both bodies, deadlines |
 //! | `response` | makes the client's response of the peer's |
 //! | `failure` | what is answered when a peer fails |
 
-mod asked;
 mod failure;
+mod options;
 mod request;
 mod response;
 mod transfer;
@@ -28,7 +28,7 @@ use mte_protocol::names::X_MTE_OUTBOUND_TOKEN;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
-use self::{asked::Asked, upload::Upload};
+use self::{options::OutboundOptions, upload::Upload};
 use super::{Parts, context::RequestContext, encrypted, error::Failure, stage::Exchange, strict};
 use crate::{
     domains::Tenant,
@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// The tenant's outbound mode, if a request asks for it. At other tenants the token is a header that is not forwarded.
-pub(super) fn wanted<'a>(tenant: Option<&'a Tenant>, request: &RequestHeader) -> Option<&'a Outbound> {
+pub(super) fn requested<'a>(tenant: Option<&'a Tenant>, request: &RequestHeader) -> Option<&'a Outbound> {
     let outbound = tenant?.outbound.as_ref()?;
     request.headers.contains_key(X_MTE_OUTBOUND_TOKEN).then_some(outbound)
 }
@@ -103,7 +103,7 @@ async fn exchange(
 ) -> Result<(), Failure> {
     let head = session.as_downstream().req_header();
     request::refuse_upgrade(head)?;
-    let Asked { peer, encode_type, encode_url, encode_headers } = Asked::of(head)?;
+    let OutboundOptions { peer, encode_type, encode_url, encode_headers } = OutboundOptions::parse(head)?;
     ctx.outbound_peer = Some(peer.to_string());
     strict::settle_upgrade(session, false);
 

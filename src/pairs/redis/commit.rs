@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use mte_codec::{NUMBER_LIMIT, WindowError};
 
 use super::{
-    Inner, Named,
+    Inner, PairNames,
     cache::Entry,
     node::Failed,
     record::Head,
@@ -27,7 +27,7 @@ impl Inner {
         if last.is_none_or(|last| last >= NUMBER_LIMIT) {
             return Err(WindowError::Exhausted.into());
         }
-        let named = Named::new(owner, pair_id);
+        let named = PairNames::new(owner, pair_id);
         let entry = self.cache.get(&named.record, self.now());
         let entry = entry.filter(|entry| entry.head.generation == commit.generation);
         let keys = self.keys_of(owner.tenant)?;
@@ -47,7 +47,7 @@ impl Inner {
 
     async fn send(
         &self,
-        named: &Named<'_>,
+        named: &PairNames<'_>,
         commit: &Commit,
         update: &Update,
         key_id: u32,
@@ -80,7 +80,7 @@ impl Inner {
     /// What a commit has reserved. The numbers are spent: whatever cannot be read of the answer is unknown.
     fn committed(
         &self,
-        named: &Named<'_>,
+        named: &PairNames<'_>,
         commit: &Commit,
         update: Update,
         answer: &Answer,

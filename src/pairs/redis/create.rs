@@ -3,7 +3,7 @@
 
 use redis::Value;
 
-use super::{Inner, Named, keys, record, scripts::Code, unavailable};
+use super::{Inner, PairNames, keys, record, scripts::Code, unavailable};
 use crate::pairs::{CreateError, NewPair, Owner, PairEvent, Unavailable};
 
 /// Attempts, where others make pairs of the same client at the same time.
@@ -63,7 +63,7 @@ impl Inner {
         let keys = self.keys_of(owner.tenant)?;
         let record = |pair: &NewPair| {
             let generation = (self.outside.generation)();
-            let named = Named::new(owner, &pair.pair_id);
+            let named = PairNames::new(owner, &pair.pair_id);
             let cipher = keys.current.cipher(&named.sealed(generation)).ok()?;
             record::of_new(pair, generation, keys.current.id(), &cipher)
         };

@@ -43,25 +43,25 @@ pub(super) enum Link {
     Connecting,
     Up(Connection),
     /// The breaker is open: nothing is sent until a connection is there.
-    Down(Trouble),
+    Down(NodeError),
 }
 
 /// Why there is no connection.
 #[derive(Debug, Clone)]
-pub(super) enum Trouble {
+pub(super) enum NodeError {
     /// There may be one later.
     Unreachable(Cow<'static, str>),
     /// Somebody has to change something first.
     Unfit(Cow<'static, str>),
 }
 
-impl Trouble {
+impl NodeError {
     fn unreachable(error: &RedisError) -> Self {
         Self::Unreachable(error.to_string().into())
     }
 
     /// What a server says that is reached.
-    fn said(error: RedisError) -> Self {
+    fn of_library(error: RedisError) -> Self {
         let loads = |error: &RedisError| error.code().is_some_and(|code| NOT_EXECUTED.contains(&code));
         match error.is_io_error() || error.is_connection_dropped() || loads(&error) {
             true => Self::unreachable(&error),
@@ -137,7 +137,7 @@ impl Keeper {
         let mut pause = PAUSES.0;
         loop {
             let limit = self.common.settings.timeout.max(Duration::from_secs(1));
-            let late = |_| Err(Trouble::Unreachable("it did not answer in time".into()));
+            let late = |_| Err(NodeError::Unreachable("it did not answer in time".into()));
             let made = timeout(limit, self.connect()).await.unwrap_or_else(late);
             match made {
                 Ok(connection) => {
@@ -148,8 +148,8 @@ impl Keeper {
                     // One attempt is waited for; if it fails, the breaker is open.
                     self.link.send_replace(Link::Connecting);
                 }
-                Err(trouble) => {
-                    self.link.send_replace(Link::Down(trouble));
+                Err(error) => {
+                    self.link.send_replace(Link::Down(error));
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSES.1);
                 }
@@ -160,15 +160,18 @@ impl Keeper {
         }
     }
 
-    async fn connect(&mut self) -> Result<Connection, Trouble> {
+    async fn connect(&mut self) -> Result<Connection, NodeError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.common.settings.timeout))
             .set_response_timeout(None);
-        let mut redis =
-            self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(Trouble::said)?;
-        let info: String = redis::cmd("INFO").query_async(&mut redis).await.map_err(Trouble::said)?;
+        let mut redis = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .map_err(NodeError::of_library)?;
+        let info: String = redis::cmd("INFO").query_async(&mut redis).await.map_err(NodeError::of_library)?;
         let cluster = field(&info, "cluster_enabled") == Some("1");
-        self.look_at(&info)?;
+        self.check_info(&info)?;
         match &self.target {
             // Any server of a cluster can say its slots.
             Target::Seed if cluster => {}
@@ -180,10 +183,10 @@ impl Keeper {
     }
 
     /// Loads the scripts, and tries all that they do.
-    async fn try_scripts(&self, redis: &mut MultiplexedConnection, probe: &str) -> Result<(), Trouble> {
+    async fn try_scripts(&self, redis: &mut MultiplexedConnection, probe: &str) -> Result<(), NodeError> {
         for script in self.common.scripts.all() {
             let load = redis::cmd("SCRIPT").arg("LOAD").arg(&script.text).clone();
-            let _: Value = load.query_async(redis).await.map_err(Trouble::said)?;
+            let _: Value = load.query_async(redis).await.map_err(NodeError::of_library)?;
         }
         let keys = keys::probed(probe);
         let mut trial = redis::cmd("EVALSHA");
@@ -191,29 +194,29 @@ impl Keeper {
         match trial.query_async::<Value>(redis).await {
             // The slot has moved meanwhile: the server says so to every command, and can be used for its other slots.
             Err(error) if matches!(error.code(), Some("MOVED" | "ASK" | "TRYAGAIN")) => Ok(()),
-            tried => tried.map(drop).map_err(Trouble::said),
+            tried => tried.map(drop).map_err(NodeError::of_library),
         }
     }
 
     /// Whether this is a server that pairs can be trusted to.
-    fn look_at(&self, info: &str) -> Result<(), Trouble> {
+    fn check_info(&self, info: &str) -> Result<(), NodeError> {
         let field = |name| field(info, name);
         let is_seed = matches!(self.target, Target::Seed) && field("cluster_enabled") == Some("1");
         if field("role") != Some("master") && !is_seed {
-            return Err(Trouble::Unreachable("it is a replica".into()));
+            return Err(NodeError::Unreachable("it is a replica".into()));
         }
         let version = field("redis_version").unwrap_or_default();
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
         if major.is_none_or(|major| major < LEAST_VERSION) {
             let why = format!("it is of version {version:?}: use {LEAST_VERSION}.0 or newer");
-            return Err(Trouble::Unfit(why.into()));
+            return Err(NodeError::Unfit(why.into()));
         }
         let policy = field("maxmemory_policy").unwrap_or("noeviction");
         if policy != "noeviction" && !self.common.settings.allow_eviction {
             let why = format!(
                 "its maxmemory-policy is {policy}, so it may drop pairs at any time: set noeviction, or redis_allow_eviction"
             );
-            return Err(Trouble::Unfit(why.into()));
+            return Err(NodeError::Unfit(why.into()));
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ use redis::Value;
 
 use self::{
     cache::Cache,
-    keeper::Trouble,
+    keeper::NodeError,
     node::Failed,
     read::LastRead,
     scripts::{Answer, Code, Script, Scripts},
@@ -81,7 +81,7 @@ pub struct RedisStore(Arc<Inner>);
 
 struct Inner {
     /// Or why nothing can be sent to Redis.
-    server: Result<Server, Trouble>,
+    server: Result<Server, NodeError>,
     cache: Arc<Cache>,
     limits: ArcSwap<config::Pairs>,
     /// Keys for every tenant, if one was given.
@@ -96,7 +96,7 @@ struct Inner {
 }
 
 /// A pair, by all of its names.
-struct Named<'a> {
+struct PairNames<'a> {
     owner: Owner,
     pair_id: &'a str,
     index: String,
@@ -104,7 +104,7 @@ struct Named<'a> {
     record: String,
 }
 
-impl<'a> Named<'a> {
+impl<'a> PairNames<'a> {
     fn new(owner: Owner, pair_id: &'a str) -> Self {
         let (index, member) = (keys::index(&owner), keys::member(pair_id));
         let record = keys::record(&index, &member);
@@ -162,7 +162,7 @@ impl RedisStore {
 
 impl Inner {
     fn server(&self) -> Result<&Server, Failed> {
-        self.server.as_ref().map_err(|trouble| Failed::NotExecuted(trouble.why()))
+        self.server.as_ref().map_err(|error| Failed::NotExecuted(error.why()))
     }
 
     /// Runs one of the scripts on the server that has these keys.
@@ -196,7 +196,7 @@ impl Inner {
     /// The cipher of a pair, under the key that its record names.
     fn cipher(
         &self,
-        named: &Named<'_>,
+        named: &PairNames<'_>,
         generation: Generation,
         key_id: u32,
     ) -> Result<PairCipher, PairError> {
@@ -212,7 +212,7 @@ impl Inner {
     }
 
     async fn remove(&self, owner: Owner, pair_id: &str) -> Result<bool, Unavailable> {
-        let named = Named::new(owner, pair_id);
+        let named = PairNames::new(owner, pair_id);
         self.cache.remove(&named.record);
         let keys = [named.index, named.record];
         let answer = self.run(|all| &all.remove, &keys, &[named.member.as_bytes()]).await?;
@@ -261,7 +261,7 @@ fn refusal(code: Code) -> PairError {
 /// Why not, if only for now.
 pub async fn try_out(settings: &config::Redis) -> Result<(), Unavailable> {
     let tried = async { Server::new(settings)?.tried().await };
-    tried.await.map_err(|trouble: Trouble| Unavailable::because(trouble.why()))
+    tried.await.map_err(|error: NodeError| Unavailable::because(error.why()))
 }
 
 impl PairStore for RedisStore {
@@ -269,8 +269,8 @@ impl PairStore for RedisStore {
         later(async {
             match self.0.server()?.tried().await {
                 // It may be reached later.
-                Ok(()) | Err(Trouble::Unreachable(_)) => Ok(()),
-                Err(trouble) => Err(Unavailable::because(trouble.why())),
+                Ok(()) | Err(NodeError::Unreachable(_)) => Ok(()),
+                Err(error) => Err(Unavailable::because(error.why())),
             }
         })
     }

@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     address::Address,
-    keeper::{Connection, Keeper, Link, MAX_TIMEOUTS, Target, Trouble, client},
+    keeper::{Connection, Keeper, Link, MAX_TIMEOUTS, NodeError, Target, client},
     scripts::Scripts,
 };
 use crate::config;
@@ -62,19 +62,19 @@ impl Node {
                     Keeper { client, target, common: common.clone(), link: link_to, broken: reports, ids: 0 };
                 common.runtime.spawn(keeper.run());
             }
-            Err(error) => drop(link_to.send_replace(Link::Down(Trouble::Unfit(error.to_string().into())))),
+            Err(error) => drop(link_to.send_replace(Link::Down(NodeError::Unfit(error.to_string().into())))),
         }
         Self { address, link, broken, common: common.clone() }
     }
 
     /// Waits until the first attempt to connect has ended: the connection, or why there is none.
-    pub(super) async fn tried(&self) -> Result<Connection, Trouble> {
+    pub(super) async fn tried(&self) -> Result<Connection, NodeError> {
         let mut link = self.link.clone();
         let state = link.wait_for(|link| !matches!(link, Link::Connecting)).await;
         match state.as_deref() {
             Ok(Link::Up(connection)) => Ok(connection.clone()),
-            Ok(Link::Down(trouble)) => Err(trouble.clone()),
-            _ => Err(Trouble::Unreachable("nothing connects to it".into())),
+            Ok(Link::Down(error)) => Err(error.clone()),
+            _ => Err(NodeError::Unreachable("nothing connects to it".into())),
         }
     }
 
@@ -90,9 +90,9 @@ impl Node {
     pub(super) async fn connection(&self, deadline: Instant) -> Result<Connection, Failed> {
         match timeout_at(deadline, self.tried()).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(trouble)) => {
+            Ok(Err(error)) => {
                 self.common.changed.notify_one();
-                Err(Failed::NotExecuted(trouble.why()))
+                Err(Failed::NotExecuted(error.why()))
             }
             Err(_) => Err(Failed::NotExecuted("there is no connection to Redis".into())),
         }

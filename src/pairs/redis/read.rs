@@ -8,7 +8,7 @@ use std::{
 use mte_codec::EpochSecret;
 
 use super::{
-    Inner, Named,
+    Inner, PairNames,
     cache::Entry,
     record::{Head, Secrets},
     refusal,
@@ -30,7 +30,7 @@ impl Inner {
     }
 
     pub(super) async fn begin(&self, owner: Owner, pair_id: &str) -> Result<Snapshot, PairError> {
-        let named = Named::new(owner, pair_id);
+        let named = PairNames::new(owner, pair_id);
         let known = self.cache.get(&named.record, self.now()).filter(|entry| self.is_live(entry));
         let entry = match known {
             Some(entry) => entry,
@@ -40,11 +40,11 @@ impl Inner {
     }
 
     pub(super) async fn refresh(&self, owner: Owner, pair_id: &str) -> Result<Snapshot, PairError> {
-        snapshot(&*self.read(&Named::new(owner, pair_id)).await?)
+        snapshot(&*self.read(&PairNames::new(owner, pair_id)).await?)
     }
 
     /// Reads a pair. However many ask at once, one read is on its way and one waits for all that came since it began.
-    async fn read(&self, named: &Named<'_>) -> Result<Arc<Entry>, PairError> {
+    async fn read(&self, named: &PairNames<'_>) -> Result<Arc<Entry>, PairError> {
         let asked = self.asked.fetch_add(1, Ordering::Relaxed);
         let gate = self.gate(&named.record);
         let mut last = gate.lock().await;
@@ -68,7 +68,7 @@ impl Inner {
         gate
     }
 
-    async fn read_now(&self, named: &Named<'_>) -> Result<Arc<Entry>, PairError> {
+    async fn read_now(&self, named: &PairNames<'_>) -> Result<Arc<Entry>, PairError> {
         let ([idle, unused, age], time) = (self.limits(), self.given_time());
         let arguments = [&time, &idle, &unused, &age].map(|text| text.as_bytes());
         let keys = [named.record.clone()];
@@ -82,7 +82,7 @@ impl Inner {
         Ok(entry)
     }
 
-    fn entry(&self, named: &Named<'_>, answer: &Answer) -> Result<Arc<Entry>, PairError> {
+    fn entry(&self, named: &PairNames<'_>, answer: &Answer) -> Result<Arc<Entry>, PairError> {
         let record = answer.bytes(1).ok_or(PairError::Lost)?;
         let head = Head::parse(record).ok_or(PairError::Lost)?;
         let cipher = self.cipher(named, head.generation, head.key_id)?;

@@ -26,7 +26,7 @@ use tokio::{
 
 use super::{
     address::Address,
-    keeper::{Connection, Trouble, address},
+    keeper::{Connection, NodeError, address},
     keys,
     node::{Common, Failed, Node},
     scripts::{Answer, Code, Script, Scripts},
@@ -84,14 +84,14 @@ impl Server {
     ///
     /// # Errors
     /// Why it cannot even begin.
-    pub(super) fn new(settings: &config::Redis) -> Result<Self, Trouble> {
+    pub(super) fn new(settings: &config::Redis) -> Result<Self, NodeError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("pairs")
             .enable_all()
             .build()
-            .map_err(|error| Trouble::Unfit(error.to_string().into()))?;
-        let address = address(settings).map_err(|error| Trouble::Unfit(error.to_string().into()))?;
+            .map_err(|error| NodeError::Unfit(error.to_string().into()))?;
+        let address = address(settings).map_err(|error| NodeError::Unfit(error.to_string().into()))?;
         let common = Arc::new(Common {
             settings: settings.clone(),
             scripts: Scripts::new(),
@@ -112,7 +112,7 @@ impl Server {
     }
 
     /// Waits until every server has been tried once.
-    pub(super) async fn tried(&self) -> Result<(), Trouble> {
+    pub(super) async fn tried(&self) -> Result<(), NodeError> {
         self.topology.tried().await
     }
 
@@ -187,7 +187,7 @@ impl Server {
             return Err(Failed::NotExecuted("the Redis server is a replica".into()));
         }
         match reply {
-            Value::ServerError(error) => Err(Failed::NotExecuted(said(&error).into())),
+            Value::ServerError(error) => Err(Failed::NotExecuted(message_of(&error).into())),
             reply => Ok(reply),
         }
     }
@@ -276,6 +276,6 @@ fn again(reply: &Value, said_by: &Address) -> Option<Again> {
     }
 }
 
-fn said(error: &redis::ServerError) -> String {
+fn message_of(error: &redis::ServerError) -> String {
     format!("Redis says {} {}", error.code(), error.details().unwrap_or_default())
 }

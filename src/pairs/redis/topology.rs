@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     address::Address,
-    keeper::{Target, Trouble},
+    keeper::{NodeError, Target},
     keys,
     node::{Common, Failed, Node},
 };
@@ -73,13 +73,13 @@ impl Topology {
     ///
     /// # Errors
     /// Why pairs cannot be kept there.
-    pub(super) async fn tried(&self) -> Result<(), Trouble> {
+    pub(super) async fn tried(&self) -> Result<(), NodeError> {
         if !self.seed.tried().await?.cluster {
             return Ok(());
         }
         let deadline = Instant::now() + self.common.settings.timeout;
         let Some(slots) = self.known(deadline).await else {
-            return Err(Trouble::Unreachable(NO_SLOTS.into()));
+            return Err(NodeError::Unreachable(NO_SLOTS.into()));
         };
         for range in slots.iter() {
             range.node.tried().await?;

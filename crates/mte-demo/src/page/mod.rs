@@ -42,7 +42,7 @@ const SCRIPT: &str = include_str!("../../../../clients/js/demo/built/app.js");
 const BACKLOG: usize = 4096;
 
 /// What the page's server knows.
-struct Desk {
+struct PageState {
     tap: Arc<Tap>,
     page: SocketAddr,
     news: broadcast::Sender<Bytes>,
@@ -60,7 +60,7 @@ pub(crate) fn serve(demo: &Demo) -> io::Result<SocketAddr> {
     demo.tap.watch(wire);
     demo.shop.watch(upstream);
     tokio::spawn(news::gather(on_the_wire, at_the_upstream, news.clone()));
-    let desk = Arc::new(Desk { tap: Arc::clone(&demo.tap), page, news });
+    let state = Arc::new(PageState { tap: Arc::clone(&demo.tap), page, news });
     tokio::spawn(async move {
         loop {
             let Ok((stream, _)) = listener.accept().await else {
@@ -68,9 +68,9 @@ pub(crate) fn serve(demo: &Demo) -> io::Result<SocketAddr> {
                 continue;
             };
             let _ = stream.set_nodelay(true);
-            let desk = Arc::clone(&desk);
+            let state = Arc::clone(&state);
             let service = service_fn(move |request| {
-                let answer = answer(&desk, &request);
+                let answer = answer(&state, &request);
                 async { Ok::<_, Infallible>(answer) }
             });
             tokio::spawn(async move {
@@ -84,9 +84,9 @@ pub(crate) fn serve(demo: &Demo) -> io::Result<SocketAddr> {
 
 type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
-fn answer(desk: &Desk, request: &Request<Incoming>) -> Answer {
+fn answer(state: &PageState, request: &Request<Incoming>) -> Answer {
     // A foreign name that resolves to this address must not make its page one of this origin.
-    let port = desk.page.port();
+    let port = state.page.port();
     let own = [format!("127.0.0.1:{port}"), format!("localhost:{port}")];
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     if !host.is_some_and(|host| own.iter().any(|own| own == host)) {
@@ -98,7 +98,7 @@ fn answer(desk: &Desk, request: &Request<Incoming>) -> Answer {
             let policy = format!(
                 "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; base-uri 'none'; \
                  form-action 'none'; frame-ancestors 'none'; connect-src 'self' {}",
-                relay(desk)
+                relay(state)
             );
             if let Ok(policy) = HeaderValue::from_str(&policy) {
                 answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
@@ -108,33 +108,33 @@ fn answer(desk: &Desk, request: &Request<Incoming>) -> Answer {
         (&Method::GET, "/style.css") => whole(StatusCode::OK, "text/css; charset=utf-8", STYLE),
         (&Method::GET, "/app.js") => whole(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT),
         (&Method::GET, "/setup") => {
-            let setup = json!({"relay": relay(desk), "version": env!("CARGO_PKG_VERSION")}).to_string();
+            let setup = json!({"relay": relay(state), "version": env!("CARGO_PKG_VERSION")}).to_string();
             whole(StatusCode::OK, "application/json", setup)
         }
-        (&Method::GET, "/watch") => watch(desk),
-        (&Method::POST, "/order") => order(desk, request.uri().query().unwrap_or_default()),
+        (&Method::GET, "/watch") => watch(state),
+        (&Method::POST, "/order") => order(state, request.uri().query().unwrap_or_default()),
         _ => whole(StatusCode::NOT_FOUND, "text/plain", "there is nothing here\n"),
     }
 }
 
 /// Where the page's requests go: past the eavesdropper.
-fn relay(desk: &Desk) -> String {
-    format!("http://{}:{}", demo::PAGE, desk.tap.address.port())
+fn relay(state: &PageState) -> String {
+    format!("http://{}:{}", demo::PAGE, state.tap.address.port())
 }
 
-fn order(desk: &Desk, query: &str) -> Answer {
+fn order(state: &PageState, query: &str) -> Answer {
     let name = query.strip_prefix("do=").unwrap_or_default();
     let named = Order::NAMED.iter().find(|(own, _)| *own == name).map(|(_, order)| *order);
     if named.is_none() && name != "none" {
         return whole(StatusCode::BAD_REQUEST, "text/plain", "there is no such order\n");
     }
-    desk.tap.interfere(named);
+    state.tap.interfere(named);
     whole(StatusCode::NO_CONTENT, "text/plain", "")
 }
 
-fn watch(desk: &Desk) -> Answer {
+fn watch(state: &PageState) -> Answer {
     let (sender, receiver) = mpsc::channel(16);
-    let mut news = desk.news.subscribe();
+    let mut news = state.news.subscribe();
     tokio::spawn(async move {
         // At once, so that the page knows that it misses nothing from now on.
         let mut next = Bytes::from_static(b": from here on\n\n");

@@ -81,10 +81,10 @@ pub(super) async fn gather(
                 Some(passed) => pass(&mut messages, passed, &news),
                 None => return,
             },
-            Some(seen) = upstream.recv() => tell(&news, &at_the_upstream(&seen)),
+            Some(seen) = upstream.recv() => publish(&news, &at_the_upstream(&seen)),
             _ = beat.tick() => {
                 for message in messages.values_mut().filter(|message| !message.told) {
-                    tell(&news, message);
+                    publish(&news, message);
                     message.told = true;
                 }
             }
@@ -129,7 +129,7 @@ fn pass(messages: &mut BTreeMap<u64, Message>, passed: Passed, news: &broadcast:
         }
     }
     if over {
-        tell(news, message);
+        publish(news, message);
         message.told = true;
     }
     while messages.len() > MAX_MESSAGES {
@@ -179,7 +179,7 @@ fn millis(at: SystemTime) -> f64 {
     at.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64() * 1e3)
 }
 
-fn tell(news: &broadcast::Sender<Bytes>, what: &impl Serialize) {
+fn publish(news: &broadcast::Sender<Bytes>, what: &impl Serialize) {
     if let Ok(json) = serde_json::to_string(what) {
         // No browser has the page open, which is fine.
         let _ = news.send(format!("data: {json}\n\n").into());
@@ -205,7 +205,7 @@ mod tests {
         };
         send(Piece::Head { head: b"POST /x HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), answers: None });
         send(Piece::Body { len: 5000, start: vec![1, 0xab] });
-        send(Piece::Tampered { order: Order::SpoilRequest, at: Some(30) });
+        send(Piece::Tampered { order: Order::CorruptRequest, at: Some(30) });
         send(Piece::End);
         loop {
             let event = told.recv().await.unwrap();

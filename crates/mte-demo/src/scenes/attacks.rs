@@ -8,10 +8,10 @@ use mte_protocol::status::ErrorBody;
 
 use super::{Stage, Tenant, exchanges::raw};
 use crate::{
-    Trouble,
+    DemoError,
     demo::{BANK, SHOP},
     show::{Style, WIDTH, shorten},
-    tamper::{Order, spoil_body},
+    tamper::{Order, corrupt_body},
     wire,
 };
 
@@ -19,7 +19,7 @@ use crate::{
 const WHAT: usize = 42;
 const ANSWER: usize = 30;
 
-pub(super) async fn attacks(stage: &mut Stage) -> Result<(), Trouble> {
+pub(super) async fn attacks(stage: &mut Stage) -> Result<(), DemoError> {
     let recorded = stage.kept.take().ok_or("there is no recording of an earlier request")?;
     let withheld = withhold(stage).await?;
     stage.screen.prose(
@@ -28,17 +28,17 @@ pub(super) async fn attacks(stage: &mut Stage) -> Result<(), Trouble> {
     );
     row(stage, "he sends", "the relay answers", "upstream", None);
 
-    let mut spoilt = withheld.clone();
-    spoil_body(&mut spoilt);
+    let mut corrupted = withheld.clone();
+    corrupt_body(&mut corrupted);
     let other_method = replaced(&withheld, "POST ", "PUT ")?;
     let other_host = replaced(&withheld, SHOP, BANK)?;
     attempt(stage, "the recorded one again, byte for byte", &recorded, 562, 0).await?;
-    attempt(stage, "the other, one bit of its body flipped", &spoilt, 562, 0).await?;
+    attempt(stage, "the other, one bit of its body flipped", &corrupted, 562, 0).await?;
     attempt(stage, "the other, as a PUT", &other_method, 562, 0).await?;
     attempt(stage, "the other, to the bank: the shop's pair", &other_host, 566, 0).await?;
     attempt(stage, "the other as it was: late, but genuine", &withheld, 201, 1).await?;
     attempt(stage, "and again", &withheld, 562, 0).await?;
-    spoil_answer(stage).await?;
+    corrupt_answer(stage).await?;
     stage
         .screen
         .prose("So an attacker can delay or drop a request, but cannot change it, repeat it or send it elsewhere. He can also answer \
@@ -47,13 +47,13 @@ pub(super) async fn attacks(stage: &mut Stage) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn transfer() -> Result<Request<mte_client::Body>, Trouble> {
+fn transfer() -> Result<Request<mte_client::Body>, DemoError> {
     let body = Bytes::from_static(br#"{"to":"Grace Hopper","amount":"7.00 EUR","for":"one moth"}"#);
     Ok(Request::post("/transfers").header("content-type", "application/json").body(body.into())?)
 }
 
 /// A request that the tap keeps to itself.
-async fn withhold(stage: &mut Stage) -> Result<Vec<u8>, Trouble> {
+async fn withhold(stage: &mut Stage) -> Result<Vec<u8>, DemoError> {
     stage.demo.tap.look_for(&["Hopper", "moth"]);
     stage.demo.tap.order(Order::Withhold);
     let outcome = stage.client(Tenant::Shop).send(transfer()?).await;
@@ -70,7 +70,7 @@ async fn attempt(
     bytes: &[u8],
     status: u16,
     deliveries: usize,
-) -> Result<(), Trouble> {
+) -> Result<(), DemoError> {
     let answer = raw(stage.demo.relay, bytes).await?;
     let answer = wire::message(&answer).ok_or("the answer is not HTTP")?;
     let delivered = stage.demo.shop.take_received().len() + stage.demo.bank.take_received().len();
@@ -89,8 +89,8 @@ async fn attempt(
 }
 
 /// The relay cannot know of this one: it is the client that refuses.
-async fn spoil_answer(stage: &mut Stage) -> Result<(), Trouble> {
-    stage.demo.tap.order(Order::SpoilResponse);
+async fn corrupt_answer(stage: &mut Stage) -> Result<(), DemoError> {
+    stage.demo.tap.order(Order::CorruptResponse);
     let request = transfer()?;
     let outcome =
         async { stage.client(Tenant::Shop).send(request).await?.into_body().bytes(1 << 20).await }.await;
@@ -113,7 +113,7 @@ async fn spoil_answer(stage: &mut Stage) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn replaced(bytes: &[u8], from: &str, to: &str) -> Result<Vec<u8>, Trouble> {
+fn replaced(bytes: &[u8], from: &str, to: &str) -> Result<Vec<u8>, DemoError> {
     let at = memmem::find(bytes, from.as_bytes()).ok_or("the kept request is not what it should be")?;
     Ok([&bytes[..at], to.as_bytes(), &bytes[at + from.len()..]].concat())
 }

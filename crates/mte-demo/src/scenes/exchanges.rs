@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{Stage, Tenant};
 use crate::{
-    Trouble,
+    DemoError,
     demo::SHOP,
     show::{Who, grouped, spread},
     upstream::Received,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Both clients get their id and their pair.
-pub(super) async fn pairing(stage: &mut Stage) -> Result<(), Trouble> {
+pub(super) async fn pairing(stage: &mut Stage) -> Result<(), DemoError> {
     for tenant in [Tenant::Shop, Tenant::Bank] {
         stage.demo.tap.look_for(&[]);
         stage.client(tenant).pair().await?;
@@ -55,7 +55,7 @@ fn control_line(request: &Message<'_>, answer: &Message<'_>) -> String {
 }
 
 /// Path, query and headers are sealed.
-pub(super) async fn get(stage: &mut Stage) -> Result<(), Trouble> {
+pub(super) async fn get(stage: &mut Stage) -> Result<(), DemoError> {
     let request = Request::get("/accounts/4711?iban=DE89370400440532013000")
         .header("authorization", "Bearer eyJhbGciOiJFZERTQSJ9.demo")
         .body(Bytes::new())?;
@@ -65,7 +65,7 @@ pub(super) async fn get(stage: &mut Stage) -> Result<(), Trouble> {
 }
 
 /// The body is sealed as well. The recording is kept: a later scene replays it.
-pub(super) async fn post(stage: &mut Stage) -> Result<(), Trouble> {
+pub(super) async fn post(stage: &mut Stage) -> Result<(), DemoError> {
     let request = Request::post("/transfers")
         .header("content-type", "application/json")
         .body(Bytes::from_static(br#"{"to":"Charles Babbage","amount":"99.50 EUR","for":"brass gears"}"#))?;
@@ -76,7 +76,7 @@ pub(super) async fn post(stage: &mut Stage) -> Result<(), Trouble> {
 }
 
 /// The same secret twice looks like two things of one length.
-pub(super) async fn short_secret(stage: &mut Stage) -> Result<(), Trouble> {
+pub(super) async fn short_secret(stage: &mut Stage) -> Result<(), DemoError> {
     const CARD: &str = "4556 7375 8689 9855";
     let card = || {
         Request::post("/cards").header("content-type", "text/plain").body(Bytes::from_static(CARD.as_bytes()))
@@ -104,7 +104,7 @@ pub(super) async fn short_secret(stage: &mut Stage) -> Result<(), Trouble> {
 }
 
 /// What a route that is not encrypted looks like. It also shows that the eavesdropper finds what is there to be found.
-pub(super) async fn pass_through(stage: &mut Stage) -> Result<(), Trouble> {
+pub(super) async fn pass_through(stage: &mut Stage) -> Result<(), DemoError> {
     const SECRETS: [&str; 2] = ["Loyalty-Card: 88123", "plum cake"];
     stage.demo.tap.look_for(&SECRETS);
     let request = format!("GET /public/menu HTTP/1.1\r\nhost: {SHOP}\r\n{}\r\n\r\n", SECRETS[0]);
@@ -127,7 +127,7 @@ pub(super) async fn pass_through(stage: &mut Stage) -> Result<(), Trouble> {
 }
 
 /// Sends bytes as they are, and reads one whole answer.
-pub(super) async fn raw(to: SocketAddr, bytes: &[u8]) -> Result<Vec<u8>, Trouble> {
+pub(super) async fn raw(to: SocketAddr, bytes: &[u8]) -> Result<Vec<u8>, DemoError> {
     let mut stream = TcpStream::connect(to).await?;
     stream.write_all(bytes).await?;
     let mut answer = Vec::new();

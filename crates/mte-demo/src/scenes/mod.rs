@@ -12,7 +12,7 @@ use http::Request;
 use mte_client::{EncodeType, RelayClient, Resend};
 
 use crate::{
-    Trouble,
+    DemoError,
     demo::{BANK, Demo, SHOP},
     pages::Digested,
     recording::Recording,
@@ -51,7 +51,7 @@ enum Tenant {
 }
 
 impl Stage {
-    pub(crate) fn new(screen: Screen, demo: Demo) -> Result<Self, Trouble> {
+    pub(crate) fn new(screen: Screen, demo: Demo) -> Result<Self, DemoError> {
         let client = |host: &str| {
             let builder = RelayClient::builder(format!("http://{host}"));
             // Repeated requests would hide what the scenes are about.
@@ -89,7 +89,7 @@ impl Stage {
 
     async fn scene<F>(&mut self, title: &str, remark: &str, play: F)
     where
-        F: AsyncFnOnce(&mut Self) -> Result<(), Trouble>,
+        F: AsyncFnOnce(&mut Self) -> Result<(), DemoError>,
     {
         self.scene += 1;
         self.screen.title(self.scene, title, remark);
@@ -149,7 +149,7 @@ impl Stage {
         tenant: Tenant,
         request: Request<Bytes>,
         secrets: &[&str],
-    ) -> Result<Recording, Trouble> {
+    ) -> Result<Recording, DemoError> {
         self.demo.tap.look_for(secrets);
         let (parts, body) = request.into_parts();
         let sent = Digested::of(&body);

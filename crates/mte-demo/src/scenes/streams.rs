@@ -7,7 +7,7 @@ use mte_client::Body;
 
 use super::{Stage, Tenant};
 use crate::{
-    Trouble,
+    DemoError,
     pages::{Digested, Digesting, MARK, PAGE, Pages},
     show::{Who, grouped, shorten, size, spread},
     upstream::TICKS,
@@ -18,7 +18,7 @@ use crate::{
 const PAGES: u64 = (64 << 20) / PAGE;
 
 /// A body of unknown length is sent; the upstream reports what arrived.
-pub(super) async fn upload(stage: &mut Stage) -> Result<(), Trouble> {
+pub(super) async fn upload(stage: &mut Stage) -> Result<(), DemoError> {
     stage.demo.tap.look_for(&[MARK, "ledgers/2031"]);
     let (at_end, sent) = std::sync::mpsc::channel();
     // No receiver waits any more: the request has failed, and reports it itself.
@@ -56,7 +56,7 @@ pub(super) async fn upload(stage: &mut Stage) -> Result<(), Trouble> {
 }
 
 /// The upstream streams a body that it generates.
-pub(super) async fn download(stage: &mut Stage) -> Result<(), Trouble> {
+pub(super) async fn download(stage: &mut Stage) -> Result<(), DemoError> {
     stage.demo.tap.look_for(&[MARK, "ledgers/2030"]);
     let begun = Instant::now();
     let target = format!("/ledgers/2030?pages={PAGES}");
@@ -90,7 +90,7 @@ pub(super) async fn download(stage: &mut Stage) -> Result<(), Trouble> {
 }
 
 /// Events come one by one, each as soon as it is sent.
-pub(super) async fn events(stage: &mut Stage) -> Result<(), Trouble> {
+pub(super) async fn events(stage: &mut Stage) -> Result<(), DemoError> {
     stage.demo.tap.look_for(&["plum cake", "/ticker"]);
     let request = Request::get("/ticker").header("accept", "text/event-stream").body(Body::empty())?;
     let response = stage.client(Tenant::Shop).send(request).await?;

@@ -13,7 +13,7 @@ use crate::{
 
 /// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct OutboundOptions {
     /// The relay to send it to.
     pub(super) peer: UpstreamUrl,
     pub(super) encode_type: EncodeType,
@@ -21,12 +21,12 @@ pub(super) struct Asked {
     pub(super) encode_headers: EncodeHeaders,
 }
 
-impl Asked {
+impl OutboundOptions {
     /// Reads the request's headers.
     ///
     /// # Errors
     /// 400 for what is missing, there twice, or none of the values that there are.
-    pub(super) fn of(request: &RequestHeader) -> Result<Self, Failure> {
+    pub(super) fn parse(request: &RequestHeader) -> Result<Self, Failure> {
         Ok(Self {
             peer: peer(request)?,
             encode_type: match single(request, X_MTE_ENCODE_TYPE)? {
@@ -94,22 +94,22 @@ fn bad(name: &str, what: &str) -> Failure {
 mod tests {
     use super::*;
 
-    fn asked(headers: &[(&'static str, &str)]) -> Result<Asked, Failure> {
+    fn parsed(headers: &[(&'static str, &str)]) -> Result<OutboundOptions, Failure> {
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();
         for (name, value) in headers {
             request.append_header(*name, *value).unwrap();
         }
-        Asked::of(&request)
+        OutboundOptions::parse(&request)
     }
 
     const PEER: (&str, &str) = (X_MTE_UPSTREAM, "https://Relay.example.");
 
     #[test]
     fn a_peer_is_all_that_must_be_there() {
-        let asked = asked(&[PEER]).unwrap();
-        assert_eq!(asked.peer.to_string(), "https://relay.example");
-        assert_eq!(asked.encode_type, EncodeType::Mke);
-        assert_eq!((asked.encode_url, asked.encode_headers), (true, EncodeHeaders::All));
+        let options = parsed(&[PEER]).unwrap();
+        assert_eq!(options.peer.to_string(), "https://relay.example");
+        assert_eq!(options.encode_type, EncodeType::Mke);
+        assert_eq!((options.encode_url, options.encode_headers), (true, EncodeHeaders::All));
     }
 
     #[test]
@@ -117,14 +117,14 @@ mod tests {
         for (text, encode_type) in
             [("MKE", EncodeType::Mke), ("MTE", EncodeType::Mte), ("mte", EncodeType::Mte)]
         {
-            assert_eq!(asked(&[PEER, (X_MTE_ENCODE_TYPE, text)]).unwrap().encode_type, encode_type);
+            assert_eq!(parsed(&[PEER, (X_MTE_ENCODE_TYPE, text)]).unwrap().encode_type, encode_type);
         }
-        assert!(!asked(&[PEER, (X_MTE_ENCODE_URL, "false")]).unwrap().encode_url);
+        assert!(!parsed(&[PEER, (X_MTE_ENCODE_URL, "false")]).unwrap().encode_url);
         let list = EncodeHeaders::Only(vec![http::header::COOKIE, HeaderName::from_static("x-a")]);
         for (text, headers) in
             [("true", EncodeHeaders::All), ("False", EncodeHeaders::None), ("Cookie, x-a", list)]
         {
-            assert_eq!(asked(&[PEER, (X_MTE_ENCODE_HEADERS, text)]).unwrap().encode_headers, headers);
+            assert_eq!(parsed(&[PEER, (X_MTE_ENCODE_HEADERS, text)]).unwrap().encode_headers, headers);
         }
     }
 
@@ -143,9 +143,9 @@ mod tests {
             &[PEER, (X_MTE_ENCODE_HEADERS, "a,,b")],
             &[PEER, (X_MTE_ENCODE_URL, "true"), (X_MTE_ENCODE_URL, "true")],
         ] {
-            assert!(matches!(asked(headers), Err(Failure::BadRequest(_))), "{headers:?}");
+            assert!(matches!(parsed(headers), Err(Failure::BadRequest(_))), "{headers:?}");
         }
-        let hidden = asked(&[(X_MTE_UPSTREAM, "https://user:word@relay.example")]).unwrap_err();
+        let hidden = parsed(&[(X_MTE_UPSTREAM, "https://user:word@relay.example")]).unwrap_err();
         assert!(!hidden.to_string().contains("word"), "{hidden}");
     }
 }
