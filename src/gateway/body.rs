@@ -12,12 +12,16 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header;
 use mte_codec::{HEADER_LEN, OpenError, WipingBuffer};
 use mte_session::server::{AdmittedBody, BodyError, BodyOpener};
 use pingora_proxy::Session;
 
-use super::{context::Timing, error::Failure, reading::read_body_part, stage::Forwarded};
+use super::{
+    context::Timing,
+    error::Failure,
+    reading::{check_length, read_body_part, stated_length},
+    stage::Forwarded,
+};
 use crate::{
     config::Limits,
     limits::{BodyDeadline, Gathered},
@@ -42,8 +46,8 @@ pub(super) fn filter(
 ) -> Result<(), Failure> {
     let upgraded = session.was_upgraded();
     forwarded.body_received = session.as_downstream().body_bytes_read() as u64;
-    if let Some(limit) = max.filter(|max| forwarded.body_received > *max && !upgraded) {
-        return Err(Failure::TooLarge { what: "the request body", limit });
+    if !upgraded {
+        check_length(forwarded.body_received, max)?;
     }
     let began = Instant::now();
     forwarded.body_at = Some(began);
@@ -123,14 +127,9 @@ impl FirstPart {
     ) -> Result<Self, Failure> {
         let request = session.as_downstream().req_header();
         // Pingora drops a content-length next to transfer-encoding.
-        let length = request.headers.get(header::CONTENT_LENGTH);
-        let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
+        let length = stated_length(&request.headers);
         let max = limits.max_body;
-        if let (Some(length), Some(max)) = (length, max)
-            && length > max
-        {
-            return Err(Failure::TooLarge { what: "the request body", limit: max });
-        }
+        check_length(length.unwrap_or_default(), max)?;
         let http2 = session.as_downstream().is_http2();
         let done = session.as_downstream_mut().is_body_done();
         Ok(Self { length, http2, read: 0, buffered: None, done, held: Vec::new(), max, deadline })
@@ -184,10 +183,7 @@ impl FirstPart {
                 *buffered += len;
             }
             self.done = bytes.is_none() || session.as_downstream_mut().is_body_done();
-            if self.max.is_some_and(|max| self.read > max) {
-                let limit = self.max.unwrap_or_default();
-                return Err(Failure::TooLarge { what: "the request body", limit });
-            }
+            check_length(self.read, self.max)?;
             match bytes {
                 Some(bytes) if bytes.is_empty() => {}
                 other => return Ok(other),

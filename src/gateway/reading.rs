@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::{HeaderMap, header};
 use pingora_core::{Error, ErrorType};
 use pingora_proxy::Session;
 
@@ -11,6 +12,22 @@ use crate::{
     config::Timeouts,
     limits::{BodyDeadline, Gathered},
 };
+
+/// The length that a message states, if it can be read.
+pub(crate) fn stated_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Checks the length of a request's body, as far as it is known, against `limits.max_body`.
+///
+/// # Errors
+/// [`Failure::TooLarge`].
+pub(crate) fn check_length(length: u64, max: Option<u64>) -> Result<(), Failure> {
+    match max.filter(|max| length > *max) {
+        Some(limit) => Err(Failure::TooLarge { what: "the request body", limit }),
+        None => Ok(()),
+    }
+}
 
 /// The next part of a body that is held in memory. Pingora's own time limit does not hold for HTTP/2, and starts over with
 /// every byte.

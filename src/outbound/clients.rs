@@ -145,12 +145,7 @@ impl Resolve for Checked {
         let lookup = self.resolver.lookup(host.to_owned(), port);
         let (peer, rules) = (self.peer.clone(), self.rules.clone());
         Box::pin(async move {
-            let mut addresses = Vec::new();
-            for address in lookup.await.map_err(BoxError::from)? {
-                if !addresses.contains(&address) {
-                    addresses.push(address);
-                }
-            }
+            let addresses = lookup.await.map_err(BoxError::from)?;
             rules.check_addresses(&peer, &addresses)?;
             Ok(addresses)
         })

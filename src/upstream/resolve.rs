@@ -31,9 +31,18 @@ impl Resolver {
         Self(Arc::new(lookup))
     }
 
-    /// Looks a host up, once: a name, or an address without brackets.
+    /// Looks a host up, once: a name, or an address without brackets. No address comes twice.
     pub fn lookup(&self, host: String, port: u16) -> Lookup {
-        (self.0)(host, port)
+        let found = (self.0)(host, port);
+        Box::pin(async move {
+            let mut addresses = Vec::new();
+            for address in found.await? {
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+            }
+            Ok(addresses)
+        })
     }
 
     /// The addresses of an origin: at least one, without duplicates.
@@ -48,13 +57,7 @@ impl Resolver {
         let failed = |error| ResolveError { host: url.host.clone(), error: Arc::new(error) };
         let late = |_| failed(io::Error::other(format!("no answer within {limit:?}")));
         let lookup = self.lookup(url.host.clone(), url.port);
-        let found = tokio::time::timeout(limit, lookup).await.map_err(late)?.map_err(failed)?;
-        let mut addresses = Vec::with_capacity(found.len());
-        for address in found {
-            if !addresses.contains(&address) {
-                addresses.push(address);
-            }
-        }
+        let addresses = tokio::time::timeout(limit, lookup).await.map_err(late)?.map_err(failed)?;
         if addresses.is_empty() {
             return Err(failed(io::Error::other("it has no address")));
         }

@@ -13,13 +13,6 @@ use crate::harness::{
 const GIB: u64 = 1 << 30;
 const MAX_GROWTH: u64 = 16 << 20;
 
-/// The peak memory of a process.
-fn peak(process: &Process) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
-}
-
 #[test]
 fn a_gibibyte_up_and_down_takes_no_more_memory_than_a_few_buffers() {
     let binary = release_binary();
@@ -30,7 +23,7 @@ fn a_gibibyte_up_and_down_takes_no_more_memory_than_a_few_buffers() {
         let setup = Setup::default().top("pool_size: 600").tenant(HOST, &upstream.url(), "");
         std::fs::write(&file, setup.text(port)).unwrap();
         let relay = Process::start_binary(binary, &["run", "--config", file.to_str().unwrap()], port);
-        let start = peak(&relay);
+        let start = relay.peak_memory();
         let url = format!("http://127.0.0.1:{port}");
         let client = RelayClient::builder(url).host(HOST).pairs(1).build().unwrap();
 
@@ -42,14 +35,14 @@ fn a_gibibyte_up_and_down_takes_no_more_memory_than_a_few_buffers() {
         const SOME: u64 = 96 << 20;
         exchange(Pattern::known(SOME), "stream", SOME).await;
         exchange(Pattern::unknown(SOME), "bytes", SOME).await;
-        let before = peak(&relay);
+        let before = relay.peak_memory();
         let expected = Pattern::digest(GIB);
         for (body, down) in [(Pattern::known(GIB), "stream"), (Pattern::unknown(GIB), "bytes")] {
             let got = exchange(body, down, GIB).await;
             assert_eq!(got, expected);
         }
         assert!(upstream.seen()[2..].iter().all(|seen| seen.body == expected));
-        let growth = peak(&relay) - before;
+        let growth = relay.peak_memory() - before;
         println!("peak {} KiB at the start, then {}, then {} more", start >> 10, before >> 10, growth >> 10);
         assert!(growth < MAX_GROWTH, "grown by {} KiB", growth >> 10);
     });

@@ -1,21 +1,12 @@
 //! Redis as the store of pairs: where it is, and what seals what goes there.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use redis::{ConnectionAddr, IntoConnectionInfo};
-use zeroize::Zeroizing;
 
 use super::{
-    super::{
-        Redis,
-        problems::Findings,
-        secret::{self, Secret},
-        settings::Settings,
-    },
-    secrets::{GOOD_LEN, look_at},
+    super::{Redis, problems::Findings, secret::Secret, settings::Settings},
+    secrets::{GOOD_LEN, given, look_at},
 };
 use crate::state_key::{StateKey, StateKeys};
 
@@ -23,8 +14,8 @@ const FORM: &str = "write redis://host:6379, rediss://user:password@host:6380/0 
 
 /// The store, if there is one. What of it cannot be used is reported.
 pub(super) fn check(settings: &Settings, base: &Path, problems: &mut Findings) -> Option<Redis> {
-    let url =
-        text(problems, base, "redis_url", settings.redis_url.as_ref(), settings.redis_url_file.as_ref());
+    let (url, file) = (settings.redis_url.as_ref(), settings.redis_url_file.as_deref());
+    let url = given(problems, base, "redis_url", url, file);
     let keys = keys(settings, base, problems);
     let ca =
         settings.redis_ca_file.as_ref().and_then(|file| problems.read("redis_ca_file", &base.join(file)));
@@ -77,9 +68,9 @@ fn check_url(url: &str, problems: &mut Findings) -> Option<()> {
 }
 
 fn keys(settings: &Settings, base: &Path, problems: &mut Findings) -> Option<Arc<StateKeys>> {
-    let (key, file) = (settings.state_key.as_ref(), settings.state_key_file.as_ref());
+    let (key, file) = (settings.state_key.as_ref(), settings.state_key_file.as_deref());
     let current = key_of(problems, base, "state_key", key, file);
-    let (key, file) = (settings.state_key_previous.as_ref(), settings.state_key_previous_file.as_ref());
+    let (key, file) = (settings.state_key_previous.as_ref(), settings.state_key_previous_file.as_deref());
     let previous = key_of(problems, base, "state_key_previous", key, file);
     if current.is_none() && previous.is_some() {
         problems.add("state_key_previous", "is given without state_key: give the key that seals now as well");
@@ -92,9 +83,9 @@ fn key_of(
     base: &Path,
     name: &str,
     key: Option<&Secret>,
-    file: Option<&PathBuf>,
+    file: Option<&Path>,
 ) -> Option<StateKey> {
-    let key = text(problems, base, name, key, file)?;
+    let key = given(problems, base, name, key, file)?;
     if key.len() < GOOD_LEN {
         problems.add(
             name,
@@ -107,26 +98,4 @@ fn key_of(
     }
     look_at(&key, name, problems);
     StateKey::derive(&key).ok()
-}
-
-/// A secret that is given as it is, or in a file.
-fn text(
-    problems: &mut Findings,
-    base: &Path,
-    name: &str,
-    text: Option<&Secret>,
-    file: Option<&PathBuf>,
-) -> Option<Zeroizing<Vec<u8>>> {
-    match (text, file) {
-        (Some(_), Some(_)) => {
-            problems.add(name, format!("give either {name} or {name}_file, not both"));
-            None
-        }
-        (Some(text), None) => Some(Zeroizing::new(text.reveal().as_bytes().to_vec())),
-        (None, Some(file)) => {
-            let bytes = problems.read(&format!("{name}_file"), &base.join(file))?;
-            Some(Zeroizing::new(secret::of_file(&bytes).to_vec()))
-        }
-        (None, None) => None,
-    }
 }

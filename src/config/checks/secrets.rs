@@ -70,9 +70,46 @@ fn token_of_file(problems: &mut Findings, path: &Path) -> Option<Secret> {
     }
 }
 
+/// A secret that is given as it is, or in a file; `place` ends with its key.
+pub(super) fn given(
+    problems: &mut Findings,
+    base: &Path,
+    place: &str,
+    text: Option<&Secret>,
+    file: Option<&Path>,
+) -> Option<Zeroizing<Vec<u8>>> {
+    match (text, file) {
+        (Some(_), Some(_)) => {
+            let key = place.rsplit('.').next().unwrap_or(place);
+            problems.add(place, format!("give either {key} or {key}_file, not both"));
+            None
+        }
+        (Some(text), None) => Some(Zeroizing::new(text.reveal().as_bytes().to_vec())),
+        (None, Some(file)) => {
+            let bytes = problems.read(&format!("{place}_file"), &base.join(file))?;
+            Some(Zeroizing::new(secret::of_file(&bytes).to_vec()))
+        }
+        (None, None) => None,
+    }
+}
+
+/// A tenant's secrets as they are given: the one in use, and the one before it.
+pub(super) struct ClientIdSecrets {
+    current: Zeroizing<Vec<u8>>,
+    previous: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl ClientIdSecrets {
+    /// The keys that sign client ids. Neither secret is empty: [`At::secret`] has checked that.
+    pub(super) fn signing(&self) -> Option<Secrets> {
+        let key = |secret: &Zeroizing<Vec<u8>>| mte_protocol::client_id::ClientIdSecret::new(secret).ok();
+        Some(Secrets { current: key(&self.current)?, previous: self.previous.as_ref().and_then(key) })
+    }
+}
+
 impl At<'_> {
-    /// The secrets that sign client ids; a random one if the tenant has none.
-    pub(super) fn secrets(&mut self, written: &TenantSettings) -> Option<Secrets> {
+    /// The secrets of client ids; a random one if the tenant has none.
+    pub(super) fn client_id_secrets(&mut self, written: &TenantSettings) -> Option<ClientIdSecrets> {
         let given = written.client_id_secret.is_some() || written.client_id_secret_file.is_some();
         let current = self.secret(
             "client_id_secret",
@@ -102,30 +139,16 @@ impl At<'_> {
                 self.reload_state.random_secret(self.host)
             }
         };
-        // Neither is empty: `secret` has checked that.
-        let key = |secret: &Zeroizing<Vec<u8>>| mte_protocol::client_id::ClientIdSecret::new(secret).ok();
-        Secrets { current: key(&current)?, previous: previous.as_ref().and_then(key) }.into()
+        Some(ClientIdSecrets { current, previous })
     }
 
     /// What seals the tenant's pairs where they leave this process: the relay's key, or one from the tenant's own secret.
-    pub(super) fn state_keys(&mut self, written: &TenantSettings) -> Option<Arc<StateKeys>> {
+    pub(super) fn state_keys(&mut self, secrets: &ClientIdSecrets) -> Option<Arc<StateKeys>> {
         let redis = self.redis?;
         if redis.keys.is_some() {
             return redis.keys.clone();
         }
-        // What is wrong with them otherwise is reported by `secrets`.
-        let of = |text: Option<&Secret>, file: Option<&Path>| match (text, file) {
-            (Some(text), _) => Some(Zeroizing::new(text.reveal().as_bytes().to_vec())),
-            (None, Some(file)) => {
-                let bytes = std::fs::read(self.base.join(file)).map(Zeroizing::new).ok()?;
-                Some(Zeroizing::new(secret::of_file(&bytes).to_vec()))
-            }
-            (None, None) => None,
-        };
-        let current = of(written.client_id_secret.as_ref(), written.client_id_secret_file.as_deref())?;
-        let previous =
-            of(written.client_id_secret_previous.as_ref(), written.client_id_secret_previous_file.as_deref());
-        if current.len() < GOOD_LEN {
+        if secrets.current.len() < GOOD_LEN {
             self.problem(
                 "client_id_secret",
                 format!(
@@ -135,9 +158,9 @@ impl At<'_> {
             );
             return None;
         }
-        let previous = previous.filter(|secret| secret.len() >= GOOD_LEN);
-        let current = StateKey::derive(&current).ok()?;
-        Some(Arc::new(StateKeys { current, previous: previous.and_then(|key| StateKey::derive(&key).ok()) }))
+        let previous = secrets.previous.as_ref().filter(|secret| secret.len() >= GOOD_LEN);
+        let previous = previous.and_then(|secret| StateKey::derive(secret).ok());
+        Some(Arc::new(StateKeys { current: StateKey::derive(&secrets.current).ok()?, previous }))
     }
 
     pub(super) fn secret(
@@ -146,23 +169,12 @@ impl At<'_> {
         text: Option<&Secret>,
         file: Option<&Path>,
     ) -> Option<Zeroizing<Vec<u8>>> {
-        let secret = match (text, file) {
-            (Some(_), Some(_)) => {
-                self.problem(key, format!("give either {key} or {key}_file, not both"));
-                return None;
-            }
-            (Some(text), None) => Zeroizing::new(text.reveal().as_bytes().to_vec()),
-            (None, Some(file)) => {
-                let bytes = self.read(&format!("{key}_file"), file)?;
-                Zeroizing::new(secret::of_file(&bytes).to_vec())
-            }
-            (None, None) => return None,
-        };
+        let place = self.place(key);
+        let secret = given(self.problems, self.base, &place, text, file)?;
         if secret.is_empty() {
             self.problem(key, "is empty");
             return None;
         }
-        let place = self.place(key);
         if secret.len() < GOOD_LEN {
             self.problems.warn(&*place, format!("is shorter than {GOOD_LEN} characters: use a longer one"));
         }

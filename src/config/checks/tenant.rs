@@ -15,6 +15,7 @@ use super::{
         upstream::{HealthSettings, PeerSettings, UpstreamSettings},
     },
     numbers,
+    secrets::ClientIdSecrets,
 };
 use crate::{
     domains::{Cors, Tenant, TenantId},
@@ -99,8 +100,9 @@ impl At<'_> {
             None => Some(None),
             Some(files) => self.tls(files).map(Some),
         };
-        let secrets = self.secrets(written);
-        let state_keys = self.state_keys(written);
+        let client_id_secrets = self.client_id_secrets(written);
+        let secrets = client_id_secrets.as_ref().and_then(ClientIdSecrets::signing);
+        let state_keys = client_id_secrets.as_ref().and_then(|secrets| self.state_keys(secrets));
         let cors = self.cors(written);
         let pass_through = self.routes("pass_through_routes", &written.pass_through_routes);
         let mte_routes = self.routes("mte_routes", &written.mte_routes);

@@ -1,13 +1,17 @@
 //! The client's response, made of a peer's opened one.
 
-use http::{HeaderValue, Method, Response, StatusCode, Version, header};
+use http::{Method, Response, StatusCode, header};
 use hyper::body::Body as _;
 use mte_client::Body;
 use pingora_core::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
-use super::super::{answer::finish_response, context::RequestContext, response};
+use super::super::{
+    answer::finish_response,
+    context::RequestContext,
+    response::{self, ClientVersion},
+};
 
 /// The head for the client, and whether a body follows.
 ///
@@ -25,22 +29,21 @@ pub(super) fn head(
     for (name, value) in response.headers() {
         head.append_header(name.clone(), value.clone())?;
     }
-    let request = session.as_downstream().req_header();
-    let (version, to_head) = (request.version, request.method == Method::HEAD);
-    let bodiless = to_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let client = ClientVersion::of(session);
+    let to_head = session.as_downstream().req_header().method == Method::HEAD;
+    let bodiless = response::is_bodiless(to_head, status);
     let length = body.size_hint().exact();
     let follows = !bodiless && length != Some(0);
     if !bodiless {
-        head.remove_header(&header::CONTENT_LENGTH);
         match length {
             Some(length) => head.insert_header(header::CONTENT_LENGTH, length)?,
-            None if version == Version::HTTP_11 => {
-                head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
-            }
-            // Over HTTP/1.0 the body ends with the connection.
-            None if version < Version::HTTP_11 => session.as_downstream_mut().set_keepalive(None),
-            None => {}
+            None => drop(head.remove_header(&header::CONTENT_LENGTH)),
         }
+    }
+    client.frame(&mut head, follows, bodiless)?;
+    // Over HTTP/1.0 such a body ends with the connection.
+    if follows && length.is_none() && client == ClientVersion::Http10 {
+        session.as_downstream_mut().set_keepalive(None);
     }
     rewrite_location(ctx, &mut head);
     finish_response(session, ctx, &mut head)?;

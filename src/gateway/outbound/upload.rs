@@ -7,7 +7,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::header;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use mte_client::{Body, EncodeType};
 use pingora_core::ErrorType;
@@ -18,7 +17,7 @@ use super::super::{
     Parts,
     context::RequestContext,
     error::Failure,
-    reading::{read_whole, unreadable},
+    reading::{check_length, read_whole, stated_length, unreadable},
 };
 
 /// A body up to this length is held in memory, if its request may be sent again.
@@ -71,11 +70,8 @@ impl Upload {
             return Ok((Self { state: State::Done, received: 0, max }, Body::empty()));
         }
         let request = downstream.req_header();
-        let length = request.headers.get(header::CONTENT_LENGTH);
-        let length: Option<u64> = length.and_then(|value| value.to_str().ok()?.parse().ok());
-        if let Some(limit) = max.filter(|max| length.is_some_and(|length| length > *max)) {
-            return Err(Failure::TooLarge { what: "the request body", limit });
-        }
+        let length = stated_length(&request.headers);
+        check_length(length.unwrap_or_default(), max)?;
         let again = request.method.is_idempotent() && length.is_some_and(|length| length <= SMALL);
         if again || encode_type == EncodeType::Mte {
             let limit = match encode_type {
@@ -143,9 +139,7 @@ impl Upload {
         let last = part.is_none() || session.as_downstream_mut().is_body_done();
         let data = part.unwrap_or_default();
         self.received += data.len() as u64;
-        if let Some(limit) = self.max.filter(|max| self.received > *max) {
-            return Err(Failure::TooLarge { what: "the request body", limit });
-        }
+        check_length(self.received, self.max)?;
         let State::Room(permit) = std::mem::replace(&mut self.state, State::Done) else { return Ok(()) };
         let sender = permit.send(Part { data, last });
         if !last {

@@ -34,7 +34,7 @@ const RELAY_STATUSES: std::ops::RangeInclusive<u16> = 559..=569;
 
 /// How a response can be framed on the client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ClientVersion {
+pub(crate) enum ClientVersion {
     /// Neither chunks nor interim responses: a body without a length ends with the connection.
     Http10,
     Http11,
@@ -42,7 +42,7 @@ enum ClientVersion {
 }
 
 impl ClientVersion {
-    fn of(session: &Session) -> Self {
+    pub(crate) fn of(session: &Session) -> Self {
         let downstream = session.as_downstream();
         if downstream.is_http2() {
             Self::Http2
@@ -51,6 +51,20 @@ impl ClientVersion {
         } else {
             Self::Http11
         }
+    }
+
+    /// Decides how the body is framed. Pingora has already framed it, without regard to the client's HTTP version.
+    pub(crate) fn frame(self, response: &mut ResponseHeader, follows: bool, bodiless: bool) -> Result<()> {
+        // An HTTP/1.0 upstream's version would contradict the chunks.
+        response.set_version(Version::HTTP_11);
+        response.remove_header(&header::TRANSFER_ENCODING);
+        let stated = response.headers.contains_key(header::CONTENT_LENGTH);
+        if !follows && !bodiless && !stated {
+            response.insert_header(header::CONTENT_LENGTH, HeaderValue::from_static("0"))?;
+        } else if follows && !stated && self == Self::Http11 {
+            response.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+        }
+        Ok(())
     }
 }
 
@@ -68,7 +82,7 @@ pub(crate) fn ends_with_head(method: &Method, response: &ResponseHeader) -> bool
 }
 
 /// Whether such a response has no body whatever it states (RFC 9110 section 6.4.1).
-fn is_bodiless(head: bool, status: StatusCode) -> bool {
+pub(crate) fn is_bodiless(head: bool, status: StatusCode) -> bool {
     head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
@@ -199,21 +213,7 @@ impl Delivery {
             sealing.head(response, follows)?;
             sealing.head_took = began.elapsed();
         }
-        self.frame(response, follows, bodiless).map_err(|error| Failure::Internal(error.to_string()))
-    }
-
-    /// Decides how the body is framed. Pingora has already framed it, without regard to the client's HTTP version.
-    fn frame(&self, response: &mut ResponseHeader, follows: bool, bodiless: bool) -> Result<()> {
-        // An HTTP/1.0 upstream's version would contradict the chunks.
-        response.set_version(Version::HTTP_11);
-        response.remove_header(&header::TRANSFER_ENCODING);
-        let stated = response.headers.contains_key(header::CONTENT_LENGTH);
-        if !follows && !bodiless && !stated {
-            response.insert_header(header::CONTENT_LENGTH, HeaderValue::from_static("0"))?;
-        } else if follows && !stated && self.client == ClientVersion::Http11 {
-            response.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
-        }
-        Ok(())
+        self.client.frame(response, follows, bodiless).map_err(|error| Failure::Internal(error.to_string()))
     }
 }
 

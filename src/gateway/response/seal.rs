@@ -13,7 +13,10 @@ use super::{
     decode::{Coding, DecodeError, Decoder},
     headers,
 };
-use crate::{gateway::error::Failure, limits::Gathered};
+use crate::{
+    gateway::{error::Failure, reading::stated_length},
+    limits::Gathered,
+};
 
 /// One response on its way to the client.
 pub(crate) struct Sealing {
@@ -175,7 +178,7 @@ fn write_head(response: &mut ResponseHeader, sealed: &SealedHead) -> Result<()> 
 }
 
 fn content_length(response: &ResponseHeader) -> Option<usize> {
-    response.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    stated_length(&response.headers)?.try_into().ok()
 }
 
 fn undecodable(error: DecodeError) -> Failure {

@@ -225,7 +225,6 @@ impl Inner {
 
     /// Tries all that the scripts do.
     async fn probe(&self) -> Result<(), Unavailable> {
-        self.cache.wipe(self.now());
         Ok(self.server()?.try_all().await?)
     }
 

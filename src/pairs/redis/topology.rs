@@ -125,8 +125,9 @@ impl Topology {
     }
 
     fn member(&self, nodes: &mut HashMap<Address, Arc<Node>>, address: Address, slot: u16) -> Arc<Node> {
-        let target = Target::Member { probe: keys::probe_in(slot..=slot) };
-        let node = || Arc::new(Node::new(&self.common, address.clone(), target));
+        // A key in one slot is searched for: only where there is a new server.
+        let target = || Target::Member { probe: keys::probe_in(slot..=slot) };
+        let node = || Arc::new(Node::new(&self.common, address.clone(), target()));
         nodes.entry(address.clone()).or_insert_with(node).clone()
     }
 

@@ -39,6 +39,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// The most memory that it ever had, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     /// Starts it and waits until it listens on `port`.
     pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)], port: u16) -> Self {
         Self::spawn(arguments, environment).listening(port)

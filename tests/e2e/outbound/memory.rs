@@ -10,7 +10,7 @@ use super::{App, LOOPBACK, relay_a};
 use crate::harness::{Pattern, Process, Setup, Upstream, digest, free_port, release_binary, run_within};
 
 const GIB: u64 = 1 << 30;
-const MAX_GROWTH: usize = 16 << 20;
+const MAX_GROWTH: u64 = 16 << 20;
 
 struct Measured {
     process: Process,
@@ -27,13 +27,6 @@ impl Measured {
             Process::start_binary(release_binary(), &["run", "--config", file.to_str().unwrap()], port);
         Self { process, port, _folder: folder }
     }
-
-    /// The most memory that it ever had.
-    fn peak(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
-        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
-    }
 }
 
 #[test]
@@ -47,14 +40,17 @@ fn a_gibibyte_each_way_through_two_relays_takes_no_more_memory_than_a_few_buffer
         let expected = Pattern::digest(GIB);
         // Once in small, so that what is made on first use, and what the allocator keeps at hand, is there.
         warm(&mut app).await;
-        let before = [a.peak(), b.peak()];
+        let before = [a.process.peak_memory(), b.process.peak_memory()];
         let began = Instant::now();
         for (body, down) in [(Pattern::known(GIB), "stream"), (Pattern::unknown(GIB), "bytes")] {
             assert_eq!(exchange(&mut app, body, down, GIB).await, expected);
         }
         assert!(upstream.seen()[1..].iter().all(|seen| seen.body == expected));
         // The kernel counts pages per thread and adds them up now and then: a peak may read a little lower than before.
-        let growth = [a.peak().saturating_sub(before[0]), b.peak().saturating_sub(before[1])];
+        let growth = [
+            a.process.peak_memory().saturating_sub(before[0]),
+            b.process.peak_memory().saturating_sub(before[1]),
+        ];
         println!(
             "{:?} for 4 GiB; A grew by {} KiB, B by {} KiB",
             began.elapsed(),
