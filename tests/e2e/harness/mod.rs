@@ -31,7 +31,7 @@ pub(crate) use self::{
     session::{HOST, Session, pairing},
     skips::skip,
     tls::Authority,
-    upstream::{Reply, Seen, Transport, Upstream, reply},
+    upstream::{Reply, Seen, Transport, Upstream, event_stream, reply},
     wire::{End, Message, Wire},
 };
 

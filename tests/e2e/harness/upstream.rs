@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{mpsc, watch},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -40,6 +40,18 @@ where
     B::Error: Into<BoxError>,
 {
     Response::new(body.map_err(Into::into).boxed_unsync())
+}
+
+/// A stream of events: what sends them, and what answers the one request for it.
+pub(crate) fn event_stream() -> (mpsc::Sender<Result<Bytes, BoxError>>, impl Fn() -> Reply) {
+    let (events, body) = super::channel();
+    let body = Mutex::new(Some(body));
+    let answer = move || {
+        let mut reply = reply(body.lock().take().expect("one request"));
+        reply.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
+        reply
+    };
+    (events, answer)
 }
 
 /// How an upstream can be reached.

@@ -10,7 +10,7 @@ use hyper::body::{Body, Frame};
 use parking_lot::Mutex;
 
 use super::{Chain, LOOPBACK};
-use crate::harness::{End, Pattern, Upstream, channel, digest, eventually, reply, run};
+use crate::harness::{End, Pattern, Upstream, channel, digest, event_stream, eventually, reply, run};
 
 /// Between an event's leaving the upstream and its arrival at the application.
 const LATE: Duration = Duration::from_millis(50);
@@ -18,17 +18,8 @@ const LATE: Duration = Duration::from_millis(50);
 #[test]
 fn events_arrive_one_by_one_within_fifty_milliseconds() {
     run(async {
-        let (events, body) = channel();
-        let body = Arc::new(Mutex::new(Some(body)));
-        let upstream = Upstream::serve(move |_| {
-            let body = body.lock().take().unwrap();
-            async {
-                let mut reply = reply(body);
-                reply.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
-                Ok(reply)
-            }
-        })
-        .await;
+        let (events, answer) = event_stream();
+        let upstream = Upstream::serve(move |_| std::future::ready(Ok(answer()))).await;
         let chain = Chain::to(upstream, "", LOOPBACK, "").await;
         let mut app = chain.app().await;
         let response = app.send("GET", "/events", Empty::new()).await.unwrap();

@@ -13,7 +13,7 @@ use mte_client::{Body, EncodeType};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::harness::{HOST, Pattern, Relay, Upstream, channel, digest, reply, run};
+use crate::harness::{HOST, Pattern, Relay, Upstream, channel, digest, event_stream, reply, run};
 
 const SIZES: [u64; 6] = [0, 1, 65_535, 65_536, 65_537, 1 << 20];
 
@@ -87,17 +87,8 @@ fn pass_through_bodies_arrive_unchanged_in_both_directions() {
 #[test]
 fn events_arrive_one_by_one() {
     run(async {
-        let (events, body) = channel();
-        let body = Arc::new(Mutex::new(Some(body)));
-        let upstream = Upstream::serve(move |_| {
-            let body = body.lock().take().unwrap();
-            async {
-                let mut reply = reply(body);
-                reply.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
-                Ok(reply)
-            }
-        })
-        .await;
+        let (events, answer) = event_stream();
+        let upstream = Upstream::serve(move |_| std::future::ready(Ok(answer()))).await;
         let relay = Relay::of(&upstream).await;
         let response = relay.client().get("/events").await.unwrap();
         assert_eq!(response.headers()["content-type"], "text/event-stream");

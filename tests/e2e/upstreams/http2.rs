@@ -1,6 +1,6 @@
 //! Encrypted requests between all versions of HTTP, with different ones for clients and upstreams.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Version};
@@ -8,12 +8,11 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use mte_client::{Body, EncodeType, RelayClient, wire::BodyPlan};
 use mte_codec::Sealer;
-use parking_lot::Mutex;
 
 use super::{read, status};
 use crate::harness::{
-    Authority, HOST, Pattern, Relay, Reply, Session, Setup, Transport, Upstream, channel, digest, eventually,
-    reply, run,
+    Authority, HOST, Pattern, Relay, Reply, Session, Setup, Transport, Upstream, channel, digest,
+    event_stream, eventually, reply, run,
 };
 
 /// The protocol between the relay and its upstream.
@@ -181,14 +180,8 @@ fn events_arrive_one_by_one_between_all_versions() {
     run(async {
         for link in LINKS {
             for http2 in [false, true] {
-                let (events, body) = channel();
-                let body = Arc::new(Mutex::new(Some(body)));
-                let bridge = Bridge::serve(link, move |_| {
-                    let mut reply = reply(body.lock().take().unwrap());
-                    reply.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
-                    async { Ok(reply) }
-                })
-                .await;
+                let (events, answer) = event_stream();
+                let bridge = Bridge::serve(link, move |_| std::future::ready(Ok(answer()))).await;
                 let response = bridge.client(http2, EncodeType::Mke).get("/events").await.unwrap();
                 let mut body = response.into_body();
                 for number in 0..10 {
